@@ -1,0 +1,202 @@
+//! Making one file durable: callers share rounds of fdatasync, and the first failure is the file's last word.
+//!
+//! Locks: `state` only, never held during I/O.
+
+use super::id::FileKey;
+use crate::model::{Error, Kind, Result};
+use crate::sys::disk::{Disk, DiskFile};
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Directories whose own names are known to be durable.
+pub(super) type KnownDirs = Mutex<HashSet<PathBuf>>;
+
+/// Whether the disk, or our share of it, has no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A file written by this process, until all of it is durable.
+pub(super) struct Tracked {
+    pub(super) key: FileKey,
+    pub(super) file: Arc<dyn DiskFile>,
+    dead: AtomicBool,
+    state: Mutex<State>,
+    turn: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Writes completed, and how many of these a sync has covered.
+    written: u64,
+    durable: u64,
+    syncing: bool,
+    /// Places written and covered by no sync yet.
+    fresh: Vec<u32>,
+    /// Places written whose sync failed: they are never durable.
+    lost: BTreeSet<u32>,
+    failure: Option<Failure>,
+    named: bool,
+    /// No more writes will come.
+    finished: bool,
+    /// Removed by its owner: nothing of it needs to be durable.
+    gone: bool,
+}
+
+#[derive(Clone)]
+struct Failure {
+    kind: Kind,
+    why: String,
+}
+
+impl Tracked {
+    pub(super) fn new(key: FileKey, file: Arc<dyn DiskFile>) -> Self {
+        let state = Mutex::new(State::default());
+        Self { key, file, dead: AtomicBool::new(false), state, turn: Condvar::new() }
+    }
+
+    /// Whether a write or sync failed, so that nothing more may be written.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// Notes completed writes at `places`. False when the file failed meanwhile: they will never be durable.
+    pub(super) fn wrote(&self, places: impl IntoIterator<Item = u32>) -> bool {
+        let mut state = self.state.lock();
+        if state.failure.is_some() {
+            return false;
+        }
+        state.written += 1;
+        for place in places {
+            if state.fresh.last() != Some(&place) {
+                state.fresh.push(place);
+            }
+        }
+        true
+    }
+
+    /// Notes that a write or sync failed: what no sync has covered is lost.
+    pub(super) fn fail(&self, error: &io::Error) {
+        let mut state = self.state.lock();
+        self.fail_locked(&mut state, error);
+    }
+
+    fn fail_locked(&self, state: &mut State, error: &io::Error) {
+        self.dead.store(true, Ordering::Release);
+        let fresh = std::mem::take(&mut state.fresh);
+        state.lost.extend(fresh);
+        if state.failure.is_none() {
+            let kind = if is_full(error) { Kind::Full } else { Kind::Io };
+            state.failure = Some(Failure { kind, why: error.to_string() });
+        }
+    }
+
+    /// Makes durable all that was noted before the call, alone or with others in one round. What failed is in
+    /// [`Tracked::verdict`].
+    pub(super) fn sync(&self, disk: &dyn Disk, dirs: &KnownDirs) {
+        let mut state = self.state.lock();
+        let target = state.written;
+        loop {
+            if state.durable >= target || state.gone {
+                return;
+            }
+            if state.syncing {
+                self.turn.wait(&mut state);
+                continue;
+            }
+            if state.failure.is_some() {
+                return;
+            }
+            state.syncing = true;
+            let (covers, named) = (state.written, state.named);
+            let round = std::mem::take(&mut state.fresh);
+            drop(state);
+            let outcome = self.round(disk, dirs, named);
+            state = self.state.lock();
+            state.syncing = false;
+            match outcome {
+                Ok(()) => {
+                    state.durable = covers;
+                    state.named = true;
+                }
+                Err(_) if state.gone => {}
+                Err(error) => {
+                    state.lost.extend(round);
+                    self.fail_locked(&mut state, &error);
+                }
+            }
+            self.turn.notify_all();
+        }
+    }
+
+    fn round(&self, disk: &dyn Disk, dirs: &KnownDirs, named: bool) -> io::Result<()> {
+        self.file.sync_data()?;
+        if named {
+            return Ok(());
+        }
+        let path = self.key.path();
+        let dir = path.parent().unwrap_or(Path::new(""));
+        disk.sync_dir(dir)?;
+        if !dirs.lock().contains(dir) {
+            disk.sync_dir(dir.parent().unwrap_or(Path::new("")))?;
+            dirs.lock().insert(dir.into());
+        }
+        Ok(())
+    }
+
+    /// The error of the writes at `places`, or of any write when `None`, if they are lost. Always the same answer
+    /// until [`Tracked::settle`].
+    pub(super) fn verdict(&self, places: Option<&[u32]>) -> Result<()> {
+        let state = self.state.lock();
+        let lost = match places {
+            Some(places) => places.iter().any(|place| state.lost.contains(place)),
+            None => !state.lost.is_empty(),
+        };
+        match &state.failure {
+            Some(failure) if lost => Err(Error::new(failure.kind, format!("{} could not be made durable", self.key))
+                .why(failure.why.clone())
+                .mend("write the data again: it goes to another file")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Places that can never be durable.
+    pub(super) fn lost(&self) -> Vec<u32> {
+        self.state.lock().lost.iter().copied().collect()
+    }
+
+    /// Forgets a loss, which the owner has made good or refused.
+    pub(super) fn settle(&self, place: u32) {
+        self.state.lock().lost.remove(&place);
+    }
+
+    /// No more writes will come.
+    pub(super) fn finish(&self) {
+        self.state.lock().finished = true;
+    }
+
+    /// Whether no more writes will come.
+    pub(super) fn is_finished(&self) -> bool {
+        self.state.lock().finished
+    }
+
+    /// The file was removed.
+    pub(super) fn forget(&self) {
+        let mut state = self.state.lock();
+        state.gone = true;
+        state.lost.clear();
+        state.fresh.clear();
+        self.turn.notify_all();
+    }
+
+    /// Whether there is nothing left to wait for or to report.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = self.state.lock();
+        let quiet = state.durable == state.written || state.failure.is_some();
+        state.gone || state.finished && !state.syncing && quiet && state.lost.is_empty()
+    }
+}

@@ -1,0 +1,184 @@
+//! A run: the header that says whose bytes follow and where it lies, the table of frames, the payload.
+
+use super::super::id::{Owner, SegmentId};
+use super::{Binder, FRAME_BYTES, FRAME_LOG2, Fields, Flaw, PART_HEAD, align, patch};
+
+/// Plain bytes of a run at most: 4 MiB.
+pub const RUN_BYTES_MAX: u32 = 4 << 20;
+/// Bytes of the key's end at most.
+pub const KEY_TAIL_MAX: usize = 1024;
+/// Bytes before the payload at most: header, key tail, table and padding.
+pub const HEAD_BYTES_MAX: usize = 8192;
+/// The same for a run of less than one whole frame, whose payload follows without padding.
+pub const SMALL_HEAD_BYTES_MAX: usize = FIXED_BYTES + KEY_TAIL_MAX + FRAME_ENTRY_BYTES;
+/// Runs begin at multiples of this.
+pub const RUN_ALIGN: u64 = 8;
+
+/// Bytes of the fixed part.
+pub const FIXED_BYTES: usize = 96;
+/// The first bytes of a run.
+pub const MAGIC: &[u8; 4] = b"KFR1";
+const CRC_AT: usize = 4;
+const FRAME_ENTRY_BYTES: usize = 24;
+/// Payloads of at least this many bytes start on a page.
+const PAGED_BYTES: u32 = 64 << 10;
+const PAGE_BYTES: u64 = 4096;
+
+const _: () = assert!(
+    FIXED_BYTES + KEY_TAIL_MAX + (RUN_BYTES_MAX >> FRAME_LOG2) as usize * FRAME_ENTRY_BYTES + PAGE_BYTES as usize
+        <= HEAD_BYTES_MAX
+);
+
+/// Sizes of a run at a given place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// Bytes before the payload.
+    pub head: u32,
+    /// Bytes to the next run.
+    pub total: u32,
+}
+
+impl Layout {
+    /// The layout of a run of `len` plain bytes with `key_tail` bytes of key at `offset`.
+    #[must_use]
+    pub const fn of(offset: u32, len: u32, key_tail: usize) -> Self {
+        let frames = len.div_ceil(FRAME_BYTES) as u64;
+        let mut head = align(FIXED_BYTES as u64 + key_tail as u64, 8) + frames * FRAME_ENTRY_BYTES as u64;
+        if len >= PAGED_BYTES {
+            head = align(offset as u64 + head, PAGE_BYTES) - offset as u64;
+        }
+        Self { head: head as u32, total: align(head + len as u64, RUN_ALIGN) as u32 }
+    }
+}
+
+/// The end of a key that fits.
+#[must_use]
+pub fn key_tail(key: &[u8]) -> &[u8] {
+    &key[key.len().saturating_sub(KEY_TAIL_MAX)..]
+}
+
+/// Appends to `out` the head of the run that will lie at `offset`, with the checksums of its payload.
+pub fn encode_head(
+    out: &mut Vec<u8>,
+    bind: &Binder,
+    segment: SegmentId,
+    offset: u32,
+    owner: &Owner<'_>,
+    payload: &[u8],
+) {
+    let key = key_tail(owner.key_tail);
+    let len = payload.len() as u32;
+    let head = Layout::of(offset, len, key.len()).head;
+    let from = out.len();
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&head.to_le_bytes());
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&0u16.to_le_bytes());
+    out.extend_from_slice(&[FRAME_LOG2 as u8, 0]);
+    out.extend_from_slice(&len.div_ceil(FRAME_BYTES).to_le_bytes());
+    out.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    out.extend_from_slice(&owner.ino.to_le_bytes());
+    out.extend_from_slice(&owner.seq.to_le_bytes());
+    out.extend_from_slice(&owner.logical.to_le_bytes());
+    out.extend_from_slice(&segment.0.to_le_bytes());
+    out.extend_from_slice(&offset.to_le_bytes());
+    out.resize(from + FIXED_BYTES, 0);
+    out.extend_from_slice(key);
+    out.resize(from + align((FIXED_BYTES + key.len()) as u64, 8) as usize, 0);
+    for (frame, bytes) in payload.chunks(FRAME_BYTES as usize).enumerate() {
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&bind.crc(offset, frame as u32, bytes).to_le_bytes());
+        out.extend_from_slice(&[0; 16]);
+    }
+    out.resize(from + head as usize, 0);
+    let crc = bind.crc_around(offset, PART_HEAD, &out[from..], CRC_AT);
+    patch(&mut out[from..], CRC_AT, crc);
+}
+
+/// A verified head of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunHead {
+    /// Bytes before the payload.
+    pub head: u32,
+    /// Plain bytes.
+    pub len: u32,
+    /// Inode number of the first writer.
+    pub ino: u64,
+    /// Version the bytes were written for.
+    pub seq: u64,
+    /// Where in the object the first byte lies.
+    pub logical: u64,
+    /// The key's end.
+    pub key_tail: Vec<u8>,
+    /// Checksum of each frame.
+    pub frames: Box<[u32]>,
+}
+
+impl RunHead {
+    /// Bytes from this run to the next.
+    #[must_use]
+    pub const fn total(&self) -> u32 {
+        align(self.head as u64 + self.len as u64, RUN_ALIGN) as u32
+    }
+
+    /// Reads the head of the run that should lie at `offset` of `segment`. [`HEAD_BYTES_MAX`] bytes are always enough,
+    /// and `bytes` may go on behind it.
+    ///
+    /// # Errors
+    /// The flaw, when these are not the bytes of the head of a run written there.
+    pub fn decode(bytes: &[u8], bind: &Binder, segment: SegmentId, offset: u32) -> Result<Self, Flaw> {
+        let mut fields = Fields(bytes);
+        fields.magic(MAGIC)?;
+        let crc = fields.u32()?;
+        let head = fields.u32()?;
+        let (stored, len) = (fields.u32()?, fields.u32()?);
+        let (flags, frame_log2, spare) = (fields.u16()?, fields.u8()?, fields.u8()?);
+        let (frames, key_len) = (fields.u32()?, fields.u32()?);
+        if !(FIXED_BYTES..=HEAD_BYTES_MAX).contains(&(head as usize)) {
+            return Err(Flaw::Shape("length of header"));
+        }
+        let whole = bytes.get(..head as usize).ok_or(Flaw::Short)?;
+        if crc != bind.crc_around(offset, PART_HEAD, whole, CRC_AT) {
+            return Err(Flaw::Checksum);
+        }
+        if flags != 0 || spare != 0 || u32::from(frame_log2) != FRAME_LOG2 {
+            return Err(Flaw::Newer("kind of run"));
+        }
+        if len == 0 || len > RUN_BYTES_MAX || stored != len || frames != len.div_ceil(FRAME_BYTES) {
+            return Err(Flaw::Shape("length"));
+        }
+        if key_len as usize > KEY_TAIL_MAX || Layout::of(offset, len, key_len as usize).head != head {
+            return Err(Flaw::Shape("length of key"));
+        }
+        let (ino, seq, logical) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        if (fields.u64()?, fields.u32()?) != (segment.0, offset) {
+            return Err(Flaw::Foreign);
+        }
+        let mut rest = Fields(whole.get(FIXED_BYTES..).ok_or(Flaw::Short)?);
+        let key_tail = rest.bytes(key_len as usize)?.to_vec();
+        rest.bytes((8 - (FIXED_BYTES + key_tail.len()) % 8) % 8)?;
+        let mut crcs = Vec::with_capacity(frames as usize);
+        for frame in 0..frames {
+            let (stored, crc) = (rest.u32()?, rest.u32()?);
+            rest.bytes(16)?;
+            if stored != (len - frame * FRAME_BYTES).min(FRAME_BYTES) {
+                return Err(Flaw::Shape("length of frame"));
+            }
+            crcs.push(crc);
+        }
+        Ok(Self { head, len, ino, seq, logical, key_tail, frames: crcs.into() })
+    }
+}
+
+/// Sets the checksum right after bytes were changed on purpose: for fuzzing and tests only.
+pub fn reseal(bytes: &mut [u8], bind: &Binder, offset: u32) {
+    let head = bytes.get(8..12).and_then(|field| field.try_into().ok()).map_or(0, u32::from_le_bytes);
+    if head as usize >= FIXED_BYTES
+        && let Some(whole) = bytes.get_mut(..head as usize)
+    {
+        let crc = bind.crc_around(offset, PART_HEAD, whole, CRC_AT);
+        patch(whole, CRC_AT, crc);
+    }
+}

@@ -1,0 +1,94 @@
+//! The `.sum` file beside a one-object file: its length and the checksum of each of its frames.
+
+use super::super::id::{Class, SoloId};
+use super::{Binder, FRAME_BYTES, FRAME_LOG2, Fields, Flaw, PART_HEAD, VERSION, patch};
+
+/// Bytes of the fixed part.
+pub const SUM_HEADER_BYTES: usize = 64;
+/// Bytes of a one-object file at most: 1 TiB, so that its table stays within 64 MiB.
+pub const SOLO_BYTES_MAX: u64 = 1 << 40;
+const MAGIC: &[u8; 8] = b"KFSOLO01";
+const CRC_AT: usize = 12;
+
+/// The checksums of a finished one-object file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sum {
+    /// What the object was expected to live like.
+    pub class: Class,
+    /// Bytes of the object.
+    pub len: u64,
+    /// Checksum of each frame.
+    pub frames: Box<[u32]>,
+}
+
+/// The bytes of the `.sum` file.
+#[must_use]
+pub fn encode(bind: &Binder, store: &[u8; 16], id: SoloId, class: Class, len: u64, frames: &[u32]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(SUM_HEADER_BYTES + frames.len() * 4);
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(store);
+    out.extend_from_slice(&id.0.to_le_bytes());
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&class.code().to_le_bytes());
+    out.extend_from_slice(&FRAME_LOG2.to_le_bytes());
+    out.resize(SUM_HEADER_BYTES, 0);
+    for crc in frames {
+        out.extend_from_slice(&crc.to_le_bytes());
+    }
+    let crc = bind.crc_around(0, PART_HEAD, &out, CRC_AT);
+    patch(&mut out, CRC_AT, crc);
+    out
+}
+
+impl Sum {
+    /// Reads a whole `.sum` file.
+    ///
+    /// # Errors
+    /// The flaw, when these are not the bytes of this file's checksums.
+    pub fn decode(bytes: &[u8], bind: &Binder, store: &[u8; 16], id: SoloId) -> Result<Self, Flaw> {
+        let mut fields = Fields(bytes);
+        fields.magic(MAGIC)?;
+        let version = fields.u32()?;
+        if fields.u32()? != bind.crc_around(0, PART_HEAD, bytes, CRC_AT) {
+            return Err(Flaw::Checksum);
+        }
+        if version != VERSION {
+            return Err(Flaw::Newer("format version"));
+        }
+        if fields.array::<16>()? != *store || fields.u64()? != id.0 {
+            return Err(Flaw::Foreign);
+        }
+        let len = fields.u64()?;
+        let class = Class::from_code(fields.u32()?).ok_or(Flaw::Newer("class"))?;
+        if fields.u32()? != FRAME_LOG2 {
+            return Err(Flaw::Newer("frame size"));
+        }
+        let table = bytes.get(SUM_HEADER_BYTES..).ok_or(Flaw::Short)?;
+        if len > SOLO_BYTES_MAX || table.len() as u64 != len.div_ceil(u64::from(FRAME_BYTES)) * 4 {
+            return Err(Flaw::Shape("length"));
+        }
+        let mut fields = Fields(table);
+        let mut frames = Vec::with_capacity(table.len() / 4);
+        while !fields.0.is_empty() {
+            frames.push(fields.u32()?);
+        }
+        Ok(Self { class, len, frames: frames.into() })
+    }
+}
+
+/// The checksum of frame number `frame` of a one-object file starts from this hasher.
+#[must_use]
+pub fn frame_hasher(bind: &Binder, frame: u64) -> crc32fast::Hasher {
+    // At most 2^24 frames fit in a file, so numbers never meet those of other parts.
+    bind.hasher(0, frame as u32)
+}
+
+/// Sets the checksum right after bytes were changed on purpose: for fuzzing and tests only.
+pub fn reseal(bytes: &mut [u8], bind: &Binder) {
+    if bytes.len() >= SUM_HEADER_BYTES {
+        let crc = bind.crc_around(0, PART_HEAD, bytes, CRC_AT);
+        patch(bytes, CRC_AT, crc);
+    }
+}

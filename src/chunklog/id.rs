@@ -1,0 +1,212 @@
+//! Names of files and runs: which segment, where in it, who wrote it, and how long it may live.
+
+use std::fmt;
+use std::path::PathBuf;
+
+macro_rules! file_id {
+    ($(#[$doc:meta])* $name:ident in $dir:literal as $ext:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The `counter`-th file of the opening `epoch`.
+            #[must_use]
+            pub const fn new(epoch: u32, counter: u32) -> Self {
+                Self((epoch as u64) << 32 | counter as u64)
+            }
+
+            /// The opening of the store that made the file.
+            #[must_use]
+            pub const fn epoch(self) -> u32 {
+                (self.0 >> 32) as u32
+            }
+
+            /// Its number within that opening.
+            #[must_use]
+            pub const fn counter(self) -> u32 {
+                self.0 as u32
+            }
+
+            /// Where the file lies below the log's directory.
+            #[must_use]
+            pub fn path(self) -> PathBuf {
+                shard_path($dir, $ext, self.epoch(), self.counter())
+            }
+
+            /// Reads a file's name back; `None` when it is none of this kind.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                let stem = name.strip_suffix(concat!(".", $ext))?;
+                let (epoch, counter) = (hex(stem.get(..8)?)?, hex(stem.get(9..)?)?);
+                (stem.as_bytes()[8] == b'-').then_some(Self::new(epoch, counter))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:08x}-{:08x}", self.epoch(), self.counter())
+            }
+        }
+    };
+}
+
+file_id!(
+    /// A segment file: high 32 bits the epoch (one for each opening of the store), low 32 bits a counter. Never
+    /// reused.
+    SegmentId in "seg" as "seg"
+);
+file_id!(
+    /// A file that holds one object; numbered like segments and together with them.
+    SoloId in "solo" as "obj"
+);
+
+pub(super) fn shard_path(dir: &str, ext: &str, epoch: u32, counter: u32) -> PathBuf {
+    format!("{dir}/{:02x}/{epoch:08x}-{counter:08x}.{ext}", counter & 0xff).into()
+}
+
+fn hex(digits: &str) -> Option<u32> {
+    let strict = digits.len() == 8 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if strict { u32::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// A file of the log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum FileKey {
+    /// Many runs.
+    Segment(SegmentId),
+    /// The bytes of one object.
+    Solo(SoloId),
+    /// The checksums of one object.
+    Sum(SoloId),
+}
+
+impl FileKey {
+    pub(super) fn path(self) -> PathBuf {
+        match self {
+            Self::Segment(id) => id.path(),
+            Self::Solo(id) => id.path(),
+            Self::Sum(id) => shard_path("solo", "sum", id.epoch(), id.counter()),
+        }
+    }
+}
+
+impl fmt::Display for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Segment(id) => write!(f, "segment {id}"),
+            Self::Solo(id) => write!(f, "solo file {id}"),
+            Self::Sum(id) => write!(f, "checksums of solo file {id}"),
+        }
+    }
+}
+
+/// Where bytes lie: `len` plain bytes, written as one run at `offset` of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Run {
+    /// The file.
+    pub segment: SegmentId,
+    /// Byte of the file at which the run's header begins; a multiple of 8.
+    pub offset: u32,
+    /// Plain bytes, 1 to [`RUN_BYTES_MAX`](super::RUN_BYTES_MAX).
+    pub len: u32,
+}
+
+/// Who wrote a run. Kept for salvage only: names may be stale after renames, and copies share runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Owner<'a> {
+    /// Inode number of the first writer.
+    pub ino: u64,
+    /// Version the bytes were written for.
+    pub seq: u64,
+    /// Where in the object the run's first byte lies.
+    pub logical: u64,
+    /// Bucket and key; of more than 1 KiB the end is kept.
+    pub key_tail: &'a [u8],
+}
+
+/// What is expected of the data's life. Runs that die together share files, so that whole files can go.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Class {
+    /// Nothing is known.
+    #[default]
+    Hot,
+    /// Parts of uploads not yet complete.
+    Upload,
+    /// Survivors of so many compactions.
+    Aged(u8),
+    /// Archived.
+    Cold,
+    /// Expires by a lifecycle rule on this day since 1970 (24 bits are kept).
+    Expires(u32),
+    /// Under retention until this month since 1970 (24 bits are kept).
+    Held(u32),
+}
+
+const CLASS_VALUE: u32 = 0x00ff_ffff;
+
+impl Class {
+    /// The number stored in files: kind in the high byte, value below.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Hot => 0,
+            Self::Upload => 1 << 24,
+            Self::Aged(times) => 2 << 24 | times as u32,
+            Self::Cold => 3 << 24,
+            Self::Expires(day) => 4 << 24 | day & CLASS_VALUE,
+            Self::Held(month) => 5 << 24 | month & CLASS_VALUE,
+        }
+    }
+
+    /// The class of a stored number.
+    #[must_use]
+    pub const fn from_code(code: u32) -> Option<Self> {
+        let value = code & CLASS_VALUE;
+        match (code >> 24, value) {
+            (0, 0) => Some(Self::Hot),
+            (1, 0) => Some(Self::Upload),
+            (2, 0..=255) => Some(Self::Aged(value as u8)),
+            (3, 0) => Some(Self::Cold),
+            (4, _) => Some(Self::Expires(value)),
+            (5, _) => Some(Self::Held(value)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, FileKey, SegmentId, SoloId};
+    use std::path::Path;
+
+    #[test]
+    fn file_names_read_back() {
+        let id = SegmentId::new(0x1f, 0xabcd);
+        assert_eq!(id.path(), Path::new("seg/cd/0000001f-0000abcd.seg"));
+        assert_eq!(SegmentId::parse("0000001f-0000abcd.seg"), Some(id));
+        assert_eq!(SoloId::parse("0000001f-0000abcd.obj"), Some(SoloId(id.0)));
+        assert_eq!(FileKey::Sum(SoloId(id.0)).path(), Path::new("solo/cd/0000001f-0000abcd.sum"));
+        for bad in [
+            "",
+            ".seg",
+            "0000001f-0000abcd",
+            "0000001F-0000abcd.seg",
+            "0000001f_0000abcd.seg",
+            "+000001f-0000abcd.seg",
+            "0000001f-0000abcde.seg",
+            "ééééé.seg",
+        ] {
+            assert_eq!(SegmentId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn classes_read_back() {
+        for class in [Class::Hot, Class::Upload, Class::Aged(3), Class::Cold, Class::Expires(20_800), Class::Held(700)]
+        {
+            assert_eq!(Class::from_code(class.code()), Some(class));
+        }
+        assert_eq!(Class::from_code(u32::MAX), None);
+    }
+}

@@ -1,0 +1,382 @@
+//! The log as a whole: opening, listing, deleting.
+
+use super::cache::{Handles, Sharded, Weighed};
+use super::durable::{KnownDirs, Tracked};
+use super::format::{Binder, Flaw, footer};
+use super::id::{Class, FileKey, SegmentId, SoloId};
+use super::read::RunTable;
+use super::segment::OpenSegment;
+use super::solo::{Live, SoloTable};
+use crate::model::{Error, Kind, Result};
+use crate::sys::clock::Clock;
+use crate::sys::disk::{Access, Disk, DiskFile};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How a log is opened.
+#[derive(Clone)]
+pub struct Settings {
+    /// The store's id: bytes of other stores do not verify here.
+    pub store: [u8; 16],
+    /// A number that no earlier opening of this store had, durable before this one begins.
+    pub epoch: u32,
+    /// Bytes at which a segment is sealed and the next begun; at most 1 GiB.
+    pub segment_bytes: u64,
+    /// Files kept open for reading.
+    pub open_files: usize,
+    /// Runs whose checksums are kept in memory: about 120 bytes each, and 4 more for each 64 KiB.
+    pub cached_runs: usize,
+    /// Bytes of memory for the checksums of one-object files.
+    pub cached_sum_bytes: usize,
+    /// Dates new segments.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// The defaults: segments of 256 MiB, 512 open files, 65,536 runs and 16 MiB of tables in memory.
+    #[must_use]
+    pub fn new(store: [u8; 16], epoch: u32, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            epoch,
+            segment_bytes: 256 << 20,
+            open_files: 512,
+            cached_runs: 1 << 16,
+            cached_sum_bytes: 16 << 20,
+            clock,
+        }
+    }
+}
+
+/// What a segment file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentState {
+    /// This process appends to it.
+    Open,
+    /// Complete, with its directory of runs.
+    Sealed,
+    /// Without a directory: a crash or a full disk came first. Its runs read as well as any.
+    Loose,
+    /// A write or sync failed in this process: what was not durable by then is refused.
+    Failed,
+}
+
+/// A segment file of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentInfo {
+    /// Its name.
+    pub id: SegmentId,
+    /// What it is.
+    pub state: SegmentState,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// What a one-object file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SoloState {
+    /// Being written by this process.
+    Open,
+    /// Complete, with its checksums.
+    Finished,
+    /// Without checksums: a crash came first. It cannot be read.
+    Unfinished,
+}
+
+/// A one-object file of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SoloInfo {
+    /// Its name.
+    pub id: SoloId,
+    /// What it is.
+    pub state: SoloState,
+    /// Bytes of the file and of its checksums.
+    pub bytes: u64,
+}
+
+/// Counts since the log was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Runs appended.
+    pub runs: u64,
+    /// Plain bytes appended, to segments and one-object files.
+    pub appended: u64,
+    /// Plain bytes read.
+    pub read: u64,
+    /// Frames that failed their checksum.
+    pub bad_frames: u64,
+    /// Files now waiting to be durable or still written.
+    pub tracked: u64,
+}
+
+/// The log. Every call may be made by many threads at once.
+pub struct ChunkLog(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) settings: Settings,
+    pub(super) lanes: Mutex<HashMap<Class, Lane>>,
+    pub(super) live: Mutex<HashMap<SoloId, Arc<Live>>>,
+    pub(super) handles: Handles,
+    pub(super) tables: Sharded<(SegmentId, u32), Arc<RunTable>>,
+    pub(super) sums: Weighed<SoloId, Arc<SoloTable>>,
+    pub(super) counts: Counts,
+    pub(super) tracked: Mutex<BTreeMap<FileKey, Arc<Tracked>>>,
+    pub(super) dirs: KnownDirs,
+    next: AtomicU64,
+}
+
+/// The segment to which a class appends now.
+pub(super) type Lane = Arc<Mutex<Option<Arc<OpenSegment>>>>;
+
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) runs: AtomicU64,
+    pub(super) appended: AtomicU64,
+    pub(super) read: AtomicU64,
+    pub(super) bad_frames: AtomicU64,
+}
+
+impl ChunkLog {
+    /// Opens the log, creating its directories when absent. Reads no data, and begins new files only when there is
+    /// something to write.
+    ///
+    /// # Errors
+    /// Settings out of range, or what the disk says.
+    pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+        if !(64 << 10..=1 << 30).contains(&settings.segment_bytes) {
+            return Err(Error::new(Kind::InvalidArgument, "cannot open the chunk log")
+                .why(format!("a segment size of {} bytes is out of range", settings.segment_bytes))
+                .mend("choose a size from 64 KiB to 1 GiB"));
+        }
+        for dir in ["seg", "solo"] {
+            disk.create_dir_all(Path::new(dir))
+                .map_err(|e| Error::io(format!("cannot create the directory {dir}"), e))?;
+        }
+        disk.sync_dir(Path::new("")).map_err(|e| Error::io("cannot sync the log's directory", e))?;
+        Ok(Self(Arc::new(Inner {
+            handles: Handles::new(Arc::clone(&disk), settings.open_files),
+            tables: Sharded::new(settings.cached_runs),
+            sums: Weighed::new(settings.cached_sum_bytes),
+            disk,
+            settings,
+            lanes: Mutex::default(),
+            live: Mutex::default(),
+            counts: Counts::default(),
+            tracked: Mutex::default(),
+            dirs: Mutex::new(HashSet::new()),
+            next: AtomicU64::new(1),
+        })))
+    }
+
+    /// Every segment file. Reads the last 64 bytes of those that this process did not write.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>> {
+        let mut found = Vec::new();
+        self.0.walk("seg", &mut |name, bytes| {
+            if let Some(id) = SegmentId::parse(name) {
+                found.push(SegmentInfo { id, state: self.0.segment_state(id, bytes)?, bytes });
+            }
+            Ok(())
+        })?;
+        found.sort_unstable_by_key(|info| info.id);
+        Ok(found)
+    }
+
+    /// Every one-object file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn solos(&self) -> Result<Vec<SoloInfo>> {
+        let mut found: BTreeMap<SoloId, (bool, u64)> = BTreeMap::new();
+        self.0.walk("solo", &mut |name, bytes| {
+            let (stem, sum) = match name.strip_suffix(".sum") {
+                Some(stem) => (format!("{stem}.obj"), true),
+                None => (name.to_owned(), false),
+            };
+            if let Some(id) = SoloId::parse(&stem) {
+                let entry = found.entry(id).or_default();
+                entry.0 |= sum;
+                entry.1 += bytes;
+            }
+            Ok(())
+        })?;
+        let live = self.0.live.lock();
+        let info = |(id, (summed, bytes)): (SoloId, (bool, u64))| {
+            let state = match (live.contains_key(&id), summed) {
+                (true, _) => SoloState::Open,
+                (false, true) => SoloState::Finished,
+                (false, false) => SoloState::Unfinished,
+            };
+            SoloInfo { id, state, bytes }
+        };
+        Ok(found.into_iter().map(info).collect())
+    }
+
+    /// Removes a segment file. What reads it at this moment may finish; deleting what is not there is no error.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] while the segment is appended to, or what the disk says.
+    pub fn delete_segment(&self, id: SegmentId) -> Result<()> {
+        let lanes: Vec<_> = self.0.lanes.lock().values().cloned().collect();
+        if lanes.iter().any(|lane| lane.lock().as_ref().is_some_and(|open| open.id == id)) {
+            return Err(Error::new(Kind::Conflict, format!("cannot delete segment {id}"))
+                .why("it is still being appended to")
+                .mend("seal it first"));
+        }
+        self.0.delete(FileKey::Segment(id))
+    }
+
+    /// Removes a one-object file and its checksums. Deleting what is not there is no error.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] while it is being written, or what the disk says.
+    pub fn delete_solo(&self, id: SoloId) -> Result<()> {
+        if self.0.live.lock().contains_key(&id) {
+            return Err(Error::new(Kind::Conflict, format!("cannot delete solo file {id}"))
+                .why("it is still being written")
+                .mend("finish or abandon it first"));
+        }
+        self.0.sums.remove(&id);
+        // Checksums last: without them what is left of a crash is an orphan that nobody can read.
+        self.0.delete(FileKey::Solo(id))?;
+        self.0.delete(FileKey::Sum(id))
+    }
+
+    /// Counts since the log was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let counts = &self.0.counts;
+        Stats {
+            runs: counts.runs.load(Relaxed),
+            appended: counts.appended.load(Relaxed),
+            read: counts.read.load(Relaxed),
+            bad_frames: counts.bad_frames.load(Relaxed),
+            tracked: self.0.tracked.lock().len() as u64,
+        }
+    }
+}
+
+impl Inner {
+    /// The number of the next file.
+    pub(super) fn number(&self) -> Result<u64> {
+        let counter = self.next.fetch_add(1, Relaxed);
+        match u32::try_from(counter) {
+            Ok(counter) => Ok(SegmentId::new(self.settings.epoch, counter).0),
+            Err(_) => Err(Error::new(Kind::Io, "cannot begin a new file of the chunk log")
+                .why("this opening of the store has used up its four billion file numbers")
+                .mend("restart the daemon")),
+        }
+    }
+
+    /// Creates a file of the log and follows it until it is durable.
+    pub(super) fn create(&self, key: FileKey) -> Result<Arc<Tracked>> {
+        let path = key.path();
+        let failed = |e| Error::io(format!("cannot create {key}"), e);
+        let file = match self.disk.create_new(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.disk.create_dir_all(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+                self.disk.create_new(&path)
+            }
+            other => other,
+        };
+        let file = file.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => Error::io(format!("cannot create {key}"), error)
+                .why("it exists: this opening of the store was given a number that an earlier one had")
+                .mend("open the store again; if this repeats, run `keyfold fsck`"),
+            _ => failed(error),
+        })?;
+        let tracked = Arc::new(Tracked::new(key, file));
+        self.tracked.lock().insert(key, Arc::clone(&tracked));
+        Ok(tracked)
+    }
+
+    /// Takes back a file that holds nothing of value.
+    pub(super) fn discard(&self, tracked: &Tracked) {
+        tracked.forget();
+        self.tracked.lock().remove(&tracked.key);
+        // A file that stays is an orphan, and removed as such.
+        let _ = self.disk.remove(&tracked.key.path());
+        self.handles.removed(tracked.key);
+    }
+
+    fn delete(&self, key: FileKey) -> Result<()> {
+        match self.disk.remove(&key.path()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io(format!("cannot delete {key}"), error));
+            }
+            _ => self.handles.removed(key),
+        }
+        let tracked = self.tracked.lock().remove(&key);
+        if let Some(tracked) = tracked {
+            tracked.forget();
+        }
+        Ok(())
+    }
+
+    /// The file of `key`; its absence is damage.
+    pub(super) fn handle(&self, key: FileKey) -> Result<Arc<dyn DiskFile>> {
+        self.handles.get(key).map_err(|error| unopened(key, error))
+    }
+
+    /// The same, opened for this caller alone.
+    pub(super) fn reopen(&self, key: FileKey) -> Result<Arc<dyn DiskFile>> {
+        self.disk.open(&key.path(), Access::Read).map_err(|error| unopened(key, error))
+    }
+
+    fn segment_state(&self, id: SegmentId, bytes: u64) -> Result<SegmentState> {
+        let key = FileKey::Segment(id);
+        if let Some(tracked) = self.tracked.lock().get(&key) {
+            if tracked.is_dead() {
+                return Ok(SegmentState::Failed);
+            }
+            if !tracked.is_finished() {
+                return Ok(SegmentState::Open);
+            }
+        }
+        match self.trailer(id, bytes) {
+            Ok(_) => Ok(SegmentState::Sealed),
+            Err(error) if error.kind() == Kind::Io => Err(error),
+            Err(_) => Ok(SegmentState::Loose),
+        }
+    }
+
+    /// The trailer of a segment file of `bytes` bytes.
+    fn trailer(&self, id: SegmentId, bytes: u64) -> Result<footer::Trailer> {
+        let what = || format!("cannot read the end of segment {id}");
+        let Some(at) = bytes.checked_sub(footer::TRAILER_BYTES as u64) else {
+            return Err(Flaw::Short.on(what()));
+        };
+        let file = self.reopen(FileKey::Segment(id))?;
+        let mut last = [0; footer::TRAILER_BYTES];
+        file.read_at(at, &mut last).map_err(|e| Error::io(what(), e))?;
+        let bind = Binder::segment(&self.settings.store, id);
+        footer::Trailer::decode(&last, &bind, &self.settings.store, id, bytes).map_err(|flaw| flaw.on(what()))
+    }
+
+    /// Names and lengths of the files in the 256 directories below `top`.
+    fn walk(&self, top: &str, visit: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()> {
+        let list = |dir: &Path| {
+            self.disk.list(dir).map_err(|e| Error::io(format!("cannot list the directory {}", dir.display()), e))
+        };
+        for shard in list(Path::new(top))?.iter().filter(|entry| entry.is_dir) {
+            for file in list(&Path::new(top).join(&shard.name))?.iter().filter(|entry| !entry.is_dir) {
+                visit(&file.name, file.len)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unopened(key: FileKey, error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::corrupt(format!("cannot read {key}"), "its file is missing"),
+        _ => Error::io(format!("cannot open {key}"), error),
+    }
+}

@@ -1,0 +1,135 @@
+//! Reading runs.
+
+use super::format::run::{HEAD_BYTES_MAX, RUN_BYTES_MAX, RunHead, SMALL_HEAD_BYTES_MAX};
+use super::format::{Binder, FRAME_BYTES};
+use super::frames::{Framed, Verified, read, with_scratch};
+use super::id::{FileKey, Run};
+use super::log::{ChunkLog, Inner};
+use crate::model::{Error, Kind, Result};
+use crate::sys::disk::DiskFile;
+use crc32fast::Hasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What is remembered of a run once its head was read and verified.
+pub(super) struct RunTable {
+    run: Run,
+    payload_at: u64,
+    bind: Binder,
+    crcs: Box<[u32]>,
+    verified: Verified,
+}
+
+impl Framed for RunTable {
+    fn len(&self) -> u64 {
+        u64::from(self.run.len)
+    }
+
+    fn base(&self) -> u64 {
+        self.payload_at
+    }
+
+    fn check(&self, frame: u64) -> Option<(u32, Hasher)> {
+        let crc = *self.crcs.get(frame as usize)?;
+        Some((crc, self.bind.hasher(self.run.offset, frame as u32)))
+    }
+
+    fn verified(&self) -> Option<&Verified> {
+        Some(&self.verified)
+    }
+
+    fn place(&self) -> (FileKey, u64) {
+        (FileKey::Segment(self.run.segment), u64::from(self.run.offset))
+    }
+}
+
+impl ChunkLog {
+    /// Reads plain bytes `at..at + buf.len()` of a run. Frames are verified when they are first read and whenever
+    /// they are read after their table was dropped from memory. On an error `buf` is all zeros.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`], naming segment, offset and frame, when the bytes are not the ones written there, or their
+    /// file is missing; [`Kind::InvalidArgument`] for bytes beyond the run; or what the disk says.
+    pub fn read(&self, run: Run, at: u32, buf: &mut [u8]) -> Result<()> {
+        if run.len > RUN_BYTES_MAX || u64::from(at) + buf.len() as u64 > u64::from(run.len) {
+            return Err(beyond(FileKey::Segment(run.segment), u64::from(run.len), u64::from(at), buf.len()));
+        }
+        if buf.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.0.read_run(run, at, buf);
+        self.0.count_read(buf, &outcome);
+        outcome
+    }
+}
+
+/// The error for bytes asked for beyond an end.
+pub(super) fn beyond(key: FileKey, len: u64, at: u64, count: usize) -> Error {
+    Error::new(Kind::InvalidArgument, format!("cannot read {count} bytes at {at} from {key}"))
+        .why(format!("only {len} bytes are there"))
+}
+
+impl Inner {
+    /// Counts a read; wrong bytes do not leave the log even beside an error.
+    pub(super) fn count_read(&self, buf: &mut [u8], outcome: &Result<()>) {
+        match outcome {
+            Ok(()) => self.counts.read.fetch_add(buf.len() as u64, Relaxed),
+            Err(error) => {
+                buf.fill(0);
+                self.counts.bad_frames.fetch_add(u64::from(error.kind() == Kind::Corrupt), Relaxed)
+            }
+        };
+    }
+
+    fn read_run(&self, run: Run, at: u32, buf: &mut [u8]) -> Result<()> {
+        let file = self.handle(FileKey::Segment(run.segment))?;
+        if let Some(table) = self.tables.get(&(run.segment, run.offset)) {
+            if table.run != run {
+                return Err(self.stranger(run));
+            }
+            return read(&*table, &*file, u64::from(at), buf);
+        }
+        // A run of one frame comes with its head in a single read.
+        let single = run.len <= FRAME_BYTES;
+        let ahead = match run.len {
+            FRAME_BYTES => HEAD_BYTES_MAX + FRAME_BYTES as usize,
+            len if single => SMALL_HEAD_BYTES_MAX + len as usize,
+            _ => HEAD_BYTES_MAX,
+        };
+        let (table, done) = with_scratch(ahead, |bytes| -> Result<_> {
+            let (table, head, got) = self.load(run, &*file, bytes)?;
+            let from = head as usize;
+            let (start, stop) = (from + at as usize, from + at as usize + buf.len());
+            let frame = from..from + run.len as usize;
+            let done = single && frame.end <= got && table.verify(0, &bytes[frame]);
+            if done {
+                buf.copy_from_slice(&bytes[start..stop]);
+            }
+            Ok((table, done))
+        })?;
+        let table = Arc::new(table);
+        self.tables.put((run.segment, run.offset), Arc::clone(&table));
+        if done { Ok(()) } else { read(&*table, &*file, u64::from(at), buf) }
+    }
+
+    /// Reads and verifies the head of a run; returns its table, its length and how many bytes were read.
+    fn load(&self, run: Run, file: &dyn DiskFile, bytes: &mut [u8]) -> Result<(RunTable, u32, usize)> {
+        let what = || format!("cannot read segment {} at offset {}", run.segment, run.offset);
+        let got = file.read_at(u64::from(run.offset), bytes).map_err(|e| Error::io(what(), e))?;
+        let bind = Binder::segment(&self.settings.store, run.segment);
+        let head = RunHead::decode(&bytes[..got], &bind, run.segment, run.offset).map_err(|flaw| flaw.on(what()))?;
+        if head.len != run.len {
+            return Err(self.stranger(run));
+        }
+        let payload_at = u64::from(run.offset) + u64::from(head.head);
+        let verified = Verified::none(head.frames.len());
+        Ok((RunTable { run, payload_at, bind, crcs: head.frames, verified }, head.head, got))
+    }
+
+    fn stranger(&self, run: Run) -> Error {
+        Error::corrupt(
+            format!("cannot read segment {} at offset {}", run.segment, run.offset),
+            format!("the run there is not one of {} bytes", run.len),
+        )
+    }
+}

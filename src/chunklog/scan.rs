@@ -1,0 +1,269 @@
+//! Walking a segment file from the disk: for fsck, scrub, and to build an index from nothing.
+
+use super::format::footer::{Entry, TRAILER_BYTES, Trailer};
+use super::format::header::{HEADER_BYTES, SegmentHeader};
+use super::format::run::{HEAD_BYTES_MAX, MAGIC, RUN_ALIGN, RunHead};
+use super::format::{Binder, FRAME_BYTES, Flaw};
+use super::frames::with_scratch;
+use super::id::{Class, FileKey, Run, SegmentId};
+use super::log::{ChunkLog, Inner};
+use crate::model::{Error, Result};
+use crate::sys::disk::DiskFile;
+use std::sync::Arc;
+
+/// A run as it was found, its head verified.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunFound {
+    /// Where it is.
+    pub run: Run,
+    /// Inode number of the first writer.
+    pub ino: u64,
+    /// Version the bytes were written for.
+    pub seq: u64,
+    /// Where in the object the first byte lies.
+    pub logical: u64,
+    /// The end of bucket and key.
+    pub key_tail: Vec<u8>,
+    /// Numbers of the 64 KiB frames that do not verify.
+    pub bad_frames: Vec<u32>,
+    /// Found by searching behind damage rather than at the end of the run before. Such a run is whole and was made for
+    /// this place, but it may lie within the payload of another whose head is gone.
+    pub searched: bool,
+}
+
+/// How a walk ended.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// What the segment collects, when its header can be trusted.
+    pub class: Option<Class>,
+    /// Whether it ends in a directory that can be trusted.
+    pub sealed: bool,
+    /// Runs visited.
+    pub runs: u64,
+    /// The byte behind the last of them.
+    pub end: u64,
+    /// Everything that is not as it was written, other than frames: a header, a run's head, padding, the directory,
+    /// or bytes behind the last run.
+    pub flaws: Vec<Error>,
+}
+
+impl ChunkLog {
+    /// Walks the runs of a segment in the file's order, reading everything from the disk and verifying every byte.
+    /// A sealed segment is walked by its directory; in any other the first thing that is not a run is reported unless
+    /// only zeros follow, and the next run searched for behind it, because a crash may have kept a later write and not
+    /// an earlier one. Seal a segment first if it is being appended to.
+    ///
+    /// # Errors
+    /// When the file is missing or cannot be read at all. What is wrong inside is in [`Scanned`].
+    pub fn scan(&self, id: SegmentId, visit: &mut dyn FnMut(RunFound)) -> Result<Scanned> {
+        let file = self.0.reopen(FileKey::Segment(id))?;
+        let bytes = file.size().map_err(|e| Error::io(format!("cannot scan segment {id}"), e))?;
+        let bind = Binder::segment(&self.0.settings.store, id);
+        let mut walk = Walk { inner: &self.0, id, file, bytes, bind, report: Scanned::default(), visit };
+        walk.header()?;
+        match walk.directory()? {
+            Some((end, entries)) => walk.sealed(end, &entries)?,
+            None => walk.loose()?,
+        }
+        Ok(walk.report)
+    }
+}
+
+struct Walk<'a> {
+    inner: &'a Arc<Inner>,
+    id: SegmentId,
+    file: Arc<dyn DiskFile>,
+    bytes: u64,
+    bind: Binder,
+    report: Scanned,
+    visit: &'a mut dyn FnMut(RunFound),
+}
+
+impl Walk<'_> {
+    fn fetch<'b>(&self, at: u64, buf: &'b mut [u8]) -> Result<&'b [u8]> {
+        let got = self
+            .file
+            .read_at(at, buf)
+            .map_err(|e| Error::io(format!("cannot read segment {} at offset {at}", self.id), e))?;
+        Ok(&buf[..got])
+    }
+
+    fn flaw(&mut self, at: u64, what: &str, flaw: &Flaw) {
+        self.report.flaws.push(flaw.clone().on(format!("segment {} has a bad {what} at offset {at}", self.id)));
+    }
+
+    fn header(&mut self) -> Result<()> {
+        let mut buf = [0; HEADER_BYTES];
+        match SegmentHeader::decode(self.fetch(0, &mut buf)?) {
+            Ok(header) if header.id == self.id && header.store == self.inner.settings.store => {
+                self.report.class = Some(header.class);
+            }
+            Ok(_) => self.flaw(0, "header", &Flaw::Foreign),
+            Err(flaw) => self.flaw(0, "header", &flaw),
+        }
+        Ok(())
+    }
+
+    /// The directory and where it begins, when the segment was sealed.
+    fn directory(&mut self) -> Result<Option<(u64, Vec<Entry>)>> {
+        let Some(at) = self.bytes.checked_sub(TRAILER_BYTES as u64) else {
+            return Ok(None);
+        };
+        let mut buf = [0; TRAILER_BYTES];
+        let store = &self.inner.settings.store;
+        let trailer = match Trailer::decode(self.fetch(at, &mut buf)?, &self.bind, store, self.id, self.bytes) {
+            Ok(trailer) => trailer,
+            Err(Flaw::Magic) => return Ok(None),
+            Err(flaw) => {
+                self.flaw(at, "trailer", &flaw);
+                return Ok(None);
+            }
+        };
+        let at = u64::from(trailer.directory_at);
+        let mut buf = vec![0; trailer.directory_bytes()];
+        match trailer.decode_directory(self.fetch(at, &mut buf)?, &self.bind) {
+            Ok(entries) => {
+                self.report.sealed = true;
+                Ok(Some((at, entries)))
+            }
+            Err(flaw) => {
+                self.flaw(at, "directory", &flaw);
+                Ok(None)
+            }
+        }
+    }
+
+    fn sealed(&mut self, end: u64, entries: &[Entry]) -> Result<()> {
+        let mut at = HEADER_BYTES as u64;
+        for (entry, next) in entries.iter().zip(entries.iter().skip(1).map(|e| u64::from(e.offset)).chain([end])) {
+            if u64::from(entry.offset) != at {
+                self.flaw(at, "gap between runs", &Flaw::Shape("length"));
+            }
+            match self.run(entry.offset)? {
+                Ok((found, total)) => {
+                    let same = Entry {
+                        offset: entry.offset,
+                        len: found.run.len,
+                        ino: found.ino,
+                        seq: found.seq,
+                        logical: found.logical,
+                    };
+                    at = u64::from(entry.offset) + u64::from(total);
+                    if same != *entry {
+                        self.flaw(u64::from(entry.offset), "entry in its directory for the run", &Flaw::Foreign);
+                    }
+                    self.found(found, at);
+                }
+                Err(flaw) => {
+                    self.flaw(u64::from(entry.offset), "run", &flaw);
+                    at = next;
+                }
+            }
+        }
+        if at != end {
+            self.flaw(at, "gap before its directory", &Flaw::Shape("length"));
+        }
+        Ok(())
+    }
+
+    fn loose(&mut self) -> Result<()> {
+        let mut at = HEADER_BYTES as u64;
+        let mut searched = false;
+        self.report.end = at;
+        while let Ok(offset) = u32::try_from(at) {
+            match self.run(offset)? {
+                Ok((mut found, total)) => {
+                    at += u64::from(total);
+                    found.searched = searched;
+                    self.found(found, at);
+                }
+                Err(flaw) => {
+                    if self.only_zeros(at)? {
+                        return Ok(());
+                    }
+                    self.flaw(at, "run", &flaw);
+                    let Some(next) = self.search(at + RUN_ALIGN)? else {
+                        return Ok(());
+                    };
+                    at = next;
+                    searched = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the next whole head of a run begins, at `at` or behind.
+    fn search(&self, mut at: u64) -> Result<Option<u64>> {
+        let mut buf = vec![0; 256 << 10];
+        loop {
+            let bytes = self.fetch(at, &mut buf)?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            for (place, word) in (at..).step_by(RUN_ALIGN as usize).zip(bytes.chunks(RUN_ALIGN as usize)) {
+                if word.starts_with(MAGIC)
+                    && let Ok(offset) = u32::try_from(place)
+                    && RunHead::decode(self.fetch(place, &mut [0; HEAD_BYTES_MAX])?, &self.bind, self.id, offset)
+                        .is_ok()
+                {
+                    return Ok(Some(place));
+                }
+            }
+            at += bytes.len() as u64;
+        }
+    }
+
+    fn found(&mut self, found: RunFound, end: u64) {
+        self.report.runs += 1;
+        self.report.end = end;
+        (self.visit)(found);
+    }
+
+    /// The run at `offset`, every byte of it verified, and the bytes to the next.
+    fn run(&mut self, offset: u32) -> Result<Result<(RunFound, u32), Flaw>> {
+        let mut buf = [0; HEAD_BYTES_MAX];
+        let bytes = self.fetch(u64::from(offset), &mut buf)?;
+        let head = match RunHead::decode(bytes, &self.bind, self.id, offset) {
+            Ok(head) => head,
+            Err(flaw) => return Ok(Err(flaw)),
+        };
+        let payload = u64::from(offset) + u64::from(head.head);
+        let mut bad_frames = Vec::new();
+        for (frame, crc) in head.frames.iter().enumerate() {
+            let at = frame as u32 * FRAME_BYTES;
+            let len = (head.len - at).min(FRAME_BYTES);
+            let good = with_scratch(len as usize, |bytes| {
+                let whole = matches!(self.file.read_at(payload + u64::from(at), bytes), Ok(got) if got == bytes.len());
+                whole && self.bind.crc(offset, frame as u32, bytes) == *crc
+            });
+            if !good {
+                bad_frames.push(frame as u32);
+            }
+        }
+        let (total, end) = (head.total(), payload + u64::from(head.len));
+        let mut padding = [0; 8];
+        let pad = (u64::from(offset) + u64::from(total) - end) as usize;
+        if self.fetch(end, &mut padding[..pad])?.iter().any(|byte| *byte != 0) {
+            self.flaw(end, "padding", &Flaw::Shape("content"));
+        }
+        let run = Run { segment: self.id, offset, len: head.len };
+        let RunHead { ino, seq, logical, key_tail, .. } = head;
+        let found = RunFound { run, ino, seq, logical, key_tail, bad_frames, searched: false };
+        Ok(Ok((found, total)))
+    }
+
+    fn only_zeros(&self, mut at: u64) -> Result<bool> {
+        let mut buf = vec![0; 256 << 10];
+        loop {
+            let bytes = self.fetch(at, &mut buf)?;
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            if bytes.is_empty() {
+                return Ok(true);
+            }
+            at += bytes.len() as u64;
+        }
+    }
+}

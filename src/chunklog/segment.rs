@@ -1,0 +1,234 @@
+//! The segment that a class appends to: places are given out under a lock, bytes are written outside it.
+//!
+//! Locks: `grow` before the file's [`Tracked`] state; `grow` is held while the file takes room, never while
+//! payload is written.
+
+use super::durable::{Tracked, is_full};
+use super::format::Binder;
+use super::format::footer::{self, Entry};
+use super::format::header::HEADER_BYTES;
+use super::format::run::{self, Layout};
+use super::id::{Owner, Run, SegmentId};
+use crate::sys::disk::DiskFile;
+use parking_lot::Mutex;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+const STEP_MIN: u64 = 256 << 10;
+const STEP_MAX: u64 = 16 << 20;
+/// Payloads below this are copied behind their heads rather than handed over as a slice of their own.
+const COPY_BELOW: usize = 16 << 10;
+
+pub(super) struct OpenSegment {
+    pub(super) id: SegmentId,
+    pub(super) tracked: Arc<Tracked>,
+    store: [u8; 16],
+    limit: u64,
+    bind: Binder,
+    grow: Mutex<Grow>,
+}
+
+struct Grow {
+    tail: u64,
+    room: Room,
+    /// Places given out whose bytes are being written.
+    writing: u32,
+    entries: Vec<Entry>,
+    /// No more places are given out.
+    retired: bool,
+    /// Some place given out was never written: no footer, or a walk would stumble over it.
+    holed: bool,
+    sealing: bool,
+}
+
+/// Room taken ahead of the writes, so that a sync need not write the file's size each time.
+pub(super) struct Room(u64);
+
+impl Room {
+    pub(super) const fn none() -> Self {
+        Self(0)
+    }
+
+    /// Takes room up to `end`: in steps that double, at most up to `limit` unless `end` lies beyond, and no more
+    /// than is needed when the disk is nearly full.
+    pub(super) fn reach(&mut self, file: &dyn DiskFile, end: u64, limit: u64) -> io::Result<()> {
+        while self.0 < end {
+            let ahead = (self.0 + self.0.clamp(STEP_MIN, STEP_MAX)).min(limit).max(end);
+            let taken = match file.allocate(self.0, ahead - self.0) {
+                Ok(()) => ahead,
+                Err(_) if ahead > end => {
+                    file.allocate(self.0, end - self.0)?;
+                    end
+                }
+                Err(error) => return Err(error),
+            };
+            self.0 = taken;
+        }
+        Ok(())
+    }
+}
+
+/// Places given out to one append.
+pub(super) struct Places {
+    start: u32,
+    layouts: Vec<Layout>,
+}
+
+impl Places {
+    pub(super) fn count(&self) -> usize {
+        self.layouts.len()
+    }
+}
+
+impl OpenSegment {
+    pub(super) fn new(id: SegmentId, tracked: Arc<Tracked>, store: [u8; 16], limit: u64, room: Room) -> Self {
+        let grow = Grow {
+            tail: HEADER_BYTES as u64,
+            room,
+            writing: 0,
+            entries: Vec::new(),
+            retired: false,
+            holed: false,
+            sealing: false,
+        };
+        Self { id, tracked, store, limit, bind: Binder::segment(&store, id), grow: Mutex::new(grow) }
+    }
+
+    /// Gives out places to as many pieces as fit; `None` when this segment takes no more.
+    pub(super) fn reserve(&self, pieces: &[(Owner<'_>, &[u8])]) -> io::Result<Option<Places>> {
+        let mut grow = self.grow.lock();
+        if grow.retired || self.tracked.is_dead() {
+            return Ok(None);
+        }
+        let start = grow.tail;
+        let mut end = start;
+        let mut layouts = Vec::with_capacity(pieces.len());
+        for (owner, bytes) in pieces {
+            let layout = Layout::of(end as u32, bytes.len() as u32, run::key_tail(owner.key_tail).len());
+            let next = end + u64::from(layout.total);
+            if next > self.limit && end > HEADER_BYTES as u64 {
+                break;
+            }
+            end = next;
+            layouts.push(layout);
+        }
+        if layouts.is_empty() {
+            return Ok(None);
+        }
+        grow.room.reach(&*self.tracked.file, end, self.limit)?;
+        grow.tail = end;
+        grow.writing += 1;
+        Ok(Some(Places { start: start as u32, layouts }))
+    }
+
+    /// Writes pieces to the places they were given, in one call. `Ok(false)`: written, but the file failed meanwhile.
+    pub(super) fn write(
+        &self,
+        places: &Places,
+        pieces: &[(Owner<'_>, &[u8])],
+        runs: &mut Vec<Run>,
+    ) -> io::Result<bool> {
+        let from = runs.len();
+        let mut entries = Vec::with_capacity(pieces.len());
+        let outcome = self.put(places, pieces, &mut entries);
+        match &outcome {
+            Ok(()) => runs.extend(entries.iter().map(|e| Run { segment: self.id, offset: e.offset, len: e.len })),
+            // Room ran out although it was taken before, as on file systems that copy on write. Other data is well.
+            Err(error) if is_full(error) => {}
+            Err(error) => self.tracked.fail(error),
+        }
+        let kept = outcome.is_ok() && self.tracked.wrote(entries.iter().map(|entry| entry.offset));
+        if !kept {
+            runs.truncate(from);
+        }
+        let mut grow = self.grow.lock();
+        grow.writing -= 1;
+        if kept {
+            grow.entries.append(&mut entries);
+        } else {
+            grow.holed = true;
+            grow.retired = true;
+        }
+        self.seal_when_idle(grow);
+        outcome.map(|()| kept)
+    }
+
+    fn put(&self, places: &Places, pieces: &[(Owner<'_>, &[u8])], entries: &mut Vec<Entry>) -> io::Result<()> {
+        let small: usize = pieces.iter().map(|(_, bytes)| bytes.len()).filter(|len| *len < COPY_BELOW).sum();
+        let heads: usize = places.layouts.iter().map(|layout| layout.head as usize + 8).sum();
+        let mut buffer = Vec::with_capacity(small + heads);
+        // Ends of the buffer's stretches, each followed by the payload of one large piece.
+        let mut cuts = Vec::new();
+        let mut offset = places.start;
+        for ((owner, bytes), layout) in pieces.iter().zip(&places.layouts) {
+            run::encode_head(&mut buffer, &self.bind, self.id, offset, owner, bytes);
+            if bytes.len() < COPY_BELOW {
+                buffer.extend_from_slice(bytes);
+            } else {
+                cuts.push((buffer.len(), *bytes));
+            }
+            let padding = (layout.total - layout.head) as usize - bytes.len();
+            buffer.resize(buffer.len() + padding, 0);
+            let (ino, seq, logical) = (owner.ino, owner.seq, owner.logical);
+            entries.push(Entry { offset, len: bytes.len() as u32, ino, seq, logical });
+            offset += layout.total;
+        }
+        let at = u64::from(places.start);
+        if cuts.is_empty() {
+            return self.tracked.file.write_at(at, &buffer);
+        }
+        let mut slices = Vec::with_capacity(cuts.len() * 2 + 1);
+        let mut from = 0;
+        for (cut, payload) in cuts {
+            slices.push(IoSlice::new(&buffer[from..cut]));
+            slices.push(IoSlice::new(payload));
+            from = cut;
+        }
+        slices.push(IoSlice::new(&buffer[from..]));
+        self.tracked.file.write_vectored_at(at, &mut slices)
+    }
+
+    /// Takes no more runs; whoever writes last, or this call, seals the file.
+    pub(super) fn retire(&self) {
+        let mut grow = self.grow.lock();
+        grow.retired = true;
+        self.seal_when_idle(grow);
+    }
+
+    /// Stops giving out places without a footer, because room could not be taken for another reason than a full disk.
+    pub(super) fn give_up(&self) {
+        self.grow.lock().holed = true;
+        self.retire();
+    }
+
+    fn seal_when_idle(&self, mut grow: parking_lot::MutexGuard<'_, Grow>) {
+        if !grow.retired || grow.writing > 0 || grow.sealing {
+            return;
+        }
+        grow.sealing = true;
+        let (tail, holed) = (grow.tail, grow.holed);
+        let mut entries = std::mem::take(&mut grow.entries);
+        drop(grow);
+        if holed && !self.tracked.is_dead() {
+            // The room taken ahead may be what the disk lacks; a failure costs only that.
+            let _ = self.tracked.file.set_len(tail);
+        } else if !self.tracked.is_dead() {
+            entries.sort_unstable();
+            self.write_footer(tail as u32, &entries);
+        }
+        self.tracked.finish();
+    }
+
+    /// A segment without a footer is as good to readers, so only a failed write counts, and a full disk does not.
+    fn write_footer(&self, tail: u32, entries: &[Entry]) {
+        let bytes = footer::encode(&self.bind, &self.store, self.id, tail, entries);
+        let file = &self.tracked.file;
+        match file.write_at(u64::from(tail), &bytes).and_then(|()| file.set_len(u64::from(tail) + bytes.len() as u64)) {
+            Ok(()) => {
+                self.tracked.wrote([]);
+            }
+            Err(error) if is_full(&error) => {}
+            Err(error) => self.tracked.fail(&error),
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One-object files: bytes from offset 0, so that the kernel can serve them, and checksums beside them.
+//!
+//! Locks: the table of a file being written, never held during I/O.
+
+use super::durable::Tracked;
+use super::format::sum::{self, SOLO_BYTES_MAX, SUM_HEADER_BYTES, Sum};
+use super::format::{Binder, FRAME_BYTES};
+use super::frames::{Framed, Verified, read, with_scratch};
+use super::id::{Class, FileKey, SoloId};
+use super::log::{ChunkLog, Inner};
+use super::read::beyond;
+use super::segment::Room;
+use crate::model::{Error, Kind, Result};
+use crate::sys::disk::DiskFile;
+use crc32fast::Hasher;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+const FRAME: u64 = FRAME_BYTES as u64;
+/// Bytes of a `.sum` file at most.
+const SUM_BYTES_MAX: u64 = SUM_HEADER_BYTES as u64 + SOLO_BYTES_MAX / FRAME * 4;
+
+/// A frame of a one-object file that does not verify.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BadFrame {
+    /// Its number.
+    pub frame: u64,
+    /// The first byte of the object in it.
+    pub at: u64,
+    /// Bytes of the object in it.
+    pub len: u32,
+}
+
+/// The checksums of a finished file.
+pub(super) struct SoloTable {
+    id: SoloId,
+    bind: Binder,
+    len: u64,
+    crcs: Box<[u32]>,
+    verified: Option<Verified>,
+}
+
+impl Framed for SoloTable {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn base(&self) -> u64 {
+        0
+    }
+
+    fn check(&self, frame: u64) -> Option<(u32, Hasher)> {
+        let crc = *self.crcs.get(usize::try_from(frame).ok()?)?;
+        Some((crc, sum::frame_hasher(&self.bind, frame)))
+    }
+
+    fn verified(&self) -> Option<&Verified> {
+        self.verified.as_ref()
+    }
+
+    fn place(&self) -> (FileKey, u64) {
+        (FileKey::Solo(self.id), 0)
+    }
+}
+
+/// A file being written: what its readers need.
+pub(super) struct Live {
+    tracked: Arc<Tracked>,
+    bind: Binder,
+    sums: Mutex<Growing>,
+}
+
+struct Growing {
+    len: u64,
+    crcs: Vec<u32>,
+    /// Of the frame that is not full yet.
+    tail: Hasher,
+}
+
+/// The checksums of a file being written, frames `from` and on, as they were when asked for.
+struct Glimpse {
+    id: SoloId,
+    bind: Binder,
+    len: u64,
+    from: u64,
+    crcs: Vec<u32>,
+}
+
+impl Framed for Glimpse {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn base(&self) -> u64 {
+        0
+    }
+
+    fn check(&self, frame: u64) -> Option<(u32, Hasher)> {
+        let crc = *self.crcs.get(usize::try_from(frame.checked_sub(self.from)?).ok()?)?;
+        Some((crc, sum::frame_hasher(&self.bind, frame)))
+    }
+
+    fn verified(&self) -> Option<&Verified> {
+        None
+    }
+
+    fn place(&self) -> (FileKey, u64) {
+        (FileKey::Solo(self.id), 0)
+    }
+}
+
+impl Growing {
+    fn take(&mut self, bind: &Binder, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = (FRAME - self.len % FRAME) as usize;
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.tail.update(now);
+            self.len += now.len() as u64;
+            if now.len() == room {
+                let next = sum::frame_hasher(bind, self.len / FRAME);
+                self.crcs.push(std::mem::replace(&mut self.tail, next).finalize());
+            }
+            bytes = rest;
+        }
+    }
+
+    fn finished(&self) -> Box<[u32]> {
+        let mut crcs = self.crcs.clone();
+        if !self.len.is_multiple_of(FRAME) {
+            crcs.push(self.tail.clone().finalize());
+        }
+        crcs.into()
+    }
+}
+
+/// Writes one object in sequence. Dropped before [`SoloWriter::finish`], it removes what it wrote.
+pub struct SoloWriter {
+    inner: Arc<Inner>,
+    id: SoloId,
+    class: Class,
+    live: Arc<Live>,
+    room: Room,
+    len: u64,
+    open: bool,
+}
+
+impl SoloWriter {
+    /// The file's name.
+    #[must_use]
+    pub const fn id(&self) -> SoloId {
+        self.id
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was written yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends bytes. They can be read with [`ChunkLog::read_solo`] when it returns, and are durable after a sync.
+    ///
+    /// # Errors
+    /// [`Kind::Full`], after which the same bytes may be written again; [`Kind::EntityTooLarge`]; or what the disk
+    /// says, after which the file takes no more.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let what = || format!("cannot write to solo file {}", self.id);
+        let end = self.len + bytes.len() as u64;
+        if end > SOLO_BYTES_MAX {
+            return Err(Error::new(Kind::EntityTooLarge, what())
+                .why(format!("a one-object file holds at most {SOLO_BYTES_MAX} bytes")));
+        }
+        let file = &self.live.tracked.file;
+        if self.live.tracked.is_dead() {
+            return Err(Error::new(Kind::Io, what()).why("an earlier write or sync of it failed"));
+        }
+        self.room.reach(&**file, end, u64::MAX).map_err(|e| Error::io(what(), e))?;
+        if let Err(error) = file.write_at(self.len, bytes) {
+            // Bytes beyond the length are not part of the file, and a plain rewrite mends them.
+            if !super::durable::is_full(&error) {
+                self.live.tracked.fail(&error);
+            }
+            return Err(Error::io(what(), error));
+        }
+        self.live.sums.lock().take(&self.live.bind, bytes);
+        self.len = end;
+        self.inner.counts.appended.fetch_add(bytes.len() as u64, Relaxed);
+        if self.live.tracked.wrote([0]) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Io, what()).why("a sync of it failed meanwhile"))
+    }
+
+    /// Completes the file and writes its checksums; returns its name and length. Durable after the next sync.
+    ///
+    /// # Errors
+    /// [`Kind::Full`], or what the disk says; the file is then removed.
+    pub fn finish(mut self) -> Result<(SoloId, u64)> {
+        let (id, len) = (self.id, self.len);
+        let what = || format!("cannot complete solo file {id}");
+        let tracked = &self.live.tracked;
+        tracked.verdict(None)?;
+        if tracked.is_dead() {
+            return Err(Error::new(Kind::Io, what()).why("an earlier write or sync of it failed"));
+        }
+        tracked.file.set_len(len).map_err(|e| Error::io(what(), e))?;
+        if !tracked.wrote([0]) {
+            return Err(Error::new(Kind::Io, what()).why("a sync of it failed meanwhile"));
+        }
+        let crcs = self.live.sums.lock().finished();
+        let bytes = sum::encode(&self.live.bind, &self.inner.settings.store, id, self.class, len, &crcs);
+        let beside = self.inner.create(FileKey::Sum(id))?;
+        if let Err(error) = beside.file.write_at(0, &bytes) {
+            self.inner.discard(&beside);
+            return Err(Error::io(what(), error));
+        }
+        beside.wrote([0]);
+        beside.finish();
+        tracked.finish();
+        let verified = Some(Verified::none(crcs.len()));
+        let weight = crcs.len() * 5 + 256;
+        let table = SoloTable { id, bind: self.live.bind.clone(), len, crcs, verified };
+        self.inner.sums.put(id, Arc::new(table), weight);
+        self.inner.live.lock().remove(&id);
+        self.open = false;
+        Ok((id, len))
+    }
+
+    /// Gives the file up and removes it.
+    pub fn abandon(self) {
+        drop(self);
+    }
+}
+
+impl Drop for SoloWriter {
+    fn drop(&mut self) {
+        if self.open {
+            self.inner.live.lock().remove(&self.id);
+            self.inner.discard(&self.live.tracked);
+        }
+    }
+}
+
+impl ChunkLog {
+    /// Begins a one-object file.
+    ///
+    /// # Errors
+    /// [`Kind::Full`], or what the disk says.
+    pub fn solo(&self, class: Class) -> Result<SoloWriter> {
+        let inner = &self.0;
+        let id = SoloId(inner.number()?);
+        let tracked = inner.create(FileKey::Solo(id))?;
+        let bind = Binder::solo(&inner.settings.store, id);
+        let sums = Mutex::new(Growing { len: 0, crcs: Vec::new(), tail: sum::frame_hasher(&bind, 0) });
+        let live = Arc::new(Live { tracked, bind, sums });
+        inner.live.lock().insert(id, Arc::clone(&live));
+        Ok(SoloWriter { inner: Arc::clone(inner), id, class, live, room: Room::none(), len: 0, open: true })
+    }
+
+    /// Reads bytes `at..at + buf.len()` of a one-object file, verified like runs, while it is written too. On an
+    /// error `buf` is all zeros.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`], naming file and frame, when the bytes are not the ones written or the file or its checksums
+    /// are missing; [`Kind::InvalidArgument`] for bytes beyond the end; or what the disk says.
+    pub fn read_solo(&self, id: SoloId, at: u64, buf: &mut [u8]) -> Result<()> {
+        let outcome = self.read_any_solo(id, at, buf);
+        self.0.count_read(buf, &outcome);
+        outcome
+    }
+
+    fn read_any_solo(&self, id: SoloId, at: u64, buf: &mut [u8]) -> Result<()> {
+        let key = FileKey::Solo(id);
+        let within = |len: u64| match at.checked_add(buf.len() as u64) {
+            Some(end) if end <= len => Ok(()),
+            _ => Err(beyond(key, len, at, buf.len())),
+        };
+        let live = self.0.live.lock().get(&id).cloned();
+        if let Some(live) = live {
+            let sums = live.sums.lock();
+            within(sums.len)?;
+            let from = at / FRAME;
+            let to = (at + buf.len() as u64).div_ceil(FRAME);
+            let full = sums.crcs.len() as u64;
+            let mut crcs = sums.crcs[from.min(full) as usize..to.min(full) as usize].to_vec();
+            if to > full {
+                crcs.push(sums.tail.clone().finalize());
+            }
+            let glimpse = Glimpse { id, bind: live.bind.clone(), len: sums.len, from, crcs };
+            drop(sums);
+            return read(&glimpse, &*live.tracked.file, at, buf);
+        }
+        let table = self.0.solo_table(id)?;
+        within(table.len)?;
+        read(&*table, &*self.0.handle(key)?, at, buf)
+    }
+
+    /// The file and its length, for the kernel to read past this process: unverified, so a scrub must cover it.
+    ///
+    /// # Errors
+    /// As [`ChunkLog::read_solo`]; [`Kind::Conflict`] while the file is being written.
+    pub fn solo_file(&self, id: SoloId) -> Result<(Arc<dyn DiskFile>, u64)> {
+        if self.0.live.lock().contains_key(&id) {
+            return Err(
+                Error::new(Kind::Conflict, format!("cannot hand out solo file {id}")).why("it is being written")
+            );
+        }
+        let len = self.0.solo_table(id)?.len;
+        let file = self.0.handle(FileKey::Solo(id))?;
+        let what = || format!("cannot hand out solo file {id}");
+        match file.size() {
+            Ok(size) if size == len => Ok((file, len)),
+            Ok(size) => Err(Error::corrupt(what(), format!("it has {size} bytes where {len} were written"))),
+            Err(error) => Err(Error::io(what(), error)),
+        }
+    }
+
+    /// Reads a finished one-object file from disk and verifies all of it, whatever is remembered; returns the frames
+    /// that fail. A frame that the file is too short for fails; bytes beyond the end are reported as one more frame.
+    ///
+    /// # Errors
+    /// When its checksums cannot be read or trusted; frames that cannot be read count as bad.
+    pub fn verify_solo(&self, id: SoloId) -> Result<Vec<BadFrame>> {
+        let mut table = self.0.load_sum(id)?;
+        table.verified = None;
+        let file = self.0.reopen(FileKey::Solo(id))?;
+        let mut bad = Vec::new();
+        for frame in 0..table.crcs.len() as u64 {
+            let at = frame * FRAME;
+            let len = (table.len - at).min(FRAME);
+            let good = with_scratch(len as usize, |bytes| {
+                matches!(file.read_at(at, bytes), Ok(got) if got == bytes.len()) && table.verify(frame, bytes)
+            });
+            if !good {
+                bad.push(BadFrame { frame, at, len: len as u32 });
+            }
+        }
+        let size = file.size().map_err(|e| Error::io(format!("cannot verify solo file {id}"), e))?;
+        if size > table.len {
+            let len = u32::try_from(size - table.len).unwrap_or(u32::MAX);
+            bad.push(BadFrame { frame: table.crcs.len() as u64, at: table.len, len });
+        }
+        Ok(bad)
+    }
+}
+
+impl Inner {
+    fn solo_table(&self, id: SoloId) -> Result<Arc<SoloTable>> {
+        if let Some(table) = self.sums.get(&id) {
+            return Ok(table);
+        }
+        let table = Arc::new(self.load_sum(id)?);
+        self.sums.put(id, Arc::clone(&table), table.crcs.len() * 5 + 256);
+        Ok(table)
+    }
+
+    fn load_sum(&self, id: SoloId) -> Result<SoloTable> {
+        let key = FileKey::Sum(id);
+        let what = || format!("cannot read the {key}");
+        let file = self.reopen(key)?;
+        let size = file.size().map_err(|e| Error::io(what(), e))?;
+        if size > SUM_BYTES_MAX {
+            return Err(Error::corrupt(what(), format!("{size} bytes are too many")));
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        let got = file.read_at(0, &mut bytes).map_err(|e| Error::io(what(), e))?;
+        let bind = Binder::solo(&self.settings.store, id);
+        let sum = Sum::decode(&bytes[..got], &bind, &self.settings.store, id).map_err(|flaw| flaw.on(what()))?;
+        let verified = Some(Verified::none(sum.frames.len()));
+        Ok(SoloTable { id, bind, len: sum.len, crcs: sum.frames, verified })
+    }
+}

@@ -1,0 +1,195 @@
+//! FORMAT.md against the code, every bit, and arbitrary bytes.
+
+use super::super::format::footer::{self, Entry, TRAILER_BYTES, Trailer};
+use super::super::format::header::{self, HEADER_BYTES, SegmentHeader};
+use super::super::format::run::{self, Layout, RunHead};
+use super::super::format::sum::{self, Sum};
+use super::super::format::{Binder, Flaw};
+use super::super::{Class, Owner, SegmentId, SoloId};
+use super::STORE;
+use crate::model::Timestamp;
+use proptest::prelude::*;
+
+const SEGMENT: SegmentId = SegmentId(0x7_0000_012a);
+const SOLO: SoloId = SoloId(0x7_0000_012b);
+
+fn sample_header() -> SegmentHeader {
+    let created = Timestamp::new(1_795_312_800, 5);
+    SegmentHeader { store: STORE, id: SEGMENT, class: Class::Expires(20_779), created }
+}
+
+fn bind() -> Binder {
+    Binder::segment(&STORE, SEGMENT)
+}
+
+fn run_head(offset: u32, key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let owner = Owner { ino: 11, seq: 2, logical: 65_536, key_tail: key };
+    run::encode_head(&mut out, &bind(), SEGMENT, offset, &owner, payload);
+    out
+}
+
+fn footer_of(at: u32) -> (Vec<Entry>, Vec<u8>) {
+    let entries = vec![Entry { offset: 4096, len: 12, ino: 11, seq: 2, logical: 65_536 }];
+    let bytes = footer::encode(&bind(), &STORE, SEGMENT, at, &entries);
+    (entries, bytes)
+}
+
+fn decode_footer(bytes: &[u8], at: u64) -> Result<Vec<Entry>, Flaw> {
+    let cut = bytes.len().checked_sub(TRAILER_BYTES).ok_or(Flaw::Short)?;
+    let trailer = Trailer::decode(&bytes[cut..], &bind(), &STORE, SEGMENT, at + bytes.len() as u64)?;
+    trailer.decode_directory(&bytes[..cut], &bind())
+}
+
+/// The bytes of a hex example of FORMAT.md.
+fn example(name: &str) -> Vec<u8> {
+    let text = include_str!("../FORMAT.md");
+    let (_, rest) = text.split_once(&format!("```hex {name}\n")).unwrap();
+    let (block, _) = rest.split_once("```").unwrap();
+    block.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let rows = bytes.chunks(16).map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "));
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+fn is_example(name: &str, bytes: &[u8]) {
+    assert!(example(name) == bytes, "FORMAT.md should show for {name}:\n{}\n", hex(bytes));
+}
+
+#[test]
+fn format_md_shows_a_real_segment_header() {
+    is_example("segment-header", &sample_header().encode()[..64]);
+    let mut bytes = example("segment-header");
+    bytes.resize(HEADER_BYTES, 0);
+    assert_eq!(SegmentHeader::decode(&bytes), Ok(sample_header()));
+}
+
+#[test]
+fn format_md_shows_a_real_run() {
+    let bytes = run_head(4096, b"b/k", b"hello, world");
+    is_example("run", &bytes);
+    let head = RunHead::decode(&example("run"), &bind(), SEGMENT, 4096).unwrap();
+    assert_eq!((head.head, head.len, head.total(), head.ino, head.seq), (128, 12, 144, 11, 2));
+    assert_eq!((head.logical, head.key_tail.as_slice()), (65_536, b"b/k".as_slice()));
+}
+
+#[test]
+fn format_md_shows_a_real_trailer() {
+    let (entries, bytes) = footer_of(4096 + 144);
+    is_example("trailer", &bytes[bytes.len() - TRAILER_BYTES..]);
+    assert_eq!(decode_footer(&bytes, 4096 + 144), Ok(entries));
+}
+
+#[test]
+fn format_md_shows_a_real_sum() {
+    let bind = Binder::solo(&STORE, SOLO);
+    let mut hasher = sum::frame_hasher(&bind, 0);
+    hasher.update(b"hello, world");
+    let frames = [hasher.finalize()];
+    is_example("sum", &sum::encode(&bind, &STORE, SOLO, Class::Hot, 12, &frames));
+    let found = Sum::decode(&example("sum"), &bind, &STORE, SOLO).unwrap();
+    assert_eq!(found, Sum { class: Class::Hot, len: 12, frames: frames.into() });
+}
+
+fn each_flip(bytes: &[u8], is_bad: impl Fn(&[u8]) -> bool) {
+    let mut bytes = bytes.to_vec();
+    for bit in 0..bytes.len() * 8 {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(is_bad(&bytes), "bit {bit}");
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    for len in 0..bytes.len() {
+        assert!(is_bad(&bytes[..len]), "length {len}");
+    }
+}
+
+#[test]
+fn every_bit_of_every_structure_counts() {
+    each_flip(&sample_header().encode(), |bytes| SegmentHeader::decode(bytes).is_err());
+    let small = run_head(4096, b"b/k", b"hello, world");
+    each_flip(&small, |bytes| RunHead::decode(bytes, &bind(), SEGMENT, 4096).is_err());
+    let paged = run_head(8184, &[b'k'; 1024], &[7; 200_000]);
+    each_flip(&paged, |bytes| RunHead::decode(bytes, &bind(), SEGMENT, 8184).is_err());
+    each_flip(&footer_of(4240).1, |bytes| decode_footer(bytes, 4240).is_err());
+    let solo = Binder::solo(&STORE, SOLO);
+    let summed = sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &[1, 2, 3]);
+    each_flip(&summed, |bytes| Sum::decode(bytes, &solo, &STORE, SOLO).is_err());
+}
+
+#[test]
+fn structures_of_another_place_do_not_verify() {
+    let bytes = run_head(4096, b"b/k", b"hello, world");
+    let elsewhere = SegmentId(SEGMENT.0 + 1);
+    assert!(RunHead::decode(&bytes, &bind(), SEGMENT, 4104).is_err());
+    assert!(RunHead::decode(&bytes, &Binder::segment(&STORE, elsewhere), elsewhere, 4096).is_err());
+    assert!(RunHead::decode(&bytes, &Binder::segment(&[1; 16], SEGMENT), SEGMENT, 4096).is_err());
+    assert_ne!(bind().crc(4096, 0, b"x"), bind().crc(4096, 1, b"x"));
+    assert_ne!(bind().crc(4096, 0, b"x"), bind().crc(4104, 0, b"x"));
+}
+
+proptest! {
+    #[test]
+    fn run_heads_read_back(
+        at in 0u32..1 << 27,
+        key in proptest::collection::vec(any::<u8>(), 0..1500),
+        len in prop_oneof![1usize..20_000, 65_530usize..65_545, 60_000usize..400_000],
+    ) {
+        let offset = at * 8;
+        let payload = vec![at as u8; len];
+        let bytes = run_head(offset, &key, &payload);
+        let head = RunHead::decode(&bytes, &bind(), SEGMENT, offset).unwrap();
+        prop_assert_eq!(&head.key_tail[..], &key[key.len().saturating_sub(1024)..]);
+        prop_assert_eq!((head.head as usize, head.len as usize), (bytes.len(), len));
+        prop_assert_eq!(Layout::of(offset, len as u32, head.key_tail.len()).total, head.total());
+        prop_assert!(len < 65_536 || (offset + head.head).is_multiple_of(4096));
+        prop_assert_eq!(head.total() % 8, 0);
+    }
+
+    #[test]
+    fn decoders_survive_any_bytes(mut bytes in proptest::collection::vec(any::<u8>(), 0..6000), which in 0usize..5, at in any::<u32>()) {
+        // A right magic number lets more of them through to the fields.
+        let magic: &[u8] = [&b"KEYFOLD1"[..], b"KFR1", b"KFSEAL01", b"KFSOLO01", b""][which];
+        let count = magic.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&magic[..count]);
+        prop_assert!(SegmentHeader::decode(&bytes).is_err());
+        prop_assert!(RunHead::decode(&bytes, &bind(), SEGMENT, at).is_err());
+        prop_assert!(Trailer::decode(&bytes, &bind(), &STORE, SEGMENT, u64::from(at)).is_err());
+        prop_assert!(Sum::decode(&bytes, &Binder::solo(&STORE, SOLO), &STORE, SOLO).is_err());
+    }
+
+    /// One byte changed on purpose, checksums set right: an error or a value, never a panic, whatever the field.
+    #[test]
+    fn decoders_survive_forged_fields(place in any::<prop::sample::Index>(), value in any::<[u8; 4]>(), which in 0usize..4) {
+        let solo = Binder::solo(&STORE, SOLO);
+        let mut bytes = match which {
+            0 => sample_header().encode()[..64].to_vec(),
+            1 => run_head(4096, b"b/k", &[7; 70_000])[..192].to_vec(),
+            2 => footer_of(4240).1,
+            _ => sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &[1, 2, 3]),
+        };
+        let at = place.index(bytes.len() - 3);
+        bytes[at..at + 4].copy_from_slice(&value);
+        match which {
+            0 => {
+                bytes.resize(HEADER_BYTES, 0);
+                header::reseal(&mut bytes);
+                let _ = SegmentHeader::decode(&bytes);
+            }
+            1 => {
+                bytes.resize(8192, 0);
+                run::reseal(&mut bytes, &bind(), 4096);
+                let _ = RunHead::decode(&bytes, &bind(), SEGMENT, 4096);
+            }
+            2 => {
+                footer::reseal(&mut bytes, &bind(), 4240);
+                let _ = decode_footer(&bytes, 4240);
+            }
+            _ => {
+                sum::reseal(&mut bytes, &solo);
+                let _ = Sum::decode(&bytes, &solo, &STORE, SOLO);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What mounts and a store lack: dead processes, room on the disk, a lock without an owner.
+
+use super::Finding;
+use crate::cli::output::{Collect, size};
+use crate::control::{KernelMount, Request, Row, connect, keyfold_mounts};
+use crate::model::Kind;
+use crate::store::FORMAT_VERSION;
+use crate::sys::process;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a mount may take to answer before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// `ENOTCONN`: the process behind a mount is gone.
+const NOT_CONNECTED: i32 = 107;
+/// Room below which writes will soon be refused.
+const FREE_MIN: u64 = 1 << 30;
+
+pub(super) fn mounts() -> Vec<Finding> {
+    let Ok(mounts) = keyfold_mounts() else { return vec![] };
+    mounts.iter().map(mount).collect()
+}
+
+fn mount(mount: &KernelMount) -> Finding {
+    const CHECK: &str = "mount";
+    let place = mount.mountpoint.display();
+    let (tell, told) = mpsc::channel();
+    let path = mount.mountpoint.clone();
+    // A hung mount holds whoever asks it; that thread is left behind.
+    std::thread::spawn(move || tell.send(path.metadata().map_err(|error| error.raw_os_error())));
+    match told.recv_timeout(PATIENCE) {
+        Ok(Ok(_)) => Finding::ok(CHECK, format!("{place} answers")),
+        Ok(Err(Some(NOT_CONNECTED))) => Finding::wrong(
+            CHECK,
+            format!("{place} is left from a process that ended"),
+            format!("keyfold umount --lazy {place}"),
+        ),
+        // Root may not look into another user's mount.
+        Ok(Err(_)) => Finding::ok(CHECK, format!("{place} belongs to another user")),
+        Err(_) => Finding::wrong(
+            CHECK,
+            format!("{place} does not answer within {} s", PATIENCE.as_secs()),
+            format!("look into {}/keyfold.log; `keyfold umount --lazy {place}` gives it up", mount.source.display()),
+        ),
+    }
+}
+
+pub(super) fn store(dir: &Path) -> Vec<Finding> {
+    let mut findings = vec![format(dir), process(dir)];
+    findings.push(match process::free_bytes(dir) {
+        Some(free) if free < FREE_MIN => Finding::wrong(
+            "free disk",
+            format!("{} below {}", size(free), dir.display()),
+            "free space on that disk: purge old versions, or move the store to a larger one",
+        ),
+        Some(free) => Finding::ok("free disk", format!("{} below {}", size(free), dir.display())),
+        None => Finding::note("free disk", "cannot be asked for", "see `df`"),
+    });
+    if let Err(error) = crate::node::options(dir) {
+        findings.push(Finding::wrong(
+            "keyfold.toml",
+            error.reason().to_owned(),
+            error.remedy().unwrap_or("correct the file").to_owned(),
+        ));
+    }
+    findings
+}
+
+fn format(dir: &Path) -> Finding {
+    const CHECK: &str = "store format";
+    let Ok(text) = std::fs::read_to_string(dir.join("FORMAT")) else {
+        return Finding::wrong(
+            CHECK,
+            format!("there is no store in {}, or it may not be read", dir.display()),
+            "name the right directory, look as its owner, or make a store with `keyfold init`",
+        );
+    };
+    let format = serde_json::from_str::<serde_json::Value>(&text).ok();
+    match format.and_then(|format| format.get("keyfold")?.as_u64()) {
+        Some(format) if format <= u64::from(FORMAT_VERSION) => Finding::ok(CHECK, format!("{format}")),
+        Some(format) => Finding::wrong(
+            CHECK,
+            format!("{format}, this release knows {FORMAT_VERSION}"),
+            "use the release that wrote it, or a newer one",
+        ),
+        None => Finding::wrong(CHECK, "its FORMAT file is damaged", "put it back from a backup"),
+    }
+}
+
+/// Who owns the store, and whether it answers.
+fn process(dir: &Path) -> Finding {
+    const CHECK: &str = "process";
+    let mut rows = Collect::default();
+    let mut connection = match connect(dir) {
+        Ok(Some(connection)) => connection,
+        Ok(None) => return free(dir),
+        Err(error) if error.kind() == Kind::Denied => {
+            return Finding::ok(CHECK, "the store is served by another user's process");
+        }
+        Err(error) => return Finding::wrong(CHECK, error.to_string(), "end the process that owns the store"),
+    };
+    match connection.ask(Request::Status, &mut rows) {
+        Ok(true) => {
+            let pid = match rows.0.first() {
+                Some(Row::Status(status)) => status.get("pid").map(ToString::to_string).unwrap_or_default(),
+                _ => String::new(),
+            };
+            Finding::ok(CHECK, format!("{pid} serves the store and answers"))
+        }
+        Ok(false) => Finding::note(CHECK, "it is ending", "look again in a moment"),
+        Err(error) => Finding::wrong(CHECK, error.to_string(), "mount with the release that is installed"),
+    }
+}
+
+fn free(dir: &Path) -> Finding {
+    const CHECK: &str = "process";
+    let locked = match std::fs::File::open(dir.join("LOCK")) {
+        Ok(file) => matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)),
+        Err(_) => false,
+    };
+    if locked {
+        let owner = std::fs::read_to_string(dir.join("LOCK")).unwrap_or_default();
+        return Finding::note(
+            CHECK,
+            format!("{} has the store and no socket: it starts, ends, or runs a command", owner.trim()),
+            "look again in a moment",
+        );
+    }
+    Finding::ok(CHECK, "none serves the store")
+}

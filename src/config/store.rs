@@ -1,0 +1,320 @@
+//! A store's `keyfold.toml` into resolved settings; errors name the line.
+
+use super::{Complaints, parse_duration, parse_size};
+use crate::model::{Error, Kind, Result};
+use serde::Deserialize;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use toml::{Spanned, Value};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+/// A day when no debug clock shortens it.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The `keyfold.toml` of a new store: every setting with its default.
+pub const STORE_TEMPLATE: &str = "\
+# Keyfold's settings for this store. What is commented out is the default.
+
+[log]
+# segment_size = \"256MiB\"     # a file of data is sealed at this size
+
+[index]
+# cache_size = \"128MiB\"       # memory for blocks of the index
+# memtable_size = \"16MiB\"     # memory for recent changes, per family
+
+[write]
+# commit_interval = \"1s\"      # closed files are durable after this long at the latest
+# inline_max = \"4KiB\"         # objects up to this size lie in the index
+
+[disk]
+# reserve = \"1%\"              # kept free, as a size or a share of the disk
+";
+
+/// Space on the disk that writes leave free (SIZE-7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reserve {
+    /// So many bytes.
+    Bytes(u64),
+    /// So many hundredths of the disk, below 100.
+    Percent(u8),
+}
+
+impl Reserve {
+    /// Bytes to keep free on a disk of `total` bytes.
+    #[must_use]
+    pub const fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => (total as u128 * percent as u128 / 100) as u64,
+        }
+    }
+}
+
+/// How a store works.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreSettings {
+    /// Bytes after which a segment of the chunk log is sealed.
+    pub segment_size: u64,
+    /// Bytes of memory for blocks of the index.
+    pub cache_size: u64,
+    /// Bytes of memory for recent changes of one family of the index.
+    pub memtable_size: u64,
+    /// After how long a closed file is durable at the latest.
+    pub commit_interval: Duration,
+    /// Bytes up to which an object lies in the index.
+    pub inline_max: u64,
+    /// Space left free (SIZE-7).
+    pub reserve: Reserve,
+    /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
+    pub day: Duration,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            segment_size: 256 * MIB,
+            cache_size: 128 * MIB,
+            memtable_size: 16 * MIB,
+            commit_interval: Duration::from_secs(1),
+            inline_max: 4 * KIB,
+            reserve: Reserve::Percent(1),
+            day: DAY,
+        }
+    }
+}
+
+impl StoreSettings {
+    /// Reads the text of a `keyfold.toml`. `debug_clock`: the store was made with `keyfold init --debug-clock`.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidArgument`], naming every line with a bad value, or the first that is not TOML or has an
+    /// unknown name.
+    pub fn parse(text: &str, debug_clock: bool) -> Result<Self> {
+        let raw: Raw = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| format!("line {}: ", line_of(text, span.start))).unwrap_or_default();
+            let why = format!("{line}{}", error.message().replace('\n', ", "));
+            Error::new(Kind::InvalidArgument, WHAT).why(why).mend(MEND)
+        })?;
+        let mut reader = Reader { text, complaints: Complaints::default() };
+        let mut settings = Self::default();
+        reader.size("log.segment_size", raw.log.segment_size, MIB..=16 * GIB, &mut settings.segment_size);
+        reader.size("index.cache_size", raw.index.cache_size, MIB..=1024 * GIB, &mut settings.cache_size);
+        reader.size("index.memtable_size", raw.index.memtable_size, MIB..=4 * GIB, &mut settings.memtable_size);
+        let interval = Duration::from_millis(1)..=Duration::from_secs(60);
+        reader.duration("write.commit_interval", raw.write.commit_interval, interval, &mut settings.commit_interval);
+        reader.size("write.inline_max", raw.write.inline_max, 0..=64 * KIB, &mut settings.inline_max);
+        reader.reserve("disk.reserve", raw.disk.reserve, &mut settings.reserve);
+        if !debug_clock && let Some(day) = &raw.debug.day {
+            let line = line_of(text, day.span().start);
+            let why = "only a store made with `keyfold init --debug-clock` has short days";
+            reader.complaints.add(format!("line {line}: debug.day: {why}"));
+        } else {
+            reader.duration("debug.day", raw.debug.day, Duration::from_millis(1)..=DAY, &mut settings.day);
+        }
+        reader.complaints.result(WHAT, MEND)?;
+        Ok(settings)
+    }
+}
+
+const WHAT: &str = "cannot use the store's keyfold.toml";
+const MEND: &str = "correct the file; a setting left out has its default";
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    log: Log,
+    index: Index,
+    write: Write,
+    disk: Disk,
+    debug: Debug,
+}
+
+type Setting = Option<Spanned<Value>>;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [log]")]
+struct Log {
+    segment_size: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [index]")]
+struct Index {
+    cache_size: Setting,
+    memtable_size: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [write]")]
+struct Write {
+    commit_interval: Setting,
+    inline_max: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [disk]")]
+struct Disk {
+    reserve: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [debug]")]
+struct Debug {
+    day: Setting,
+}
+
+/// Puts values into place and keeps what is wrong with the others.
+struct Reader<'a> {
+    text: &'a str,
+    complaints: Complaints,
+}
+
+impl Reader<'_> {
+    fn take<T>(&mut self, name: &str, setting: Setting, slot: &mut T, read: impl FnOnce(&Value) -> Result<T>) {
+        let Some(setting) = setting else { return };
+        let line = line_of(self.text, setting.span().start);
+        match read(setting.get_ref()) {
+            Ok(value) => *slot = value,
+            Err(error) => self.complaints.add_error(&format!("line {line}: {name}"), &error),
+        }
+    }
+
+    fn size(&mut self, name: &str, setting: Setting, bounds: RangeInclusive<u64>, slot: &mut u64) {
+        self.take(name, setting, slot, |value| {
+            let size = size(value)?;
+            if bounds.contains(&size) {
+                Ok(size)
+            } else {
+                Err(outside(size_text(*bounds.start()), size_text(*bounds.end())))
+            }
+        });
+    }
+
+    fn duration(&mut self, name: &str, setting: Setting, bounds: RangeInclusive<Duration>, slot: &mut Duration) {
+        self.take(name, setting, slot, |value| {
+            let duration = match value {
+                Value::String(text) => parse_duration(text)?,
+                _ => return Err(wrong_type(value, "a duration such as \"10s\"")),
+            };
+            if bounds.contains(&duration) {
+                Ok(duration)
+            } else {
+                Err(outside(format!("{:?}", bounds.start()), format!("{:?}", bounds.end())))
+            }
+        });
+    }
+
+    fn reserve(&mut self, name: &str, setting: Setting, slot: &mut Reserve) {
+        self.take(name, setting, slot, |value| match value.as_str().and_then(|text| text.strip_suffix('%')) {
+            None => size(value).map(Reserve::Bytes),
+            Some(percent) => match percent.parse() {
+                Ok(percent) if percent < 100 => Ok(Reserve::Percent(percent)),
+                _ => Err(outside("0%", "99%")),
+            },
+        });
+    }
+}
+
+fn size(value: &Value) -> Result<u64> {
+    match value {
+        Value::String(text) => parse_size(text),
+        Value::Integer(bytes) => u64::try_from(*bytes).map_err(|_| outside("0", "16EiB")),
+        _ => Err(wrong_type(value, "a size such as \"256MiB\"")),
+    }
+}
+
+fn outside(low: impl Display, high: impl Display) -> Error {
+    Error::new(Kind::InvalidArgument, "cannot use the value").why(format!("it is not from {low} to {high}"))
+}
+
+fn size_text(bytes: u64) -> String {
+    let units = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
+    let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
+fn wrong_type(value: &Value, wanted: &str) -> Error {
+    let why = format!("it is of type {}, it should be {wanted}", value.type_str());
+    Error::new(Kind::InvalidArgument, "cannot use the value").why(why)
+}
+
+/// The line, counted from 1, of the byte at `offset`.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY, GIB, KIB, MIB, Reserve, STORE_TEMPLATE, StoreSettings};
+    use crate::model::Kind;
+    use std::time::Duration;
+
+    fn reason(text: &str) -> String {
+        let error = StoreSettings::parse(text, false).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidArgument);
+        error.reason().to_owned()
+    }
+
+    #[test]
+    fn the_template_says_the_defaults() {
+        assert_eq!(StoreSettings::parse("", false).unwrap(), StoreSettings::default());
+        assert_eq!(StoreSettings::parse(STORE_TEMPLATE, false).unwrap(), StoreSettings::default());
+        let uncommented =
+            |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
+        let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
+        assert_eq!(said.matches('=').count(), 6);
+        assert_eq!(StoreSettings::parse(&said, false).unwrap(), StoreSettings::default());
+    }
+
+    #[test]
+    fn every_setting_is_taken() {
+        let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
+                    [write]\ncommit_interval = '250ms'\ninline_max = 0\n[disk]\nreserve = '5GiB'\n[debug]\nday = '10s'\n";
+        let want = StoreSettings {
+            segment_size: GIB,
+            cache_size: MIB,
+            memtable_size: 2 * MIB,
+            commit_interval: Duration::from_millis(250),
+            inline_max: 0,
+            reserve: Reserve::Bytes(5 * GIB),
+            day: Duration::from_secs(10),
+        };
+        assert_eq!(StoreSettings::parse(text, true).unwrap(), want);
+        assert_eq!(StoreSettings::default().day, DAY);
+    }
+
+    #[test]
+    fn gen_2_short_days_need_a_debug_clock() {
+        let reason = reason("\n[debug]\nday = '10s'\n");
+        assert!(reason.starts_with("line 3: debug.day") && reason.contains("--debug-clock"), "{reason}");
+        assert!(StoreSettings::parse("debug.day = '2d'", true).is_err());
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        assert!(reason("[log]\n\nsegmnt_size = 1\n").starts_with("line 3: unknown field `segmnt_size`"));
+        assert!(reason("[lgo]\n").starts_with("line 1: unknown field `lgo`"));
+        assert!(reason("[log]\nsegment_size = \n").starts_with("line 2: "));
+        assert!(reason("a = 1\na = 2\n").starts_with("line 2: "));
+        assert!(reason("log = 3\n").contains("expected the table [log]"));
+    }
+
+    #[test]
+    fn all_bad_values_are_named_at_once() {
+        let reason = reason(
+            "[log]\nsegment_size = '1KiB'\n[index]\ncache_size = true\n[write]\ncommit_interval = 5\ninline_max = -1\n\
+             [disk]\nreserve = '100%'\n",
+        );
+        let lines: Vec<_> = reason.split("; ").map(|text| text.split(':').next().unwrap()).collect();
+        assert_eq!(lines, ["line 2", "line 4", "line 6", "line 7", "line 9"], "{reason}");
+    }
+
+    #[test]
+    fn size_7_the_reserve_is_bytes_or_a_share() {
+        assert_eq!([Reserve::Percent(1).of(u64::MAX), Reserve::Percent(0).of(9)], [u64::MAX / 100, 0]);
+        assert_eq!(Reserve::Bytes(4 * KIB).of(0), 4096);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a verb needs from the process it runs in: its mounts, and how names are spelled on them.
+
+use super::row::{ActRow, MountRow};
+use crate::model::{Result, VersionId};
+use std::path::Path;
+
+/// Where a path below a mount leads.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Spot {
+    /// The bucket; none for the root of a mount of all buckets.
+    pub bucket: Option<String>,
+    /// The key without a trailing `/` unless it names a directory for certain; empty for the bucket itself.
+    pub key: String,
+    /// The version, for an entry of a `.versions` directory.
+    pub version: Option<VersionId>,
+}
+
+/// The process around a verb.
+pub trait Host: Send + Sync {
+    /// Where a path of a mount leads; `device` names the mount as the kernel does.
+    ///
+    /// # Errors
+    /// [`Kind::StoreUnavailable`](crate::model::Kind::StoreUnavailable) when this process does not serve the mount;
+    /// what spelling says of the path.
+    fn locate(&self, device: &str, path: &str) -> Result<Spot>;
+
+    /// The name a component has in a plain directory. `shadowed`: an object beside a directory of the same name;
+    /// `at_root`: in the root of a bucket, where one more name is reserved.
+    fn file_name(&self, component: &str, shadowed: bool, at_root: bool) -> String;
+
+    /// Whether a bucket's document is what it should be.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidArgument`](crate::model::Kind::InvalidArgument), saying where it is not.
+    fn check_document(&self, setting: &str, text: &str) -> Result<()>;
+
+    /// The mounts this process serves.
+    fn mounts(&self) -> Vec<MountRow>;
+
+    /// Mounts the store.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn mount(&self, mountpoint: &Path, options: &[String]) -> Result<MountRow>;
+
+    /// Unmounts one mount, publishing what is open.
+    ///
+    /// # Errors
+    /// When nothing of this process is mounted there, or it is busy.
+    fn unmount(&self, mountpoint: &Path, lazy: bool) -> Result<ActRow>;
+
+    /// Begins to end the process.
+    fn stop(&self);
+
+    /// Whether the process is ending: verbs that wait stop waiting.
+    fn is_stopping(&self) -> bool;
+}

@@ -1,0 +1,260 @@
+//! What can be asked of a store: one request a connection, the same whether a process answers or the caller itself.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Version of the protocol: two releases that cannot understand each other say so instead of guessing.
+pub const PROTOCOL: u32 = 1;
+
+/// A request and the protocol it is written in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`PROTOCOL`] of the sender.
+    pub protocol: u32,
+    /// What is asked; read only when the protocol is known.
+    pub request: serde_json::Value,
+}
+
+impl Envelope {
+    /// Wraps a request of this release.
+    #[must_use]
+    pub fn new(request: Request) -> Self {
+        Self { protocol: PROTOCOL, request: serde_json::to_value(request).unwrap_or_default() }
+    }
+}
+
+/// What a request is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Target {
+    /// The whole store.
+    Store,
+    /// A bucket, or below it a key as S3 names it; ending in `/` for a prefix.
+    Key {
+        /// Bucket.
+        bucket: String,
+        /// Key or prefix; empty for the bucket itself.
+        key: String,
+    },
+    /// A path below a mount's root, as `ls` shows it.
+    Path {
+        /// The mount's device number, as `/proc/self/mountinfo` has it.
+        mount: String,
+        /// The path, without `/` before or behind; empty for the mount's root.
+        path: String,
+    },
+}
+
+/// Which version of an object.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Which {
+    /// The current one, or the verb's own default.
+    #[default]
+    Current,
+    /// The one with this id.
+    Version(String),
+    /// The one that was current at this RFC 3339 instant.
+    At(String),
+}
+
+/// One set of name-value pairs of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Attribute {
+    /// Tags.
+    Tags,
+    /// System headers and user metadata.
+    Metadata,
+}
+
+/// What to do with pairs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Edit {
+    /// Show these, or all when none is named.
+    Get(Vec<String>),
+    /// Set these and keep the others.
+    Set(Vec<(String, String)>),
+    /// Remove these.
+    Remove(Vec<String>),
+    /// Remove all.
+    Clear,
+}
+
+/// Everything that can be asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// How the store and its mounts are.
+    Status,
+    /// The errors that errnos could not explain.
+    Errors {
+        /// Only those of one bucket or below one key.
+        target: Target,
+    },
+    /// Every bucket.
+    Buckets,
+    /// One bucket with its settings and usage.
+    BucketShow {
+        /// Its name.
+        bucket: String,
+    },
+    /// Makes a bucket.
+    BucketCreate {
+        /// Its name.
+        bucket: String,
+    },
+    /// Deletes an empty bucket.
+    BucketDelete {
+        /// Its name.
+        bucket: String,
+        /// Only say whether it could be done.
+        dry_run: bool,
+    },
+    /// One setting of a bucket.
+    SettingGet {
+        /// The bucket.
+        bucket: String,
+        /// The setting.
+        setting: String,
+    },
+    /// Sets or, without a value, removes a setting.
+    SettingSet {
+        /// The bucket.
+        bucket: String,
+        /// The setting.
+        setting: String,
+        /// A word, or a document's JSON.
+        value: Option<String>,
+    },
+    /// What lies below a target.
+    List {
+        /// Where.
+        target: Target,
+        /// Also what lies deeper.
+        recursive: bool,
+        /// Also noncurrent versions and delete markers.
+        versions: bool,
+        /// As it was at this RFC 3339 instant.
+        at: Option<String>,
+    },
+    /// All that is known of one object, directory or bucket.
+    Stat {
+        /// Which.
+        target: Target,
+        /// Which version.
+        which: Which,
+    },
+    /// An object's versions, newest first.
+    Versions {
+        /// Which.
+        target: Target,
+    },
+    /// Makes an older version's bytes the current version.
+    Restore {
+        /// Which.
+        target: Target,
+        /// Which version; `Current` for the newest that is not current.
+        which: Which,
+    },
+    /// Removes the delete marker on top of a name.
+    Undelete {
+        /// Which.
+        target: Target,
+        /// Also everything deleted below it.
+        recursive: bool,
+    },
+    /// Deletes one version for good.
+    Purge {
+        /// Which.
+        target: Target,
+        /// Its id.
+        version: String,
+        /// Only say what would be deleted.
+        dry_run: bool,
+    },
+    /// Reads or changes tags or metadata.
+    Pairs {
+        /// Of which object.
+        target: Target,
+        /// Which set of pairs.
+        attribute: Attribute,
+        /// Of which version, for tags.
+        version: Option<String>,
+        /// What to do.
+        edit: Edit,
+    },
+    /// How much lies below a target.
+    Usage {
+        /// Where.
+        target: Target,
+        /// Also noncurrent versions.
+        versions: bool,
+    },
+    /// Proves the store's invariants.
+    Fsck,
+    /// The change feed.
+    Events {
+        /// Only changes of this bucket.
+        bucket: Option<String>,
+        /// Only changes after this number; without, the newest few.
+        after: Option<u64>,
+        /// Wait for more.
+        follow: bool,
+    },
+    /// Writes current objects as plain files.
+    Export {
+        /// What.
+        target: Target,
+        /// Into which directory; absolute.
+        to: PathBuf,
+        /// As it was at this RFC 3339 instant.
+        at: Option<String>,
+    },
+    /// Mounts the store once more, in the process that owns it.
+    Mount {
+        /// Where; absolute.
+        mountpoint: PathBuf,
+        /// The `-o` texts.
+        options: Vec<String>,
+    },
+    /// Unmounts; the process ends with its last mount.
+    Unmount {
+        /// Where; absolute.
+        mountpoint: PathBuf,
+        /// Also when files are open: they stay readable until they are closed.
+        lazy: bool,
+    },
+    /// Unmounts everything and ends the process.
+    Stop,
+}
+
+impl Request {
+    /// Whether it acts on the machine's files with the process's own rights, not only on the store.
+    #[must_use]
+    pub const fn is_of_the_machine(&self) -> bool {
+        match self {
+            Self::Export { .. } | Self::Mount { .. } | Self::Unmount { .. } | Self::Stop => true,
+            Self::Status
+            | Self::Errors { .. }
+            | Self::Buckets
+            | Self::BucketShow { .. }
+            | Self::BucketCreate { .. }
+            | Self::BucketDelete { .. }
+            | Self::SettingGet { .. }
+            | Self::SettingSet { .. }
+            | Self::List { .. }
+            | Self::Stat { .. }
+            | Self::Versions { .. }
+            | Self::Restore { .. }
+            | Self::Undelete { .. }
+            | Self::Purge { .. }
+            | Self::Pairs { .. }
+            | Self::Usage { .. }
+            | Self::Fsck
+            | Self::Events { .. } => false,
+        }
+    }
+
+    /// Whether only a process that serves mounts can do it.
+    #[must_use]
+    pub const fn needs_a_process(&self) -> bool {
+        matches!(self, Self::Mount { .. } | Self::Unmount { .. } | Self::Stop)
+    }
+}

@@ -1,0 +1,321 @@
+//! What is answered: one row a thing. Field names are those of `--json` and stay.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One row of an answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Row {
+    /// The store's state: what the engine says of itself, and `mounts`.
+    Status(serde_json::Value),
+    /// A mount.
+    Mount(MountRow),
+    /// A line of the error ring.
+    Complaint(ComplaintRow),
+    /// A bucket.
+    Bucket(BucketRow),
+    /// A setting of a bucket.
+    Setting(SettingRow),
+    /// An entry of a listing.
+    Entry(EntryRow),
+    /// An object or a directory with all that is known of it.
+    Object(Box<ObjectRow>),
+    /// A version.
+    Version(VersionRow),
+    /// A tag or a piece of metadata.
+    Pair(PairRow),
+    /// How much lies somewhere.
+    Usage(UsageRow),
+    /// Damage.
+    Finding(FindingRow),
+    /// A change.
+    Event(EventRow),
+    /// Something was done, or would be.
+    Act(ActRow),
+}
+
+/// A mount.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MountRow {
+    /// Where.
+    pub mountpoint: PathBuf,
+    /// The kernel's device number, `0:51`.
+    pub device: Option<String>,
+    /// Its root's bucket; none for all buckets.
+    pub bucket: Option<String>,
+    /// Its root's key prefix.
+    pub prefix: String,
+    /// The instant it shows.
+    pub as_of: Option<String>,
+    /// Whether nothing can be changed.
+    pub read_only: bool,
+}
+
+/// An error that an errno could not explain.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ComplaintRow {
+    /// When.
+    pub time: String,
+    /// Operation.
+    pub op: String,
+    /// Bucket, when known.
+    pub bucket: Option<String>,
+    /// Path below it.
+    pub path: String,
+    /// S3's code.
+    pub code: String,
+    /// What failed.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// The way out.
+    pub mend: Option<String>,
+}
+
+/// A bucket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BucketRow {
+    /// Its name.
+    pub bucket: String,
+    /// When it was made.
+    pub created: String,
+    /// `Unversioned`, `Enabled` or `Suspended`.
+    pub versioning: String,
+    /// Current objects.
+    pub objects: i64,
+    /// Their bytes.
+    pub bytes: i64,
+    /// Noncurrent versions.
+    pub noncurrent: i64,
+    /// Their bytes.
+    pub noncurrent_bytes: i64,
+    /// Delete markers.
+    pub markers: i64,
+    /// Multipart uploads in progress.
+    pub uploads: i64,
+    /// Names of the documents that are set.
+    pub settings: Vec<String>,
+}
+
+/// A setting of a bucket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SettingRow {
+    /// The bucket.
+    pub bucket: String,
+    /// The setting.
+    pub setting: String,
+    /// Its value: a word or JSON text.
+    pub value: String,
+}
+
+/// An entry of a listing.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct EntryRow {
+    /// Whole key, or prefix ending in `/`.
+    pub key: String,
+    /// `object`, `prefix` or `marker`.
+    pub kind: String,
+    /// Bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub size: Option<u64>,
+    /// S3's Last-Modified.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub modified: Option<String>,
+    /// Entity tag, without quotes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub etag: Option<String>,
+    /// Storage class.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub class: Option<String>,
+    /// Version id, where versions are listed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// Whether it is the current version, where versions are listed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latest: Option<bool>,
+}
+
+/// An object or a directory.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ObjectRow {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key; a directory's ends in `/`.
+    pub key: String,
+    /// `file`, `directory`, `symlink`, `fifo`, `socket`, `char-device`, `block-device` or `marker`.
+    pub kind: String,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes it takes in the store.
+    pub stored: u64,
+    /// Version id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// Whether it is the current version.
+    pub latest: bool,
+    /// Entity tag, without quotes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub etag: Option<String>,
+    /// S3's Last-Modified.
+    pub modified: String,
+    /// When a newer version took its place.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub superseded: Option<String>,
+    /// Storage class.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub class: Option<String>,
+    /// Inode number.
+    pub inode: u64,
+    /// Permission bits, octal.
+    pub mode: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Last change of the content.
+    pub mtime: String,
+    /// A symbolic link's target.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+    /// crc64nvme of the content, base64 as S3 has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub crc64nvme: Option<String>,
+    /// System headers and user metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Names of foreign extended attributes.
+    pub xattrs: Vec<String>,
+    /// Entries of a directory.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entries: Option<u64>,
+}
+
+/// A version.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its id.
+    pub version: String,
+    /// `current`, `noncurrent` or `deleted` (a delete marker).
+    pub state: String,
+    /// When it became the current version.
+    pub since: String,
+    /// When a newer one took its place.
+    pub superseded: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// Entity tag, without quotes.
+    pub etag: Option<String>,
+}
+
+/// A tag or a piece of metadata.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PairRow {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub value: String,
+}
+
+/// How much lies somewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// `bucket/prefix`.
+    pub path: String,
+    /// Current objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Noncurrent versions, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub noncurrent: Option<u64>,
+    /// Their bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub noncurrent_bytes: Option<u64>,
+    /// Delete markers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub markers: Option<u64>,
+}
+
+/// Damage.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FindingRow {
+    /// The invariant that does not hold.
+    pub invariant: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A change.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Its number: ask for what comes after it.
+    pub seq: u64,
+    /// When.
+    pub time: String,
+    /// S3's event name without `s3:`.
+    pub event: String,
+    /// Bucket; none when it is deleted since.
+    pub bucket: Option<String>,
+    /// Key; a directory's ends in `/`.
+    pub key: String,
+    /// Where it was before, for a rename.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+    /// Version id.
+    pub version: String,
+    /// Bytes.
+    pub size: u64,
+    /// Entity tag.
+    pub etag: String,
+}
+
+/// Something was done, or would be.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ActRow {
+    /// Past tense: `created`, `deleted`, `restored`, `undeleted`, `purged`, `exported`, `unmounted`, ...
+    pub act: String,
+    /// To what: `bucket/key` or a path.
+    pub on: String,
+    /// Which version it made or took.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// How many objects.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub count: Option<u64>,
+    /// How many bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bytes: Option<u64>,
+    /// Whether it was only tried.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
+}
+
+impl Row {
+    /// The row as `--json` prints it.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let value = match self {
+            Self::Status(value) => return value.clone(),
+            Self::Mount(row) => serde_json::to_value(row),
+            Self::Complaint(row) => serde_json::to_value(row),
+            Self::Bucket(row) => serde_json::to_value(row),
+            Self::Setting(row) => serde_json::to_value(row),
+            Self::Entry(row) => serde_json::to_value(row),
+            Self::Object(row) => serde_json::to_value(row),
+            Self::Version(row) => serde_json::to_value(row),
+            Self::Pair(row) => serde_json::to_value(row),
+            Self::Usage(row) => serde_json::to_value(row),
+            Self::Finding(row) => serde_json::to_value(row),
+            Self::Event(row) => serde_json::to_value(row),
+            Self::Act(row) => serde_json::to_value(row),
+        };
+        value.unwrap_or_default()
+    }
+}

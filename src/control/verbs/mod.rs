@@ -1,0 +1,53 @@
+//! The verbs, and which one answers a request.
+
+mod attributes;
+mod buckets;
+mod export;
+mod feed;
+mod history;
+mod look;
+mod store;
+mod tree;
+mod usage;
+
+use super::{Host, Reply, Request, Row};
+use crate::model::Result;
+use crate::store::Store;
+
+/// Runs one request to its end.
+///
+/// # Errors
+/// What the store says, or `reply` when nobody listens any more.
+pub fn handle(store: &Store, host: &dyn Host, request: Request, reply: &mut dyn Reply) -> Result<()> {
+    match request {
+        Request::Status => store::status(store, host, reply),
+        Request::Errors { target } => store::errors(store, host, &target, reply),
+        Request::Fsck => store::fsck(store, reply),
+        Request::Buckets => buckets::list(store, reply),
+        Request::BucketShow { bucket } => buckets::show(store, &bucket, reply),
+        Request::BucketCreate { bucket } => buckets::create(store, &bucket, reply),
+        Request::BucketDelete { bucket, dry_run } => buckets::delete(store, &bucket, dry_run, reply),
+        Request::SettingGet { bucket, setting } => buckets::get(store, &bucket, &setting, reply),
+        Request::SettingSet { bucket, setting, value } => buckets::set(store, host, (&bucket, &setting), value, reply),
+        Request::List { target, recursive, versions, at } => {
+            look::list(store, host, &target, &look::How { recursive, versions, at }, reply)
+        }
+        Request::Stat { target, which } => look::stat(store, host, &target, which, reply),
+        Request::Versions { target } => history::versions(store, host, &target, reply),
+        Request::Restore { target, which } => history::restore(store, host, &target, &which, reply),
+        Request::Undelete { target, recursive } => history::undelete(store, host, &target, recursive, reply),
+        Request::Purge { target, version, dry_run } => history::purge(store, host, &target, &version, dry_run, reply),
+        Request::Pairs { target, attribute, version, edit } => {
+            attributes::pairs(store, host, &target, (attribute, version.as_deref()), edit, reply)
+        }
+        Request::Usage { target, versions } => usage::usage(store, host, &target, versions, reply),
+        Request::Events { bucket, after, follow } => feed::events(store, host, bucket.as_deref(), (after, follow), reply),
+        Request::Export { target, to, at } => export::export(store, host, &target, (&to, at.as_deref()), reply),
+        Request::Mount { mountpoint, options } => reply.row(Row::Mount(host.mount(&mountpoint, &options)?)),
+        Request::Unmount { mountpoint, lazy } => reply.row(Row::Act(host.unmount(&mountpoint, lazy)?)),
+        Request::Stop => {
+            host.stop();
+            Ok(())
+        }
+    }
+}

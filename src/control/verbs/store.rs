@@ -1,0 +1,49 @@
+//! `status`, `errors`, `fsck`: the store as a whole.
+
+use crate::control::place::{Place, place};
+use crate::control::{ComplaintRow, FindingRow, Host, Reply, Row, Target};
+use crate::model::{Error, Kind, Result};
+use crate::store::Store;
+
+pub(super) fn status(store: &Store, host: &dyn Host, reply: &mut dyn Reply) -> Result<()> {
+    let mut status = json(&store.status()?)?;
+    if let Some(fields) = status.as_object_mut() {
+        fields.insert("release".to_owned(), env!("CARGO_PKG_VERSION").into());
+        fields.insert("mounts".to_owned(), json(&host.mounts())?);
+    }
+    reply.row(Row::Status(status))
+}
+
+pub(super) fn errors(store: &Store, host: &dyn Host, target: &Target, reply: &mut dyn Reply) -> Result<()> {
+    let (bucket, below) = match place(store, host, target)? {
+        Place::Store => (None, String::new()),
+        Place::Bucket(bucket) => (Some(bucket), String::new()),
+        Place::Key(bucket, key, _) => (Some(bucket), key),
+    };
+    for complaint in store.complaints(bucket.as_ref().map(|bucket| bucket.name.as_str())) {
+        let row: ComplaintRow = serde_json::from_value(json(&complaint)?).unwrap_or_default();
+        if row.path.contains(&below) {
+            reply.row(Row::Complaint(row))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn fsck(store: &Store, reply: &mut dyn Reply) -> Result<()> {
+    let mut told = Ok(());
+    let findings = store.fsck(&mut |progress| {
+        if told.is_ok() {
+            told = reply.note(progress);
+        }
+    })?;
+    told?;
+    for finding in findings {
+        reply.row(Row::Finding(FindingRow { invariant: finding.invariant.to_owned(), what: finding.what }))?;
+    }
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value)
+        .map_err(|error| Error::new(Kind::Io, "cannot put the answer into words").why(error.to_string()))
+}

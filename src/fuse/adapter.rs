@@ -1,0 +1,552 @@
+//! The kernel's requests, one method each: decode, call, reply.
+
+use super::convert::{
+    attr, caller, errno, file_type, kind_of_mode, nothing, open_how, permissions, time_to_set,
+};
+use super::pool::Pool;
+use crate::model::FileKind;
+use crate::vfs::{Errno, Lookup, MakeNode, OpenHow, Opening, RenameHow, SetAttr, Vfs, Whence, XattrFlags};
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr,
+    ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
+    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+use nix::libc;
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long the kernel may keep what it is told of when it changes: for ever, in effect.
+const LASTING: Duration = Duration::from_secs(365 * 24 * 3600);
+const NOT_AT_ALL: Duration = Duration::ZERO;
+const FIRST: Generation = Generation(0);
+const MAX_WRITE: u32 = 1 << 20;
+/// A read slower than this waited for the disk: the next ones go to the pool.
+const SLOW: Duration = Duration::from_micros(300);
+/// After so many quick reads in the pool, reads are answered by the reader again.
+const QUICK_READS: u32 = 16;
+/// Bytes in a block of `statfs`.
+const BLOCK: u64 = 4096;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// fuser's view of a [`Vfs`].
+pub(super) struct Adapter {
+    vfs: Arc<Vfs>,
+    pool: Pool,
+    /// Quick reads still to come before the reader answers reads itself; 0 while it does.
+    cold: Arc<AtomicU32>,
+}
+
+impl Adapter {
+    pub(super) fn new(vfs: Arc<Vfs>, pool: Pool) -> Self {
+        Self { vfs, pool, cold: Arc::default() }
+    }
+}
+
+const fn ttl(keep: bool) -> Duration {
+    if keep { LASTING } else { NOT_AT_ALL }
+}
+
+fn entered(reply: ReplyEntry, found: Result<Lookup, Errno>) {
+    match found {
+        Ok(found) => {
+            reply.entry_with_ttls(&ttl(found.settled), &ttl(found.lasting), &attr(&found.attr), FIRST);
+        }
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+fn emptied(reply: ReplyEmpty, done: Result<(), Errno>) {
+    match done {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+fn wrote(reply: ReplyWrite, count: Result<u64, Errno>) {
+    match count {
+        Ok(count) => reply.written(u32::try_from(count).unwrap_or(u32::MAX)),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+fn sized(reply: ReplyXattr, size: u32, bytes: Result<Vec<u8>, Errno>) {
+    match bytes {
+        Ok(bytes) if size == 0 => reply.size(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+        Ok(bytes) if bytes.len() > size as usize => reply.error(fuser::Errno::ERANGE),
+        Ok(bytes) => reply.data(&bytes),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+fn fopen_flags(opening: &Opening) -> FopenFlags {
+    let mut flags = FopenFlags::empty();
+    flags.set(FopenFlags::FOPEN_KEEP_CACHE, opening.keep_cache && !opening.direct);
+    flags.set(FopenFlags::FOPEN_DIRECT_IO, opening.direct);
+    flags.set(FopenFlags::FOPEN_NOFLUSH, opening.no_flush);
+    flags
+}
+
+/// Reads into this thread's buffer and replies.
+fn answer_read(vfs: &Vfs, fh: FileHandle, at: u64, size: u32, reply: ReplyData) -> Duration {
+    let start = Instant::now();
+    let size = size as usize;
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        match vfs.read(fh.0, at, &mut buffer[..size]) {
+            Ok(read) => reply.data(&buffer[..read]),
+            Err(error) => reply.error(errno(error)),
+        }
+    });
+    start.elapsed()
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        let wanted = [
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_CACHE_SYMLINKS,
+            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+            InitFlags::FUSE_EXPLICIT_INVAL_DATA,
+        ];
+        for flag in wanted {
+            if config.add_capabilities(flag).is_err() {
+                tracing::debug!(?flag, "the kernel does not offer a capability");
+            }
+        }
+        let _ = config.set_max_write(MAX_WRITE);
+        let _ = config.set_max_background(64);
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.vfs.lookup(parent.0, name.as_bytes()) {
+            Ok(Some(found)) => entered(reply, Ok(found)),
+            // An inode number of zero is remembered as "nothing there".
+            Ok(None) if self.vfs.remembers_absence(parent.0) => reply.entry(&LASTING, &nothing(), FIRST),
+            Ok(None) => reply.error(fuser::Errno::ENOENT),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
+        self.vfs.forget(ino.0, nlookup);
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        match self.vfs.getattr(ino.0) {
+            Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let now = self.vfs.now();
+        let change = SetAttr {
+            mode: mode.map(permissions),
+            uid,
+            gid,
+            size,
+            atime: atime.map(|time| time_to_set(time, now)),
+            mtime: mtime.map(|time| time_to_set(time, now)),
+        };
+        match self.vfs.setattr(caller(req), ino.0, fh.map(|fh| fh.0), change) {
+            Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        match self.vfs.readlink(ino.0) {
+            Ok(target) => reply.data(&target),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let Some(kind) = kind_of_mode(mode) else { return reply.error(fuser::Errno::EINVAL) };
+        let make = MakeNode { kind, mode: permissions(mode), rdev, target: Vec::new() };
+        entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+    }
+
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
+        entered(reply, self.vfs.mkdir(caller(req), parent.0, name.as_bytes(), permissions(mode)));
+    }
+
+    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        emptied(reply, self.vfs.unlink(parent.0, name.as_bytes()));
+    }
+
+    fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        emptied(reply, self.vfs.rmdir(parent.0, name.as_bytes()));
+    }
+
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let target = target.as_os_str().as_bytes().to_vec();
+        let make = MakeNode { kind: FileKind::Symlink, mode: 0o777, rdev: 0, target };
+        entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        const NO_REPLACE: u32 = 1;
+        const EXCHANGE: u32 = 2;
+        let how = match flags.bits() {
+            0 => RenameHow::Replace,
+            NO_REPLACE => RenameHow::NoReplace,
+            EXCHANGE => RenameHow::Exchange,
+            _ => return reply.error(fuser::Errno::EINVAL),
+        };
+        let (from, to) = ((parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()));
+        emptied(reply, self.vfs.rename(from, to, how));
+    }
+
+    fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
+        entered(reply, self.vfs.link(ino.0, newparent.0, newname.as_bytes()));
+    }
+
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let how = OpenHow { exclusive: false, ..open_how(flags.0) };
+        match self.vfs.open(caller(req), ino.0, how) {
+            Ok(opening) => reply.opened(FileHandle(opening.fh), fopen_flags(&opening)),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        match self.vfs.create(caller(req), parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
+            Ok((found, opening)) => {
+                // One time for the name and the attributes: until it is published, neither lasts.
+                let keep = ttl(found.lasting && found.settled);
+                reply.created(&keep, &attr(&found.attr), FIRST, FileHandle(opening.fh), fopen_flags(&opening));
+            }
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        if self.cold.load(Ordering::Relaxed) == 0 || self.vfs.read_is_quick(fh.0) {
+            if answer_read(&self.vfs, fh, offset, size, reply) > SLOW {
+                self.cold.store(QUICK_READS, Ordering::Relaxed);
+            }
+            return;
+        }
+        let (vfs, cold) = (Arc::clone(&self.vfs), Arc::clone(&self.cold));
+        self.pool.run(move || {
+            let left = if answer_read(&vfs, fh, offset, size, reply) > SLOW {
+                QUICK_READS
+            } else {
+                cold.load(Ordering::Relaxed).saturating_sub(1)
+            };
+            cold.store(left, Ordering::Relaxed);
+        });
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+        let written = data.len() as u64;
+        if self.vfs.write_may_block(fh.0) {
+            let (vfs, data) = (Arc::clone(&self.vfs), data.to_vec());
+            self.pool.run(move || wrote(reply, vfs.write(fh.0, offset, &data, kill).map(|()| written)));
+        } else {
+            wrote(reply, self.vfs.write(fh.0, offset, data, kill).map(|()| written));
+        }
+    }
+
+    fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
+        if self.vfs.flush_may_block(fh.0) {
+            let vfs = Arc::clone(&self.vfs);
+            self.pool.run(move || emptied(reply, vfs.flush(fh.0)));
+        } else {
+            emptied(reply, self.vfs.flush(fh.0));
+        }
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.vfs.release(fh.0);
+        reply.ok();
+    }
+
+    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        let vfs = Arc::clone(&self.vfs);
+        self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
+    }
+
+    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.vfs.opendir(ino.0) {
+            Ok(fh) => reply.opened(FileHandle(fh), FopenFlags::empty()),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let told = self.vfs.readdir(fh.0, offset, |entry| {
+            reply.add(INodeNo(entry.ino), entry.offset, file_type(entry.kind), &entry.name)
+        });
+        match told {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn readdirplus(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let told = self.vfs.readdirplus(fh.0, offset, |entry, found| match found {
+            Some(found) => {
+                // One time for both again.
+                let keep = ttl(found.lasting && found.settled);
+                reply.add(INodeNo(entry.ino), entry.offset, &entry.name, &keep, &attr(&found.attr), FIRST)
+            }
+            None => {
+                let dot = fuser::FileAttr { kind: file_type(entry.kind), ..nothing() };
+                let number = fuser::FileAttr { ino: INodeNo(entry.ino), ..dot };
+                reply.add(INodeNo(0), entry.offset, &entry.name, &NOT_AT_ALL, &number, FIRST)
+            }
+        });
+        match told {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        self.vfs.releasedir(fh.0);
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        let vfs = Arc::clone(&self.vfs);
+        self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        match self.vfs.statfs() {
+            Ok(space) => reply.statfs(
+                space.total / BLOCK,
+                space.free / BLOCK,
+                space.available / BLOCK,
+                space.files,
+                space.files_free,
+                BLOCK as u32,
+                255,
+                BLOCK as u32,
+            ),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let flags = XattrFlags {
+            create: flags & libc::XATTR_CREATE != 0,
+            replace: flags & libc::XATTR_REPLACE != 0,
+        };
+        emptied(reply, self.vfs.setxattr(ino.0, name.as_bytes(), value, flags));
+    }
+
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        // A checksum may have to be computed from all bytes.
+        if name.as_bytes().windows(9).any(|part| part == b".checksum") {
+            let (vfs, name) = (Arc::clone(&self.vfs), name.as_bytes().to_vec());
+            self.pool.run(move || sized(reply, size, vfs.getxattr(ino.0, &name)));
+        } else {
+            sized(reply, size, self.vfs.getxattr(ino.0, name.as_bytes()));
+        }
+    }
+
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        sized(reply, size, self.vfs.listxattr(ino.0, req.uid() == 0));
+    }
+
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        emptied(reply, self.vfs.removexattr(ino.0, name.as_bytes()));
+    }
+
+    fn access(&self, _req: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
+        // The kernel has checked the bits (default_permissions) and does not ask; should it, it need not again.
+        reply.error(fuser::Errno::ENOSYS);
+    }
+
+    fn bmap(&self, _req: &Request, _ino: INodeNo, _blocksize: u32, _idx: u64, reply: ReplyBmap) {
+        reply.error(fuser::Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: IoctlFlags,
+        _cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(fuser::Errno::ENOTTY);
+    }
+
+    fn poll(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _ph: PollNotifier,
+        _events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        // Files are always ready; the kernel knows that by itself after this answer.
+        reply.error(fuser::Errno::ENOSYS);
+    }
+
+    fn fallocate(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        emptied(reply, self.vfs.fallocate(caller(req), fh.0, offset, length, mode));
+    }
+
+    fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        const DATA: i32 = 3;
+        const HOLE: i32 = 4;
+        let whence = match whence {
+            DATA => Whence::Data,
+            HOLE => Whence::Hole,
+            _ => return reply.error(fuser::Errno::EINVAL),
+        };
+        let Ok(at) = u64::try_from(offset) else { return reply.error(fuser::Errno::ENXIO) };
+        match self.vfs.lseek(fh.0, at, whence) {
+            Ok(found) => reply.offset(i64::try_from(found).unwrap_or(i64::MAX)),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn copy_file_range(
+        &self,
+        req: &Request,
+        _ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        _ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        // The reply counts in 32 bits; a caller goes on where it ended.
+        let len = len.min(u64::from(u32::MAX) & !(BLOCK - 1));
+        let (vfs, who) = (Arc::clone(&self.vfs), caller(req));
+        self.pool.run(move || {
+            wrote(reply, vfs.copy_file_range(who, (fh_in.0, offset_in), (fh_out.0, offset_out), len));
+        });
+    }
+}

@@ -1,0 +1,48 @@
+//! Records as bytes: a format version, then postcard.
+//!
+//! Each record type states its version; a newer version lifts its predecessor when it is read.
+
+use crate::model::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A record type the index stores.
+pub trait Record: Serialize + DeserializeOwned {
+    /// What it is called in error messages.
+    const NAME: &'static str;
+    /// Format version written; read versions are those `lift` accepts.
+    const VERSION: u8 = 1;
+
+    /// Reads an older version's body into today's type.
+    ///
+    /// # Errors
+    /// When the version is not known.
+    fn lift(version: u8, _body: &[u8]) -> Result<Self> {
+        Err(Error::corrupt(format!("cannot read a {} record", Self::NAME), format!("its format version is {version}")))
+    }
+}
+
+/// A record's bytes.
+#[must_use]
+pub fn encode<R: Record>(record: &R) -> Vec<u8> {
+    let bytes = vec![R::VERSION];
+    // Serialising owned data into memory cannot fail; an empty body would be caught by `decode`.
+    postcard::to_extend(record, bytes).unwrap_or_default()
+}
+
+/// A record from its bytes.
+///
+/// # Errors
+/// [`crate::model::Kind::Corrupt`] when the bytes are not such a record.
+pub fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
+    let broken = |why: String| Error::corrupt(format!("cannot read a {} record", R::NAME), why);
+    let (version, body) = bytes.split_first().ok_or_else(|| broken("it is empty".into()))?;
+    if *version != R::VERSION {
+        return R::lift(*version, body);
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((record, [])) => Ok(record),
+        Ok((_, rest)) => Err(broken(format!("{} bytes are left over", rest.len()))),
+        Err(error) => Err(broken(error.to_string())),
+    }
+}

@@ -1,0 +1,69 @@
+//! Column families: the one list of what the index keeps.
+
+macro_rules! families {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A family of records. The order is the order on no disk: RocksDB knows them by name.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Family { $($(#[$doc])* $variant,)* }
+
+        impl Family {
+            /// Every family.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// RocksDB's name for it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+families! {
+    /// Counters of the store itself: id high-water mark, clock high-water mark.
+    Sys = "sys",
+    /// Bucket name to bucket.
+    Bucket = "bucket",
+    /// (directory, component) to the current entry: live names only.
+    Dent = "dent",
+    /// (directory, component, newest first) to older versions, delete markers and dead directories.
+    Ver = "ver",
+    /// Directory id to the directory.
+    Dir = "dir",
+    /// Directory id to its counters and times.
+    DirStat = "dirstat",
+    /// Inode number to a file with several names.
+    Ino = "ino",
+    /// Content id to a content: inline bytes, extents or the root of a tree.
+    Content = "content",
+    /// Node id to a node of an extent tree.
+    Node = "node",
+    /// What is shared to how often; absent means once.
+    Refs = "refs",
+    /// Contents nobody names any more, freed in the background.
+    Gone = "gone",
+    /// Segment id to its live bytes.
+    Seg = "seg",
+    /// Upload id to a multipart upload.
+    Upload = "upload",
+    /// (upload, part number) to a part.
+    Part = "part",
+    /// Bucket id to its usage counters.
+    Usage = "usage",
+    /// Inode number to the change a write session will announce when it ends.
+    Unsealed = "unsealed",
+    /// Sequence number to a change: the feed.
+    Log = "log",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Family;
+
+    #[test]
+    fn names_are_distinct() {
+        let names: std::collections::HashSet<_> = Family::ALL.iter().map(|family| family.name()).collect();
+        assert_eq!(names.len(), Family::ALL.len());
+    }
+}

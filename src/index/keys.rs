@@ -1,0 +1,225 @@
+//! Keys of the families, ordered as their users need them.
+//!
+//! `dent` keys are the directory's id, big-endian, then the component as it is: inside one directory their
+//! byte order is S3's order of whole keys, since a directory's component keeps its `/` (LIST-1). `ver` keys
+//! need an end mark before the version, so a component's NUL is written `00 FF` and its end `00 00`.
+
+use crate::model::{ContentId, DirId, Seq, UploadId};
+
+/// An id as an eight-byte big-endian key.
+#[must_use]
+pub fn id_key(id: u64) -> [u8; 8] {
+    id.to_be_bytes()
+}
+
+/// The id in an eight-byte key.
+#[must_use]
+pub fn id_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}
+
+/// A content's key.
+#[must_use]
+pub fn content_key(id: ContentId) -> [u8; 8] {
+    id_key(id.0)
+}
+
+/// Key of a live name.
+#[must_use]
+pub fn dent_key(dir: DirId, component: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(8 + component.len());
+    key.extend_from_slice(&id_key(dir.0));
+    key.extend_from_slice(component.as_bytes());
+    key
+}
+
+/// Lower and upper bound (exclusive) of a directory's live names.
+#[must_use]
+pub fn dent_bounds(dir: DirId) -> (Vec<u8>, Vec<u8>) {
+    (id_key(dir.0).to_vec(), id_key(dir.0 + 1).to_vec())
+}
+
+/// The directory a `dent` or `ver` key belongs to.
+#[must_use]
+pub fn dir_of(key: &[u8]) -> Option<DirId> {
+    id_of(key.get(..8)?).map(DirId)
+}
+
+/// The component in a `dent` key.
+#[must_use]
+pub fn component_of(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(8..)?).ok()
+}
+
+/// The smallest component after `component`.
+#[must_use]
+pub fn next_name(component: &str) -> String {
+    let mut next = component.to_owned();
+    next.push('\0');
+    next
+}
+
+fn escaped_component(component: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(component.len() + 2);
+    for byte in component.bytes() {
+        out.push(byte);
+        if byte == 0 {
+            out.push(0xff);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+    out
+}
+
+fn ver_name_key(dir: DirId, component: &str) -> Vec<u8> {
+    let mut key = id_key(dir.0).to_vec();
+    key.extend_from_slice(&escaped_component(component));
+    key
+}
+
+/// Key of an older version: newest first within a name.
+#[must_use]
+pub fn ver_key(dir: DirId, component: &str, seq: Seq) -> Vec<u8> {
+    let mut key = ver_name_key(dir, component);
+    key.extend_from_slice(&id_key(!seq.0));
+    key
+}
+
+/// Bounds of a name's older versions.
+#[must_use]
+pub fn ver_bounds(dir: DirId, component: &str) -> (Vec<u8>, Vec<u8>) {
+    let lower = ver_name_key(dir, component);
+    let mut upper = lower.clone();
+    upper.extend_from_slice(&[0xff; 9]);
+    (lower, upper)
+}
+
+/// Bounds of all older versions in a directory, beginning with the names from `from` on.
+#[must_use]
+pub fn ver_dir_bounds(dir: DirId, from: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut lower = ver_name_key(dir, from);
+    lower.truncate(lower.len() - 2);
+    (lower, id_key(dir.0 + 1).to_vec())
+}
+
+/// Directory, component and sequence number in a `ver` key.
+#[must_use]
+pub fn ver_parts(key: &[u8]) -> Option<(DirId, String, Seq)> {
+    let dir = dir_of(key)?;
+    let (name, seq) = key.get(8..)?.split_last_chunk::<8>()?;
+    let escaped = name.strip_suffix(&[0, 0])?;
+    let mut component = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.iter();
+    while let Some(&byte) = bytes.next() {
+        component.push(byte);
+        if byte == 0 && bytes.next() != Some(&0xff) {
+            return None;
+        }
+    }
+    Some((dir, String::from_utf8(component).ok()?, Seq(!u64::from_be_bytes(*seq))))
+}
+
+/// Key of an upload's part.
+#[must_use]
+pub fn part_key(upload: UploadId, number: u32) -> Vec<u8> {
+    let mut key = id_key(upload.0).to_vec();
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The part number in such a key.
+#[must_use]
+pub fn part_number_of(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(8..)?.try_into().ok()?))
+}
+
+/// Something that may be shared.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RefKey {
+    /// A content, by versions.
+    Content(u64),
+    /// A tree node, by nodes and contents.
+    Node(u64),
+    /// A run, by extents: segment and offset.
+    Run(u64, u32),
+    /// A file of its own, by extents.
+    Solo(u64),
+}
+
+impl RefKey {
+    /// Its key in the `refs` family.
+    #[must_use]
+    pub fn bytes(self) -> Vec<u8> {
+        let (tag, id) = match self {
+            Self::Content(id) => (b'c', id),
+            Self::Node(id) => (b'n', id),
+            Self::Run(segment, _) => (b'r', segment),
+            Self::Solo(id) => (b's', id),
+        };
+        let mut key = vec![tag];
+        key.extend_from_slice(&id_key(id));
+        if let Self::Run(_, offset) = self {
+            key.extend_from_slice(&offset.to_be_bytes());
+        }
+        key
+    }
+
+    /// The thing a `refs` key names.
+    #[must_use]
+    pub fn parse(key: &[u8]) -> Option<Self> {
+        let (tag, rest) = key.split_first()?;
+        match tag {
+            b'c' => Some(Self::Content(id_of(rest)?)),
+            b'n' => Some(Self::Node(id_of(rest)?)),
+            b's' => Some(Self::Solo(id_of(rest)?)),
+            b'r' => Some(Self::Run(id_of(rest.get(..8)?)?, u32::from_be_bytes(rest.get(8..)?.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn component() -> impl Strategy<Value = String> {
+        proptest::string::string_regex("[\0\u{1}\\-.a0b\u{e9}\u{ffff}]{0,4}/?").unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn ver_keys_read_back(name in component(), dir in any::<u64>(), seq in any::<u64>()) {
+            let key = ver_key(DirId(dir), &name, Seq(seq));
+            prop_assert_eq!(ver_parts(&key), Some((DirId(dir), name, Seq(seq))));
+        }
+
+        #[test]
+        fn ver_keys_sort_by_name_then_newest_first(a in component(), b in component(), s in 0..9u64, t in 0..9u64) {
+            let by_key = ver_key(DirId(1), &a, Seq(s)).cmp(&ver_key(DirId(1), &b, Seq(t)));
+            prop_assert_eq!(by_key, a.as_bytes().cmp(b.as_bytes()).then(t.cmp(&s)));
+            let (lower, upper) = ver_bounds(DirId(1), &a);
+            let key = ver_key(DirId(1), &b, Seq(t));
+            prop_assert_eq!(lower <= key && key < upper, a == b);
+        }
+
+        /// LIST-1: walking directories in the order of their components gives the order of whole keys.
+        #[test]
+        fn list_1_tree_order_is_the_order_of_whole_keys(keys in prop::collection::btree_set("[a.0/\\-\0]{1,6}", 0..40)) {
+            let mut tree: Vec<Vec<&str>> = keys.iter().map(|key| key.split_inclusive('/').collect()).collect();
+            tree.sort_by(|a, b| {
+                let differ = a.iter().zip(b.iter()).find(|(x, y)| x != y);
+                differ.map_or(a.len().cmp(&b.len()), |(x, y)| x.as_bytes().cmp(y.as_bytes()))
+            });
+            let walked: Vec<String> = tree.iter().map(|parts| parts.concat()).collect();
+            prop_assert_eq!(walked, keys.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn ref_keys_read_back(id in any::<u64>(), offset in any::<u32>()) {
+            for key in [RefKey::Content(id), RefKey::Node(id), RefKey::Run(id, offset), RefKey::Solo(id)] {
+                prop_assert_eq!(RefKey::parse(&key.bytes()), Some(key));
+            }
+        }
+    }
+}

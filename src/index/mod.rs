@@ -1,0 +1,31 @@
+//! The index: an ordered key-value store with serialised transactions over RocksDB.
+//!
+//! Committed changes live in a [`stage`] in memory until a durability round writes them to RocksDB as one
+//! synced batch. That order lets the owner of the data sync it first, so no record on disk ever points at
+//! bytes that are not there. Readers never take a lock: they merge the stage, the stage being written and
+//! RocksDB. One transaction runs at a time and sees everything before it, which is how preconditions hold.
+//!
+//! May not know: the chunk log, S3's rules. Locks: `commit` (one transaction), nothing else is taken inside.
+
+mod codec;
+mod db;
+mod family;
+mod keys;
+mod records;
+mod scan;
+mod stage;
+mod tx;
+
+pub use codec::{Record, decode, encode};
+pub use db::{Index, Settings};
+pub use family::Family;
+pub use keys::{
+    RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, id_key, id_of, next_name, part_key,
+    part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
+};
+pub use records::{
+    Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, Node, PartRecord, SegRecord,
+    Source, UploadRecord, VerRecord,
+};
+pub use scan::Scan;
+pub use tx::{Read, Tx};

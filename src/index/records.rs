@@ -1,0 +1,229 @@
+//! The records of each family.
+
+use super::codec::Record;
+use crate::model::{
+    Bucket, BucketId, Checksum, ContentId, DirId, ETag, Ino, Metadata, Object, Posix, StorageClass, TagSet, Timestamp,
+    Usage, VersionId,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a live name stands for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum DentRecord {
+    /// An object's current version.
+    Object {
+        /// The version.
+        object: Object,
+        /// Made by `open(O_CREAT)` and not published yet: S3 does not see it.
+        draft: bool,
+    },
+    /// A directory; the component ends in `/`.
+    Dir(DirId),
+    /// One of several names of a file.
+    Link(Ino),
+}
+
+/// What stands below the current entry of a name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum VerRecord {
+    /// An older version or a delete marker.
+    Object(Object),
+    /// A directory that is gone and has history inside.
+    Ghost {
+        /// The directory.
+        dir: DirId,
+        /// When it went.
+        died: Timestamp,
+    },
+}
+
+/// A directory.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DirRecord {
+    /// Where it lies; its own id for a bucket's root.
+    pub parent: DirId,
+    /// Its component there, with the trailing `/`; empty for a bucket's root.
+    pub name: String,
+    /// The bucket it belongs to.
+    pub bucket: BucketId,
+    /// Whether a live name leads to it.
+    pub alive: bool,
+    /// Mode, owner, birth. Its times are in [`DirStat`].
+    pub posix: Posix,
+    /// The `dir/` object: made by `mkdir` or by a PUT of that key. Without one the directory is implicit.
+    pub marker: Option<Object>,
+    /// Foreign xattrs.
+    pub xattrs: crate::model::Xattrs,
+}
+
+/// A directory's counters and times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DirStat {
+    /// Live names in it, objects and directories.
+    pub live: i64,
+    /// Live directories in it.
+    pub subdirs: i64,
+    /// Last change of its list of names.
+    pub mtime: Timestamp,
+    /// Last change of anything about it.
+    pub ctime: Timestamp,
+}
+
+/// A file with several names.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InodeRecord {
+    /// Its current version.
+    pub object: Object,
+    /// As in [`DentRecord::Object`].
+    pub draft: bool,
+    /// Its names.
+    pub names: Vec<(DirId, String)>,
+}
+
+/// Where an extent's bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// Nowhere: zeros.
+    Hole,
+    /// In a run of a segment.
+    Run {
+        /// The segment.
+        segment: u64,
+        /// The run's offset in it.
+        offset: u32,
+        /// The run's length in plain bytes.
+        len: u32,
+        /// Bytes of the run before the extent begins.
+        skip: u32,
+    },
+    /// In a file of its own.
+    Solo {
+        /// The file.
+        id: u64,
+        /// Where in it the extent begins.
+        at: u64,
+    },
+}
+
+/// A stretch of a content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Extent {
+    /// Length in bytes, not zero.
+    pub len: u64,
+    /// Its bytes.
+    pub source: Source,
+}
+
+/// A node of an extent tree. Nodes are immutable and shared; offsets are implied by the lengths before.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Node {
+    /// Extents in order.
+    Leaf(Vec<Extent>),
+    /// (bytes below, child) in order.
+    Inner(Vec<(u64, u64)>),
+}
+
+/// How a content is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Body {
+    /// In the record.
+    Inline(Vec<u8>),
+    /// A few extents.
+    Extents(Vec<Extent>),
+    /// Root of a tree.
+    Tree(u64),
+}
+
+/// An immutable sequence of bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ContentRecord {
+    /// Length in bytes.
+    pub size: u64,
+    /// Bytes it takes, holes left out.
+    pub stored: u64,
+    /// Checksum of the whole, once known.
+    pub crc64: Checksum,
+    /// The bytes.
+    pub body: Body,
+}
+
+/// Live bytes of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SegRecord {
+    /// Plain bytes of runs that some extent refers to.
+    pub live_bytes: i64,
+}
+
+/// A multipart upload in progress.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UploadRecord {
+    /// Its bucket.
+    pub bucket: BucketId,
+    /// The key it will make.
+    pub key: String,
+    /// When it was initiated: the object's Last-Modified (META-14).
+    pub initiated: Timestamp,
+    /// Its place in the stack of versions (MPU-8).
+    pub seq: crate::model::Seq,
+    /// From Create (MPU-6).
+    pub metadata: Metadata,
+    /// From Create.
+    pub tags: TagSet,
+    /// From Create.
+    pub class: StorageClass,
+}
+
+/// A part of an upload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// Its bytes.
+    pub content: ContentId,
+    /// Length in bytes.
+    pub size: u64,
+    /// Its tag.
+    pub etag: ETag,
+    /// When it was uploaded.
+    pub modified: Timestamp,
+}
+
+/// A change, as the feed tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// When.
+    pub time: Timestamp,
+    /// S3's event name without the `s3:`, such as `ObjectCreated:Put`.
+    pub event: String,
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key; a directory's ends in `/`.
+    pub key: String,
+    /// Where it was before, for a rename.
+    pub from: Option<String>,
+    /// The version.
+    pub version: VersionId,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its tag.
+    pub etag: ETag,
+}
+
+macro_rules! records {
+    ($($type:ty = $name:literal,)*) => { $(impl Record for $type { const NAME: &'static str = $name; })* };
+}
+
+records! {
+    Bucket = "bucket",
+    DentRecord = "directory entry",
+    VerRecord = "version",
+    DirRecord = "directory",
+    DirStat = "directory counter",
+    InodeRecord = "inode",
+    ContentRecord = "content",
+    Node = "extent tree",
+    SegRecord = "segment",
+    UploadRecord = "upload",
+    PartRecord = "part",
+    Usage = "usage",
+    Change = "change",
+    u64 = "counter",
+}

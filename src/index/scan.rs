@@ -1,0 +1,115 @@
+//! An ordered walk over a family: the transaction's own writes, the stages and RocksDB, merged.
+
+use super::family::Family;
+use super::stage::Stage;
+use crate::model::{Error, Kind, Result};
+use bytes::Bytes;
+use rocksdb::{DB, DBRawIterator};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// A transaction's own writes.
+pub(super) type Writes = BTreeMap<(Family, Bytes), Option<Bytes>>;
+
+/// A layer above RocksDB; earlier layers hide later ones.
+pub(super) enum Layer<'a> {
+    Own(&'a Writes),
+    Stage(Arc<Stage>, u64),
+}
+
+impl Layer<'_> {
+    fn next(&self, family: Family, after: &[u8], inclusive: bool) -> Option<(Bytes, Option<Bytes>)> {
+        match self {
+            Self::Stage(stage, seq) => stage.next(family, after, inclusive, *seq),
+            Self::Own(writes) => {
+                let from = (family, Bytes::copy_from_slice(after));
+                let bound = if inclusive { Bound::Included(from) } else { Bound::Excluded(from) };
+                let ((found, key), value) = writes.range((bound, Bound::Unbounded)).next()?;
+                (*found == family).then(|| (key.clone(), value.clone()))
+            }
+        }
+    }
+}
+
+type Peek = Option<(Bytes, Option<Bytes>)>;
+
+/// Keys from a lower bound up to an upper bound (exclusive), with their values, in order.
+pub struct Scan<'a> {
+    family: Family,
+    upper: Bytes,
+    layers: Vec<Layer<'a>>,
+    peeks: Vec<Peek>,
+    disk: DBRawIterator<'a>,
+    failed: bool,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(db: &'a DB, family: Family, lower: &[u8], upper: &[u8], layers: Vec<Layer<'a>>) -> Result<Self> {
+        let handle = super::db::handle(db, family)?;
+        let mut options = rocksdb::ReadOptions::default();
+        options.set_iterate_upper_bound(upper);
+        let mut disk = db.raw_iterator_cf_opt(handle, options);
+        disk.seek(lower);
+        let upper = Bytes::copy_from_slice(upper);
+        let mut scan = Self { family, upper, layers, peeks: Vec::new(), disk, failed: false };
+        scan.peeks = scan.layers.iter().map(|layer| layer.next(family, lower, true)).collect();
+        scan.peeks.iter_mut().for_each(|peek| clip(peek, &scan.upper));
+        Ok(scan)
+    }
+
+    fn smallest(&self) -> Option<Bytes> {
+        let layered = self.peeks.iter().flatten().map(|(key, _)| key).min();
+        match (layered, self.disk.key()) {
+            (Some(key), Some(disk)) if disk < key.as_ref() => Some(Bytes::copy_from_slice(disk)),
+            (Some(key), _) => Some(key.clone()),
+            (None, disk) => disk.map(Bytes::copy_from_slice),
+        }
+    }
+
+    /// Takes what all layers say of `key`: the first one that knows it wins.
+    fn take(&mut self, key: &Bytes) -> Option<Bytes> {
+        let mut said: Option<Option<Bytes>> = None;
+        for (layer, peek) in self.layers.iter().zip(self.peeks.iter_mut()) {
+            if peek.as_ref().is_some_and(|(found, _)| found == key) {
+                let value = peek.take().and_then(|(_, value)| value);
+                said.get_or_insert(value);
+                *peek = layer.next(self.family, key, false);
+                clip(peek, &self.upper);
+            }
+        }
+        if self.disk.key() == Some(key.as_ref()) {
+            if said.is_none() {
+                said = Some(self.disk.value().map(Bytes::copy_from_slice));
+            }
+            self.disk.next();
+        }
+        said.flatten()
+    }
+}
+
+fn clip(peek: &mut Peek, upper: &Bytes) {
+    if peek.as_ref().is_some_and(|(key, _)| key >= upper) {
+        *peek = None;
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<(Bytes, Bytes)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.failed {
+                return None;
+            }
+            if let Err(error) = self.disk.status() {
+                self.failed = true;
+                return Some(Err(Error::new(Kind::Io, "cannot read the index").why(error.to_string())));
+            }
+            let key = self.smallest()?;
+            if let Some(value) = self.take(&key) {
+                return Some(Ok((key, value)));
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Reading the index, and the transaction that changes it.
+
+use super::codec::{Record, decode, encode};
+use super::db::{Layers, disk_get};
+use super::family::Family;
+use super::keys::RefKey;
+use super::scan::{Layer, Scan, Writes};
+use crate::model::Result;
+use bytes::Bytes;
+use rocksdb::DB;
+use std::sync::Arc;
+
+/// Anything that answers point reads and ordered walks.
+pub trait Read {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// The keys of `family` from `lower` up to `upper` (exclusive), in order.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    fn scan(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<Scan<'_>>;
+
+    /// A record of a key.
+    ///
+    /// # Errors
+    /// When the disk cannot be read or the record is damaged.
+    fn record<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>> {
+        self.get(family, key)?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// How often a thing is shared; things nobody counted are held once.
+    ///
+    /// # Errors
+    /// As [`Read::record`].
+    fn refs(&self, key: RefKey) -> Result<u64> {
+        Ok(self.record(Family::Refs, &key.bytes())?.unwrap_or(1))
+    }
+
+    /// Whether any key lies from `lower` up to `upper`.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    fn any(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<bool> {
+        Ok(self.scan(family, lower, upper)?.next().transpose()?.is_some())
+    }
+}
+
+/// The index as of one commit. A point read may show a newer value once that is on disk.
+pub(super) struct View<'a> {
+    pub(super) db: &'a DB,
+    pub(super) layers: Arc<Layers>,
+    pub(super) seq: u64,
+}
+
+impl View<'_> {
+    fn staged(&self, family: Family, key: &[u8]) -> Option<Option<Bytes>> {
+        self.layers.each().find_map(|stage| stage.get(family, key, self.seq))
+    }
+
+    pub(super) fn stage_layers<'s>(&self) -> Vec<Layer<'s>> {
+        self.layers.each().map(|stage| Layer::Stage(Arc::clone(stage), self.seq)).collect()
+    }
+}
+
+impl View<'_> {
+    pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        match self.staged(family, key) {
+            Some(value) => Ok(value),
+            None => disk_get(self.db, family, key),
+        }
+    }
+}
+
+/// A transaction: reads see its own writes, and all of them become visible at once or never.
+pub struct Tx<'a> {
+    pub(super) view: View<'a>,
+    pub(super) writes: Writes,
+    pub(super) seq: u64,
+}
+
+impl Tx<'_> {
+    /// The number of this commit: higher than every one before.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Writes raw bytes.
+    pub fn put_bytes(&mut self, family: Family, key: &[u8], value: Vec<u8>) {
+        self.writes.insert((family, Bytes::copy_from_slice(key)), Some(value.into()));
+    }
+
+    /// Writes a record.
+    pub fn put<R: Record>(&mut self, family: Family, key: &[u8], record: &R) {
+        self.put_bytes(family, key, encode(record));
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, family: Family, key: &[u8]) {
+        self.writes.insert((family, Bytes::copy_from_slice(key)), None);
+    }
+
+    /// One more holder of a shared thing.
+    ///
+    /// # Errors
+    /// As [`Read::record`].
+    pub fn hold(&mut self, key: RefKey) -> Result<()> {
+        let held = self.refs(key)?;
+        self.put(Family::Refs, &key.bytes(), &(held + 1));
+        Ok(())
+    }
+
+    /// One holder less; true when that was the last.
+    ///
+    /// # Errors
+    /// As [`Read::record`].
+    pub fn release(&mut self, key: RefKey) -> Result<bool> {
+        match self.refs(key)? {
+            0 | 1 => {
+                self.delete(Family::Refs, &key.bytes());
+                Ok(true)
+            }
+            2 => {
+                self.delete(Family::Refs, &key.bytes());
+                Ok(false)
+            }
+            held => {
+                self.put(Family::Refs, &key.bytes(), &(held - 1));
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl Read for Tx<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        // The write set is small; a probe key must be owned to be compared.
+        match self.writes.get(&(family, Bytes::copy_from_slice(key))) {
+            Some(value) => Ok(value.clone()),
+            None => self.view.get(family, key),
+        }
+    }
+
+    fn scan(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<Scan<'_>> {
+        let mut layers = vec![Layer::Own(&self.writes)];
+        layers.extend(self.view.stage_layers());
+        Scan::new(self.view.db, family, lower, upper, layers)
+    }
+}

@@ -1,0 +1,23 @@
+//! The nouns of S3 and of a file, and their limits: pure data, no I/O, no clock.
+
+mod attrs;
+mod bucket;
+mod error;
+mod etag;
+mod ids;
+mod key;
+mod metadata;
+mod object;
+mod tags;
+mod time;
+
+pub use attrs::{FileKind, Posix, XATTRS_BYTES_MAX, Xattrs};
+pub use bucket::{Bucket, BucketName, Usage, Versioning};
+pub use error::{Error, Kind, Result};
+pub use etag::ETag;
+pub use ids::{BucketId, ContentId, DirId, Ino, Seq, UploadId, VersionId};
+pub use key::{KEY_BYTES_MAX, ObjectKey};
+pub use metadata::{METADATA_BYTES_MAX, Metadata, SystemHeader};
+pub use object::{Checksum, Object, StorageClass};
+pub use tags::{TAGS_MAX, TagSet};
+pub use time::{Timestamp, parse_rfc3339};

@@ -1,0 +1,96 @@
+//! Asking a store, whoever owns it: the process that does, or this one when none does.
+
+use crate::control::{ActRow, Host, MountRow, Reply, Request, Spot, connect, handle};
+use crate::model::{Error, Kind, Result};
+use crate::vfs::spelling::{self, Reserved};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long to wait for a process that is starting, ending, or running another command on the store.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs a request on the store in `dir`.
+///
+/// # Errors
+/// What the verb says; [`Kind::StoreBusy`] when another process keeps the store and does not answer.
+pub fn ask(dir: &Path, request: &Request, reply: &mut dyn Reply) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let refused = if let Some(mut connection) = connect(dir)? {
+            if connection.ask(request.clone(), reply)? {
+                return Ok(());
+            }
+            Error::new(Kind::StoreBusy, format!("the process that owns {} does not answer", dir.display()))
+                .why("it accepts connections and closes them")
+                .mend("look into keyfold.log in the store")
+        } else if request.needs_a_process() {
+            return Err(Error::new(Kind::StoreUnavailable, format!("no process serves {}", dir.display()))
+                .why("the store is not mounted")
+                .mend("`keyfold mount STORE MOUNTPOINT` mounts it"));
+        } else {
+            match super::open::open(dir) {
+                Ok(store) => {
+                    let done = handle(&store, &Alone, request.clone(), reply);
+                    let closed = store.close();
+                    return done.and(closed);
+                }
+                Err(error) if error.kind() == Kind::StoreBusy => error,
+                Err(error) => return Err(error),
+            }
+        };
+        if Instant::now() >= end {
+            return Err(refused);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// A process without mounts.
+struct Alone;
+
+impl Host for Alone {
+    fn locate(&self, _device: &str, path: &str) -> Result<Spot> {
+        Err(Error::new(Kind::StoreUnavailable, format!("cannot find {path} in the store"))
+            .why("the mount it is named on is left from a process that ended")
+            .mend("clear the mount with `keyfold umount --lazy`, or name the object as bucket/key with --store"))
+    }
+
+    fn file_name(&self, component: &str, shadowed: bool, at_root: bool) -> String {
+        file_name(component, shadowed, at_root)
+    }
+
+    fn check_document(&self, setting: &str, text: &str) -> Result<()> {
+        super::running::check_document(setting, text)
+    }
+
+    fn mounts(&self) -> Vec<MountRow> {
+        Vec::new()
+    }
+
+    fn mount(&self, _mountpoint: &Path, _options: &[String]) -> Result<MountRow> {
+        Err(no_mounts())
+    }
+
+    fn unmount(&self, _mountpoint: &Path, _lazy: bool) -> Result<ActRow> {
+        Err(no_mounts())
+    }
+
+    fn stop(&self) {}
+
+    /// Nobody else can change a store that this process has opened: there is nothing to wait for.
+    fn is_stopping(&self) -> bool {
+        true
+    }
+}
+
+fn no_mounts() -> Error {
+    Error::new(Kind::Unsupported, "this process serves no mounts")
+}
+
+/// The name that a mount would show, so that a copy of an export onto a mount has the same keys again.
+pub(super) fn file_name(component: &str, shadowed: bool, at_root: bool) -> String {
+    let reserved = Reserved::default();
+    let reserved = if at_root { reserved } else { reserved.below_root() };
+    spelling::show(component, shadowed, &reserved).into_owned()
+}

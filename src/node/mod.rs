@@ -1,0 +1,22 @@
+//! The composition root: opens the store, mounts it, serves its socket, and ends everything in order.
+//!
+//! Knows every room but the command line. One process owns a store; mounts and the command line meet in it. Threads:
+//! one that runs tokio (accepting, signals, the tick), tokio's blocking ones (a connection each), and those that the
+//! store and the mounts start. Locks: `Node::mounts`, taken alone; a mount ends outside of it.
+
+mod accept;
+mod alone;
+mod background;
+mod log;
+mod mounted;
+mod open;
+mod path;
+mod plan;
+mod running;
+mod serve;
+
+pub use alone::ask;
+pub use background::{Start, mount};
+pub use mounted::detach;
+pub use open::{init, options};
+pub use plan::{Plan, check_options};

@@ -1,0 +1,75 @@
+//! Making and opening a store as its `keyfold.toml` says.
+
+use crate::config::{STORE_TEMPLATE, StoreSettings};
+use crate::model::{Error, Kind, Result};
+use crate::store::{Options, Settings, Store};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The settings' name in the store's directory.
+const FILE: &str = "keyfold.toml";
+
+/// What to open the store in `dir` with.
+///
+/// # Errors
+/// Every complaint about its `keyfold.toml` at once.
+pub fn options(dir: &Path) -> Result<Options> {
+    let path = dir.join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Error::io(format!("cannot read {}", path.display()), error)),
+    };
+    Ok(Options { settings: settings(&StoreSettings::parse(&text, false)?), ..Options::system() })
+}
+
+/// Makes a store in an absent or empty directory, its settings commented out; the directory's whole path.
+///
+/// # Errors
+/// What [`Store::init`] says.
+pub fn init(dir: &Path) -> Result<PathBuf> {
+    let what = || format!("cannot make a store in {}", dir.display());
+    // Whoever may enter the directory can read every object.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| Error::io(what(), error))?;
+    let dir = dir.canonicalize().map_err(|error| Error::io(what(), error))?;
+    Store::init(&dir, &Options::system())?;
+    std::fs::write(dir.join(FILE), STORE_TEMPLATE).map_err(|error| Error::io(what(), error))?;
+    Ok(dir)
+}
+
+/// The whole path of a store, made first when the directory is absent or empty.
+pub(super) fn ensure(dir: &Path) -> Result<PathBuf> {
+    let empty = match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => return Err(Error::io(format!("cannot look into the store {}", dir.display()), error)),
+    };
+    if empty {
+        match init(dir) {
+            // Another process was faster.
+            Err(error) if error.kind() == Kind::AlreadyExists => {}
+            made => return made,
+        }
+    }
+    dir.canonicalize().map_err(|error| Error::io(format!("cannot find the store {}", dir.display()), error))
+}
+
+/// Opens the store and becomes its owner.
+pub(super) fn open(dir: &Path) -> Result<Arc<Store>> {
+    Store::open(dir, options(dir)?)
+}
+
+fn settings(from: &StoreSettings) -> Settings {
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    Settings {
+        segment_bytes: from.segment_size,
+        cache_bytes: bytes(from.cache_size),
+        memtable_bytes: bytes(from.memtable_size),
+        commit_interval: from.commit_interval,
+        inline_max: from.inline_max,
+        ..Settings::default()
+    }
+}

@@ -1,0 +1,186 @@
+//! The process that owns a store: its mounts, and what the command line asks of it.
+
+use super::alone::file_name;
+use super::mounted::Mounted;
+use super::plan::{Plan, check_options};
+use crate::control::{ActRow, Host, MountRow, Spot};
+use crate::model::{Error, Kind, Result};
+use crate::store::Store;
+use parking_lot::Mutex;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// A running node.
+pub(super) struct Node {
+    pub(super) store: Arc<Store>,
+    mounts: Mutex<Vec<Mounted>>,
+    stopping: AtomicBool,
+    /// Wakes the loop when there may be a reason to end.
+    pub(super) changed: Notify,
+    /// Connections of callers that wait for the end of the process: they close with it.
+    parting: Mutex<Vec<UnixStream>>,
+}
+
+impl Node {
+    pub(super) fn new(store: Arc<Store>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            mounts: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            changed: Notify::new(),
+            parting: Mutex::default(),
+        })
+    }
+
+    /// Mounts, unless the process is ending.
+    pub(super) fn add(&self, plan: &Plan) -> Result<MountRow> {
+        let settings = check_options(&plan.options)?;
+        if self.is_stopping() {
+            return Err(Error::new(Kind::StoreBusy, "cannot mount the store").why("its process is ending"));
+        }
+        let mounted = Mounted::start(&self.store, &plan.mountpoint, settings)?;
+        let row = mounted.row();
+        tracing::info!(mountpoint = %row.mountpoint.display(), bucket = row.bucket, "mounted");
+        self.mounts.lock().push(mounted);
+        Ok(row)
+    }
+
+    /// Takes out the mounts that somebody unmounted, and ends with the last.
+    pub(super) fn reap(&self) {
+        let over: Vec<Mounted> = {
+            let mut mounts = self.mounts.lock();
+            let (over, on): (Vec<_>, Vec<_>) = std::mem::take(&mut *mounts).into_iter().partition(Mounted::is_over);
+            *mounts = on;
+            if !over.is_empty() && mounts.is_empty() {
+                self.begin_to_stop();
+            }
+            over
+        };
+        for mounted in over {
+            finish(mounted);
+        }
+    }
+
+    /// What a mount has to do from time to time.
+    pub(super) fn tick(&self) {
+        let all: Vec<_> = self.mounts.lock().iter().map(|mounted| Arc::clone(&mounted.vfs)).collect();
+        for vfs in all {
+            vfs.tick();
+        }
+    }
+
+    /// Unmounts everything: quietly when that goes, lazily when files are open.
+    pub(super) fn end_mounts(&self) {
+        let all = std::mem::take(&mut *self.mounts.lock());
+        for mut mounted in all {
+            if let Err(busy) = mounted.end(false) {
+                tracing::warn!(mountpoint = %mounted.mountpoint.display(), error = %busy, "unmounting lazily");
+                if let Err(error) = mounted.end(true) {
+                    tracing::error!(mountpoint = %mounted.mountpoint.display(), %error, "cannot unmount");
+                }
+            }
+            finish(mounted);
+        }
+    }
+
+    /// Keeps a caller's connection until the process ends.
+    pub(super) fn part(&self, stream: UnixStream) {
+        self.parting.lock().push(stream);
+    }
+
+    fn begin_to_stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+}
+
+fn finish(mounted: Mounted) {
+    let mountpoint = mounted.mountpoint.clone();
+    match mounted.join() {
+        Ok(()) => tracing::info!(mountpoint = %mountpoint.display(), "unmounted"),
+        Err(error) => tracing::error!(mountpoint = %mountpoint.display(), %error, "the mount did not end well"),
+    }
+}
+
+impl Host for Node {
+    fn locate(&self, device: &str, path: &str) -> Result<Spot> {
+        let found = self.mounts.lock().iter().find(|mounted| mounted.device.as_deref() == Some(device)).map(|mounted| {
+            let bucket = mounted.settings.bucket.as_ref();
+            (bucket.map(|(name, prefix)| (name.to_string(), prefix.clone())), mounted.settings.reserved.clone())
+        });
+        let Some((root, reserved)) = found else {
+            return Err(Error::new(Kind::StoreUnavailable, format!("cannot find {path} in the store"))
+                .why("its mount is not one of the process that owns the store")
+                .mend("name the object as bucket/key with --store"));
+        };
+        super::path::locate(&self.store, root.as_ref(), &reserved, path)
+    }
+
+    fn file_name(&self, component: &str, shadowed: bool, at_root: bool) -> String {
+        file_name(component, shadowed, at_root)
+    }
+
+    fn check_document(&self, setting: &str, text: &str) -> Result<()> {
+        check_document(setting, text)
+    }
+
+    fn mounts(&self) -> Vec<MountRow> {
+        self.mounts.lock().iter().map(Mounted::row).collect()
+    }
+
+    fn mount(&self, mountpoint: &Path, options: &[String]) -> Result<MountRow> {
+        let plan = Plan::new(self.store.dir(), mountpoint, options.to_vec(), false)?;
+        if plan.descriptor().is_some() {
+            return Err(Error::new(Kind::Unsupported, "cannot mount by a descriptor")
+                .why(format!("process {} owns the store, and the descriptor is not its own", std::process::id()))
+                .mend("end that process first, or mount at a directory"));
+        }
+        self.add(&plan)
+    }
+
+    fn unmount(&self, mountpoint: &Path, lazy: bool) -> Result<ActRow> {
+        let mut mounted = {
+            let mut mounts = self.mounts.lock();
+            let at = mounts.iter().rposition(|mounted| mounted.mountpoint == mountpoint).ok_or_else(|| {
+                Error::new(Kind::NotSet, format!("cannot unmount {}", mountpoint.display()))
+                    .why("the process that owns the store has no mount there")
+                    .mend("`keyfold status` lists the mounts")
+            })?;
+            mounts.remove(at)
+        };
+        if let Err(error) = mounted.end(lazy) {
+            self.mounts.lock().push(mounted);
+            return Err(error);
+        }
+        finish(mounted);
+        if self.mounts.lock().is_empty() {
+            self.begin_to_stop();
+        }
+        Ok(ActRow { act: "unmounted".to_owned(), on: mountpoint.display().to_string(), ..ActRow::default() })
+    }
+
+    fn stop(&self) {
+        self.begin_to_stop();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether a bucket's document is one.
+pub(super) fn check_document(setting: &str, text: &str) -> Result<()> {
+    let bad = |why: String| {
+        Err(Error::new(Kind::InvalidArgument, format!("cannot set {setting}"))
+            .why(why)
+            .mend(format!("write what `aws s3api put-bucket-{setting}` reads")))
+    };
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(serde_json::Value::Object(_)) => Ok(()),
+        Ok(_) => bad("it is no JSON object".to_owned()),
+        Err(error) => bad(format!("it is no JSON: {error}")),
+    }
+}

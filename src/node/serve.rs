@@ -1,0 +1,123 @@
+//! The life of a process that owns a store: open, mount, serve, and end in order.
+
+use super::accept::Socket;
+use super::plan::Plan;
+use super::running::Node;
+use crate::control::{Host, MountRow};
+use crate::model::{Error, Result};
+use crate::sys::process;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often mounts are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How long callers may finish when the process ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Serves the plan's mount, and those that are added, until the last is gone or a signal comes. `ready` is told once
+/// how the start went.
+pub(super) fn serve(plan: &Plan, ready: impl FnOnce(std::result::Result<&MountRow, &Error>)) -> Result<()> {
+    process::raise_open_files_limit();
+    match start(plan) {
+        Ok((node, runtime, parts, row)) => {
+            notify("READY=1");
+            ready(Ok(&row));
+            run(&node, runtime, parts)
+        }
+        Err(error) => {
+            ready(Err(&error));
+            Err(error)
+        }
+    }
+}
+
+struct Parts {
+    socket: Socket,
+    signals: [Signal; 3],
+}
+
+fn start(plan: &Plan) -> Result<(Arc<Node>, Runtime, Parts, MountRow)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::io("cannot start the runtime", error))?;
+    let store = super::open::open(&plan.store)?;
+    tracing::info!(store = %plan.store.display(), release = env!("CARGO_PKG_VERSION"), "opened");
+    let node = Node::new(store);
+    let parts = runtime.block_on(async {
+        // Signals from here on: one that comes while the mount is made must not leave it behind.
+        let on = |kind| signal(kind).map_err(|error| Error::io("cannot listen to signals", error));
+        let signals = [on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?];
+        Ok::<_, Error>(Parts { socket: Socket::bind(&node)?, signals })
+    });
+    let made = parts.and_then(|parts| Ok((parts, node.add(plan)?)));
+    match made {
+        Ok((parts, row)) => Ok((node, runtime, parts, row)),
+        Err(error) => {
+            let _ = node.store.close();
+            Err(error)
+        }
+    }
+}
+
+fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
+    let Parts { socket, signals: [mut terminate, mut interrupt, mut hangup] } = parts;
+    runtime.block_on(async {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let serving = socket.run(node);
+        tokio::pin!(serving);
+        while !node.is_stopping() {
+            tokio::select! {
+                () = &mut serving => break,
+                () = node.changed.notified() => {}
+                _ = terminate.recv() => node.stop(),
+                _ = interrupt.recv() => node.stop(),
+                _ = hangup.recv() => node.stop(),
+                _ = ticks.tick() => {
+                    let node = Arc::clone(node);
+                    let ticked = tokio::task::spawn_blocking(move || {
+                        node.tick();
+                        node.reap();
+                    });
+                    // Callers are served while a tick works.
+                    tokio::select! {
+                        () = &mut serving => break,
+                        _ = ticked => {}
+                    }
+                }
+            }
+        }
+    });
+    tracing::info!("ending");
+    notify("STOPPING=1");
+    node.stop();
+    node.end_mounts();
+    // The socket goes before the lock does: whoever comes next makes its own.
+    drop(socket);
+    runtime.shutdown_timeout(GRACE);
+    let closed = node.store.close();
+    match &closed {
+        Ok(()) => tracing::info!("closed"),
+        Err(error) => tracing::error!(%error, "the store did not close well"),
+    }
+    closed
+}
+
+/// Tells systemd, when it asked to be told.
+fn notify(state: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let told = UnixDatagram::unbound().and_then(|socket| match path.to_str().and_then(|path| path.strip_prefix('@')) {
+        Some(name) => {
+            let address = <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name)?;
+            socket.send_to_addr(state.as_bytes(), &address)
+        }
+        None => socket.send_to(state.as_bytes(), &path),
+    });
+    if let Err(error) = told {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
+}

@@ -1,0 +1,94 @@
+//! Time travel: the store as it was at an instant, from the versions that are kept.
+
+use super::Store;
+use super::names::{Directory, Entry, FileEntry, dent, directory_of, is_dir};
+use crate::index::{DentRecord, Family, Read, VerRecord, decode, next_name, ver_bounds};
+use crate::model::{Bucket, DirId, Object, Result, Timestamp};
+use std::sync::Arc;
+
+/// A read-only view of the whole store at one instant. Names are those of today: a rename moves its history along.
+#[derive(Clone)]
+pub struct AsOf {
+    store: Arc<Store>,
+    at: Timestamp,
+}
+
+impl Store {
+    /// The store as it was at `at`.
+    #[must_use]
+    pub fn as_of(self: &Arc<Self>, at: Timestamp) -> AsOf {
+        AsOf { store: Arc::clone(self), at }
+    }
+}
+
+impl AsOf {
+    /// The instant.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The buckets that existed and still do.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn buckets(&self) -> Result<Vec<Bucket>> {
+        let mut buckets = self.store.buckets()?;
+        buckets.retain(|bucket| bucket.created <= self.at);
+        Ok(buckets)
+    }
+
+    fn was_current(&self, object: &Object) -> bool {
+        !object.marker && object.since <= self.at && object.superseded.is_none_or(|end| end > self.at)
+    }
+
+    /// Looks a component up.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn lookup(&self, dir: DirId, component: &str) -> Result<Option<Entry>> {
+        if is_dir(component) {
+            return Ok(self.directory(dir, component)?.map(Entry::Dir));
+        }
+        let versions = self.store.versions(&[dir], component)?;
+        let found = versions.into_iter().filter(|object| self.was_current(object)).max_by_key(|object| object.since);
+        Ok(found.map(|object| Entry::File(FileEntry { object, draft: false, nlink: 1 })))
+    }
+
+    fn directory(&self, parent: DirId, component: &str) -> Result<Option<Directory>> {
+        let index = &self.store.index;
+        if let Some(DentRecord::Dir(id)) = dent(index, parent, component)? {
+            let directory = directory_of(index, id)?;
+            if directory.posix.btime <= self.at {
+                return Ok(Some(directory));
+            }
+        }
+        let (lower, upper) = ver_bounds(parent, component);
+        for found in index.scan(Family::Ver, &lower, &upper)? {
+            if let VerRecord::Ghost { dir, died } = decode(&found?.1)? {
+                let directory = directory_of(index, dir)?;
+                if died > self.at && directory.posix.btime <= self.at {
+                    return Ok(Some(directory));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Up to `limit` names after `after`, in the byte order of their components.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn entries(&self, dir: DirId, after: Option<&str>, limit: usize) -> Result<Vec<(String, Entry)>> {
+        let mut out = Vec::new();
+        let mut from = after.map(next_name).unwrap_or_default();
+        while out.len() < limit {
+            let Some(component) = self.store.next_history_name(&[dir], &from)? else { break };
+            from = next_name(&component);
+            if let Some(entry) = self.lookup(dir, &component)? {
+                out.push((component, entry));
+            }
+        }
+        Ok(out)
+    }
+}

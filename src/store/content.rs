@@ -1,0 +1,226 @@
+//! Reading: a pinned content, wherever its bytes are.
+
+use super::Store;
+use super::extents::{self, locate};
+use super::pins::Pins;
+use crate::chunklog::{Run, SegmentId, SoloId};
+use crate::crypto::Crc64;
+use crate::index::{Body, ContentRecord, Extent, Family, Read, Source, content_key};
+use crate::model::{Checksum, ContentId, Error, Kind, Object, Result};
+use crate::sys::disk::DiskFile;
+use std::sync::Arc;
+
+/// The bytes of one version, readable for as long as this is held, whatever happens to its name.
+pub struct Content {
+    store: Arc<Store>,
+    id: ContentId,
+    pinned: bool,
+    record: ContentRecord,
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        if self.pinned {
+            self.store.pins.unpin(self.id);
+        }
+    }
+}
+
+impl Store {
+    /// Opens an object's bytes. They stay readable after an overwrite or delete.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchVersion`] when the object was replaced since it was looked up: look it up again.
+    pub fn open_content(self: &Arc<Self>, object: &Object) -> Result<Content> {
+        self.content(object.content)
+    }
+
+    pub(super) fn content(self: &Arc<Self>, id: ContentId) -> Result<Content> {
+        if id == ContentId::EMPTY {
+            let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
+            return Ok(Content { store: Arc::clone(self), id, pinned: false, record });
+        }
+        let gone = || {
+            Error::new(Kind::NoSuchVersion, "cannot open the object")
+                .why("it was replaced or deleted at this moment")
+                .mend("look it up again")
+        };
+        if !self.pins.pin(id) {
+            return Err(gone());
+        }
+        let unpin = Unpin(&self.pins, id);
+        let record: Option<ContentRecord> = self.index.record(Family::Content, &content_key(id))?;
+        let record = record.ok_or_else(gone)?;
+        std::mem::forget(unpin);
+        Ok(Content { store: Arc::clone(self), id, pinned: true, record })
+    }
+
+    /// Reads `[skip, skip + buf.len())` of a source.
+    pub(super) fn read_source(&self, source: Source, buf: &mut [u8]) -> Result<()> {
+        match source {
+            Source::Hole => buf.fill(0),
+            Source::Run { segment, offset, len, skip } => {
+                self.log.read(Run { segment: SegmentId(segment), offset, len }, skip, buf)?;
+            }
+            Source::Solo { id, at } => self.log.read_solo(SoloId(id), at, buf)?,
+        }
+        Ok(())
+    }
+
+    /// The crc64nvme of an object's bytes (SUM-8), computed when an edit left it unknown.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read.
+    pub fn checksum(self: &Arc<Self>, object: &Object) -> Result<u64> {
+        if let Some(value) = object.crc64.0 {
+            return Ok(value);
+        }
+        let content = self.open_content(object)?;
+        if let Checksum(Some(value)) = content.record.crc64 {
+            return Ok(value);
+        }
+        let (mut crc, mut at, mut buf) = (Crc64::new(), 0, vec![0; 1 << 20]);
+        while at < content.size() {
+            let n = content.read_at(at, &mut buf)?;
+            crc.update(&buf[..n]);
+            at += n as u64;
+        }
+        let value = crc.value();
+        if self.writable().is_ok() {
+            let key = content_key(content.id);
+            self.transact(|tx| {
+                if let Some(mut record) = tx.record::<ContentRecord>(Family::Content, &key)? {
+                    record.crc64 = Checksum(Some(value));
+                    tx.put(Family::Content, &key, &record);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(value)
+    }
+}
+
+struct Unpin<'a>(&'a Pins, ContentId);
+
+impl Drop for Unpin<'_> {
+    fn drop(&mut self) {
+        self.0.unpin(self.1);
+    }
+}
+
+impl Content {
+    /// Length in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.record.size
+    }
+
+    /// Which content it is.
+    #[must_use]
+    pub const fn id(&self) -> ContentId {
+        self.id
+    }
+
+    pub(super) const fn record(&self) -> &ContentRecord {
+        &self.record
+    }
+
+    /// The bytes, when they lie in the index.
+    #[must_use]
+    pub fn inline(&self) -> Option<&[u8]> {
+        match &self.record.body {
+            Body::Inline(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Reads from `at` until `buf` is full or the content ends; returns the bytes read.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] when stored bytes fail their checksum.
+    pub fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<usize> {
+        let len = buf.len().min(usize::try_from(self.size().saturating_sub(at)).unwrap_or(usize::MAX));
+        let buf = &mut buf[..len];
+        if let Some(bytes) = self.inline() {
+            let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            let n = len.min(bytes.len() - from);
+            buf[..n].copy_from_slice(&bytes[from..from + n]);
+            buf[n..].fill(0);
+            return Ok(len);
+        }
+        let mut filled = 0;
+        for (start, extent) in self.extents(at, len as u64)? {
+            debug_assert_eq!(start, at + filled as u64);
+            let n = usize::try_from(extent.len).unwrap_or(usize::MAX).min(len - filled);
+            self.store.read_source(extent.source, &mut buf[filled..filled + n])?;
+            filled += n;
+        }
+        buf[filled..].fill(0);
+        Ok(len)
+    }
+
+    /// The extents of `[at, at + len)` and where each begins.
+    pub(super) fn extents(&self, at: u64, len: u64) -> Result<Vec<(u64, Extent)>> {
+        let mut out = Vec::new();
+        locate(&self.record.body, &*self.store, at, len, &mut out)?;
+        Ok(out)
+    }
+
+    /// The first byte at or after `at` that is no hole.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn seek_data(&self, at: u64) -> Result<Option<u64>> {
+        if self.inline().is_some() {
+            return Ok((at < self.size()).then_some(at));
+        }
+        let found = self.extents(at, self.size().saturating_sub(at))?;
+        Ok(found.into_iter().find(|(_, extent)| extent.source != Source::Hole).map(|(start, _)| start))
+    }
+
+    /// The first byte at or after `at` that is a hole; the end counts as one.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn seek_hole(&self, at: u64) -> Result<u64> {
+        if self.inline().is_some() {
+            return Ok(self.size());
+        }
+        let found = self.extents(at, self.size().saturating_sub(at))?;
+        let hole = found.into_iter().find(|(_, extent)| extent.source == Source::Hole);
+        Ok(hole.map_or(self.size(), |(start, _)| start))
+    }
+
+    /// The file that holds exactly these bytes from offset 0, for the kernel to read by itself.
+    #[must_use]
+    pub fn solo_file(&self) -> Option<Arc<dyn DiskFile>> {
+        let mut end = 0;
+        let mut solo = None;
+        for (start, extent) in self.extents(0, self.size()).ok()? {
+            let Source::Solo { id, at } = extent.source else { return None };
+            if at != start || solo.is_some_and(|known| known != id) {
+                return None;
+            }
+            solo = Some(id);
+            end = start + extent.len;
+        }
+        let (file, len) = self.store.log.solo_file(SoloId(solo?)).ok()?;
+        (len == end && end == self.size()).then_some(file)
+    }
+
+    /// Extents of a range of a content whose bytes are not inline, as an edit shares them.
+    pub(super) fn shared(&self, from: u64, len: u64) -> Result<Vec<Extent>> {
+        Ok(self.extents(from, len)?.into_iter().map(|(_, extent)| extent).collect())
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("id", &self.id).field("size", &self.record.size).finish_non_exhaustive()
+    }
+}
+
+/// Whether an extent reads as zeros without being stored.
+pub(super) fn is_hole(extent: &Extent) -> bool {
+    extents::ref_key(extent.source).is_none()
+}

@@ -1,0 +1,68 @@
+//! Copying by sharing: no data moves (COPY).
+
+use super::Store;
+use super::bucket::need_bucket;
+use super::put::{Condition, PutOptions};
+use super::stack::hold_content;
+use crate::index::{Family, Read, content_key};
+use crate::model::{ContentId, Error, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass, TagSet};
+
+/// How a copy differs from its source.
+#[derive(Clone, Debug, Default)]
+pub struct CopyOptions {
+    /// The copy's metadata; the source's when absent (COPY-1).
+    pub metadata: Option<Metadata>,
+    /// The copy's tags; the source's when absent (COPY-2).
+    pub tags: Option<TagSet>,
+    /// Storage class; it is never taken from the source (COPY-3).
+    pub class: StorageClass,
+    /// Mode, owner and times; those of the file that is replaced, else of the source.
+    pub posix: Option<Posix>,
+    /// Condition on the destination's current version (COND-10).
+    pub condition: Condition,
+}
+
+impl Store {
+    /// Makes a new current version of `key` with the bytes of `from`, any version of any object. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchVersion`] when the source was purged meanwhile, else as [`Store::put`].
+    pub fn copy(&self, from: &Object, bucket: &str, key: &ObjectKey, how: &CopyOptions) -> Result<Object> {
+        let (now, seq) = (self.now(), Seq(self.ids.take()));
+        let options = PutOptions {
+            metadata: how.metadata.clone().unwrap_or_else(|| from.metadata.clone()),
+            tags: how.tags.clone().unwrap_or_else(|| from.tags.clone()),
+            class: how.class,
+            posix: how.posix.clone(),
+            condition: how.condition,
+            etag: None,
+        };
+        let object = self.transact_durably(|tx| {
+            let bucket = need_bucket(tx, bucket)?;
+            // Held before the old version is retired: it may be the only other holder.
+            if from.content != ContentId::EMPTY {
+                if tx.get(Family::Content, &content_key(from.content))?.is_none() {
+                    return Err(Error::new(Kind::NoSuchVersion, "cannot copy the object")
+                        .why("its source was deleted at this moment"));
+                }
+                hold_content(tx, from.content)?;
+            }
+            self.install(tx, &bucket, key, (seq, now), &options, "ObjectCreated:Copy", |object| {
+                object.size = from.size;
+                object.stored = from.stored;
+                object.content = from.content;
+                object.crc64 = from.crc64;
+                object.etag = from.etag;
+                object.xattrs = from.xattrs.clone();
+                if options.posix.is_none() {
+                    object.posix.kind = from.posix.kind;
+                    object.posix.target.clone_from(&from.posix.target);
+                    object.posix.rdev = from.posix.rdev;
+                }
+            })
+        })?;
+        self.tell(bucket, key, object.ino);
+        Ok(object)
+    }
+}

@@ -1,0 +1,241 @@
+//! Deleting: what `rm` and a simple DELETE do in each versioning state (DEL-1 to DEL-4).
+
+use super::Store;
+use super::bucket::need_bucket;
+use super::names::{all_dirs, dent, is_dir, no_such_name};
+use super::node::empty_object;
+use super::put::Condition;
+use super::stack::{Current, attach, bucket_of, current, detach, drop_content, push_older, retire, touch_dir};
+use crate::index::{DentRecord, DirRecord, DirStat, Family, InodeRecord, Tx, VerRecord, id_key, ver_key};
+use crate::model::{
+    Bucket, DirId, FileKind, Ino, Kind, Object, ObjectKey, Posix, Result, Seq, Timestamp, VersionId, Versioning, Xattrs,
+};
+
+/// What a removal on the mount left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Removed {
+    /// The object that had the name.
+    pub object: Object,
+    /// Names its file still has.
+    pub nlink: u32,
+    /// The delete marker that stands on top now.
+    pub marker: Option<VersionId>,
+}
+
+/// What a DELETE did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deleted {
+    /// The version that was deleted, or the marker that was made.
+    pub version: Option<VersionId>,
+    /// Whether that is a delete marker.
+    pub marker: bool,
+}
+
+impl Store {
+    /// Removes an object's name, as `rm` does. What is open stays readable.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`].
+    pub fn remove(&self, dir: DirId, name: &str) -> Result<Removed> {
+        let now = self.now();
+        self.transact(|tx| {
+            let old = current(tx, dir, name)?.ok_or_else(|| no_such_name(name))?;
+            let bucket = bucket_of(tx, dir)?;
+            let marker = self.unname(tx, &bucket, (dir, name), &old, now)?;
+            let nlink = u32::try_from(old.nlink() - 1).unwrap_or(0);
+            Ok(Removed { object: old.object, nlink, marker })
+        })
+    }
+
+    /// Takes a live name away by the rules of the bucket's versioning.
+    pub(super) fn unname(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        old: &Current,
+        now: Timestamp,
+    ) -> Result<Option<VersionId>> {
+        let versioned = bucket.versioning != Versioning::Unversioned && !old.draft;
+        if let Some(names) = &old.names {
+            self.unlink_one(tx, bucket, at, old, names, now)?;
+        } else {
+            retire(tx, bucket, at, old, now)?;
+        }
+        let marker = if versioned { Some(self.add_marker(tx, bucket, at, old.object.ino, now)?) } else { None };
+        if is_dir(at.1) {
+            Self::clear_marker_object(tx, at, now)?;
+        } else {
+            detach(tx, at.0, at.1, now)?;
+        }
+        if !old.draft && marker.is_none() {
+            self.announce(tx, "ObjectRemoved:Delete", at, &old.object)?;
+        }
+        tx.delete(Family::Unsealed, &id_key(old.object.ino.0));
+        Ok(marker)
+    }
+
+    /// One of several names goes; its version stays below it in a versioned bucket.
+    pub(super) fn unlink_one(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        old: &Current,
+        names: &[(DirId, String)],
+        now: Timestamp,
+    ) -> Result<()> {
+        let left: Vec<_> = names.iter().filter(|(dir, name)| (*dir, name.as_str()) != at).cloned().collect();
+        if left.is_empty() {
+            tx.delete(Family::Ino, &id_key(old.object.ino.0));
+            return retire(tx, bucket, at, old, now);
+        }
+        super::stack::dethrone(tx, bucket.id, &old.object)?;
+        super::stack::keep_copy(tx, bucket, at, &old.object, now)?;
+        let mut object = old.object.clone();
+        object.posix.ctime = now;
+        tx.put(Family::Ino, &id_key(object.ino.0), &InodeRecord { object, draft: old.draft, names: left });
+        Ok(())
+    }
+
+    /// The directory of a `dir/` key loses its object; without other names in it, it goes too.
+    pub(super) fn clear_marker_object(tx: &mut Tx<'_>, at: (DirId, &str), now: Timestamp) -> Result<()> {
+        let Some(DentRecord::Dir(id)) = dent(tx, at.0, at.1)? else { return Ok(()) };
+        let mut record = super::names::dir_record(tx, id)?;
+        record.marker = None;
+        tx.put(Family::Dir, &id_key(id.0), &record);
+        if super::names::dir_stat(tx, id)?.live <= 0 {
+            super::stack::bury(tx, id, record, now)?;
+            detach(tx, at.0, at.1, now)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a delete marker on top of a name's stack (DEL-2 to DEL-4).
+    fn add_marker(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        ino: Ino,
+        now: Timestamp,
+    ) -> Result<VersionId> {
+        let seq = Seq(self.ids.take());
+        let version = self.version_id(bucket.versioning, seq, ino);
+        if version == VersionId::Null {
+            super::stack::remove_null(tx, bucket.id, at.0, at.1)?;
+        }
+        let posix = Posix::new(FileKind::File, 0, 0, 0, now);
+        let mut marker = empty_object(ino, seq, version, &posix, now);
+        marker.marker = true;
+        push_older(tx, bucket.id, at.0, at.1, &marker)?;
+        self.announce(tx, "ObjectRemoved:DeleteMarkerCreated", at, &marker)?;
+        Ok(version)
+    }
+
+    /// Deletes by key: without a version as `rm`, with one that version for good (DEL-5). Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Kind::PreconditionFailed`], [`Kind::NoSuchKey`] for a condition on an absent object (COND-13). A missing key
+    /// or version is no error (DEL-1, DEL-7).
+    pub fn delete(
+        &self,
+        bucket: &str,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+        condition: Condition,
+    ) -> Result<Deleted> {
+        if let Some(version) = version {
+            return self.delete_by_id(bucket, key, version);
+        }
+        let now = self.now();
+        let (deleted, ino) = self.transact_durably(|tx| {
+            let bucket = need_bucket(tx, bucket)?;
+            let (parts, name) = key.split();
+            let dir = Self::walk(tx, bucket.root, parts.iter().copied())?;
+            let found = match dir {
+                Some(dir) => current(tx, dir, name)?.filter(|old| !old.draft).map(|old| (dir, old)),
+                None => None,
+            };
+            condition.judge(found.as_ref().map(|(_, old)| &old.object))?;
+            if let Some((dir, old)) = found {
+                let marker = self.unname(tx, &bucket, (dir, name), &old, now)?;
+                return Ok((Deleted { version: marker, marker: marker.is_some() }, Some(old.object.ino)));
+            }
+            if bucket.versioning == Versioning::Unversioned {
+                return Ok((Deleted { version: None, marker: false }, None));
+            }
+            // DEL-2: a marker is made although the key may never have existed.
+            let dir = self.ensure_any_dirs(tx, &bucket, &parts, now)?;
+            let ino = Ino(self.ids.take());
+            let marker = self.add_marker(tx, &bucket, (dir, name), ino, now)?;
+            Ok((Deleted { version: Some(marker), marker: true }, None))
+        })?;
+        if let Some(ino) = ino {
+            self.tell(bucket, key, ino);
+        }
+        Ok(deleted)
+    }
+
+    fn delete_by_id(&self, bucket: &str, key: &ObjectKey, version: VersionId) -> Result<Deleted> {
+        let (dirs, name) = self.history_place(bucket, key)?;
+        let found = self.versions(&dirs, &name)?.into_iter().find(|object| object.version == version);
+        let Some(object) = found else { return Ok(Deleted { version: Some(version), marker: false }) };
+        match self.delete_version(&dirs, &name, version, object.seq) {
+            Ok(()) => {}
+            Err(error) if error.kind() == Kind::NoSuchVersion => {}
+            Err(error) => return Err(error),
+        }
+        self.sync()?;
+        Ok(Deleted { version: Some(version), marker: object.marker })
+    }
+
+    /// Directories for a marker: live ones where they are, dead ones otherwise.
+    fn ensure_any_dirs(&self, tx: &mut Tx<'_>, bucket: &Bucket, parts: &[&str], now: Timestamp) -> Result<DirId> {
+        let mut dir = bucket.root;
+        for part in parts {
+            dir = match all_dirs(tx, &[dir], part)?.first() {
+                Some(id) => *id,
+                None => {
+                    let id = DirId(self.ids.take());
+                    let record = DirRecord {
+                        parent: dir,
+                        name: (*part).to_owned(),
+                        bucket: bucket.id,
+                        alive: false,
+                        posix: super::stack::dir_posix(now),
+                        marker: None,
+                        xattrs: Xattrs::default(),
+                    };
+                    tx.put(Family::Dir, &id_key(id.0), &record);
+                    tx.put(Family::DirStat, &id_key(id.0), &DirStat { mtime: now, ctime: now, ..DirStat::default() });
+                    tx.put(Family::Ver, &ver_key(dir, part, Seq(id.0)), &VerRecord::Ghost { dir: id, died: now });
+                    id
+                }
+            };
+        }
+        Ok(dir)
+    }
+
+    /// Removes a name and its file without a trace, whatever the bucket's versioning: drafts that failed.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`].
+    pub fn discard_draft(&self, dir: DirId, name: &str, ino: Ino) -> Result<()> {
+        let now = self.now();
+        self.transact(|tx| {
+            let old = current(tx, dir, name)?.filter(|old| old.draft && old.object.ino == ino);
+            let old = old.ok_or_else(|| no_such_name(name))?;
+            drop_content(tx, old.object.content)?;
+            detach(tx, dir, name, now)
+        })
+    }
+
+    pub(super) fn reattach(tx: &mut Tx<'_>, at: (DirId, &str), old: Current, now: Timestamp) -> Result<()> {
+        match old.names {
+            Some(_) => attach(tx, at.0, at.1, &DentRecord::Link(old.object.ino), now)?,
+            None => attach(tx, at.0, at.1, &DentRecord::Object { object: old.object, draft: old.draft }, now)?,
+        }
+        touch_dir(tx, at.0, 0, 0, now).map(drop)
+    }
+}

@@ -1,0 +1,624 @@
+//! A write session's bytes: pieces laid over a base content, buffered in memory and spilled into the chunk log.
+//!
+//! Bytes written in sequence become a file of their own once there are enough; everything else becomes runs.
+//! Nothing here is visible to other doors until the session is published.
+
+use super::Store;
+use super::content::Content;
+use super::extents::{Edit, part};
+use super::pins::PendingSet;
+use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter};
+use crate::crypto::{Crc64, crc64_combine, crc64_zeros};
+use crate::index::{Extent, Source};
+use crate::model::{Error, Ino, Kind, Object, Result};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::Arc;
+
+/// Buffered bytes at which a session spills into the log, and from which a sequence gets a file of its own.
+const BUFFER_BYTES: usize = RUN_BYTES_MAX as usize;
+/// Largest object: 10,000 parts of 5 GiB (SIZE-1).
+pub(super) const OBJECT_BYTES_MAX: u64 = 10_000 * (5 << 30);
+
+/// A stretch that differs from the base.
+enum Piece {
+    /// In memory.
+    Buffer(Vec<u8>),
+    /// In the log, put there by this session since it was last published.
+    Fresh(Extent),
+    /// Bytes another content holds, kept alive by it.
+    Shared(Extent, Arc<Content>),
+    /// Zeros.
+    Zeros(u64),
+}
+
+impl Piece {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Buffer(bytes) => bytes.len() as u64,
+            Self::Fresh(extent) | Self::Shared(extent, _) => extent.len,
+            Self::Zeros(len) => *len,
+        }
+    }
+
+    /// Cuts it in two at `at`.
+    fn split(self, at: u64) -> (Self, Self) {
+        match self {
+            Self::Buffer(mut bytes) => {
+                let rest = bytes.split_off(usize::try_from(at).unwrap_or(usize::MAX));
+                (Self::Buffer(bytes), Self::Buffer(rest))
+            }
+            Self::Fresh(extent) => (Self::Fresh(part(extent, 0, at)), Self::Fresh(part(extent, at, extent.len))),
+            Self::Shared(extent, content) => (
+                Self::Shared(part(extent, 0, at), Arc::clone(&content)),
+                Self::Shared(part(extent, at, extent.len), content),
+            ),
+            Self::Zeros(len) => (Self::Zeros(at), Self::Zeros(len - at)),
+        }
+    }
+}
+
+/// Checksum of the bytes from 0 on, as far as they were written in sequence.
+struct Running {
+    crc: Crc64,
+    at: u64,
+}
+
+/// The bytes of a file being written.
+pub struct Draft {
+    store: Arc<Store>,
+    ino: Ino,
+    base: Option<Arc<Content>>,
+    /// Bytes of the base that still show through.
+    base_len: u64,
+    size: u64,
+    pieces: BTreeMap<u64, Piece>,
+    buffered: usize,
+    solo: Option<SoloWriter>,
+    running: Option<Running>,
+    pending: PendingSet,
+    dirty: bool,
+}
+
+impl Store {
+    /// Begins a write session over an object, or over nothing.
+    ///
+    /// # Errors
+    /// As [`Store::open_content`].
+    pub fn draft(self: &Arc<Self>, base: Option<&Object>) -> Result<Draft> {
+        let mut draft = Draft {
+            store: Arc::clone(self),
+            ino: base.map_or(Ino(0), |object| object.ino),
+            base: None,
+            base_len: 0,
+            size: 0,
+            pieces: BTreeMap::new(),
+            buffered: 0,
+            solo: None,
+            running: Some(Running { crc: Crc64::new(), at: 0 }),
+            pending: PendingSet::new(&self.pending),
+            dirty: false,
+        };
+        if let Some(object) = base.filter(|object| object.size > 0) {
+            draft.rebase(self.open_content(object)?);
+        }
+        Ok(draft)
+    }
+}
+
+impl Draft {
+    /// Begins anew over what was just published.
+    pub(super) fn rebase(&mut self, content: Content) {
+        let record = content.record();
+        self.size = record.size;
+        self.running = record.crc64.0.map(|value| Running { crc: Crc64::resume(value), at: record.size });
+        self.published();
+        self.solo = None;
+        self.dirty = false;
+        if let Some(bytes) = content.inline() {
+            self.base = None;
+            self.base_len = 0;
+            if !bytes.is_empty() {
+                self.buffered = bytes.len();
+                self.pieces.insert(0, Piece::Buffer(bytes.to_vec()));
+            }
+        } else {
+            self.base_len = record.size;
+            self.base = Some(Arc::new(content));
+        }
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes it takes or will take in the store, roughly.
+    #[must_use]
+    pub fn stored(&self) -> u64 {
+        let pieces: u64 = self.pieces.values().filter(|piece| !matches!(piece, Piece::Zeros(_))).map(Piece::len).sum();
+        let base = self.base.as_ref().map_or(0, |content| content.record().stored.min(self.base_len));
+        (pieces + base).min(self.size)
+    }
+
+    /// Whether it differs from what was published last.
+    #[must_use]
+    pub const fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// Makes it count as changed although its bytes are the same, as O_TRUNC of an empty file does (FSX-3).
+    pub const fn mark_dirty(&mut self) {
+        self.dirty = true;
+    }
+
+    fn check_end(at: u64, len: u64) -> Result<u64> {
+        at.checked_add(len).filter(|end| *end <= OBJECT_BYTES_MAX).ok_or_else(|| {
+            Error::new(Kind::EntityTooLarge, "cannot make the file that large")
+                .why(format!("an object has at most {OBJECT_BYTES_MAX} bytes (SIZE-1)"))
+                .mend("split the data over several files")
+        })
+    }
+
+    /// Takes `[start, end)` out of the pieces.
+    fn carve(&mut self, start: u64, end: u64) {
+        if start >= end {
+            return;
+        }
+        let before = self.pieces.range(..start).next_back().map(|(at, piece)| (*at, *at + piece.len()));
+        if let Some((at, piece_end)) = before.filter(|(_, piece_end)| *piece_end > start)
+            && let Some(piece) = self.pieces.remove(&at)
+        {
+            let (head, rest) = piece.split(start - at);
+            self.pieces.insert(at, head);
+            self.pieces.insert(start, rest);
+            debug_assert!(piece_end > start);
+        }
+        let inside: Vec<u64> = self.pieces.range(start..end).map(|(at, _)| *at).collect();
+        for at in inside {
+            let Some(piece) = self.pieces.remove(&at) else { continue };
+            let len = piece.len();
+            if let Piece::Buffer(bytes) = &piece {
+                self.buffered -= bytes.len();
+            }
+            if at + len > end {
+                let (_, rest) = piece.split(end - at);
+                if let Piece::Buffer(bytes) = &rest {
+                    self.buffered += bytes.len();
+                }
+                self.pieces.insert(end, rest);
+            }
+        }
+    }
+
+    fn ran(&mut self, at: u64, data: &[u8]) {
+        match &mut self.running {
+            Some(running) if running.at == at => {
+                running.crc.update(data);
+                running.at += data.len() as u64;
+            }
+            _ => self.running = None,
+        }
+    }
+
+    /// Writes `data` at `at`; bytes between the end and `at` become zeros.
+    ///
+    /// # Errors
+    /// [`Kind::Full`], [`Kind::EntityTooLarge`], or what the disk says.
+    pub fn write_at(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let end = Self::check_end(at, data.len() as u64)?;
+        self.store.room_for_data()?;
+        if at > self.size {
+            self.extend(at)?;
+        }
+        let grows = at == self.size;
+        if grows && self.append_solo(at, data)? {
+            self.ran(at, data);
+        } else {
+            self.overwrite_buffered(at, data);
+            self.ran(at, data);
+        }
+        self.size = self.size.max(end);
+        self.dirty = true;
+        if self.buffered >= BUFFER_BYTES {
+            self.spill(true)?;
+        }
+        Ok(())
+    }
+
+    /// Appends all of a body.
+    pub(super) fn fill(&mut self, mut body: &mut dyn std::io::Read) -> Result<()> {
+        let mut chunk = Vec::new();
+        loop {
+            chunk.clear();
+            let read = std::io::Read::take(&mut body, 1 << 20).read_to_end(&mut chunk);
+            if read.map_err(|error| Error::io("cannot read the object's body", error))? == 0 {
+                return Ok(());
+            }
+            self.write_at(self.size, &chunk)?;
+        }
+    }
+
+    fn overwrite_buffered(&mut self, at: u64, data: &[u8]) {
+        let end = at + data.len() as u64;
+        if let Some((start, Piece::Buffer(bytes))) = self.pieces.range_mut(..=at).next_back() {
+            let from = usize::try_from(at - start).unwrap_or(usize::MAX);
+            if from + data.len() <= bytes.len() {
+                bytes[from..from + data.len()].copy_from_slice(data);
+                return;
+            }
+        }
+        self.carve(at, end);
+        if let Some((start, Piece::Buffer(bytes))) = self.pieces.range_mut(..at).next_back()
+            && start + bytes.len() as u64 == at
+            && bytes.len() + data.len() <= BUFFER_BYTES
+        {
+            bytes.extend_from_slice(data);
+        } else {
+            self.pieces.insert(at, Piece::Buffer(data.to_vec()));
+        }
+        self.buffered += data.len();
+    }
+
+    /// Continues the file of its own, when its end is at `at`.
+    fn append_solo(&mut self, at: u64, data: &[u8]) -> Result<bool> {
+        let Some(writer) = &mut self.solo else { return Ok(false) };
+        let Some((start, Piece::Fresh(extent))) = self.pieces.range_mut(..at).next_back() else { return Ok(false) };
+        let Source::Solo { id, at: solo_at } = extent.source else { return Ok(false) };
+        if start + extent.len != at || id != writer.id().0 || solo_at + extent.len != writer.len() {
+            return Ok(false);
+        }
+        writer.write(data)?;
+        extent.len += data.len() as u64;
+        Ok(true)
+    }
+
+    /// Puts the buffered bytes into the log. A long sequence at the end becomes the beginning of a file of its own.
+    fn spill(&mut self, may_go_on: bool) -> Result<()> {
+        let buffers: Vec<(u64, usize)> = self
+            .pieces
+            .iter()
+            .filter_map(|(at, piece)| match piece {
+                Piece::Buffer(bytes) => Some((*at, bytes.len())),
+                _ => None,
+            })
+            .collect();
+        if let [(at, len)] = buffers[..]
+            && may_go_on
+            && self.solo.is_none()
+            && len >= BUFFER_BYTES / 2
+            && at + len as u64 == self.size
+        {
+            return self.begin_solo(at);
+        }
+        // Runs of one call are written together; each call stays within a few megabytes.
+        let mut group: Vec<u64> = Vec::new();
+        let mut bytes = 0;
+        for (at, len) in buffers {
+            group.push(at);
+            bytes += len;
+            if bytes >= BUFFER_BYTES {
+                self.spill_group(&group)?;
+                group.clear();
+                bytes = 0;
+            }
+        }
+        self.spill_group(&group)
+    }
+
+    fn begin_solo(&mut self, at: u64) -> Result<()> {
+        let Some(Piece::Buffer(bytes)) = self.pieces.get(&at) else { return Ok(()) };
+        let mut writer = self.store.log.solo(Class::Hot)?;
+        writer.write(bytes)?;
+        let len = bytes.len() as u64;
+        self.pending.add(writer.id().0);
+        self.pieces.insert(at, Piece::Fresh(Extent { len, source: Source::Solo { id: writer.id().0, at: 0 } }));
+        self.buffered -= usize::try_from(len).unwrap_or(0);
+        self.solo = Some(writer);
+        Ok(())
+    }
+
+    fn spill_group(&mut self, group: &[u64]) -> Result<()> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        let mut pieces = Vec::new();
+        for at in group {
+            if let Some(Piece::Buffer(bytes)) = self.pieces.get(at) {
+                for (n, chunk) in bytes.chunks(BUFFER_BYTES).enumerate() {
+                    let logical = at + (n * BUFFER_BYTES) as u64;
+                    pieces.push((Owner { ino: self.ino.0, seq: 0, logical, key_tail: &[] }, chunk));
+                }
+            }
+        }
+        let runs = self.store.log.append(Class::Hot, &pieces)?;
+        let placed: Vec<(u64, Piece)> = pieces
+            .iter()
+            .zip(runs)
+            .map(|((owner, chunk), run)| {
+                self.pending.add(run.segment.0);
+                let source = Source::Run { segment: run.segment.0, offset: run.offset, len: run.len, skip: 0 };
+                (owner.logical, Piece::Fresh(Extent { len: chunk.len() as u64, source }))
+            })
+            .collect();
+        for (at, piece) in placed {
+            self.buffered -= usize::try_from(piece.len()).unwrap_or(0);
+            self.pieces.insert(at, piece);
+        }
+        Ok(())
+    }
+
+    /// Sets the length; new bytes are zeros.
+    ///
+    /// # Errors
+    /// [`Kind::EntityTooLarge`].
+    pub fn truncate(&mut self, size: u64) -> Result<()> {
+        if size >= self.size {
+            return self.extend(size);
+        }
+        self.carve(size, u64::MAX);
+        self.base_len = self.base_len.min(size);
+        self.size = size;
+        if size == 0 {
+            self.base = None;
+            self.running = Some(Running { crc: Crc64::new(), at: 0 });
+        } else if self.running.as_ref().is_some_and(|running| running.at != size) {
+            self.running = None;
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Makes it at least `size` bytes long; new bytes are zeros.
+    ///
+    /// # Errors
+    /// [`Kind::EntityTooLarge`].
+    pub fn extend(&mut self, size: u64) -> Result<()> {
+        Self::check_end(size, 0)?;
+        if size <= self.size {
+            return Ok(());
+        }
+        if let Some(running) = self.running.as_mut().filter(|running| running.at == self.size) {
+            let zeros = size - self.size;
+            running.crc = Crc64::resume(crc64_combine(running.crc.value(), crc64_zeros(zeros), zeros));
+            running.at = size;
+        } else {
+            self.running = None;
+        }
+        self.size = size;
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Makes `[at, at + len)` zeros without storing them; the length stays.
+    ///
+    /// # Errors
+    /// None today; the disk is not touched.
+    pub fn punch(&mut self, at: u64, len: u64) -> Result<()> {
+        let end = at.saturating_add(len).min(self.size);
+        if at < end {
+            self.carve(at, end);
+            self.pieces.insert(at, Piece::Zeros(end - at));
+            self.running = None;
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Takes `[from, from + len)` of a content over to `at`; shared bytes are not copied. Returns the bytes taken,
+    /// fewer when the content ends.
+    ///
+    /// # Errors
+    /// As [`Draft::write_at`].
+    pub fn copy_from(&mut self, at: u64, source: &Arc<Content>, from: u64, len: u64) -> Result<u64> {
+        let len = len.min(source.size().saturating_sub(from));
+        let end = Self::check_end(at, len)?;
+        if len == 0 {
+            return Ok(0);
+        }
+        if source.inline().is_some() {
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+            source.read_at(from, &mut bytes)?;
+            self.write_at(at, &bytes)?;
+            return Ok(len);
+        }
+        self.store.writable()?;
+        self.extend(at)?;
+        let whole = at == 0 && self.size <= end && from == 0 && len == source.size();
+        self.carve(at, end);
+        let mut place = at;
+        for extent in source.shared(from, len)? {
+            let piece = if super::content::is_hole(&extent) {
+                Piece::Zeros(extent.len)
+            } else {
+                Piece::Shared(extent, Arc::clone(source))
+            };
+            self.pieces.insert(place, piece);
+            place += extent.len;
+        }
+        self.running = match source.record().crc64.0 {
+            Some(value) if whole => Some(Running { crc: Crc64::resume(value), at: end }),
+            _ => None,
+        };
+        self.size = self.size.max(end);
+        self.dirty = true;
+        Ok(len)
+    }
+
+    /// Reads from `at` until `buf` is full or the bytes end; returns the bytes read.
+    ///
+    /// # Errors
+    /// As [`Content::read_at`].
+    pub fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<usize> {
+        let len = buf.len().min(usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX));
+        let buf = &mut buf[..len];
+        let end = at + len as u64;
+        let mut done = at;
+        let first = self.pieces.range(..=at).next_back().map_or(at, |(start, _)| *start);
+        for (start, piece) in self.pieces.range(first..end) {
+            let (low, high) = ((*start).max(at), (start + piece.len()).min(end));
+            if low >= high {
+                continue;
+            }
+            self.read_base(done, &mut buf[span(at, done, low)])?;
+            let (from, to) = (low - start, high - start);
+            let out = &mut buf[span(at, low, high)];
+            match piece {
+                Piece::Buffer(bytes) => out.copy_from_slice(&bytes[span(0, from, to)]),
+                Piece::Fresh(extent) | Piece::Shared(extent, _) => {
+                    self.store.read_source(part(*extent, from, to).source, out)?;
+                }
+                Piece::Zeros(_) => out.fill(0),
+            }
+            done = high;
+        }
+        self.read_base(done, &mut buf[span(at, done, end)])?;
+        Ok(len)
+    }
+
+    fn read_base(&self, at: u64, buf: &mut [u8]) -> Result<()> {
+        let visible = usize::try_from(self.base_len.saturating_sub(at)).unwrap_or(usize::MAX).min(buf.len());
+        let (shown, zeros) = buf.split_at_mut(visible);
+        zeros.fill(0);
+        match &self.base {
+            Some(content) if !shown.is_empty() => content.read_at(at, shown).map(drop),
+            _ => {
+                shown.fill(0);
+                Ok(())
+            }
+        }
+    }
+
+    /// The first byte at or after `at` that is no hole.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn seek_data(&self, at: u64) -> Result<Option<u64>> {
+        let mut at = at;
+        while at < self.size {
+            match self.piece_at(at) {
+                Some((_, _, true)) => return Ok(Some(at)),
+                Some((_, end, false)) => at = end,
+                None => {
+                    let next = self.pieces.range(at..).next().map_or(self.size, |(start, _)| *start);
+                    let base = match &self.base {
+                        Some(content) if at < self.base_len => content.seek_data(at)?,
+                        _ => None,
+                    };
+                    match base.filter(|found| *found < next.min(self.base_len)) {
+                        Some(found) => return Ok(Some(found)),
+                        None => at = next,
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first byte at or after `at` that is a hole; the end counts as one.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn seek_hole(&self, at: u64) -> Result<u64> {
+        let mut at = at;
+        while at < self.size {
+            match self.piece_at(at) {
+                Some((_, _, false)) => return Ok(at),
+                Some((_, end, true)) => at = end,
+                None => {
+                    let next = self.pieces.range(at..).next().map_or(self.size, |(start, _)| *start);
+                    let hole = match &self.base {
+                        Some(content) if at < self.base_len => content.seek_hole(at)?.min(self.base_len),
+                        _ => at,
+                    };
+                    if hole < next {
+                        return Ok(hole);
+                    }
+                    at = next;
+                }
+            }
+        }
+        Ok(self.size)
+    }
+
+    /// The piece over `at`: its beginning, its end, and whether it stores bytes.
+    fn piece_at(&self, at: u64) -> Option<(u64, u64, bool)> {
+        let (start, piece) = self.pieces.range(..=at).next_back()?;
+        let end = start + piece.len();
+        (at < end).then(|| (*start, end, !matches!(piece, Piece::Zeros(_))))
+    }
+
+    /// Everything into the log and the file of its own complete, so that what was written can be published.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        self.spill(false)?;
+        if let Some(writer) = self.solo.take() {
+            writer.finish()?;
+        }
+        Ok(())
+    }
+
+    /// The edits over the base that make up the bytes; everything is in the log.
+    pub(super) fn edits(&self) -> Vec<Edit> {
+        self.pieces
+            .iter()
+            .map(|(at, piece)| {
+                let (extent, fresh) = match piece {
+                    Piece::Fresh(extent) => (*extent, true),
+                    Piece::Shared(extent, _) => (*extent, false),
+                    Piece::Buffer(_) | Piece::Zeros(_) => (Extent { len: piece.len(), source: Source::Hole }, false),
+                };
+                Edit { at: *at, extent, fresh }
+            })
+            .collect()
+    }
+
+    /// The base and how much of it shows.
+    pub(super) fn base(&self) -> Option<(&Arc<Content>, u64)> {
+        self.base.as_ref().map(|content| (content, self.base_len))
+    }
+
+    /// Checksum of all bytes, when it is known.
+    pub(super) fn crc64(&self) -> Option<u64> {
+        self.running.as_ref().filter(|running| running.at == self.size).map(|running| running.crc.value())
+    }
+}
+
+impl Draft {
+    /// Its bytes have an owner now: nothing is to be cleaned up when it is dropped.
+    pub(super) fn published(&mut self) {
+        self.pieces.clear();
+        self.buffered = 0;
+        self.pending.clear();
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(writer) = self.solo.take() {
+            writer.abandon();
+        }
+        let finished: Vec<SoloId> = self
+            .pieces
+            .values()
+            .filter_map(|piece| match piece {
+                Piece::Fresh(Extent { source: Source::Solo { id, .. }, .. }) => Some(SoloId(*id)),
+                _ => None,
+            })
+            .collect();
+        for id in finished {
+            // Finished for a publish that was then refused: nobody names it.
+            if let Err(error) = self.store.log.delete_solo(id) {
+                tracing::debug!(%error, "an abandoned file stays until the next opening");
+            }
+        }
+    }
+}
+
+fn span(origin: u64, from: u64, to: u64) -> std::ops::Range<usize> {
+    let index = |at: u64| usize::try_from(at - origin).unwrap_or(usize::MAX);
+    index(from)..index(to)
+}

@@ -1,0 +1,300 @@
+//! Listings in the byte order of whole keys: objects (LIST-1 to LIST-10) and versions (LIST-11 to LIST-15).
+
+use super::Store;
+use super::names::{all_dirs, dir_record, is_dir};
+use crate::index::{DentRecord, Family, InodeRecord, Read, component_of, decode, dent_bounds, dent_key, next_name};
+use crate::model::{DirId, Error, Kind, Object, Result, VersionId};
+use std::ops::ControlFlow;
+
+/// Largest page (LIST-3).
+const PAGE_MAX: usize = 1000;
+
+/// What to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ListRequest {
+    /// Keys begin with it.
+    pub prefix: String,
+    /// Keys that share what comes before it after the prefix are rolled up (LIST-4).
+    pub delimiter: Option<String>,
+    /// Keys after this one; a rolled-up prefix skips its whole group (LIST-6).
+    pub after: Option<String>,
+    /// Entries at most, objects and prefixes together; cut to 1,000.
+    pub limit: usize,
+}
+
+/// A page of a listing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// Keys and their current versions.
+    pub objects: Vec<(String, Object)>,
+    /// Rolled-up prefixes.
+    pub prefixes: Vec<String>,
+    /// What to pass as `after` for the next page; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Which versions to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ListVersions {
+    /// Keys begin with it.
+    pub prefix: String,
+    /// As in [`ListRequest`].
+    pub delimiter: Option<String>,
+    /// Keys after this one, or its versions after `version_marker` (LIST-13).
+    pub key_marker: Option<String>,
+    /// Versions after this one of the key marker.
+    pub version_marker: Option<VersionId>,
+    /// Entries at most; cut to 1,000.
+    pub limit: usize,
+}
+
+/// A version in a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VersionEntry {
+    /// Its key.
+    pub key: String,
+    /// The version or delete marker.
+    pub object: Object,
+    /// Whether it is the newest of its key.
+    pub is_latest: bool,
+}
+
+/// A page of a version listing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VersionPage {
+    /// Versions and markers, keys ascending, newest first.
+    pub versions: Vec<VersionEntry>,
+    /// Rolled-up prefixes.
+    pub prefixes: Vec<String>,
+    /// Markers for the next page; `None` at the end.
+    pub next: Option<(String, Option<VersionId>)>,
+}
+
+/// What a walk is told after each key.
+enum Step {
+    On,
+    Stop,
+}
+
+impl Store {
+    /// Lists current objects.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`].
+    pub fn list(&self, bucket: &str, request: &ListRequest) -> Result<Page> {
+        let bucket = self.bucket(bucket)?;
+        let limit = request.limit.min(PAGE_MAX);
+        let mut page = Page::default();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let mut from = lower_bound(request.after.as_deref(), &request.prefix, request.delimiter.as_deref());
+        loop {
+            let mut jump = None;
+            let mut full = false;
+            let mut visit = |key: &str, object: &Object| -> Step {
+                if !key.starts_with(&request.prefix) {
+                    return if key > request.prefix.as_str() { Step::Stop } else { Step::On };
+                }
+                if page.objects.len() + page.prefixes.len() >= limit {
+                    full = true;
+                    return Step::Stop;
+                }
+                match group_of(key, &request.prefix, request.delimiter.as_deref()) {
+                    None => {
+                        page.next = Some(key.to_owned());
+                        page.objects.push((key.to_owned(), object.clone()));
+                        Step::On
+                    }
+                    Some(group) => {
+                        page.next = Some(group.to_owned());
+                        page.prefixes.push(group.to_owned());
+                        jump = after_group(group);
+                        Step::Stop
+                    }
+                }
+            };
+            let _ = self.walk_keys(bucket.root, "", &from, &mut visit)?;
+            match jump {
+                Some(next) if !full => from = next,
+                _ => {
+                    if !full {
+                        page.next = None;
+                    }
+                    return Ok(page);
+                }
+            }
+        }
+    }
+
+    /// Visits live keys from `from` (inclusive) on, below `dir` whose keys begin with `base`.
+    fn walk_keys(
+        &self,
+        dir: DirId,
+        base: &str,
+        from: &str,
+        visit: &mut dyn FnMut(&str, &Object) -> Step,
+    ) -> Result<ControlFlow<()>> {
+        let head = from.split_inclusive('/').next().unwrap_or_default();
+        let (_, upper) = dent_bounds(dir);
+        for found in self.index.scan(Family::Dent, &dent_key(dir, head), &upper)? {
+            let (key, value) = found?;
+            let component = component_of(&key)
+                .ok_or_else(|| Error::corrupt("cannot list the bucket", "a name in it is not UTF-8"))?;
+            let full = format!("{base}{component}");
+            let step = match decode::<DentRecord>(&value)? {
+                DentRecord::Object { draft: true, .. } => Step::On,
+                DentRecord::Object { object, .. } => visit(&full, &object),
+                DentRecord::Link(ino) => {
+                    let inode: Option<InodeRecord> = self.index.record(Family::Ino, &crate::index::id_key(ino.0))?;
+                    match inode {
+                        Some(inode) if !inode.draft => visit(&full, &inode.object),
+                        _ => Step::On,
+                    }
+                }
+                DentRecord::Dir(id) => {
+                    let rest = from.strip_prefix(component).unwrap_or_default();
+                    let marker = if rest.is_empty() { dir_record(&self.index, id)?.marker } else { None };
+                    let step = marker.map_or(Step::On, |object| visit(&full, &object));
+                    match step {
+                        Step::On if self.walk_keys(id, &full, rest, visit)?.is_break() => Step::Stop,
+                        step => step,
+                    }
+                }
+            };
+            if matches!(step, Step::Stop) {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Lists versions and delete markers.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`]; [`Kind::InvalidArgument`] for a version marker without a key marker (LIST-13).
+    pub fn list_versions(&self, bucket: &str, request: &ListVersions) -> Result<VersionPage> {
+        let bucket = self.bucket(bucket)?;
+        if request.version_marker.is_some() && request.key_marker.is_none() {
+            return Err(Error::new(Kind::InvalidArgument, "cannot list versions")
+                .why("a version marker needs a key marker (LIST-13)"));
+        }
+        let limit = request.limit.min(PAGE_MAX);
+        let mut page = VersionPage::default();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let mut from = match (&request.key_marker, request.version_marker) {
+            (Some(key), Some(_)) => key.clone(),
+            (marker, _) => lower_bound(marker.as_deref(), &request.prefix, request.delimiter.as_deref()),
+        };
+        if from.as_str() < request.prefix.as_str() {
+            from.clone_from(&request.prefix);
+        }
+        loop {
+            let mut jump = None;
+            let mut full = false;
+            let mut visit = |key: &str, versions: Vec<Object>| -> Step {
+                if !key.starts_with(&request.prefix) {
+                    return if key > request.prefix.as_str() { Step::Stop } else { Step::On };
+                }
+                if let Some(group) = group_of(key, &request.prefix, request.delimiter.as_deref()) {
+                    if page.versions.len() + page.prefixes.len() >= limit {
+                        full = true;
+                        return Step::Stop;
+                    }
+                    page.next = Some((group.to_owned(), None));
+                    page.prefixes.push(group.to_owned());
+                    jump = after_group(group);
+                    return Step::Stop;
+                }
+                let mut skipping = request.version_marker.filter(|_| request.key_marker.as_deref() == Some(key));
+                for (n, object) in versions.into_iter().enumerate() {
+                    if let Some(marker) = skipping {
+                        if object.version == marker {
+                            skipping = None;
+                        }
+                        continue;
+                    }
+                    if page.versions.len() + page.prefixes.len() >= limit {
+                        full = true;
+                        return Step::Stop;
+                    }
+                    page.next = Some((key.to_owned(), Some(object.version)));
+                    page.versions.push(VersionEntry { key: key.to_owned(), object, is_latest: n == 0 });
+                }
+                Step::On
+            };
+            let _ = self.walk_history(&[bucket.root], "", &from, &mut visit)?;
+            match jump {
+                Some(next) if !full => from = next,
+                _ => {
+                    if !full {
+                        page.next = None;
+                    }
+                    return Ok(page);
+                }
+            }
+        }
+    }
+
+    /// Visits keys that have versions from `from` (inclusive) on, in directories live and dead.
+    fn walk_history(
+        &self,
+        dirs: &[DirId],
+        base: &str,
+        from: &str,
+        visit: &mut dyn FnMut(&str, Vec<Object>) -> Step,
+    ) -> Result<ControlFlow<()>> {
+        let mut at = from.split_inclusive('/').next().unwrap_or_default().to_owned();
+        while let Some(component) = self.next_history_name(dirs, &at)? {
+            let full = format!("{base}{component}");
+            let rest = from.strip_prefix(component.as_str()).unwrap_or_default();
+            if rest.is_empty() {
+                let versions = self.versions(dirs, &component)?;
+                if !versions.is_empty() && matches!(visit(&full, versions), Step::Stop) {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            if is_dir(&component) {
+                let below = all_dirs(&self.index, dirs, &component)?;
+                if self.walk_history(&below, &full, rest, visit)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            at = next_name(&component);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The group a key belongs to: the prefix and what follows up to the first delimiter.
+fn group_of<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Option<&'a str> {
+    let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
+    let at = key.get(prefix.len()..)?.find(delimiter)?;
+    key.get(..prefix.len() + at + delimiter.len())
+}
+
+/// The smallest string after every key that begins with `group`.
+fn after_group(group: &str) -> Option<String> {
+    let mut chars: Vec<char> = group.chars().collect();
+    while let Some(last) = chars.pop() {
+        let next = match last {
+            '\u{d7ff}' => Some('\u{e000}'),
+            last => char::from_u32(last as u32 + 1),
+        };
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+fn lower_bound(after: Option<&str>, prefix: &str, delimiter: Option<&str>) -> String {
+    let Some(after) = after.filter(|after| *after >= prefix) else { return prefix.to_owned() };
+    match group_of(after, prefix, delimiter) {
+        Some(group) if group == after => after_group(group).unwrap_or_else(|| next_name(after)),
+        _ => next_name(after),
+    }
+}

@@ -1,0 +1,238 @@
+//! Attributes: POSIX ones and foreign xattrs and tags, which make no version, and metadata, which does (META-5, META-6).
+
+use super::Store;
+use super::names::{Entry, FileEntry, dir_record, dir_stat, directory_of, is_dir, no_such_name};
+use super::stack::{Current, bucket_of, current, hold_content, older, rewrite};
+use crate::index::{Family, Read, VerRecord, id_key, ver_key};
+use crate::model::{
+    DirId, Error, Ino, Kind, Metadata, Object, Posix, Result, Seq, TagSet, Timestamp, VersionId, Versioning,
+};
+
+/// A change of POSIX attributes; what is `None` stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PosixChange {
+    /// Permission bits.
+    pub mode: Option<u16>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Last access.
+    pub atime: Option<Timestamp>,
+    /// Last change of content.
+    pub mtime: Option<Timestamp>,
+}
+
+impl PosixChange {
+    /// Applies it; the change time becomes `now`.
+    pub fn apply(&self, posix: &mut Posix, now: Timestamp) {
+        posix.mode = self.mode.unwrap_or(posix.mode);
+        posix.uid = self.uid.unwrap_or(posix.uid);
+        posix.gid = self.gid.unwrap_or(posix.gid);
+        posix.atime = self.atime.unwrap_or(posix.atime);
+        posix.mtime = self.mtime.unwrap_or(posix.mtime);
+        posix.ctime = now;
+    }
+}
+
+/// Whether setting an xattr may create or must replace it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum XattrMode {
+    /// Either.
+    Any,
+    /// It must be new (XATTR_CREATE).
+    Create,
+    /// It must exist (XATTR_REPLACE).
+    Replace,
+}
+
+impl Store {
+    /// Changes a file's or directory's POSIX attributes. No version, Last-Modified stays (META-12).
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] when the name no longer leads to `ino`.
+    pub fn set_posix(&self, at: (DirId, &str), ino: Ino, change: &PosixChange) -> Result<Entry> {
+        let now = self.now();
+        self.transact(|tx| {
+            if is_dir(at.1) || at.1.is_empty() {
+                let id = DirId(ino.0);
+                let mut record = dir_record(tx, id)?;
+                let mut stat = dir_stat(tx, id)?;
+                change.apply(&mut record.posix, now);
+                stat.mtime = change.mtime.unwrap_or(stat.mtime);
+                stat.ctime = now;
+                tx.put(Family::Dir, &id_key(id.0), &record);
+                tx.put(Family::DirStat, &id_key(id.0), &stat);
+                return Ok(Entry::Dir(directory_of(tx, id)?));
+            }
+            let mut file = same_file(tx, at, ino)?;
+            change.apply(&mut file.object.posix, now);
+            let nlink = u32::try_from(file.nlink()).unwrap_or(u32::MAX);
+            let entry = FileEntry { object: file.object.clone(), draft: file.draft, nlink };
+            rewrite(tx, at.0, at.1, file)?;
+            Ok(Entry::File(entry))
+        })
+    }
+
+    /// Edits a file's foreign xattrs, tags and metadata in place: what an open write session does to its own version,
+    /// and what makes no version anyway.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`], or what `edit` returns.
+    pub fn edit_in_place(
+        &self,
+        at: (DirId, &str),
+        ino: Ino,
+        edit: impl FnOnce(&mut Object) -> Result<()>,
+    ) -> Result<Object> {
+        let now = self.now();
+        self.transact(|tx| {
+            let mut file = same_file(tx, at, ino)?;
+            edit(&mut file.object)?;
+            file.object.posix.ctime = now;
+            let object = file.object.clone();
+            rewrite(tx, at.0, at.1, file)?;
+            Ok(object)
+        })
+    }
+
+    /// Sets a foreign xattr of a file or directory. No version.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyExists`], [`Kind::NotSet`] by `mode`; [`Kind::MetadataTooLarge`]; [`Kind::NoSuchKey`].
+    pub fn set_xattr(&self, at: (DirId, &str), ino: Ino, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
+        let check = |exists: bool| match (mode, exists) {
+            (XattrMode::Create, true) => {
+                Err(Error::new(Kind::AlreadyExists, "cannot create the attribute").why("it exists"))
+            }
+            (XattrMode::Replace, false) => {
+                Err(Error::new(Kind::NotSet, "cannot replace the attribute").why("it does not exist"))
+            }
+            _ => Ok(()),
+        };
+        self.edit_xattrs(at, ino, |xattrs| {
+            check(xattrs.get(name).is_some())?;
+            xattrs.set(name, value)
+        })
+    }
+
+    /// Removes a foreign xattr of a file or directory. No version.
+    ///
+    /// # Errors
+    /// [`Kind::NotSet`], [`Kind::NoSuchKey`].
+    pub fn remove_xattr(&self, at: (DirId, &str), ino: Ino, name: &[u8]) -> Result<()> {
+        self.edit_xattrs(at, ino, |xattrs| {
+            if xattrs.remove(name) {
+                return Ok(());
+            }
+            Err(Error::new(Kind::NotSet, "cannot remove the attribute").why("it is not set"))
+        })
+    }
+
+    fn edit_xattrs(
+        &self,
+        at: (DirId, &str),
+        ino: Ino,
+        edit: impl FnOnce(&mut crate::model::Xattrs) -> Result<()>,
+    ) -> Result<()> {
+        if !is_dir(at.1) && !at.1.is_empty() {
+            return self.edit_in_place(at, ino, |object| edit(&mut object.xattrs)).map(drop);
+        }
+        let now = self.now();
+        self.transact(|tx| {
+            let id = DirId(ino.0);
+            let mut record = dir_record(tx, id)?;
+            edit(&mut record.xattrs)?;
+            let mut stat = dir_stat(tx, id)?;
+            stat.ctime = now;
+            tx.put(Family::Dir, &id_key(id.0), &record);
+            tx.put(Family::DirStat, &id_key(id.0), &stat);
+            Ok(())
+        })
+    }
+
+    /// Replaces the tags of a version, the current one when none is named. No version, Last-Modified stays (TAG-8,
+    /// TAG-9).
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`], [`Kind::NoSuchVersion`], [`Kind::IsMarker`].
+    pub fn set_tags(&self, at: (DirId, &str), version: Option<VersionId>, tags: &TagSet) -> Result<()> {
+        let event = if tags.is_empty() { "ObjectTagging:Delete" } else { "ObjectTagging:Put" };
+        let ino = self.transact(|tx| {
+            let now_current = current(tx, at.0, at.1)?;
+            if let Some(mut file) =
+                now_current.filter(|file| version.is_none_or(|version| file.object.version == version))
+            {
+                file.object.tags = tags.clone();
+                let object = file.object.clone();
+                let draft = file.draft;
+                rewrite(tx, at.0, at.1, file)?;
+                if !draft {
+                    self.announce(tx, event, at, &object)?;
+                }
+                return Ok(object.ino);
+            }
+            let Some(version) = version else { return Err(no_such_name(at.1)) };
+            let found = older(tx, at.0, at.1)?.into_iter().find(|object| object.version == version);
+            let mut object = found.ok_or_else(|| Self::no_version(version))?;
+            if object.marker {
+                return Err(
+                    Error::new(Kind::IsMarker, "cannot tag a delete marker").why("a marker has no tags (TAG-9)")
+                );
+            }
+            object.tags = tags.clone();
+            self.announce(tx, event, at, &object)?;
+            let ino = object.ino;
+            tx.put(Family::Ver, &ver_key(at.0, at.1, object.seq), &VerRecord::Object(object));
+            Ok(ino)
+        })?;
+        self.invalidate(at.0, at.1, Some(ino));
+        Ok(())
+    }
+
+    /// Replaces an object's metadata: a copy onto itself, so a new version in a versioned bucket and a new
+    /// Last-Modified (META-5).
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`].
+    pub fn set_metadata(&self, at: (DirId, &str), metadata: &Metadata) -> Result<Object> {
+        let (now, seq) = (self.now(), Seq(self.ids.take()));
+        let object = self.transact(|tx| {
+            let file = current(tx, at.0, at.1)?.ok_or_else(|| no_such_name(at.1))?;
+            let mut object = file.object.clone();
+            object.metadata = metadata.clone();
+            object.posix.ctime = now;
+            if !file.draft {
+                object.modified = now;
+                let bucket = bucket_of(tx, at.0)?;
+                if bucket.versioning != Versioning::Unversioned {
+                    hold_content(tx, object.content)?;
+                    self.retire_all(tx, &bucket, at, &file, now)?;
+                    object.seq = seq;
+                    object.version = self.version_id(bucket.versioning, seq, object.ino);
+                    object.since = now;
+                    super::stack::enthrone(tx, &bucket, at, &object)?;
+                }
+                self.announce(tx, "ObjectCreated:Copy", at, &object)?;
+            }
+            rewrite(tx, at.0, at.1, Current { object: object.clone(), ..file })?;
+            Ok(object)
+        })?;
+        self.invalidate(at.0, at.1, Some(object.ino));
+        Ok(object)
+    }
+
+    /// A file's current entry by its place, for callers that hold its inode.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] when the name no longer leads to `ino`.
+    pub fn file_at(&self, at: (DirId, &str), ino: Ino) -> Result<FileEntry> {
+        let file = same_file(&self.index, at, ino)?;
+        let nlink = u32::try_from(file.nlink()).unwrap_or(u32::MAX);
+        Ok(FileEntry { object: file.object, draft: file.draft, nlink })
+    }
+}
+
+fn same_file(read: &impl Read, at: (DirId, &str), ino: Ino) -> Result<Current> {
+    current(read, at.0, at.1)?.filter(|file| file.object.ino == ino).ok_or_else(|| no_such_name(at.1))
+}

@@ -1,0 +1,144 @@
+//! The engine: S3's semantics over the index and the chunk log. Every rule about versions, deletes, tags and
+//! conditions lives here, so that no door is weaker than another.
+//!
+//! May not know: kernels, sockets, HTTP. Calls are synchronous and may be made by many threads at once. A change is
+//! one transaction of the index; reads take no lock. A change is visible when the call returns and durable after the
+//! next round (`rounds`), at the latest a commit interval later.
+//!
+//! Locks: the index's commit lock is taken first; `pins`, `pending`, caches and queues are leaves, taken alone.
+
+mod asof;
+mod bucket;
+mod complaints;
+mod content;
+mod copy;
+mod delete;
+mod draft;
+mod extents;
+mod feed;
+mod fsck;
+mod history;
+mod ids;
+mod link;
+mod list;
+mod metadata;
+mod multipart;
+mod names;
+mod node;
+mod open;
+mod pins;
+mod publish;
+mod put;
+mod reap;
+mod rename;
+mod rounds;
+mod stack;
+mod tree;
+
+pub use asof::AsOf;
+pub use complaints::Complaint;
+pub use content::Content;
+pub use copy::CopyOptions;
+pub use delete::{Deleted, Removed};
+pub use draft::Draft;
+pub use feed::Invalidate;
+pub use fsck::Finding;
+pub use history::HistoryName;
+pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
+pub use metadata::{PosixChange, XattrMode};
+pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
+pub use names::{Directory, Entry, FileEntry};
+pub use open::{Options, Settings, Space, Status};
+pub use publish::Session;
+pub use put::{Condition, PutOptions};
+pub use rename::RenameHow;
+
+use crate::chunklog::ChunkLog;
+use crate::crypto::Opaque;
+use crate::index::{Family, Index, Read, Tx};
+use crate::model::{Error, Kind, Result, Timestamp};
+use crate::sys::clock::Clock;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// An open store. One process owns it; doors share it as `Arc<Store>`.
+pub struct Store {
+    dir: PathBuf,
+    uuid: [u8; 16],
+    epoch: u32,
+    opened: Timestamp,
+    settings: Settings,
+    read_only: bool,
+    index: Index,
+    disk: Arc<dyn crate::sys::disk::Disk>,
+    log: ChunkLog,
+    clock: Arc<dyn Clock>,
+    opaque: Opaque,
+    ids: ids::Ids,
+    nodes: tree::NodeCache,
+    pins: pins::Pins,
+    pending: Arc<pins::Pending>,
+    rounds: rounds::Rounds,
+    feed: feed::Feed,
+    complaints: complaints::Complaints,
+    /// Why the store takes no changes any more, once something failed that only reopening can mend.
+    stopped: OnceLock<String>,
+    closed: std::sync::atomic::AtomicBool,
+    workers: parking_lot::Mutex<Vec<std::thread::JoinHandle<()>>>,
+    _lock: crate::sys::lock::LockFile,
+}
+
+impl Store {
+    /// The present instant.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Runs a change as one transaction.
+    fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.transact_seq(body).map(|(result, _)| result)
+    }
+
+    fn transact_seq<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
+        self.writable()?;
+        self.rounds.make_room(&self.index);
+        let done = self.index.transact(|tx| {
+            let result = body(tx)?;
+            self.ids.reserve(tx);
+            Ok(result)
+        })?;
+        self.feed.notice(done.1);
+        self.rounds.notice(&self.index);
+        Ok(done)
+    }
+
+    /// Runs a change and returns when it is durable.
+    fn transact_durably<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let (result, seq) = self.transact_seq(body)?;
+        self.rounds.wait(seq)?;
+        Ok(result)
+    }
+
+    fn writable(&self) -> Result<()> {
+        if let Some(why) = self.stopped.get() {
+            return Err(Error::new(Kind::ReadOnly, "the store takes no changes")
+                .why(why.clone())
+                .mend("mend the cause, then open the store again"));
+        }
+        if self.read_only {
+            return Err(Error::new(Kind::ReadOnly, "the store takes no changes").why("it was opened read-only"));
+        }
+        Ok(())
+    }
+
+    /// New data needs room on the disk beyond the reserve; deletes do not.
+    fn room_for_data(&self) -> Result<()> {
+        self.writable()?;
+        self.rounds.room(&|| Ok(self.space()?.free))
+    }
+
+    fn sys_number(read: &impl Read, key: &str) -> Result<Option<u64>> {
+        read.record(Family::Sys, key.as_bytes())
+    }
+}

@@ -1,0 +1,264 @@
+//! The tree of names: looking up, walking, finding a directory's path.
+
+use super::Store;
+use super::bucket::{find_bucket, need_bucket, read_bucket};
+use super::stack::current;
+use crate::index::{
+    DentRecord, DirRecord, DirStat, Family, Read, VerRecord, component_of, decode, dent_bounds, dent_key, id_key,
+    next_name, ver_bounds,
+};
+use crate::model::{Bucket, BucketId, DirId, Error, Kind, Object, ObjectKey, Posix, Result, Xattrs};
+
+/// What a live name leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// An object, or a special file.
+    File(FileEntry),
+    /// A directory.
+    Dir(Directory),
+}
+
+/// A live object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileEntry {
+    /// Its current version.
+    pub object: Object,
+    /// Created by `open` and not published yet: S3 does not see it.
+    pub draft: bool,
+    /// How many names it has.
+    pub nlink: u32,
+}
+
+/// A directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Directory {
+    /// Its id, which is its inode number.
+    pub id: DirId,
+    /// Where it lies; its own id for a bucket's root.
+    pub parent: DirId,
+    /// Its component there, with the trailing `/`; empty for a bucket's root.
+    pub name: String,
+    /// Its bucket.
+    pub bucket: BucketId,
+    /// Whether a live name leads to it.
+    pub alive: bool,
+    /// Mode, owner, birth; times are in `stat`.
+    pub posix: Posix,
+    /// Counters and times.
+    pub stat: DirStat,
+    /// The `dir/` object, if there is one (KEY-6, KEY-7).
+    pub marker: Option<Object>,
+    /// Foreign xattrs.
+    pub xattrs: Xattrs,
+}
+
+/// Whether a component is a directory's.
+pub(super) fn is_dir(component: &str) -> bool {
+    component.ends_with('/')
+}
+
+/// The component of the same part as the other kind: `a` for `a/`, `a/` for `a`.
+pub(super) fn twin(component: &str) -> String {
+    match component.strip_suffix('/') {
+        Some(part) => part.to_owned(),
+        None => format!("{component}/"),
+    }
+}
+
+pub(super) fn no_such_name(component: &str) -> Error {
+    Error::new(Kind::NoSuchKey, format!("cannot find {component:?}")).why("no object or directory has that name")
+}
+
+pub(super) fn dir_record(read: &impl Read, id: DirId) -> Result<DirRecord> {
+    let record = read.record(Family::Dir, &id_key(id.0))?;
+    record.ok_or_else(|| Error::new(Kind::NoSuchKey, format!("cannot find the directory {id}")).why("it was removed"))
+}
+
+/// The record of a directory that a live name leads to.
+pub(super) fn live_dir(read: &impl Read, id: DirId) -> Result<DirRecord> {
+    let record = dir_record(read, id)?;
+    if record.alive {
+        return Ok(record);
+    }
+    Err(Error::new(Kind::NoSuchKey, format!("cannot use the directory {:?}", record.name)).why("it was removed"))
+}
+
+pub(super) fn dir_stat(read: &impl Read, id: DirId) -> Result<DirStat> {
+    Ok(read.record(Family::DirStat, &id_key(id.0))?.unwrap_or_default())
+}
+
+pub(super) fn dent(read: &impl Read, dir: DirId, component: &str) -> Result<Option<DentRecord>> {
+    read.record(Family::Dent, &dent_key(dir, component))
+}
+
+pub(super) fn directory_of(read: &impl Read, id: DirId) -> Result<Directory> {
+    let record = dir_record(read, id)?;
+    Ok(Directory {
+        id,
+        parent: record.parent,
+        name: record.name,
+        bucket: record.bucket,
+        alive: record.alive,
+        posix: record.posix,
+        stat: dir_stat(read, id)?,
+        marker: record.marker,
+        xattrs: record.xattrs,
+    })
+}
+
+/// The directories of a name: the live one first, then dead ones that have history.
+pub(super) fn all_dirs(read: &impl Read, dirs: &[DirId], component: &str) -> Result<Vec<DirId>> {
+    let mut out = Vec::new();
+    for dir in dirs {
+        if let Some(DentRecord::Dir(id)) = dent(read, *dir, component)? {
+            out.insert(0, id);
+        }
+        let (lower, upper) = ver_bounds(*dir, component);
+        for found in read.scan(Family::Ver, &lower, &upper)? {
+            if let VerRecord::Ghost { dir, .. } = decode(&found?.1)? {
+                out.push(dir);
+            }
+        }
+    }
+    out.dedup();
+    Ok(out)
+}
+
+impl Store {
+    /// Looks a component up.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn lookup(&self, dir: DirId, component: &str) -> Result<Option<Entry>> {
+        self.entry(dir, component, dent(&self.index, dir, component)?)
+    }
+
+    fn entry(&self, dir: DirId, component: &str, found: Option<DentRecord>) -> Result<Option<Entry>> {
+        Ok(match found {
+            None => None,
+            Some(DentRecord::Dir(id)) => match directory_of(&self.index, id) {
+                Ok(directory) => Some(Entry::Dir(directory)),
+                Err(error) if error.kind() == Kind::NoSuchKey => None,
+                Err(error) => return Err(error),
+            },
+            Some(DentRecord::Object { object, draft }) => Some(Entry::File(FileEntry { object, draft, nlink: 1 })),
+            Some(DentRecord::Link(_)) => current(&self.index, dir, component)?.map(|current| {
+                let nlink = u32::try_from(current.nlink()).unwrap_or(u32::MAX);
+                Entry::File(FileEntry { object: current.object, draft: current.draft, nlink })
+            }),
+        })
+    }
+
+    /// The directory of that id.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] when it is gone and has no history.
+    pub fn directory(&self, id: DirId) -> Result<Directory> {
+        directory_of(&self.index, id)
+    }
+
+    /// Up to `limit` live names after `after`, in the byte order of their components, drafts included.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn entries(&self, dir: DirId, after: Option<&str>, limit: usize) -> Result<Vec<(String, Entry)>> {
+        let (mut lower, upper) = dent_bounds(dir);
+        if let Some(after) = after {
+            lower = dent_key(dir, &next_name(after));
+        }
+        let mut out = Vec::with_capacity(limit.min(1024));
+        for found in self.index.scan(Family::Dent, &lower, &upper)? {
+            let (key, value) = found?;
+            let component = component_of(&key)
+                .ok_or_else(|| Error::corrupt("cannot read a directory", "a name in it is not UTF-8"))?;
+            if let Some(entry) = self.entry(dir, component, Some(decode(&value)?))? {
+                out.push((component.to_owned(), entry));
+            }
+            if out.len() >= limit {
+                break;
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) fn key_prefix(read: &impl Read, dir: DirId) -> Result<(BucketId, String)> {
+        let mut parts = Vec::new();
+        let mut record = dir_record(read, dir)?;
+        let mut id = dir;
+        while record.parent != id {
+            // A key is at most 1024 bytes, so honest paths are shorter than this.
+            if parts.len() > 4096 {
+                return Err(Error::corrupt("cannot find a directory's path", "its parents form a ring"));
+            }
+            id = record.parent;
+            parts.push(record.name);
+            record = dir_record(read, id)?;
+        }
+        parts.reverse();
+        Ok((record.bucket, parts.concat()))
+    }
+
+    /// A directory's bucket and key prefix: empty for a root, `a/b/` below.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] when it is gone.
+    pub fn path_of(&self, dir: DirId) -> Result<(Bucket, String)> {
+        let (bucket, prefix) = Self::key_prefix(&self.index, dir)?;
+        Ok((read_bucket(&self.index, bucket)?, prefix))
+    }
+
+    /// The live directory of a key prefix, `""` or `a/b/`.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn resolve_dir(&self, bucket: &Bucket, prefix: &str) -> Result<Option<DirId>> {
+        Self::walk(&self.index, bucket.root, prefix.split_inclusive('/'))
+    }
+
+    pub(super) fn walk<'a>(
+        read: &impl Read,
+        root: DirId,
+        parts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Option<DirId>> {
+        let mut dir = root;
+        for part in parts {
+            match dent(read, dir, part)? {
+                Some(DentRecord::Dir(id)) => dir = id,
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(dir))
+    }
+
+    /// The live directory and component of a key; `None` when a directory above it does not exist.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`].
+    pub fn place(&self, bucket: &str, key: &ObjectKey) -> Result<Option<(DirId, String)>> {
+        let bucket = need_bucket(&self.index, bucket)?;
+        let (parts, name) = key.split();
+        Ok(Self::walk(&self.index, bucket.root, parts)?.map(|dir| (dir, name.to_owned())))
+    }
+
+    /// Every directory, live or dead, that may hold the key's history, and the component in them.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`].
+    pub fn history_place(&self, bucket: &str, key: &ObjectKey) -> Result<(Vec<DirId>, String)> {
+        let bucket = find_bucket(&self.index, bucket)?.map_or_else(|| need_bucket(&self.index, bucket), Ok)?;
+        let (parts, name) = key.split();
+        let mut dirs = vec![bucket.root];
+        for part in parts {
+            dirs = all_dirs(&self.index, &dirs, part)?;
+        }
+        Ok((dirs, name.to_owned()))
+    }
+
+    /// The live directory of a name and the dead ones that have history.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn history_dirs(&self, dirs: &[DirId], component: &str) -> Result<Vec<DirId>> {
+        all_dirs(&self.index, dirs, component)
+    }
+}

@@ -1,0 +1,145 @@
+//! Making and removing directories, making special files and drafts.
+
+use super::Store;
+use super::bucket::add_usage;
+use super::names::{Directory, FileEntry, dent, dir_record, dir_stat, directory_of, is_dir, no_such_name, twin};
+use super::stack::{attach, bucket_of, bury, detach, enthrone, open_dir};
+use crate::index::{DentRecord, Family, Read, Tx, id_key};
+use crate::model::{
+    Checksum, ContentId, DirId, ETag, Error, Ino, Kind, Metadata, Object, Posix, Result, Seq, StorageClass, TagSet,
+    Timestamp, Usage, VersionId, Xattrs,
+};
+
+pub(super) fn taken(component: &str) -> Error {
+    Error::new(Kind::AlreadyExists, format!("cannot make {component:?}")).why("the name is taken")
+}
+
+/// The name must be free both as an object and as a directory.
+pub(super) fn need_free(read: &impl Read, dir: DirId, component: &str) -> Result<()> {
+    if dent(read, dir, component)?.is_some() || dent(read, dir, &twin(component))?.is_some() {
+        return Err(taken(component));
+    }
+    Ok(())
+}
+
+/// An object without bytes.
+pub(super) fn empty_object(ino: Ino, seq: Seq, version: VersionId, posix: &Posix, now: Timestamp) -> Object {
+    Object {
+        version,
+        seq,
+        ino,
+        marker: false,
+        modified: now,
+        since: now,
+        superseded: None,
+        size: 0,
+        stored: 0,
+        etag: ETag::EMPTY,
+        crc64: Checksum(Some(0)),
+        class: StorageClass::Standard,
+        content: ContentId::EMPTY,
+        posix: posix.clone(),
+        metadata: Metadata::default(),
+        tags: TagSet::new(),
+        xattrs: Xattrs::default(),
+    }
+}
+
+impl Store {
+    /// Makes a directory and its `dir/` object, which is never versioned: `rmdir` leaves no trace of it.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyExists`], [`Kind::NoSuchKey`] when the parent is gone.
+    pub fn make_dir(&self, parent: DirId, component: &str, posix: &Posix) -> Result<Directory> {
+        self.room_for_data()?;
+        let now = self.now();
+        let (id, seq) = (DirId(self.ids.take()), Seq(self.ids.take()));
+        self.transact(|tx| {
+            need_free(tx, parent, component)?;
+            let bucket = dir_record(tx, parent)?.bucket;
+            let id = open_dir(tx, bucket, parent, component, id, posix, now)?;
+            let mut record = dir_record(tx, id)?;
+            let marker = empty_object(id.into(), seq, VersionId::Null, posix, now);
+            add_usage(tx, bucket, Usage { objects: 1, ..Usage::default() })?;
+            self.announce(tx, "ObjectCreated:Put", (parent, component), &marker)?;
+            record.marker = Some(marker);
+            tx.put(Family::Dir, &id_key(id.0), &record);
+            directory_of(tx, id)
+        })
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// [`Kind::NotEmpty`], [`Kind::NoSuchKey`].
+    pub fn remove_dir(&self, parent: DirId, component: &str) -> Result<()> {
+        let now = self.now();
+        self.transact(|tx| {
+            let Some(DentRecord::Dir(id)) = dent(tx, parent, component)? else {
+                return Err(no_such_name(component));
+            };
+            self.remove_empty_dir(tx, parent, component, id, now)
+        })
+    }
+
+    pub(super) fn remove_empty_dir(
+        &self,
+        tx: &mut Tx<'_>,
+        parent: DirId,
+        component: &str,
+        id: DirId,
+        now: Timestamp,
+    ) -> Result<()> {
+        if dir_stat(tx, id)?.live > 0 {
+            return Err(Error::new(Kind::NotEmpty, format!("cannot remove the directory {component:?}"))
+                .why("it holds entries"));
+        }
+        let record = dir_record(tx, id)?;
+        if let Some(marker) = &record.marker {
+            add_usage(
+                tx,
+                record.bucket,
+                Usage { objects: -1, bytes: -i64::try_from(marker.size).unwrap_or(0), ..Usage::default() },
+            )?;
+            super::stack::drop_content(tx, marker.content)?;
+            self.announce(tx, "ObjectRemoved:Delete", (parent, component), marker)?;
+        }
+        bury(tx, id, record, now)?;
+        detach(tx, parent, component, now)
+    }
+
+    /// Makes a symbolic link, fifo, socket or device: `posix` says which. Published at once.
+    ///
+    /// # Errors
+    /// As [`Store::create_draft`].
+    pub fn make_node(&self, dir: DirId, name: &str, posix: &Posix) -> Result<FileEntry> {
+        self.room_for_data()?;
+        let (ino, seq, now) = (Ino(self.ids.take()), Seq(self.ids.take()), self.now());
+        self.transact(|tx| {
+            need_free(tx, dir, name)?;
+            let bucket = bucket_of(tx, dir)?;
+            let object = empty_object(ino, seq, self.version_id(bucket.versioning, seq, ino), posix, now);
+            enthrone(tx, &bucket, (dir, name), &object)?;
+            self.announce(tx, "ObjectCreated:Put", (dir, name), &object)?;
+            attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: false }, now)?;
+            Ok(FileEntry { object, draft: false, nlink: 1 })
+        })
+    }
+
+    /// Makes an empty file that S3 does not see until it is published.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyExists`] when an object or directory has the name, [`Kind::NoSuchKey`] when the directory is
+    /// gone, [`Kind::Full`].
+    pub fn create_draft(&self, dir: DirId, name: &str, posix: &Posix) -> Result<FileEntry> {
+        debug_assert!(!is_dir(name));
+        self.room_for_data()?;
+        let (ino, now) = (Ino(self.ids.take()), self.now());
+        let object = empty_object(ino, Seq(0), VersionId::Null, posix, now);
+        self.transact(|tx| {
+            need_free(tx, dir, name)?;
+            attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: true }, now)
+        })?;
+        Ok(FileEntry { object, draft: true, nlink: 1 })
+    }
+}

@@ -1,0 +1,339 @@
+//! Making, opening and describing a store.
+
+use super::{Store, complaints, feed, ids, pins, rounds, tree};
+use crate::chunklog::{self, ChunkLog};
+use crate::crypto::Opaque;
+use crate::index::{self, Family, Index};
+use crate::model::{Error, Kind, Result};
+use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::disk::{Disk, OsDisk};
+use crate::sys::entropy::{Entropy, SystemEntropy};
+use crate::sys::lock::LockFile;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The format this release writes and the newest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+const FORMAT_FILE: &str = "FORMAT";
+const EPOCH_KEY: &str = "epoch";
+
+/// How a store uses the machine; what `keyfold.toml` resolves to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bytes after which a segment of the chunk log is sealed.
+    pub segment_bytes: u64,
+    /// Bytes of memory for blocks of the index.
+    pub cache_bytes: usize,
+    /// Bytes of memory for recent changes of one family of the index.
+    pub memtable_bytes: usize,
+    /// After how long a closed file is durable at the latest.
+    pub commit_interval: Duration,
+    /// Bytes up to which an object lies in the index.
+    pub inline_max: u64,
+    /// Bytes that stay free on a disk of the given size (SIZE-7).
+    pub reserve: fn(u64) -> u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 256 << 20,
+            cache_bytes: 128 << 20,
+            memtable_bytes: 16 << 20,
+            commit_interval: Duration::from_secs(1),
+            inline_max: 4096,
+            reserve: default_reserve,
+        }
+    }
+}
+
+/// One per cent of the disk, at least 8 MiB and at most 1 GiB.
+fn default_reserve(total: u64) -> u64 {
+    (total / 100).clamp(8 << 20, 1 << 30)
+}
+
+/// What a store is opened with.
+#[derive(Clone)]
+pub struct Options {
+    /// How it uses the machine.
+    pub settings: Settings,
+    /// The clock all rules read (GEN-2).
+    pub clock: Arc<dyn Clock>,
+    /// Where keys and ids are drawn from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Whether changes are refused.
+    pub read_only: bool,
+}
+
+impl Options {
+    /// The machine's clock and randomness, default settings.
+    #[must_use]
+    pub fn system() -> Self {
+        Self {
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            read_only: false,
+        }
+    }
+}
+
+/// Room on the store's disk, in bytes and files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Space {
+    /// The disk's size.
+    pub total: u64,
+    /// Free, the reserve included.
+    pub free: u64,
+    /// Free for new data.
+    pub available: u64,
+    /// Files the disk can hold.
+    pub files: u64,
+    /// Of these, free.
+    pub files_free: u64,
+}
+
+/// How a store is doing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Status {
+    /// The store's id.
+    pub uuid: String,
+    /// Its directory.
+    pub dir: String,
+    /// Format version on disk.
+    pub format: u32,
+    /// How often it has been opened.
+    pub epoch: u32,
+    /// When this process opened it.
+    pub opened: String,
+    /// The process that owns it.
+    pub pid: u32,
+    /// Buckets in it.
+    pub buckets: usize,
+    /// Why it takes no changes, when it takes none.
+    pub read_only: Option<String>,
+    /// Bytes of commits that are not durable yet.
+    pub staged_bytes: usize,
+    /// Durability rounds that wrote something.
+    pub rounds: u64,
+    /// Segment files.
+    pub segments: usize,
+    /// Bytes in segment files.
+    pub segment_bytes: u64,
+    /// Files that hold one object.
+    pub solos: usize,
+    /// Bytes in them.
+    pub solo_bytes: u64,
+    /// Room on the disk.
+    pub space: Space,
+}
+
+/// The `FORMAT` file: what a newer or older release needs to know before it touches anything.
+#[derive(Serialize, Deserialize)]
+struct Format {
+    keyfold: u32,
+    uuid: String,
+    /// Key of the opaque ids; no secret that guards data.
+    id_key: String,
+    /// Features a release must know to read or write the store.
+    #[serde(default)]
+    incompatible: Vec<String>,
+}
+
+impl Store {
+    /// Makes a store in `dir`, which must be absent or empty.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyExists`] when a store is there, [`Kind::InvalidArgument`] when something else is.
+    pub fn init(dir: &Path, options: &Options) -> Result<()> {
+        let what = || format!("cannot make a store in {}", dir.display());
+        std::fs::create_dir_all(dir).map_err(|error| Error::io(what(), error))?;
+        let mut entries = std::fs::read_dir(dir).map_err(|error| Error::io(what(), error))?;
+        if dir.join(FORMAT_FILE).exists() {
+            return Err(Error::new(Kind::AlreadyExists, what())
+                .why("there is one already")
+                .mend("mount it, or choose another directory"));
+        }
+        if entries.next().is_some() {
+            return Err(Error::new(Kind::InvalidArgument, what())
+                .why("the directory is not empty and holds no store")
+                .mend("choose an empty directory"));
+        }
+        let (mut uuid, mut id_key) = ([0; 16], [0; 16]);
+        options.entropy.fill(&mut uuid)?;
+        options.entropy.fill(&mut id_key)?;
+        let format = Format { keyfold: FORMAT_VERSION, uuid: hex(&uuid), id_key: hex(&id_key), incompatible: vec![] };
+        let text = serde_json::to_string_pretty(&format).unwrap_or_default() + "\n";
+        let disk = OsDisk::new(dir);
+        let failed = |error| Error::io(what(), error);
+        let file = disk.create_new(Path::new("FORMAT.new")).map_err(failed)?;
+        file.write_at(0, text.as_bytes()).map_err(failed)?;
+        file.sync_data().map_err(failed)?;
+        disk.rename(Path::new("FORMAT.new"), Path::new(FORMAT_FILE)).map_err(failed)?;
+        disk.sync_dir(Path::new("")).map_err(failed)
+    }
+
+    /// Opens the store in `dir` and becomes its owner.
+    ///
+    /// # Errors
+    /// [`Kind::StoreUnavailable`] when there is none, [`Kind::StoreBusy`] when another process owns it,
+    /// [`Kind::StoreFormat`] when a newer release wrote it.
+    pub fn open(dir: &Path, options: Options) -> Result<Arc<Self>> {
+        let format = read_format(dir)?;
+        let (uuid, id_key) = (unhex(&format.uuid), unhex(&format.id_key));
+        let (Some(uuid), Some(id_key)) = (uuid, id_key) else {
+            return Err(Error::corrupt(
+                format!("cannot open the store {}", dir.display()),
+                "its FORMAT file is damaged",
+            ));
+        };
+        let lock = LockFile::take(&dir.join("LOCK"))?;
+        let settings = options.settings;
+        let index = Index::open(
+            &dir.join("meta"),
+            index::Settings { cache_bytes: settings.cache_bytes, memtable_bytes: settings.memtable_bytes },
+        )?;
+        let epoch = next_epoch(&index)?;
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
+        let mut log_settings = chunklog::Settings::new(uuid, epoch, Arc::clone(&options.clock));
+        log_settings.segment_bytes = settings.segment_bytes;
+        let log = ChunkLog::open(Arc::clone(&disk), log_settings)?;
+        let ids = ids::Ids::new(Self::sys_number(&index, ids::IDS_KEY)?);
+        let ((), done) = index.transact(|_| Ok(()))?;
+        let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
+        let store = Arc::new(Self {
+            dir: dir.to_owned(),
+            uuid,
+            epoch,
+            opened: options.clock.now(),
+            read_only: options.read_only,
+            rounds: rounds::Rounds::new(settings.commit_interval, (settings.reserve)(total), done),
+            settings,
+            index,
+            disk,
+            log,
+            clock: options.clock,
+            opaque: Opaque::new(&id_key),
+            ids,
+            nodes: tree::NodeCache::new(),
+            pins: pins::Pins::default(),
+            pending: Arc::default(),
+            feed: feed::Feed::default(),
+            complaints: complaints::Complaints::default(),
+            stopped: OnceLock::new(),
+            closed: std::sync::atomic::AtomicBool::new(false),
+            workers: parking_lot::Mutex::default(),
+            _lock: lock,
+        });
+        store.feed.notice(done);
+        if !store.read_only {
+            store.spawn("keyfold-rounds", Self::run_rounds)?;
+            store.finish_sessions()?;
+            store.spawn("keyfold-reaper", Self::run_reaper)?;
+        }
+        Ok(store)
+    }
+
+    /// The store's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The store's id.
+    #[must_use]
+    pub const fn uuid(&self) -> [u8; 16] {
+        self.uuid
+    }
+
+    /// Room on the store's disk.
+    ///
+    /// # Errors
+    /// When the disk cannot be asked.
+    pub fn space(&self) -> Result<Space> {
+        let disk = self.disk.space().map_err(|error| Error::io("cannot ask the disk for free space", error))?;
+        Ok(Space {
+            total: disk.total,
+            free: disk.free,
+            available: disk.free.saturating_sub(self.rounds.reserve_bytes()),
+            files: disk.inodes,
+            files_free: disk.inodes_free,
+        })
+    }
+
+    /// How the store is doing.
+    ///
+    /// # Errors
+    /// When the disk or the index cannot be read.
+    pub fn status(&self) -> Result<Status> {
+        let segments = self.log.segments()?;
+        let solos = self.log.solos()?;
+        Ok(Status {
+            uuid: hex(&self.uuid),
+            dir: self.dir.display().to_string(),
+            format: FORMAT_VERSION,
+            epoch: self.epoch,
+            opened: self.opened.rfc3339(),
+            pid: std::process::id(),
+            buckets: self.buckets()?.len(),
+            read_only: self.writable().err().map(|error| error.to_string()),
+            staged_bytes: self.index.staged_bytes(),
+            rounds: self.rounds.count(),
+            segments: segments.len(),
+            segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            solos: solos.len(),
+            solo_bytes: solos.iter().map(|solo| solo.bytes).sum(),
+            space: self.space()?,
+        })
+    }
+}
+
+/// A number no earlier opening had, on disk before it is used.
+fn next_epoch(index: &Index) -> Result<u32> {
+    let last = Store::sys_number(index, EPOCH_KEY)?.unwrap_or(0);
+    index.transact(|tx| {
+        tx.put(Family::Sys, EPOCH_KEY.as_bytes(), &(last + 1));
+        Ok(())
+    })?;
+    let _ = index.seal();
+    index.write_sealed()?;
+    u32::try_from(last + 1)
+        .map_err(|_| Error::corrupt("cannot open the store", format!("it was opened {last} times, which cannot be")))
+}
+
+fn read_format(dir: &Path) -> Result<Format> {
+    let what = || format!("cannot open the store {}", dir.display());
+    let text = match std::fs::read_to_string(dir.join(FORMAT_FILE)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::new(Kind::StoreUnavailable, what())
+                .why("there is no store in that directory")
+                .mend("make one with `keyfold init DIR`, or name the right directory"));
+        }
+        Err(error) => return Err(Error::io(what(), error)),
+    };
+    let format: Format =
+        serde_json::from_str(&text).map_err(|error| Error::corrupt(what(), format!("its FORMAT file: {error}")))?;
+    if format.keyfold > FORMAT_VERSION || !format.incompatible.is_empty() {
+        return Err(Error::new(Kind::StoreFormat, what())
+            .why(format!(
+                "it has format {} {:?}, this release knows format {FORMAT_VERSION}",
+                format.keyfold, format.incompatible
+            ))
+            .mend("use the keyfold release that wrote it, or a newer one"));
+    }
+    Ok(format)
+}
+
+fn hex(bytes: &[u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 16]> {
+    match crate::model::VersionId::parse(text)? {
+        crate::model::VersionId::Id(bytes) => Some(bytes),
+        crate::model::VersionId::Null => None,
+    }
+}

@@ -1,0 +1,105 @@
+//! What must not be freed yet: contents that somebody reads, and runs that no content names yet.
+
+use crate::model::ContentId;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+#[derive(Default)]
+struct PinState {
+    held: HashMap<ContentId, usize>,
+    freeing: HashSet<ContentId>,
+}
+
+/// Contents in use by readers.
+#[derive(Default)]
+pub(super) struct Pins(Mutex<PinState>);
+
+impl Pins {
+    /// Keeps a content from being freed; false when it is being freed already.
+    pub(super) fn pin(&self, id: ContentId) -> bool {
+        let mut state = self.0.lock();
+        if state.freeing.contains(&id) {
+            return false;
+        }
+        *state.held.entry(id).or_insert(0) += 1;
+        true
+    }
+
+    pub(super) fn unpin(&self, id: ContentId) {
+        let mut state = self.0.lock();
+        if let Some(count) = state.held.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                state.held.remove(&id);
+            }
+        }
+    }
+
+    /// Claims a content for freeing; false while somebody reads it.
+    pub(super) fn begin_free(&self, id: ContentId) -> bool {
+        let mut state = self.0.lock();
+        if state.held.contains_key(&id) {
+            return false;
+        }
+        state.freeing.insert(id)
+    }
+
+    pub(super) fn end_free(&self, id: ContentId) {
+        self.0.lock().freeing.remove(&id);
+    }
+}
+
+/// Segments and one-object files that hold data no content names yet, by how many write sessions.
+#[derive(Default)]
+pub(super) struct Pending(Mutex<HashMap<u64, usize>>);
+
+impl Pending {
+    pub(super) fn has(&self, file: u64) -> bool {
+        self.0.lock().contains_key(&file)
+    }
+
+    fn add(&self, file: u64) {
+        *self.0.lock().entry(file).or_insert(0) += 1;
+    }
+
+    fn remove(&self, file: u64) {
+        let mut files = self.0.lock();
+        if let Some(count) = files.get_mut(&file) {
+            *count -= 1;
+            if *count == 0 {
+                files.remove(&file);
+            }
+        }
+    }
+}
+
+/// The files a write session has put data into since it was last published.
+pub(super) struct PendingSet {
+    pending: Arc<Pending>,
+    files: HashSet<u64>,
+}
+
+impl PendingSet {
+    pub(super) fn new(pending: &Arc<Pending>) -> Self {
+        Self { pending: Arc::clone(pending), files: HashSet::new() }
+    }
+
+    pub(super) fn add(&mut self, file: u64) {
+        if self.files.insert(file) {
+            self.pending.add(file);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        for file in self.files.drain() {
+            self.pending.remove(file);
+        }
+    }
+}
+
+impl Drop for PendingSet {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

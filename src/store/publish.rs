@@ -1,0 +1,256 @@
+//! Publishing a write session: its bytes become the current version of the file's name (FSX-1 to FSX-3).
+
+use super::content::Content;
+use super::draft::Draft;
+use super::extents::{Plan, edit};
+use super::metadata::PosixChange;
+use super::stack::{Current, bucket_of, current, drop_content, enthrone, resize, retire, rewrite};
+use super::{Store, names};
+use crate::index::{Body, Change, ContentRecord, Family, Read, RefKey, SegRecord, Source, Tx, content_key, id_key};
+use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Object, Result, Seq, VersionId};
+use std::sync::Arc;
+
+/// What a write session has published so far. One session makes one version, however often it is published.
+#[derive(Debug, Default)]
+pub struct Session {
+    version: Option<(VersionId, Seq)>,
+    ino: Option<Ino>,
+}
+
+impl Session {
+    /// A session that has published nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether it has published a version.
+    #[must_use]
+    pub const fn has_published(&self) -> bool {
+        self.version.is_some()
+    }
+}
+
+/// A content ready to be committed.
+pub(super) struct Prepared {
+    pub id: ContentId,
+    pub record: ContentRecord,
+    pub plan: Plan,
+    /// Keeps what the plan shares from being freed before the commit.
+    _base: Option<Arc<Content>>,
+}
+
+impl Prepared {
+    /// Writes the content; from then on it has one holder.
+    pub(super) fn commit(&self, tx: &mut Tx<'_>) -> Result<()> {
+        if self.id == ContentId::EMPTY {
+            return Ok(());
+        }
+        for (id, node) in &self.plan.nodes {
+            tx.put(Family::Node, &id_key(*id), node);
+        }
+        for key in &self.plan.held {
+            tx.hold(*key)?;
+        }
+        let mut seen = std::collections::HashSet::new();
+        for source in &self.plan.fresh {
+            let Some(key) = super::extents::ref_key(*source) else { continue };
+            if seen.insert(key) {
+                add_live(tx, *source, 1)?;
+            } else {
+                tx.hold(key)?;
+            }
+        }
+        tx.put(Family::Content, &content_key(self.id), &self.record);
+        Ok(())
+    }
+
+    /// The fields of an object that follow from its bytes.
+    pub(super) fn describe(&self, store: &Store, object: &mut Object) {
+        object.size = self.record.size;
+        object.stored = self.record.stored;
+        object.content = self.id;
+        object.crc64 = self.record.crc64;
+        object.etag = match self.id {
+            ContentId::EMPTY => ETag::EMPTY,
+            id => ETag { digest: store.opaque.seal(u64::MAX, id.0), parts: 1 },
+        };
+    }
+}
+
+/// Key of a file's accounting in the `seg` family: segments and one-object files do not share numbers.
+pub(super) fn seg_key(source: Source) -> Option<Vec<u8>> {
+    match source {
+        Source::Hole => None,
+        Source::Run { segment, .. } => Some([b"g", id_key(segment).as_slice()].concat()),
+        Source::Solo { id, .. } => Some([b"s", id_key(id).as_slice()].concat()),
+    }
+}
+
+/// Counts a run's or file's bytes as live (`sign` 1) or dead (-1).
+pub(super) fn add_live(tx: &mut Tx<'_>, source: Source, sign: i64) -> Result<SegRecord> {
+    let Some(key) = seg_key(source) else { return Ok(SegRecord::default()) };
+    let mut record: SegRecord = tx.record(Family::Seg, &key)?.unwrap_or_default();
+    record.live_bytes += match source {
+        Source::Run { len, .. } => sign * i64::from(len),
+        // A file of its own is live as a whole.
+        Source::Solo { .. } => sign,
+        Source::Hole => 0,
+    };
+    tx.put(Family::Seg, &key, &record);
+    Ok(record)
+}
+
+impl Store {
+    /// Puts a draft's bytes into the log and plans its content.
+    pub(super) fn prepare(&self, draft: &mut Draft) -> Result<Prepared> {
+        let size = draft.size();
+        if size == 0 {
+            let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
+            return Ok(Prepared { id: ContentId::EMPTY, record, plan: Plan::default(), _base: None });
+        }
+        let id = ContentId(self.ids.take());
+        if size <= self.settings.inline_max {
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+            draft.read_at(0, &mut bytes)?;
+            let mut crc = crate::crypto::Crc64::new();
+            crc.update(&bytes);
+            let record =
+                ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
+            return Ok(Prepared { id, record, plan: Plan::default(), _base: None });
+        }
+        draft.settle()?;
+        let base = draft.base();
+        let old = base.map(|(content, _)| (&content.record().body, content.record().size, content.record().stored));
+        let mut edits = draft.edits();
+        if let Some((content, shown)) = base {
+            // Cut off and grown again: what the base held between reads as zeros.
+            let end = content.size().min(size);
+            super::extents::cover_with_holes(&mut edits, shown, end);
+        }
+        let mut plan = edit(old, size, &edits, self, &mut || self.ids.take())?;
+        let body = plan.body.take().unwrap_or(Body::Extents(Vec::new()));
+        let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
+        let base = base.map(|(content, _)| Arc::clone(content));
+        Ok(Prepared { id, record, plan, _base: base })
+    }
+
+    /// Makes a write session's bytes the current version of its file. The session's first publication makes a
+    /// version, later ones replace it. Visible when it returns, durable at the next round or [`Store::sync`].
+    ///
+    /// # Errors
+    /// [`crate::model::Kind::NoSuchKey`] when the name no longer leads to `ino`; the draft keeps its bytes.
+    pub fn publish(
+        self: &Arc<Self>,
+        at: (DirId, &str),
+        ino: Ino,
+        draft: &mut Draft,
+        session: &mut Session,
+        change: &PosixChange,
+    ) -> Result<Object> {
+        self.writable()?;
+        let now = self.now();
+        let prepared = self.prepare(draft)?;
+        let new_seq = Seq(self.ids.take());
+        let object = self.transact(|tx| {
+            let old = current(tx, at.0, at.1)?.filter(|old| old.object.ino == ino);
+            let old = old.ok_or_else(|| names::no_such_name(at.1))?;
+            let bucket = bucket_of(tx, at.0)?;
+            let mut object = old.object.clone();
+            prepared.commit(tx)?;
+            let own = !old.draft && session.version == Some((old.object.version, old.object.seq));
+            if own {
+                resize(tx, bucket.id, old.object.size, prepared.record.size)?;
+                drop_content(tx, old.object.content)?;
+            } else {
+                self.retire_all(tx, &bucket, at, &old, now)?;
+                object.seq = new_seq;
+                object.version = self.version_id(bucket.versioning, new_seq, ino);
+                object.since = now;
+            }
+            prepared.describe(self, &mut object);
+            object.modified = now;
+            change.apply(&mut object.posix, now);
+            if !own {
+                enthrone(tx, &bucket, at, &object)?;
+            }
+            let (_, prefix) = Self::key_prefix(tx, at.0)?;
+            let change = self.change("ObjectCreated:Put", bucket.id, prefix + at.1, &object);
+            tx.put(Family::Unsealed, &id_key(ino.0), &change);
+            rewrite(tx, at.0, at.1, Current { object: object.clone(), draft: false, names: old.names })?;
+            Ok(object)
+        })?;
+        session.version = Some((object.version, object.seq));
+        session.ino = Some(ino);
+        let published = self.content(object.content)?;
+        draft.rebase(published);
+        Ok(object)
+    }
+
+    /// Retires the current entry under every name of its file.
+    pub(super) fn retire_all(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &crate::model::Bucket,
+        at: (DirId, &str),
+        old: &Current,
+        now: crate::model::Timestamp,
+    ) -> Result<()> {
+        if let Some(names) = old.names.as_ref().filter(|_| !old.draft) {
+            for (dir, name) in names.iter().filter(|(dir, name)| (*dir, name.as_str()) != at) {
+                super::stack::keep_copy(tx, bucket, (*dir, name), &old.object, now)?;
+            }
+        }
+        retire(tx, bucket, at, old, now)
+    }
+
+    /// Ends a session: the change it made is announced.
+    ///
+    /// # Errors
+    /// When the store takes no changes.
+    pub fn seal(&self, session: Session) -> Result<()> {
+        let Some(ino) = session.ino else { return Ok(()) };
+        self.transact(|tx| Self::seal_in(tx, ino))
+    }
+
+    pub(super) fn seal_in(tx: &mut Tx<'_>, ino: Ino) -> Result<()> {
+        let key = id_key(ino.0);
+        if let Some(change) = tx.record::<Change>(Family::Unsealed, &key)? {
+            Self::announce_change(tx, &change);
+            tx.delete(Family::Unsealed, &key);
+        }
+        Ok(())
+    }
+
+    /// After a crash: sessions that published and did not end are ended.
+    pub(super) fn finish_sessions(&self) -> Result<()> {
+        let mut open = Vec::new();
+        for found in self.index.scan(Family::Unsealed, &[], &[0xff; 9])? {
+            if let Some(ino) = crate::index::id_of(&found?.0) {
+                open.push(Ino(ino));
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.transact(|tx| open.iter().try_for_each(|ino| Self::seal_in(tx, *ino)))
+    }
+
+    /// Counts a reference key's holders less by one, freeing what nobody holds. Part of the reaper's transactions.
+    pub(super) fn unref_source(tx: &mut Tx<'_>, source: Source) -> Result<()> {
+        let Some(key) = super::extents::ref_key(source) else { return Ok(()) };
+        if tx.release(key)? {
+            let left = add_live(tx, source, -1)?;
+            if left.live_bytes <= 0
+                && let Some(key) = seg_key(source)
+            {
+                tx.put_bytes(Family::Gone, &super::reap::gone_file(&key), Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn release_node(tx: &mut Tx<'_>, id: u64) -> Result<bool> {
+        tx.release(RefKey::Node(id))
+    }
+}

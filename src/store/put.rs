@@ -1,0 +1,198 @@
+//! Putting and getting by key, as S3 clients do (META, COND, READ).
+
+use super::Store;
+use super::bucket::need_bucket;
+use super::draft::Draft;
+use super::names::{dent, is_dir, no_such_name};
+use super::node::empty_object;
+use super::stack::{Current, attach, current, enthrone, older, rewrite, set_marker};
+use crate::index::{DentRecord, Tx};
+use crate::model::{
+    Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass,
+    TagSet, Timestamp, VersionId,
+};
+use std::sync::Arc;
+
+/// A condition on the current version, judged in the commit (COND-4 to COND-8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Condition {
+    /// None.
+    #[default]
+    Always,
+    /// `If-None-Match: *`: there is no current object.
+    Absent,
+    /// `If-Match: *`: there is one.
+    Present,
+    /// `If-Match: ETAG`.
+    Matches(ETag),
+}
+
+impl Condition {
+    pub(super) fn judge(self, current: Option<&Object>) -> Result<()> {
+        let failed = |why: String| Err(Error::new(Kind::PreconditionFailed, "the condition does not hold").why(why));
+        match (self, current) {
+            (Self::Always | Self::Absent, None) | (Self::Always | Self::Present, Some(_)) => Ok(()),
+            (Self::Matches(tag), Some(object)) if object.etag == tag => Ok(()),
+            (Self::Absent, Some(_)) => failed("an object has the key".into()),
+            (Self::Matches(tag), Some(object)) => failed(format!("its tag is {}, not {tag}", object.etag)),
+            // COND-5, COND-13: an absent object is not found, whatever the tag.
+            (Self::Present | Self::Matches(_), None) => {
+                Err(Error::new(Kind::NoSuchKey, "the condition does not hold").why("no object has the key"))
+            }
+        }
+    }
+}
+
+/// What an object is put with.
+#[derive(Clone, Debug, Default)]
+pub struct PutOptions {
+    /// System headers and user metadata.
+    pub metadata: Metadata,
+    /// Tags.
+    pub tags: TagSet,
+    /// Storage class.
+    pub class: StorageClass,
+    /// Mode, owner and times; those of the file that is replaced, else 0644 of root, when absent.
+    pub posix: Option<Posix>,
+    /// Condition on the current version.
+    pub condition: Condition,
+    /// The tag to store, when the door computed one.
+    pub etag: Option<ETag>,
+}
+
+impl Store {
+    /// Puts an object. Durable when it returns (READ-14: readers see the old or the new one, whole).
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`], [`Kind::PreconditionFailed`], [`Kind::Full`], or what reading the body returns;
+    /// nothing is left behind then (SIZE-6).
+    pub fn put(
+        self: &Arc<Self>,
+        bucket: &str,
+        key: &ObjectKey,
+        body: &mut dyn std::io::Read,
+        options: &PutOptions,
+    ) -> Result<Object> {
+        self.bucket(bucket)?;
+        let mut draft = self.draft(None)?;
+        draft.fill(body)?;
+        self.put_draft(bucket, key, draft, options, "ObjectCreated:Put")
+    }
+
+    pub(super) fn put_draft(
+        self: &Arc<Self>,
+        bucket: &str,
+        key: &ObjectKey,
+        mut draft: Draft,
+        options: &PutOptions,
+        event: &str,
+    ) -> Result<Object> {
+        let prepared = self.prepare(&mut draft)?;
+        let (now, seq) = (self.now(), Seq(self.ids.take()));
+        let object = self.transact_durably(|tx| {
+            let bucket = need_bucket(tx, bucket)?;
+            let fill = |object: &mut Object| {
+                prepared.describe(self, object);
+                if let Some(etag) = options.etag {
+                    object.etag = etag;
+                }
+            };
+            let object = self.install(tx, &bucket, key, (seq, now), options, event, fill)?;
+            prepared.commit(tx)?;
+            Ok(object)
+        })?;
+        draft.published();
+        self.tell(bucket, key, object.ino);
+        Ok(object)
+    }
+
+    /// Makes a new version current: the one place where a key gets one.
+    #[expect(clippy::too_many_arguments, reason = "one commit has that many parts")]
+    pub(super) fn install(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        (seq, now): (Seq, Timestamp),
+        options: &PutOptions,
+        event: &str,
+        fill: impl FnOnce(&mut Object),
+    ) -> Result<Object> {
+        let (parts, name) = key.split();
+        let dir = self.ensure_dirs(tx, bucket, &parts, now)?;
+        let old = current(tx, dir, name)?;
+        options.condition.judge(old.as_ref().filter(|old| !old.draft).map(|old| &old.object))?;
+        let ino = old.as_ref().map_or_else(|| Ino(self.ids.take()), |old| old.object.ino);
+        let kind = if is_dir(name) { FileKind::Directory } else { FileKind::File };
+        let posix = options.posix.clone().unwrap_or_else(|| match &old {
+            Some(old) if old.object.posix.kind == FileKind::File => {
+                Posix { mtime: now, ctime: now, ..old.object.posix.clone() }
+            }
+            _ => Posix::new(kind, if is_dir(name) { 0o755 } else { 0o644 }, 0, 0, now),
+        });
+        let mut object = empty_object(ino, seq, self.version_id(bucket.versioning, seq, ino), &posix, now);
+        object.metadata = options.metadata.clone();
+        object.tags = options.tags.clone();
+        object.class = options.class;
+        fill(&mut object);
+        if let Some(old) = &old {
+            self.retire_all(tx, bucket, (dir, name), old, now)?;
+        }
+        enthrone(tx, bucket, (dir, name), &object)?;
+        match old {
+            Some(old) => {
+                rewrite(tx, dir, name, Current { object: object.clone(), draft: false, names: old.names })?;
+            }
+            None if is_dir(name) => set_marker(tx, dir, name, object.clone(), now)?,
+            None => attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: false }, now)?,
+        }
+        self.announce(tx, event, (dir, name), &object)?;
+        Ok(object)
+    }
+
+    /// The current version, or the one named.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] (READ-1), [`Kind::NoSuchVersion`] (READ-5), [`Kind::IsMarker`] for a delete marker by its
+    /// id (READ-2).
+    pub fn get(&self, bucket: &str, key: &ObjectKey, version: Option<VersionId>) -> Result<Object> {
+        let Some(version) = version else {
+            let found = match self.place(bucket, key)? {
+                Some((dir, name)) => current(&self.index, dir, &name)?,
+                None => None,
+            };
+            return match found {
+                Some(current) if !current.draft => Ok(current.object),
+                _ => Err(no_such_name(key.as_str())),
+            };
+        };
+        let (dirs, name) = self.history_place(bucket, key)?;
+        let found = self.versions(&dirs, &name)?.into_iter().find(|object| object.version == version);
+        match found {
+            Some(object) if object.marker => Err(Error::new(Kind::IsMarker, format!("cannot read {key}"))
+                .why(format!("version {version} is a delete marker"))
+                .mend("read an older version, or delete the marker to undelete the object")),
+            Some(object) => Ok(object),
+            None => Err(Self::no_version(version)),
+        }
+    }
+
+    /// Tells listeners that a key's name or content changed.
+    pub(super) fn tell(&self, bucket: &str, key: &ObjectKey, ino: Ino) {
+        let Ok(bucket) = self.bucket(bucket) else { return };
+        let (parts, name) = key.split();
+        let mut dir = bucket.root;
+        for part in parts {
+            self.invalidate(dir, part, None);
+            match dent(&self.index, dir, part) {
+                Ok(Some(DentRecord::Dir(id))) => dir = id,
+                _ => return,
+            }
+        }
+        self.invalidate(dir, name, Some(ino));
+    }
+
+    pub(super) fn has_other_null(tx: &Tx<'_>, dir: DirId, name: &str) -> Result<bool> {
+        Ok(older(tx, dir, name)?.iter().any(|object| object.version == VersionId::Null))
+    }
+}

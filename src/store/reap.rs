@@ -1,0 +1,224 @@
+//! The reaper: frees contents nobody names, their tree nodes, runs and files. Files go last, when the change that
+//! orphaned them is durable; nothing a reader holds is touched.
+
+use super::Store;
+use crate::chunklog::{SegmentId, SegmentState, SoloId};
+use crate::index::{Body, ContentRecord, Family, Node, Read, SegRecord, Source, Tx, content_key, id_key, id_of};
+use crate::model::{ContentId, Kind, Result};
+use std::sync::Weak;
+use std::time::Duration;
+
+/// Things freed in one transaction.
+const STEP: usize = 128;
+const IDLE: Duration = Duration::from_millis(500);
+/// Changes the feed keeps.
+const FEED_KEPT: u64 = 1_000_000;
+
+/// Key in `gone` of a content.
+pub(super) fn gone_content(id: ContentId) -> Vec<u8> {
+    [b"c", id_key(id.0).as_slice()].concat()
+}
+
+fn gone_node(id: u64) -> Vec<u8> {
+    [b"n", id_key(id).as_slice()].concat()
+}
+
+/// Key in `gone` of a segment or one-object file, from its key in `seg`.
+pub(super) fn gone_file(seg_key: &[u8]) -> Vec<u8> {
+    [b"f", seg_key].concat()
+}
+
+impl Store {
+    pub(super) fn run_reaper(store: &Weak<Self>) {
+        if let Some(store) = store.upgrade()
+            && let Err(error) = store.sweep_orphans()
+        {
+            tracing::warn!(%error, "files left by a crash were not swept");
+        }
+        loop {
+            let Some(store) = store.upgrade() else { return };
+            let more = match store.reap() {
+                Ok(more) => more,
+                Err(error) => {
+                    tracing::warn!(%error, "freeing space failed, it is tried again");
+                    false
+                }
+            };
+            if store.rounds.stopping() {
+                return;
+            }
+            if !more {
+                store.rounds.idle(IDLE);
+            }
+        }
+    }
+
+    /// Frees what can be freed now; whether there is more to do at once.
+    ///
+    /// # Errors
+    /// When the index or the disk refuses; nothing is lost, the next call goes on.
+    pub fn reap(&self) -> Result<bool> {
+        if self.writable().is_err() {
+            return Ok(false);
+        }
+        let mut claimed = Vec::new();
+        let mut nodes = Vec::new();
+        let mut files = Vec::new();
+        for found in self.index.scan(Family::Gone, &[], &[0xff])? {
+            let key = found?.0;
+            let id = key.get(1..).and_then(id_of);
+            match (key.first(), id) {
+                (Some(b'c'), Some(id)) if self.pins.begin_free(ContentId(id)) => claimed.push(ContentId(id)),
+                (Some(b'n'), Some(id)) => nodes.push(id),
+                (Some(b'f'), _) => files.push(key.slice(1..)),
+                _ => {}
+            }
+            if claimed.len() + nodes.len() + files.len() >= STEP {
+                break;
+            }
+        }
+        if claimed.is_empty() && nodes.is_empty() && files.is_empty() {
+            return self.trim_feed();
+        }
+        let freed = self.transact(|tx| {
+            claimed.iter().try_for_each(|id| Self::free_content(tx, *id))?;
+            nodes.iter().try_for_each(|id| self.free_node(tx, *id))
+        });
+        claimed.iter().for_each(|id| self.pins.end_free(*id));
+        freed?;
+        nodes.iter().for_each(|id| self.nodes.forget(*id));
+        let mut deleted = false;
+        for file in files {
+            deleted |= self.free_file(&file)?;
+        }
+        Ok(deleted || !claimed.is_empty() || !nodes.is_empty())
+    }
+
+    fn free_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
+        tx.delete(Family::Gone, &gone_content(id));
+        let Some(record) = tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(()) };
+        tx.delete(Family::Content, &content_key(id));
+        match record.body {
+            Body::Inline(_) => Ok(()),
+            Body::Extents(extents) => extents.iter().try_for_each(|extent| Self::unref_source(tx, extent.source)),
+            Body::Tree(root) => {
+                tx.put_bytes(Family::Gone, &gone_node(root), Vec::new());
+                Ok(())
+            }
+        }
+    }
+
+    /// One holder of a node less; the last one frees it and lets its children follow.
+    fn free_node(&self, tx: &mut Tx<'_>, id: u64) -> Result<()> {
+        tx.delete(Family::Gone, &gone_node(id));
+        self.drop_node(tx, id, 64)
+    }
+
+    fn drop_node(&self, tx: &mut Tx<'_>, id: u64, depth: usize) -> Result<()> {
+        if !Self::release_node(tx, id)? {
+            return Ok(());
+        }
+        let Some(node) = tx.record::<Node>(Family::Node, &id_key(id))? else { return Ok(()) };
+        tx.delete(Family::Node, &id_key(id));
+        match node {
+            Node::Leaf(extents) => extents.iter().try_for_each(|extent| Self::unref_source(tx, extent.source)),
+            Node::Inner(children) => children.iter().try_for_each(|(_, child)| {
+                // A child met twice in one transaction must be counted twice: its mark in `gone` is one key.
+                let mark = gone_node(*child);
+                if depth > 0 && tx.get(Family::Gone, &mark)?.is_some() {
+                    return self.drop_node(tx, *child, depth - 1);
+                }
+                tx.put_bytes(Family::Gone, &mark, Vec::new());
+                Ok(())
+            }),
+        }
+    }
+
+    /// Deletes a segment or one-object file without live bytes, once that is durable.
+    fn free_file(&self, seg_key: &[u8]) -> Result<bool> {
+        let Some(id) = seg_key.get(1..).and_then(id_of) else { return Ok(false) };
+        let solo = seg_key.first() == Some(&b's');
+        if self.pending.has(id) {
+            return Ok(false);
+        }
+        let live =
+            |read: &dyn Fn() -> Result<Option<SegRecord>>| read().map(|found| found.unwrap_or_default().live_bytes);
+        if live(&|| self.index.record(Family::Seg, seg_key))? > 0 {
+            self.transact(|tx| {
+                tx.delete(Family::Gone, &gone_file(seg_key));
+                Ok(())
+            })?;
+            return Ok(true);
+        }
+        if !solo && self.segment_is_open(SegmentId(id))? {
+            return Ok(false);
+        }
+        let gone = self.transact_durably(|tx| {
+            tx.delete(Family::Gone, &gone_file(seg_key));
+            let live: SegRecord = tx.record(Family::Seg, seg_key)?.unwrap_or_default();
+            if live.live_bytes > 0 || self.pending.has(id) {
+                return Ok(false);
+            }
+            tx.delete(Family::Seg, seg_key);
+            Ok(true)
+        })?;
+        if gone {
+            let deleted = if solo { self.log.delete_solo(SoloId(id)) } else { self.log.delete_segment(SegmentId(id)) };
+            if let Err(error) = deleted
+                && error.kind() != Kind::NoSuchKey
+            {
+                return Err(error);
+            }
+        }
+        Ok(true)
+    }
+
+    fn segment_is_open(&self, id: SegmentId) -> Result<bool> {
+        let segments = self.log.segments()?;
+        Ok(segments.iter().any(|segment| segment.id == id && segment.state == SegmentState::Open))
+    }
+
+    /// Deletes files of earlier openings that the index does not know: a crash came before their commit.
+    fn sweep_orphans(&self) -> Result<()> {
+        let old = |epoch: u32| epoch < self.epoch;
+        for segment in self.log.segments()?.into_iter().filter(|segment| old(segment.id.epoch())) {
+            let source = Source::Run { segment: segment.id.0, offset: 0, len: 1, skip: 0 };
+            if self.is_unknown(source)? {
+                self.log.delete_segment(segment.id)?;
+            }
+        }
+        for solo in self.log.solos()?.into_iter().filter(|solo| old(solo.id.epoch())) {
+            if self.is_unknown(Source::Solo { id: solo.id.0, at: 0 })? {
+                self.log.delete_solo(solo.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_unknown(&self, source: Source) -> Result<bool> {
+        let Some(key) = super::publish::seg_key(source) else { return Ok(false) };
+        let record: Option<SegRecord> = self.index.record(Family::Seg, &key)?;
+        Ok(record.is_none())
+    }
+
+    /// Lets the oldest changes go; whether there are more.
+    fn trim_feed(&self) -> Result<bool> {
+        let ((), newest) = self.index.transact(|_| Ok(()))?;
+        if newest <= FEED_KEPT {
+            return Ok(false);
+        }
+        let upper = id_key(newest - FEED_KEPT);
+        let mut old = Vec::new();
+        for found in self.index.scan(Family::Log, &[], &upper)?.take(STEP * 8) {
+            old.push(found?.0);
+        }
+        if old.is_empty() {
+            return Ok(false);
+        }
+        self.transact(|tx| {
+            old.iter().for_each(|key| tx.delete(Family::Log, key));
+            Ok(())
+        })?;
+        Ok(true)
+    }
+}

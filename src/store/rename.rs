@@ -1,0 +1,257 @@
+//! Rename: a name's current entry and its history move together, in one commit; a directory in constant time.
+
+use super::Store;
+use super::names::{dent, dir_record, is_dir, live_dir, no_such_name, twin};
+use super::node::taken;
+use super::stack::{Current, attach, bucket_of, current, detach, move_older, older, touch_dir};
+use crate::index::{DentRecord, Family, Read, Tx, VerRecord, dent_key, id_key, ver_key};
+use crate::model::{Bucket, DirId, Error, Kind, Result, Seq, Timestamp, VersionId, Versioning};
+
+/// What becomes of a taken destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RenameHow {
+    /// A file replaces a file, a directory an empty directory.
+    Replace,
+    /// It is an error (RENAME_NOREPLACE).
+    NoReplace,
+    /// The two names change places (RENAME_EXCHANGE).
+    Exchange,
+}
+
+impl Store {
+    /// Renames an object or directory; both components end in `/` for a directory. In a versioned bucket the
+    /// destination's old content becomes its previous version and its history stays below.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`], [`Kind::AlreadyExists`], [`Kind::NotEmpty`], [`Kind::IsDirectory`],
+    /// [`Kind::NotDirectory`], [`Kind::Loop`], [`Kind::CrossBucket`].
+    pub fn rename(&self, from: (DirId, &str), to: (DirId, &str), how: RenameHow) -> Result<()> {
+        let now = self.now();
+        self.transact(|tx| {
+            let bucket = bucket_of(tx, from.0)?;
+            live_dir(tx, to.0)?;
+            if bucket.id != bucket_of(tx, to.0)?.id {
+                return Err(Error::new(Kind::CrossBucket, "cannot rename across buckets").mend("copy, then delete"));
+            }
+            if how == RenameHow::Exchange {
+                return self.exchange(tx, from, to, now);
+            }
+            if is_dir(from.1) {
+                self.rename_dir(tx, from, to, how, now)
+            } else {
+                self.rename_file(tx, &bucket, from, to, how, now)
+            }
+        })
+    }
+
+    fn rename_file(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        from: (DirId, &str),
+        to: (DirId, &str),
+        how: RenameHow,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut moved = current(tx, from.0, from.1)?.ok_or_else(|| no_such_name(from.1))?;
+        let replaced = current(tx, to.0, to.1)?;
+        if dent(tx, to.0, &twin(to.1))?.is_some() {
+            let kind = if how == RenameHow::NoReplace { Kind::AlreadyExists } else { Kind::IsDirectory };
+            return Err(Error::new(kind, format!("cannot rename over {:?}", to.1)).why("a directory has that name"));
+        }
+        if let Some(replaced) = &replaced {
+            if how == RenameHow::NoReplace {
+                return Err(taken(to.1));
+            }
+            if replaced.object.ino == moved.object.ino {
+                return Ok(());
+            }
+            if replaced.names.is_some() {
+                self.unname_link_for_rename(tx, bucket, to, replaced, now)?;
+            } else {
+                super::stack::retire(tx, bucket, to, replaced, now)?;
+                tx.delete(Family::Dent, &dent_key(to.0, to.1));
+                touch_dir(tx, to.0, -1, 0, now)?;
+            }
+        }
+        self.move_history(tx, bucket, from, to)?;
+        moved.object.seq = Seq(self.ids.take());
+        moved.object.since = now;
+        moved.object.posix.ctime = now;
+        if moved.object.version == VersionId::Null && !moved.draft && Self::has_other_null(tx, to.0, to.1)? {
+            self.settle_nulls(tx, bucket, to, &mut moved)?;
+        }
+        let object = moved.object.clone();
+        let (draft, link) = (moved.draft, moved.names.is_some());
+        Self::reattach(tx, to, moved, now)?;
+        if link {
+            tx.put(Family::Dent, &dent_key(to.0, to.1), &DentRecord::Link(object.ino));
+            Self::rename_link(tx, object.ino, from, to)?;
+        }
+        detach(tx, from.0, from.1, now)?;
+        if draft {
+            return Ok(());
+        }
+        let (_, old_prefix) = Self::key_prefix(tx, from.0).or_else(|_| Self::key_prefix(tx, to.0))?;
+        let (_, prefix) = Self::key_prefix(tx, to.0)?;
+        let mut change = self.change("ObjectRenamed:Move", bucket.id, prefix + to.1, &object);
+        change.from = Some(old_prefix + from.1);
+        let key = id_key(object.ino.0);
+        if let Some(mut open) = tx.record::<crate::index::Change>(Family::Unsealed, &key)? {
+            open.key.clone_from(&change.key);
+            tx.put(Family::Unsealed, &key, &open);
+        }
+        Self::announce_change(tx, &change);
+        Ok(())
+    }
+
+    /// The destination is one of several names of its file: only that name goes.
+    fn unname_link_for_rename(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        to: (DirId, &str),
+        replaced: &Current,
+        now: Timestamp,
+    ) -> Result<()> {
+        let names = replaced.names.clone().unwrap_or_default();
+        self.unlink_one(tx, bucket, to, replaced, &names, now)?;
+        tx.delete(Family::Dent, &dent_key(to.0, to.1));
+        touch_dir(tx, to.0, -1, 0, now).map(drop)
+    }
+
+    /// Older versions go along. A null version that would be the second one of the name gets an id (VER-9).
+    fn move_history(&self, tx: &mut Tx<'_>, bucket: &Bucket, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
+        let there = older(tx, to.0, to.1)?.iter().any(|object| object.version == VersionId::Null);
+        move_older(tx, from, to)?;
+        if !there {
+            return Ok(());
+        }
+        let mut nulls = older(tx, to.0, to.1)?;
+        nulls.retain(|object| object.version == VersionId::Null);
+        for mut object in nulls.into_iter().skip(1) {
+            object.version = self.version_id(Versioning::Enabled, object.seq, object.ino);
+            tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
+        }
+        let _ = bucket;
+        Ok(())
+    }
+
+    /// A current null version comes over a stack that has one: the older one gives way (VER-7), or the newer one gets
+    /// an id where versioning is enabled.
+    fn settle_nulls(&self, tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), moved: &mut Current) -> Result<()> {
+        if bucket.versioning == Versioning::Enabled {
+            moved.object.version = self.version_id(Versioning::Enabled, moved.object.seq, moved.object.ino);
+            return Ok(());
+        }
+        super::stack::remove_null(tx, bucket.id, at.0, at.1)
+    }
+
+    fn rename_dir(
+        &self,
+        tx: &mut Tx<'_>,
+        from: (DirId, &str),
+        to: (DirId, &str),
+        how: RenameHow,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(DentRecord::Dir(id)) = dent(tx, from.0, from.1)? else { return Err(no_such_name(from.1)) };
+        need_no_loop(tx, id, to.0)?;
+        if dent(tx, to.0, &twin(to.1))?.is_some() {
+            let kind = if how == RenameHow::NoReplace { Kind::AlreadyExists } else { Kind::NotDirectory };
+            return Err(Error::new(kind, format!("cannot rename over {:?}", to.1)).why("a file has that name"));
+        }
+        if let Some(DentRecord::Dir(other)) = dent(tx, to.0, to.1)? {
+            if how == RenameHow::NoReplace {
+                return Err(taken(to.1));
+            }
+            if other == id {
+                return Ok(());
+            }
+            // The parent must not vanish with it: the directory comes in at once.
+            touch_dir(tx, to.0, 1, 0, now)?;
+            self.remove_empty_dir(tx, to.0, to.1, other, now)?;
+            touch_dir(tx, to.0, -1, 0, now)?;
+        }
+        let mut record = dir_record(tx, id)?;
+        record.parent = to.0;
+        to.1.clone_into(&mut record.name);
+        record.posix.ctime = now;
+        let mut stat = super::names::dir_stat(tx, id)?;
+        stat.ctime = now;
+        tx.put(Family::DirStat, &id_key(id.0), &stat);
+        tx.put(Family::Dir, &id_key(id.0), &record);
+        attach(tx, to.0, to.1, &DentRecord::Dir(id), now)?;
+        let (bucket, old_prefix) = Self::key_prefix(tx, from.0)?;
+        detach(tx, from.0, from.1, now)?;
+        let (_, prefix) = Self::key_prefix(tx, to.0)?;
+        let moved = super::node::empty_object(id.into(), Seq(0), VersionId::Null, &record.posix, now);
+        let mut change = self.change("ObjectRenamed:MoveDirectory", bucket, prefix + to.1, &moved);
+        change.from = Some(old_prefix + from.1);
+        Self::announce_change(tx, &change);
+        Ok(())
+    }
+
+    /// Two names change places, with all their history.
+    fn exchange(&self, tx: &mut Tx<'_>, a: (DirId, &str), b: (DirId, &str), now: Timestamp) -> Result<()> {
+        let (part_a, part_b) = (a.1.trim_end_matches('/'), b.1.trim_end_matches('/'));
+        let first = dent(tx, a.0, a.1)?.ok_or_else(|| no_such_name(a.1))?;
+        let second = dent(tx, b.0, b.1)?.ok_or_else(|| no_such_name(b.1))?;
+        if a == b {
+            return Ok(());
+        }
+        let named = |part: &str, like: &str| if is_dir(like) { format!("{part}/") } else { part.to_owned() };
+        let (new_a, new_b) = (named(part_a, b.1), named(part_b, a.1));
+        if let DentRecord::Dir(id) = first {
+            need_no_loop(tx, id, b.0)?;
+        }
+        if let DentRecord::Dir(id) = second {
+            need_no_loop(tx, id, a.0)?;
+        }
+        for (at, old) in [(a, &first), (b, &second)] {
+            tx.delete(Family::Dent, &dent_key(at.0, at.1));
+            touch_dir(tx, at.0, -1, -i64::from(is_dir(at.1)), now)?;
+            debug_assert!(matches!(old, DentRecord::Dir(_)) == is_dir(at.1));
+        }
+        let (older_a, older_b) = (older(tx, a.0, a.1)?, older(tx, b.0, b.1)?);
+        for (at, list) in [(a, &older_a), (b, &older_b)] {
+            for object in list.iter().filter(|_| !is_dir(at.1)) {
+                tx.delete(Family::Ver, &ver_key(at.0, at.1, object.seq));
+            }
+        }
+        let moves = [(a, (b.0, new_b.as_str()), first, older_a), (b, (a.0, new_a.as_str()), second, older_b)];
+        for (from, to, record, list) in moves {
+            for object in list.into_iter().filter(|_| !is_dir(from.1)) {
+                tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
+            }
+            match &record {
+                DentRecord::Dir(id) => {
+                    let mut dir = dir_record(tx, *id)?;
+                    dir.parent = to.0;
+                    to.1.clone_into(&mut dir.name);
+                    tx.put(Family::Dir, &id_key(id.0), &dir);
+                }
+                DentRecord::Link(ino) => Self::rename_link(tx, *ino, from, to)?,
+                DentRecord::Object { .. } => {}
+            }
+            attach(tx, to.0, to.1, &record, now)?;
+        }
+        Ok(())
+    }
+}
+
+/// A directory cannot move below itself.
+fn need_no_loop(read: &impl Read, moved: DirId, to: DirId) -> Result<()> {
+    let mut at = to;
+    for _ in 0..4096 {
+        if at == moved {
+            return Err(Error::new(Kind::Loop, "cannot move a directory below itself"));
+        }
+        let parent = dir_record(read, at)?.parent;
+        if parent == at {
+            return Ok(());
+        }
+        at = parent;
+    }
+    Err(Error::corrupt("cannot rename the directory", "its parents form a ring"))
+}

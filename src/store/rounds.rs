@@ -1,0 +1,267 @@
+//! Durability rounds: one thread makes commits durable in the only order that is safe.
+//!
+//! Close the index's stage, sync the chunk log, write the stage to RocksDB with its log synced. Whoever waits for a
+//! commit shares the round with all others that wait (group commit). Without waiters a round runs once an interval.
+
+use super::Store;
+use crate::index::Index;
+use crate::model::{Error, Kind, Result};
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// Staged bytes at which a round begins without being asked.
+const ROUND_BYTES: usize = 16 << 20;
+/// Staged bytes at which writers wait for the round.
+const STAGE_BYTES_MAX: usize = 64 << 20;
+/// How long a reading of the disk's free space is believed.
+const SPACE_AGE: Duration = Duration::from_millis(200);
+
+#[derive(Default)]
+struct State {
+    done: u64,
+    wanted: u64,
+    /// Rounds that failed, and what the last failure was.
+    failures: u64,
+    failed_up_to: u64,
+    problem: Option<(Kind, String)>,
+    stop: bool,
+}
+
+pub(super) struct Rounds {
+    interval: Duration,
+    reserve: u64,
+    state: Mutex<State>,
+    wake: Condvar,
+    finished: Condvar,
+    crowded: AtomicBool,
+    space: Mutex<Option<(Instant, u64)>>,
+    rounds: AtomicU64,
+}
+
+impl Rounds {
+    pub(super) fn new(interval: Duration, reserve: u64, done: u64) -> Self {
+        let state = Mutex::new(State { done, ..State::default() });
+        Self {
+            interval,
+            reserve,
+            state,
+            wake: Condvar::new(),
+            finished: Condvar::new(),
+            crowded: AtomicBool::new(false),
+            space: Mutex::new(None),
+            rounds: AtomicU64::new(0),
+        }
+    }
+
+    /// Rounds that wrote something since the store was opened.
+    pub(super) fn count(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Called after each commit: starts a round when much is staged.
+    pub(super) fn notice(&self, index: &Index) {
+        if index.staged_bytes() > ROUND_BYTES && !self.crowded.swap(true, Ordering::Relaxed) {
+            let _state = self.state.lock();
+            self.wake.notify_one();
+        }
+    }
+
+    /// Called before each commit: waits while the stage is full and a round may empty it.
+    pub(super) fn make_room(&self, index: &Index) {
+        if index.staged_bytes() < STAGE_BYTES_MAX {
+            return;
+        }
+        let mut state = self.state.lock();
+        let failures = state.failures;
+        while index.staged_bytes() >= STAGE_BYTES_MAX && state.failures == failures && !state.stop {
+            self.wake.notify_one();
+            self.finished.wait_for(&mut state, Duration::from_millis(100));
+        }
+    }
+
+    /// Returns when commit `seq` is durable.
+    pub(super) fn wait(&self, seq: u64) -> Result<()> {
+        let mut state = self.state.lock();
+        let failures = state.failures;
+        while state.done < seq {
+            if state.stop {
+                return Err(Error::new(Kind::StoreUnavailable, "cannot make the change durable")
+                    .why("the store is being closed"));
+            }
+            if state.failures != failures && state.failed_up_to >= seq {
+                let (kind, why) = state.problem.clone().unwrap_or((Kind::Io, String::new()));
+                return Err(Error::new(kind, "cannot make the change durable").why(why));
+            }
+            state.wanted = state.wanted.max(seq);
+            self.wake.notify_one();
+            self.finished.wait_for(&mut state, Duration::from_secs(1));
+        }
+        Ok(())
+    }
+
+    /// Refuses new data when less than the reserve is free. `free` asks the disk.
+    pub(super) fn room(&self, free: &dyn Fn() -> Result<u64>) -> Result<()> {
+        let now = Instant::now();
+        let mut space = self.space.lock();
+        let bytes = match *space {
+            Some((when, bytes)) if now.duration_since(when) < SPACE_AGE => bytes,
+            _ => free()?,
+        };
+        *space =
+            Some((space.map_or(now, |(when, _)| if now.duration_since(when) < SPACE_AGE { when } else { now }), bytes));
+        if bytes >= self.reserve {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Full, "cannot store new data")
+            .why(format!("{bytes} bytes are free on the store's disk, {} are kept in reserve", self.reserve))
+            .mend("delete objects or versions, which always works, or give the disk more room"))
+    }
+
+    pub(super) fn reserve_bytes(&self) -> u64 {
+        self.reserve
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.state.lock().stop
+    }
+
+    /// Waits for the next round or `at_most`.
+    pub(super) fn idle(&self, at_most: Duration) {
+        let mut state = self.state.lock();
+        if !state.stop {
+            self.finished.wait_for(&mut state, at_most);
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.wake.notify_all();
+        self.finished.notify_all();
+    }
+}
+
+impl Store {
+    /// Makes everything acknowledged so far durable.
+    ///
+    /// # Errors
+    /// When the disk refuses; what was not durable before may then be lost with the process.
+    pub fn sync(&self) -> Result<()> {
+        let ((), seq) = self.index.transact(|_| Ok(()))?;
+        self.rounds.wait(seq)
+    }
+
+    /// One round, on the caller's thread. Only one may run at a time.
+    fn round(&self) -> Result<u64> {
+        let seq = self.index.seal();
+        if !self.index.has_sealed() {
+            return Ok(seq);
+        }
+        if let Err(error) = self.log.sync() {
+            let why = format!("data could not be made durable: {error}");
+            let _ = self.stopped.set(why);
+            return Err(error);
+        }
+        self.index.write_sealed()?;
+        self.rounds.rounds.fetch_add(1, Ordering::Relaxed);
+        Ok(seq)
+    }
+
+    fn round_once(&self) {
+        self.rounds.crowded.store(false, Ordering::Relaxed);
+        let result = if self.stopped.get().is_some() { Ok(0) } else { self.round() };
+        let mut state = self.rounds.state.lock();
+        match result {
+            Ok(seq) if self.stopped.get().is_none() => {
+                state.done = state.done.max(seq);
+                state.problem = None;
+            }
+            Ok(_) => {
+                state.failures += 1;
+                state.failed_up_to = u64::MAX;
+                state.problem = Some((Kind::ReadOnly, self.stopped.get().cloned().unwrap_or_default()));
+            }
+            Err(error) => {
+                state.failures += 1;
+                state.failed_up_to = state.wanted;
+                state.problem = Some((error.kind(), error.to_string()));
+                drop(state);
+                tracing::error!(%error, "a durability round failed");
+                self.complain("sync", None, "", &error);
+                state = self.rounds.state.lock();
+            }
+        }
+        drop(state);
+        self.rounds.finished.notify_all();
+    }
+
+    /// Runs rounds until the store stops; the last one empties the stage.
+    pub(super) fn run_rounds(store: &Weak<Self>) {
+        while let Some(store) = store.upgrade() {
+            let rounds = &store.rounds;
+            let mut state = rounds.state.lock();
+            if state.wanted <= state.done && !state.stop && !rounds.crowded.load(Ordering::Relaxed) {
+                rounds.wake.wait_for(&mut state, rounds.interval);
+            }
+            let (stop, retry) = (state.stop, state.problem.is_some());
+            drop(state);
+            store.round_once();
+            if stop {
+                return;
+            }
+            if retry {
+                // A disk that refused once is not asked in a tight loop.
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+
+    /// Stops the workers after one last round and completes the log's files. Later calls do nothing.
+    ///
+    /// # Errors
+    /// When the last round fails: what was not durable is lost.
+    pub fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let result = if self.writable().is_ok() { self.sync() } else { Ok(()) };
+        self.stop_workers();
+        result.and(self.log.seal_open())
+    }
+
+    fn stop_workers(&self) {
+        self.rounds.stop();
+        self.feed.stop();
+        let workers = std::mem::take(&mut *self.workers.lock());
+        let me = std::thread::current().id();
+        for worker in workers {
+            if worker.thread().id() != me && worker.join().is_err() {
+                tracing::error!("a worker of the store panicked");
+            }
+        }
+    }
+
+    pub(super) fn spawn(self: &Arc<Self>, name: &str, body: fn(&Weak<Self>)) -> Result<()> {
+        let weak = Arc::downgrade(self);
+        let worker = std::thread::Builder::new().name(name.to_owned()).spawn(move || body(&weak));
+        self.workers.lock().push(worker.map_err(|error| Error::io("cannot start a worker", error))?);
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // No worker can be in a round any more: each holds the store while it works.
+        if self.writable().is_ok() {
+            self.round_once();
+        }
+        self.stop_workers();
+        if let Err(error) = self.log.seal_open() {
+            tracing::error!(%error, "the store did not close cleanly");
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! A name's stack of versions: the current entry, older versions below it, and the rules for changing them.
+//!
+//! Every function here is part of a transaction and keeps counters, holders and directories right.
+
+use super::Store;
+use super::bucket::{add_usage, read_bucket};
+use super::names::{dent, dir_record, dir_stat, is_dir, live_dir};
+use crate::index::{
+    Body, ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, Read, RefKey, Tx, VerRecord, content_key,
+    decode, dent_key, id_key, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
+};
+use crate::model::{
+    Bucket, BucketId, ContentId, DirId, Error, FileKind, Ino, Kind, Object, Posix, Result, Seq, Timestamp, Usage,
+    VersionId, Versioning, Xattrs,
+};
+
+/// The current version of a name.
+#[derive(Clone, Debug)]
+pub(super) struct Current {
+    pub object: Object,
+    pub draft: bool,
+    /// All names, when the file has had several.
+    pub names: Option<Vec<(DirId, String)>>,
+}
+
+impl Current {
+    pub(super) fn nlink(&self) -> usize {
+        self.names.as_ref().map_or(1, Vec::len)
+    }
+}
+
+pub(super) fn current(read: &impl Read, dir: DirId, component: &str) -> Result<Option<Current>> {
+    if is_dir(component) {
+        let Some(DentRecord::Dir(id)) = dent(read, dir, component)? else { return Ok(None) };
+        let marker = dir_record(read, id)?.marker;
+        return Ok(marker.map(|object| Current { object, draft: false, names: None }));
+    }
+    match dent(read, dir, component)? {
+        None | Some(DentRecord::Dir(_)) => Ok(None),
+        Some(DentRecord::Object { object, draft }) => Ok(Some(Current { object, draft, names: None })),
+        Some(DentRecord::Link(ino)) => {
+            let inode: Option<InodeRecord> = read.record(Family::Ino, &id_key(ino.0))?;
+            let inode = inode.ok_or_else(|| Error::corrupt("cannot read a file", format!("inode {ino} is missing")))?;
+            Ok(Some(Current { object: inode.object, draft: inode.draft, names: Some(inode.names) }))
+        }
+    }
+}
+
+/// Writes a name's current version back; the name exists.
+pub(super) fn rewrite(tx: &mut Tx<'_>, dir: DirId, component: &str, current: Current) -> Result<()> {
+    match current.names {
+        Some(names) => {
+            let ino = current.object.ino;
+            tx.put(Family::Ino, &id_key(ino.0), &InodeRecord { object: current.object, draft: current.draft, names });
+        }
+        None if is_dir(component) => {
+            let Some(DentRecord::Dir(id)) = dent(tx, dir, component)? else {
+                return Err(super::names::no_such_name(component));
+            };
+            let mut record = dir_record(tx, id)?;
+            record.marker = Some(current.object);
+            tx.put(Family::Dir, &id_key(id.0), &record);
+        }
+        None => {
+            let record = DentRecord::Object { object: current.object, draft: current.draft };
+            tx.put(Family::Dent, &dent_key(dir, component), &record);
+        }
+    }
+    Ok(())
+}
+
+/// Changes a directory's counters and times.
+pub(super) fn touch_dir(tx: &mut Tx<'_>, dir: DirId, live: i64, subdirs: i64, now: Timestamp) -> Result<DirStat> {
+    let mut stat = dir_stat(tx, dir)?;
+    stat.live += live;
+    stat.subdirs += subdirs;
+    stat.mtime = now;
+    stat.ctime = now;
+    tx.put(Family::DirStat, &id_key(dir.0), &stat);
+    Ok(stat)
+}
+
+/// Gives a live directory a new live name.
+pub(super) fn attach(tx: &mut Tx<'_>, dir: DirId, component: &str, record: &DentRecord, now: Timestamp) -> Result<()> {
+    live_dir(tx, dir)?;
+    tx.put(Family::Dent, &dent_key(dir, component), record);
+    touch_dir(tx, dir, 1, i64::from(is_dir(component)), now)?;
+    Ok(())
+}
+
+/// Takes a live name away. A directory that was never made and is empty now goes with it (KEY-6).
+pub(super) fn detach(tx: &mut Tx<'_>, dir: DirId, component: &str, now: Timestamp) -> Result<()> {
+    tx.delete(Family::Dent, &dent_key(dir, component));
+    let stat = touch_dir(tx, dir, -1, -i64::from(is_dir(component)), now)?;
+    let record = dir_record(tx, dir)?;
+    if stat.live <= 0 && record.marker.is_none() && record.parent != dir && record.alive {
+        let (parent, name) = (record.parent, record.name.clone());
+        bury(tx, dir, record, now)?;
+        detach(tx, parent, &name, now)?;
+    }
+    Ok(())
+}
+
+/// A directory loses its live name: it is kept as a ghost while there is history in it.
+pub(super) fn bury(tx: &mut Tx<'_>, dir: DirId, mut record: DirRecord, now: Timestamp) -> Result<()> {
+    let (lower, upper) = ver_dir_bounds(dir, "");
+    if tx.any(Family::Ver, &lower, &upper)? {
+        let ghost = VerRecord::Ghost { dir, died: now };
+        tx.put(Family::Ver, &ver_key(record.parent, &record.name, Seq(dir.0)), &ghost);
+        record.alive = false;
+        record.marker = None;
+        tx.put(Family::Dir, &id_key(dir.0), &record);
+    } else {
+        tx.delete(Family::Dir, &id_key(dir.0));
+        tx.delete(Family::DirStat, &id_key(dir.0));
+    }
+    Ok(())
+}
+
+/// Removes a dead directory once no history is left in it, and so on upwards.
+pub(super) fn tidy(tx: &mut Tx<'_>, dir: DirId) -> Result<()> {
+    let Some(record) = tx.record::<DirRecord>(Family::Dir, &id_key(dir.0))? else { return Ok(()) };
+    let (lower, upper) = ver_dir_bounds(dir, "");
+    if record.alive || tx.any(Family::Ver, &lower, &upper)? {
+        return Ok(());
+    }
+    tx.delete(Family::Dir, &id_key(dir.0));
+    tx.delete(Family::DirStat, &id_key(dir.0));
+    tx.delete(Family::Ver, &ver_key(record.parent, &record.name, Seq(dir.0)));
+    tidy(tx, record.parent)
+}
+
+/// Makes a dead directory, and those above it, live again; its ghost goes. Returns the directory that is live under
+/// its name, which is another one when the name was taken meanwhile.
+pub(super) fn revive(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Result<DirId> {
+    let mut record = dir_record(tx, dir)?;
+    if record.alive {
+        return Ok(dir);
+    }
+    let parent = revive(tx, record.parent, now)?;
+    if let Some(DentRecord::Dir(taken)) = dent(tx, parent, &record.name)? {
+        return Ok(taken);
+    }
+    tx.delete(Family::Ver, &ver_key(record.parent, &record.name, Seq(dir.0)));
+    record.alive = true;
+    record.parent = parent;
+    let name = record.name.clone();
+    tx.put(Family::Dir, &id_key(dir.0), &record);
+    attach(tx, parent, &name, &DentRecord::Dir(dir), now)?;
+    Ok(dir)
+}
+
+/// Versions and markers below the current entry of one name, newest first.
+pub(super) fn older(read: &impl Read, dir: DirId, component: &str) -> Result<Vec<Object>> {
+    let (lower, upper) = ver_bounds(dir, component);
+    let mut out = Vec::new();
+    for found in read.scan(Family::Ver, &lower, &upper)? {
+        if let VerRecord::Object(object) = decode(&found?.1)? {
+            out.push(object);
+        }
+    }
+    Ok(out)
+}
+
+/// The newest record below the current entry.
+pub(super) fn newest_older(read: &impl Read, dir: DirId, component: &str) -> Result<Option<Object>> {
+    let (lower, upper) = ver_bounds(dir, component);
+    for found in read.scan(Family::Ver, &lower, &upper)? {
+        if let VerRecord::Object(object) = decode(&found?.1)? {
+            return Ok(Some(object));
+        }
+    }
+    Ok(None)
+}
+
+/// Counters of one entry: `sign` is 1 when it comes and -1 when it goes.
+fn current_usage(object: &Object, sign: i64) -> Usage {
+    Usage { objects: sign, bytes: sign * signed(object.size), ..Usage::default() }
+}
+
+fn older_usage(object: &Object, sign: i64) -> Usage {
+    if object.marker {
+        return Usage { markers: sign, ..Usage::default() };
+    }
+    Usage { noncurrent: sign, noncurrent_bytes: sign * signed(object.size), ..Usage::default() }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// One holder of a content less; the last one frees it, in the background when it is large.
+pub(super) fn drop_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
+    if id == ContentId::EMPTY || !tx.release(RefKey::Content(id.0))? {
+        return Ok(());
+    }
+    let record: Option<ContentRecord> = tx.record(Family::Content, &content_key(id))?;
+    match record.map(|record| record.body) {
+        None => {}
+        // Whoever reads inline bytes has them in memory.
+        Some(Body::Inline(_)) => tx.delete(Family::Content, &content_key(id)),
+        Some(_) => tx.put_bytes(Family::Gone, &super::reap::gone_content(id), Vec::new()),
+    }
+    Ok(())
+}
+
+/// One more holder of a content.
+pub(super) fn hold_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
+    if id == ContentId::EMPTY { Ok(()) } else { tx.hold(RefKey::Content(id.0)) }
+}
+
+/// Puts a version or marker below the current entry.
+pub(super) fn push_older(
+    tx: &mut Tx<'_>,
+    bucket: BucketId,
+    dir: DirId,
+    component: &str,
+    object: &Object,
+) -> Result<()> {
+    tx.put(Family::Ver, &ver_key(dir, component, object.seq), &VerRecord::Object(object.clone()));
+    add_usage(tx, bucket, older_usage(object, 1))
+}
+
+/// Removes a version or marker below the current entry for good.
+pub(super) fn remove_older(
+    tx: &mut Tx<'_>,
+    bucket: BucketId,
+    dir: DirId,
+    component: &str,
+    object: &Object,
+) -> Result<()> {
+    tx.delete(Family::Ver, &ver_key(dir, component, object.seq));
+    add_usage(tx, bucket, older_usage(object, -1))?;
+    drop_content(tx, object.content)
+}
+
+/// Removes the null version below the current entry, if there is one (VER-7, VER-9).
+pub(super) fn remove_null(tx: &mut Tx<'_>, bucket: BucketId, dir: DirId, component: &str) -> Result<()> {
+    let null = older(tx, dir, component)?.into_iter().find(|object| object.version == VersionId::Null);
+    match null {
+        Some(object) => remove_older(tx, bucket, dir, component, &object),
+        None => Ok(()),
+    }
+}
+
+/// A component's directory record, its bucket and versioning.
+pub(super) fn bucket_of(read: &impl Read, dir: DirId) -> Result<Bucket> {
+    read_bucket(read, dir_record(read, dir)?.bucket)
+}
+
+/// What becomes of an entry whose name gets a new one or is deleted: dropped, or kept below (VER-4, VER-6). Its name
+/// is not touched. A file with several names keeps its old version under each of them.
+pub(super) fn retire(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), old: &Current, now: Timestamp) -> Result<()> {
+    if old.draft {
+        return drop_content(tx, old.object.content);
+    }
+    add_usage(tx, bucket.id, current_usage(&old.object, -1))?;
+    let keep = match bucket.versioning {
+        Versioning::Unversioned => false,
+        Versioning::Enabled => true,
+        Versioning::Suspended => old.object.version != VersionId::Null,
+    };
+    if keep {
+        let mut object = old.object.clone();
+        object.superseded = Some(now);
+        push_older(tx, bucket.id, at.0, at.1, &object)
+    } else {
+        drop_content(tx, old.object.content)
+    }
+}
+
+/// Keeps a version below another of its file's names too.
+pub(super) fn keep_copy(
+    tx: &mut Tx<'_>,
+    bucket: &Bucket,
+    at: (DirId, &str),
+    old: &Object,
+    now: Timestamp,
+) -> Result<()> {
+    if bucket.versioning == Versioning::Unversioned || old.version == VersionId::Null {
+        return Ok(());
+    }
+    hold_content(tx, old.content)?;
+    let mut object = old.clone();
+    object.superseded = Some(now);
+    push_older(tx, bucket.id, at.0, at.1, &object)
+}
+
+/// Counts a new current entry and clears the null version it replaces.
+pub(super) fn enthrone(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), object: &Object) -> Result<()> {
+    if object.version == VersionId::Null && bucket.versioning != Versioning::Unversioned {
+        remove_null(tx, bucket.id, at.0, at.1)?;
+    }
+    add_usage(tx, bucket.id, current_usage(object, 1))
+}
+
+/// Counts a change of a current entry's length that makes no version.
+pub(super) fn resize(tx: &mut Tx<'_>, bucket: BucketId, before: u64, after: u64) -> Result<()> {
+    if before == after {
+        return Ok(());
+    }
+    add_usage(tx, bucket, Usage { bytes: signed(after) - signed(before), ..Usage::default() })
+}
+
+/// Forgets a current entry that was moved elsewhere or removed without a trace.
+pub(super) fn dethrone(tx: &mut Tx<'_>, bucket: BucketId, object: &Object) -> Result<()> {
+    add_usage(tx, bucket, current_usage(object, -1))
+}
+
+/// After the newest entry of a name went for good: the next older one becomes current, unless it is a marker (DEL-6).
+pub(super) fn promote(tx: &mut Tx<'_>, bucket: &Bucket, dir: DirId, component: &str, now: Timestamp) -> Result<()> {
+    let Some(mut object) = newest_older(tx, dir, component)? else { return tidy(tx, dir) };
+    if object.marker {
+        return Ok(());
+    }
+    tx.delete(Family::Ver, &ver_key(dir, component, object.seq));
+    add_usage(tx, bucket.id, older_usage(&object, -1))?;
+    object.superseded = None;
+    object.since = now;
+    let home = revive(tx, dir, now)?;
+    if home != dir {
+        move_older(tx, (dir, component), (home, component))?;
+        tidy(tx, dir)?;
+    }
+    add_usage(tx, bucket.id, current_usage(&object, 1))?;
+    if is_dir(component) {
+        return set_marker(tx, home, component, object, now);
+    }
+    attach(tx, home, component, &DentRecord::Object { object, draft: false }, now)
+}
+
+/// Moves a name's older versions to another name. Numbers are unique in the store, so they cannot collide.
+pub(super) fn move_older(tx: &mut Tx<'_>, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
+    for object in older(tx, from.0, from.1)? {
+        tx.delete(Family::Ver, &ver_key(from.0, from.1, object.seq));
+        tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
+    }
+    Ok(())
+}
+
+/// Makes the object of a directory's own key current, and the directory with it.
+pub(super) fn set_marker(tx: &mut Tx<'_>, dir: DirId, component: &str, object: Object, now: Timestamp) -> Result<()> {
+    let id = match dent(tx, dir, component)? {
+        Some(DentRecord::Dir(id)) => id,
+        _ => {
+            let id = DirId(object.ino.0);
+            let bucket = dir_record(tx, dir)?.bucket;
+            open_dir(tx, bucket, dir, component, id, &dir_posix(now), now)?
+        }
+    };
+    let mut record = dir_record(tx, id)?;
+    record.marker = Some(object);
+    tx.put(Family::Dir, &id_key(id.0), &record);
+    Ok(())
+}
+
+/// Attributes of a directory that nobody made by hand.
+pub(super) fn dir_posix(now: Timestamp) -> Posix {
+    Posix::new(FileKind::Directory, 0o755, 0, 0, now)
+}
+
+/// Makes a directory's live name: a dead one of that name with history comes back, else a new one with id `id`.
+pub(super) fn open_dir(
+    tx: &mut Tx<'_>,
+    bucket: BucketId,
+    parent: DirId,
+    component: &str,
+    id: DirId,
+    posix: &Posix,
+    now: Timestamp,
+) -> Result<DirId> {
+    let (lower, upper) = ver_bounds(parent, component);
+    let mut ghost = None;
+    for found in tx.scan(Family::Ver, &lower, &upper)? {
+        if let VerRecord::Ghost { dir, .. } = decode(&found?.1)? {
+            ghost = Some(dir);
+            break;
+        }
+    }
+    if let Some(ghost) = ghost {
+        let home = revive(tx, ghost, now)?;
+        let mut record = dir_record(tx, home)?;
+        record.posix = Posix { btime: record.posix.btime, ..posix.clone() };
+        tx.put(Family::Dir, &id_key(home.0), &record);
+        return Ok(home);
+    }
+    let record = DirRecord {
+        parent,
+        name: component.to_owned(),
+        bucket,
+        alive: true,
+        posix: posix.clone(),
+        marker: None,
+        xattrs: Xattrs::default(),
+    };
+    tx.put(Family::Dir, &id_key(id.0), &record);
+    tx.put(Family::DirStat, &id_key(id.0), &DirStat { mtime: now, ctime: now, ..DirStat::default() });
+    attach(tx, parent, component, &DentRecord::Dir(id), now)?;
+    Ok(id)
+}
+
+/// Whether a `ver` key belongs to `component` of `dir`.
+pub(super) fn ver_component(key: &[u8]) -> Result<(DirId, String, Seq)> {
+    ver_parts(key).ok_or_else(|| Error::corrupt("cannot read a directory's history", "a key in it is malformed"))
+}
+
+impl Store {
+    /// The id a new version gets in a bucket of that state (VER-3, VER-4, VER-6).
+    pub(super) fn version_id(&self, versioning: Versioning, seq: Seq, ino: Ino) -> VersionId {
+        match versioning {
+            Versioning::Enabled => VersionId::Id(self.opaque.seal(seq.0, ino.0)),
+            Versioning::Unversioned | Versioning::Suspended => VersionId::Null,
+        }
+    }
+
+    /// The live directories of a key's parts, made where they are missing (implicit ones, KEY-5).
+    pub(super) fn ensure_dirs(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        parts: &[&str],
+        now: Timestamp,
+    ) -> Result<DirId> {
+        let mut dir = bucket.root;
+        for part in parts {
+            dir = match dent(tx, dir, part)? {
+                Some(DentRecord::Dir(id)) => id,
+                _ => open_dir(tx, bucket.id, dir, part, DirId(self.ids.take()), &dir_posix(now), now)?,
+            };
+        }
+        Ok(dir)
+    }
+
+    pub(super) fn no_version(version: VersionId) -> Error {
+        Error::new(Kind::NoSuchVersion, format!("cannot find the version {version}"))
+            .why("the object has no version of that id")
+            .mend("list them with `keyfold versions`")
+    }
+}

@@ -1,0 +1,43 @@
+//! Tree nodes from the index, through a cache: nodes never change, so the cache never lies.
+
+use super::Store;
+use super::extents::Nodes;
+use crate::index::{Family, Node, Read, id_key};
+use crate::model::{Error, Result};
+use lru::LruCache;
+use parking_lot::Mutex;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+const SHARDS: usize = 16;
+const NODES_PER_SHARD: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+
+pub(super) struct NodeCache([Mutex<LruCache<u64, Arc<Node>>>; SHARDS]);
+
+impl NodeCache {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(LruCache::new(NODES_PER_SHARD))))
+    }
+
+    fn shard(&self, id: u64) -> &Mutex<LruCache<u64, Arc<Node>>> {
+        &self.0[usize::try_from(id % SHARDS as u64).unwrap_or(0)]
+    }
+
+    pub(super) fn forget(&self, id: u64) {
+        self.shard(id).lock().pop(&id);
+    }
+}
+
+impl Nodes for Store {
+    fn load(&self, id: u64) -> Result<Arc<Node>> {
+        if let Some(node) = self.nodes.shard(id).lock().get(&id) {
+            return Ok(Arc::clone(node));
+        }
+        let node: Option<Node> = self.index.record(Family::Node, &id_key(id))?;
+        let node = node
+            .ok_or_else(|| Error::corrupt("cannot read the content's extents", format!("tree node {id} is missing")))?;
+        let node = Arc::new(node);
+        self.nodes.shard(id).lock().put(id, Arc::clone(&node));
+        Ok(node)
+    }
+}

@@ -1,0 +1,252 @@
+//! The machine's disk, below one root directory.
+
+use super::{Access, DirEntry, Disk, DiskFile, Space};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// Files below one directory of the machine; only their owner may read them.
+#[derive(Debug)]
+pub struct OsDisk {
+    root: PathBuf,
+}
+
+impl OsDisk {
+    /// The disk whose paths begin at `root`, which must exist.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn at(&self, path: &Path) -> io::Result<PathBuf> {
+        if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Ok(self.root.join(path));
+        }
+        Err(io::Error::new(ErrorKind::InvalidInput, "a path must lead down from the store's directory"))
+    }
+}
+
+impl Disk for OsDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(self.at(path)?)?;
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(access == Access::Write).open(self.at(path)?)?;
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(self.at(path)?)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(self.at(from)?, self.at(to)?)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.at(dir)?)? {
+            let entry = entry?;
+            let meta = match entry.metadata() {
+                Ok(meta) => meta,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if let Ok(name) = entry.file_name().into_string() {
+                let is_dir = meta.is_dir();
+                found.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { meta.len() } });
+            }
+        }
+        Ok(found)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(self.at(dir)?)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(self.at(dir)?)?.sync_all()
+    }
+
+    fn file_len(&self, path: &Path) -> io::Result<Option<u64>> {
+        match std::fs::metadata(self.at(path)?) {
+            Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let stat = nix::sys::statvfs::statvfs(&self.root)?;
+        #[allow(clippy::useless_conversion, reason = "the counts are 32 bits wide on some systems")]
+        let (unit, total, free) =
+            (u64::from(stat.fragment_size()), u64::from(stat.blocks()), u64::from(stat.blocks_available()));
+        #[allow(clippy::useless_conversion, reason = "the counts are 32 bits wide on some systems")]
+        let (inodes, inodes_free) = (u64::from(stat.files()), u64::from(stat.files_available()));
+        Ok(Space { total: total.saturating_mul(unit), free: free.saturating_mul(unit), inodes, inodes_free })
+    }
+}
+
+struct OsFile(File);
+
+impl DiskFile for OsFile {
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.0.read_at(&mut buf[done..], at + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, at)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn write_vectored_at(&self, mut at: u64, mut parts: &mut [io::IoSlice<'_>]) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        const PARTS_MAX: usize = 1024;
+        io::IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
+            let offset = nix::libc::off_t::try_from(at).map_err(|_| ErrorKind::InvalidInput)?;
+            let count = parts.len().min(PARTS_MAX) as nix::libc::c_int;
+            // SAFETY: an `IoSlice` is laid out as an `iovec`; `count` of them live in `parts` for the whole call,
+            // and the system only reads what they point to.
+            let wrote = unsafe { nix::libc::pwritev(self.0.as_raw_fd(), parts.as_ptr().cast(), count, offset) };
+            match usize::try_from(wrote) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(wrote) => {
+                    at += wrote as u64;
+                    io::IoSlice::advance_slices(&mut parts, wrote);
+                }
+                Err(_) => {
+                    let error = io::Error::last_os_error();
+                    if error.kind() != ErrorKind::Interrupted {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
+        use nix::errno::Errno;
+        use nix::fcntl::{FallocateFlags, fallocate};
+        let (from, room) = (offset(at)?, offset(len)?);
+        loop {
+            return match fallocate(&self.0, FallocateFlags::empty(), from, room) {
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => self.grow(at + len),
+                done => done.map_err(io::Error::from),
+            };
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
+        self.grow(at + len)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn punch_hole(&self, at: u64, len: u64) -> io::Result<()> {
+        use nix::fcntl::{FallocateFlags, fallocate};
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        fallocate(&self.0, flags, offset(at)?, offset(len)?).map_err(io::Error::from)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn punch_hole(&self, _at: u64, _len: u64) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
+
+impl OsFile {
+    /// Grows the file without taking room, where the system cannot take it.
+    fn grow(&self, len: u64) -> io::Result<()> {
+        if self.size()? < len { self.0.set_len(len) } else { Ok(()) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn offset(value: u64) -> io::Result<nix::libc::off_t> {
+    nix::libc::off_t::try_from(value).map_err(|_| ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, Disk, OsDisk};
+    use std::io::{ErrorKind, IoSlice};
+    use std::path::Path;
+
+    #[test]
+    fn files_are_written_read_listed_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = OsDisk::new(dir.path());
+        let name = Path::new("a/b/file");
+        disk.create_dir_all(Path::new("a/b")).unwrap();
+        let file = disk.create_new(name).unwrap();
+        assert_eq!(disk.create_new(name).err().unwrap().kind(), ErrorKind::AlreadyExists);
+
+        file.allocate(0, 10_000).unwrap();
+        assert_eq!(file.size().unwrap(), 10_000);
+        let parts: Vec<[u8; 3]> = (0..3000u32).map(|n| [n as u8, (n >> 8) as u8, 7]).collect();
+        let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        file.write_vectored_at(5, &mut slices).unwrap();
+        file.sync_data().unwrap();
+        let mut back = vec![0; 9000];
+        assert_eq!(file.read_at(5, &mut back).unwrap(), 9000);
+        assert_eq!(back, parts.concat());
+        assert_eq!(file.read_at(9_990, &mut back).unwrap(), 10);
+        assert!(file.fd().is_some());
+
+        file.set_len(7).unwrap();
+        assert_eq!(disk.file_len(name).unwrap(), Some(7));
+        disk.rename(name, Path::new("a/other")).unwrap();
+        disk.sync_dir(Path::new("a")).unwrap();
+        disk.sync_dir(Path::new("")).unwrap();
+        let mut names: Vec<_> = disk.list(Path::new("a")).unwrap().into_iter().map(|e| (e.name, e.is_dir)).collect();
+        names.sort();
+        assert_eq!(names, [("b".into(), true), ("other".into(), false)]);
+        assert_eq!(disk.open(Path::new("a/other"), Access::Read).unwrap().size().unwrap(), 7);
+        disk.remove(Path::new("a/other")).unwrap();
+        assert_eq!(disk.file_len(Path::new("a/other")).unwrap(), None);
+        assert!(disk.space().unwrap().total > 0);
+    }
+
+    #[test]
+    fn paths_cannot_leave_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = OsDisk::new(dir.path());
+        for path in ["/etc/passwd", "../x", "a/../../x"] {
+            assert_eq!(disk.open(Path::new(path), Access::Read).err().unwrap().kind(), ErrorKind::InvalidInput);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The machine, behind seams that tests replace: clock, randomness, disk, locks, processes.
+
+pub mod clock;
+pub mod disk;
+pub mod entropy;
+pub mod lock;
+pub mod process;

@@ -1,0 +1,150 @@
+//! Texts of control files.
+
+use super::{Control, ControlNode};
+use crate::model::{Error, Kind, Result, Usage};
+use crate::store::PartInfo;
+use crate::telemetry::MetricId;
+use serde::Serialize;
+
+/// The whole text of a file as it is now.
+pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
+    let store = &control.store;
+    match node {
+        ControlNode::RootStatus => json(&store.status()?),
+        ControlNode::RootMetrics => metrics(control),
+        ControlNode::RootErrors => lines(&store.complaints(None)),
+        ControlNode::BucketErrors(bucket) => {
+            let bucket = store.bucket_by_id(*bucket)?;
+            lines(&store.complaints(Some(bucket.name.as_str())))
+        }
+        ControlNode::BucketStats(id) => {
+            let bucket = store.bucket_by_id(*id)?;
+            json(&Stats {
+                bucket: bucket.name.as_str(),
+                created: bucket.created.rfc3339(),
+                versioning: bucket.versioning.status(),
+                usage: store.usage(*id)?,
+            })
+        }
+        ControlNode::BucketDocument(bucket, _) => {
+            let bucket = store.bucket_by_id(*bucket)?;
+            let text = node.document().and_then(|document| document.read(&bucket));
+            Ok(text.unwrap_or_default().into_bytes())
+        }
+        ControlNode::Upload(bucket, id) => {
+            let bucket = store.bucket_by_id(*bucket)?;
+            let found = store.list_uploads(bucket.name.as_str())?.into_iter().find(|upload| upload.id == *id);
+            let upload = found.ok_or_else(|| Error::new(Kind::NoSuchUpload, "the upload has ended"))?;
+            let parts = store.list_parts(*id, 0, PARTS_MAX)?;
+            json(&Upload {
+                upload: upload.id.to_string(),
+                key: upload.key,
+                initiated: upload.initiated.rfc3339(),
+                bytes: parts.iter().map(|part| part.size).sum(),
+                parts: parts.iter().map(Part::of).collect(),
+            })
+        }
+        ControlNode::Scratch(_, id) => {
+            let bytes = control.scratch.bytes(*id);
+            Ok(bytes.map(|bytes| bytes.lock().clone()).unwrap_or_default())
+        }
+        ControlNode::RootEvents | ControlNode::BucketEvents(_) => control.read(node, 0, usize::MAX),
+        ControlNode::RootDir
+        | ControlNode::RootJobs
+        | ControlNode::BucketDir(_)
+        | ControlNode::Uploads(_)
+        | ControlNode::At(_)
+        | ControlNode::AtTime(..) => Err(Error::new(Kind::IsDirectory, "a control directory has no text")),
+    }
+}
+
+/// Most parts of an upload (MPU-1).
+const PARTS_MAX: usize = 10_000;
+
+/// `uploads/ID.json`.
+#[derive(Serialize)]
+struct Upload {
+    upload: String,
+    key: String,
+    initiated: String,
+    bytes: u64,
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct Part {
+    number: u32,
+    size: u64,
+    etag: String,
+    modified: String,
+}
+
+impl Part {
+    fn of(part: &PartInfo) -> Self {
+        Self { number: part.number, size: part.size, etag: part.etag.to_string(), modified: part.modified.rfc3339() }
+    }
+}
+
+/// `stats.json`.
+#[derive(Serialize)]
+struct Stats<'a> {
+    bucket: &'a str,
+    created: String,
+    versioning: Option<&'static str>,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| {
+        Error::new(Kind::Io, "cannot write the control file's text").why(error.to_string())
+    })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn lines(values: &[impl Serialize]) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut text, value).map_err(|error| {
+            Error::new(Kind::Io, "cannot write the control file's text").why(error.to_string())
+        })?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+fn metrics(control: &Control) -> Result<Vec<u8>> {
+    let (store, metrics) = (&control.store, &control.metrics);
+    let _one = control.scrape.lock();
+    metrics.clear_gauges();
+    metrics.set(MetricId::Info, &[env!("CARGO_PKG_VERSION")], 1);
+    let buckets = store.buckets()?;
+    metrics.set(MetricId::Buckets, &[], count(buckets.len() as u64));
+    for bucket in &buckets {
+        let (usage, name) = (store.usage(bucket.id)?, [bucket.name.as_str()]);
+        for (id, value) in [
+            (MetricId::BucketObjects, usage.objects),
+            (MetricId::BucketBytes, usage.bytes),
+            (MetricId::BucketNoncurrent, usage.noncurrent),
+            (MetricId::BucketNoncurrentBytes, usage.noncurrent_bytes),
+            (MetricId::BucketMarkers, usage.markers),
+            (MetricId::BucketUploads, usage.uploads),
+            (MetricId::BucketUploadBytes, usage.upload_bytes),
+        ] {
+            metrics.set(id, &name, value);
+        }
+    }
+    let space = store.space()?;
+    metrics.set(MetricId::DiskBytes, &["total"], count(space.total));
+    metrics.set(MetricId::DiskBytes, &["free"], count(space.free));
+    metrics.set(MetricId::DiskBytes, &["available"], count(space.available));
+    metrics.set(MetricId::DiskFiles, &["total"], count(space.files));
+    metrics.set(MetricId::DiskFiles, &["free"], count(space.files_free));
+    metrics.set(MetricId::Complaints, &[], count(store.complaints(None).len() as u64));
+    Ok(metrics.render().into_bytes())
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,171 @@
+//! Extended attributes of nodes: which target they stand on, and the calls.
+
+use super::errno::{Errno, Fault, Outcome};
+use super::node::{Node, View, What};
+use super::Vfs;
+use super::xattr::{self, SetEffect, Target, XattrView};
+use crate::model::Error;
+use std::sync::Arc;
+
+/// How `setxattr` treats a name that is there already, or is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct XattrFlags {
+    /// It must be new.
+    pub create: bool,
+    /// It must exist.
+    pub replace: bool,
+}
+
+impl Vfs {
+    fn xattr_view(&self, trusted: bool) -> XattrView {
+        XattrView { list: self.settings.xattr_list, trusted }
+    }
+
+    fn target(&self, node: &Node) -> Outcome<Target> {
+        Ok(match &node.what {
+            What::Buckets(_) => Target::Root,
+            What::Dir { dir, root, view } => {
+                let directory = self.directory(*view, *dir)?;
+                if *root {
+                    Target::Bucket(self.store.bucket_by_id(directory.bucket)?, directory)
+                } else {
+                    Target::Dir(directory)
+                }
+            }
+            What::File(_) => {
+                let mut entry = self.file(node)?;
+                let slot = node.opened.lock();
+                let mut pending = false;
+                if let Some(opened) = slot.as_deref() {
+                    pending = opened.is_dirty() || opened.has_published();
+                    opened.edit(&mut entry.object)?;
+                }
+                drop(slot);
+                let (dir, component) =
+                    node.places.lock().names.first().cloned().ok_or(Fault::Bare(Errno::ENOENT))?;
+                Target::File { dir, component, entry, pending }
+            }
+            What::PastFile { dir, component, .. } => Target::Version {
+                dirs: vec![*dir],
+                component: component.to_string(),
+                object: self.fixed_object(node)?,
+            },
+            What::Version { dirs, component, .. } => Target::Version {
+                dirs: dirs.to_vec(),
+                component: component.to_string(),
+                object: self.fixed_object(node)?,
+            },
+            What::History(_) | What::Versions { .. } | What::MarkerBody { .. } | What::Control(_) => {
+                return Err(Errno::EOPNOTSUPP.into());
+            }
+        })
+    }
+
+    /// The value of an attribute.
+    ///
+    /// # Errors
+    /// `ENODATA` when it is not set, `EOPNOTSUPP` for names never offered.
+    pub fn getxattr(&self, id: u64, name: &[u8]) -> std::result::Result<Vec<u8>, Errno> {
+        if xattr::refused(name).is_some() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let node = self.node(id)?;
+        let get = || -> Outcome<Vec<u8>> { Ok(xattr::get(&self.store, &self.target(&node)?, name)?) };
+        self.told("getxattr", || self.path(&node), get())
+    }
+
+    /// The names set on a node, each followed by NUL.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn listxattr(&self, id: u64, trusted: bool) -> std::result::Result<Vec<u8>, Errno> {
+        let node = self.node(id)?;
+        if let What::History(_) | What::Versions { .. } | What::MarkerBody { .. } | What::Control(_) = node.what {
+            return Ok(Vec::new());
+        }
+        let list = || -> Outcome<Vec<u8>> {
+            Ok(xattr::list(&self.store, &self.target(&node)?, &self.xattr_view(trusted))?)
+        };
+        self.told("listxattr", || self.path(&node), list())
+    }
+
+    /// Sets an attribute.
+    ///
+    /// # Errors
+    /// As INTERFACE section 5 lists them.
+    pub fn setxattr(
+        &self,
+        id: u64,
+        name: &[u8],
+        value: &[u8],
+        flags: XattrFlags,
+    ) -> std::result::Result<(), Errno> {
+        if xattr::refused(name).is_some() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let node = self.node(id)?;
+        let set = || self.edit_xattr(&node, name, Some(value), |target| {
+            xattr::set(&self.store, target, name, value, flags.create, flags.replace, &self.xattr_view(true))
+        });
+        self.told("setxattr", || self.path(&node), set())
+    }
+
+    /// Removes an attribute.
+    ///
+    /// # Errors
+    /// `ENODATA` when it is not set, else as [`Vfs::setxattr`].
+    pub fn removexattr(&self, id: u64, name: &[u8]) -> std::result::Result<(), Errno> {
+        if xattr::refused(name).is_some() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let node = self.node(id)?;
+        let remove =
+            || self.edit_xattr(&node, name, None, |target| xattr::remove(&self.store, target, name, &self.xattr_view(true)));
+        self.told("removexattr", || self.path(&node), remove())
+    }
+
+    fn edit_xattr(
+        &self,
+        node: &Arc<Node>,
+        name: &[u8],
+        value: Option<&[u8]>,
+        edit: impl Fn(&Target) -> Result<SetEffect, Error>,
+    ) -> Outcome<()> {
+        self.writable()?;
+        if let Some(error) = Self::unchangeable(node) {
+            return Err(error.into());
+        }
+        match edit(&self.target(node)?)? {
+            SetEffect::Unchanged | SetEffect::Ignored | SetEffect::Stored => Ok(()),
+            SetEffect::Rewritten(object) => {
+                node.now_cached(object.content.0);
+                Ok(())
+            }
+            SetEffect::Fold => self.fold(node, name, value),
+        }
+    }
+
+    /// Sets an attribute of the version a session is writing: in place once it is published, else with it.
+    fn fold(&self, node: &Node, name: &[u8], value: Option<&[u8]>) -> Outcome<()> {
+        let What::File(ino) = node.what else { return Err(Errno::EINVAL.into()) };
+        let mut slot = node.opened.lock();
+        let file = self.file(node)?;
+        if let Some(opened) = slot.as_deref_mut()
+            && !file.draft
+            && !opened.has_published()
+        {
+            opened.edits.push((name.to_vec(), value.map(<[u8]>::to_vec)));
+            return Ok(());
+        }
+        let places = node.places.lock();
+        let (dir, component) = places.names.first().ok_or(Fault::Bare(Errno::ENOENT))?;
+        self.store.edit_in_place((*dir, component), ino, |object| {
+            match value {
+                Some(value) => xattr::apply(object, name, value)?,
+                None => xattr::withdraw(object, name)?,
+            };
+            Ok(())
+        })?;
+        Ok(())
+    }
+}

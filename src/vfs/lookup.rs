@@ -1,0 +1,294 @@
+//! Looking up names and attributes: `lookup`, `getattr`, `readlink`, `forget`, `statfs`.
+
+use super::control::ControlNode;
+use super::errno::{Errno, Fault, Outcome};
+use super::node::{Node, View, What};
+use super::tree::Found;
+use super::{Attr, Vfs};
+use crate::model::{DirId, Error, FileKind, Kind, Object, Result};
+use crate::store::{Entry, FileEntry, Space};
+use std::sync::Arc;
+
+/// Who calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// A name that was found or made; its node counts one look-up more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lookup {
+    /// The node's number, which the kernel must use; `attr.ino` is the same.
+    pub node: u64,
+    /// Its attributes.
+    pub attr: Attr,
+    /// Whether the kernel may keep the name until it is told otherwise.
+    pub lasting: bool,
+    /// Whether the kernel may keep the attributes until it is told otherwise; not while a change is unpublished.
+    pub settled: bool,
+}
+
+impl Vfs {
+    /// Looks a name up. `Ok(None)`: nothing is there, and the kernel may remember that if the directory is lasting.
+    ///
+    /// # Errors
+    /// `ENOTDIR`, `ENAMETOOLONG`, `EILSEQ`, or what the store says.
+    pub fn lookup(&self, parent: u64, name: &[u8]) -> std::result::Result<Option<Lookup>, Errno> {
+        let node = self.node(parent)?;
+        self.told("lookup", || self.path_in(&node, name), self.look(&node, name))
+    }
+
+    /// Whether the kernel may remember that a name is not in a directory: what changes that is told to it.
+    #[must_use]
+    pub fn remembers_absence(&self, parent: u64) -> bool {
+        self.nodes.get(parent).is_some_and(|node| matches!(node.what, What::Dir { .. }) && self.lasts(&node))
+    }
+
+    fn look(&self, parent: &Node, name: &[u8]) -> Outcome<Option<Lookup>> {
+        match &parent.what {
+            What::Dir { dir, root, view } => {
+                let Some(found) = self.find(*view, *dir, *root, name)? else { return Ok(None) };
+                match found {
+                    Found::Entry(component, entry) => {
+                        self.arrive(*view, *dir, &component, &entry).map(Some).map_err(Fault::Store)
+                    }
+                    Found::MarkerBody => Ok(Some(self.virtual_lookup(What::MarkerBody { dir: *dir, view: *view })?)),
+                    Found::Versions => Ok(Some(self.virtual_lookup(What::History([*dir].into()))?)),
+                    Found::Control => self.virtual_lookup(self.control_of(*dir)?).map(Some),
+                }
+            }
+            What::Buckets(view) => self.look_bucket(*view, name),
+            What::History(dirs) => self.look_history(dirs, name),
+            What::Versions { dirs, part } => self.look_version(dirs, part, name),
+            What::Control(control) => self.look_in_control(control, name),
+            What::File(_) | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
+                Err(Errno::ENOTDIR.into())
+            }
+        }
+    }
+
+    fn look_bucket(&self, view: View, name: &[u8]) -> Outcome<Option<Lookup>> {
+        let Ok(name) = std::str::from_utf8(name) else { return Ok(None) };
+        if view == View::Live && self.settings.reserved.control_dir() == Some(name) {
+            return self.virtual_lookup(What::Control(ControlNode::RootDir)).map(Some);
+        }
+        let bucket = match self.store.bucket(name) {
+            Ok(bucket) => bucket,
+            Err(error) if error.kind() == Kind::NoSuchBucket || error.kind() == Kind::InvalidBucketName => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if matches!(view, View::Past(at) if bucket.created > at) {
+            return Ok(None);
+        }
+        Ok(Some(self.dir_lookup(view, bucket.root, true)?))
+    }
+
+    /// Holds the node of a directory.
+    pub(super) fn dir_lookup(&self, view: View, dir: DirId, root: bool) -> Result<Lookup> {
+        let directory = self.directory(view, dir)?;
+        let what = What::Dir { dir, root, view };
+        let node = self.nodes.hold(self.dir_number(dir, root, view), what);
+        let mut attr = Attr::of_dir(node.id, &directory);
+        if view != View::Live {
+            attr = attr.read_only();
+        }
+        let lasting = self.lasts(&node);
+        Ok(Lookup { node: node.id, attr: self.masked(attr), lasting, settled: lasting })
+    }
+
+    /// Holds the node of an entry of a directory.
+    pub(super) fn arrive(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<Lookup> {
+        let what = self.what(view, dir, component, entry);
+        let node = self.nodes.hold(self.entry_number(view, dir, component, entry), what);
+        if let Entry::File(_) = entry
+            && view == View::Live
+        {
+            node.places.lock().add(dir, component);
+        }
+        let (attr, settled) = self.attr_of_entry(&node, view, entry);
+        let lasting = self.lasts(&node);
+        Ok(Lookup { node: node.id, attr, lasting, settled: settled && lasting })
+    }
+
+    /// The attributes an entry has as that node.
+    fn attr_of_entry(&self, node: &Node, view: View, entry: &Entry) -> (Attr, bool) {
+        let (attr, settled) = match entry {
+            Entry::Dir(directory) => (Attr::of_dir(node.id, directory), true),
+            Entry::File(file) if view == View::Live => self.live_attr(node, file),
+            Entry::File(file) => (Attr::of_object(node.id, &file.object), true),
+        };
+        (self.masked(if view == View::Live { attr } else { attr.read_only() }), settled)
+    }
+
+    /// Attributes of a present file: the stored ones, and what an open session has done to them.
+    fn live_attr(&self, node: &Node, file: &FileEntry) -> (Attr, bool) {
+        let mut attr = Attr { nlink: file.nlink, ..Attr::of_object(node.id, &file.object) };
+        let mut settled = !file.draft;
+        if node.open.load(std::sync::atomic::Ordering::Relaxed) > 0
+            && let Some(opened) = node.opened.lock().as_deref()
+        {
+            opened.overlay(&mut attr);
+            settled = !opened.is_dirty();
+        }
+        (attr, settled)
+    }
+
+    pub(super) fn lasts(&self, node: &Node) -> bool {
+        node.what.is_lasting() && (Self::is_live(node) || self.settings.as_of.is_some())
+    }
+
+    /// Holds the node of something only the mount knows.
+    pub(super) fn virtual_lookup(&self, what: What) -> Outcome<Lookup> {
+        let number = super::node::virtual_number(&what);
+        let node = self.nodes.hold(number, what);
+        match self.attributes(&node) {
+            Ok((attr, _)) => Ok(Lookup { node: node.id, attr, lasting: false, settled: false }),
+            Err(fault) => {
+                self.nodes.forget(node.id, 1);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Attributes of a node, and whether the kernel may keep them.
+    ///
+    /// # Errors
+    /// `ENOENT` or `ESTALE` when it is gone, or what the store says.
+    pub fn getattr(&self, id: u64) -> std::result::Result<(Attr, bool), Errno> {
+        let node = self.node(id)?;
+        self.told("stat", || self.path(&node), self.attributes(&node))
+    }
+
+    /// Attributes of a node, and whether they are settled.
+    pub(super) fn attributes(&self, node: &Node) -> Outcome<(Attr, bool)> {
+        let mut settled = self.lasts(node);
+        let attr = match &node.what {
+            What::Buckets(_) => {
+                let buckets = u32::try_from(self.store.buckets()?.len()).unwrap_or(u32::MAX - 2);
+                let attr = self.virtual_dir(node.id, self.started);
+                Attr { mode: 0o755, nlink: buckets + 2, ..attr }
+            }
+            What::Dir { dir, view, .. } => {
+                let attr = Attr::of_dir(node.id, &self.directory(*view, *dir)?);
+                if *view == View::Live { attr } else { attr.read_only() }
+            }
+            What::File(_) => {
+                let file = self.file(node)?;
+                let (attr, known) = self.live_attr(node, &file);
+                settled &= known;
+                attr
+            }
+            What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
+                Attr::of_object(node.id, &self.fixed_object(node)?).read_only()
+            }
+            What::History(_) | What::Versions { .. } => self.history_attr(node)?,
+            What::Control(_) => self.control_attr(node)?,
+        };
+        Ok((self.masked(attr), settled))
+    }
+
+    /// The entry of a present file: by the first of its names that still leads to it, or what it was at the end.
+    pub(super) fn file(&self, node: &Node) -> Outcome<FileEntry> {
+        let What::File(ino) = node.what else { return Err(Errno::EINVAL.into()) };
+        let places = node.places.lock();
+        for (dir, component) in places.names.iter().chain(&self.other_names(&places, ino)?) {
+            if let Some(Entry::File(file)) = self.store.lookup(*dir, component)?
+                && file.object.ino == ino
+            {
+                return Ok(file);
+            }
+        }
+        match &places.last {
+            Some(last) => Ok((**last).clone()),
+            None => Err(Errno::ESTALE.into()),
+        }
+    }
+
+    /// Names of a file that the kernel has not asked for, when those it asked for are gone.
+    pub(super) fn other_names(&self, places: &super::node::Places, ino: crate::model::Ino) -> Result<Vec<(DirId, String)>> {
+        if places.names.is_empty() { self.store.links(ino) } else { Ok(Vec::new()) }
+    }
+
+    /// The version a read-only file node shows.
+    pub(super) fn fixed_object(&self, node: &Node) -> Outcome<Object> {
+        match &node.what {
+            What::PastFile { dir, component, at } => match self.entry(View::Past(*at), *dir, component)? {
+                Some(Entry::File(file)) => Ok(file.object),
+                _ => Err(Errno::ENOENT.into()),
+            },
+            What::MarkerBody { dir, view } => {
+                self.directory(*view, *dir)?.marker.ok_or_else(|| Errno::ENOENT.into()).map(|mut marker| {
+                    // The marker's bits are a directory's; its body is a file.
+                    marker.posix.kind = FileKind::File;
+                    marker.posix.mode &= 0o444;
+                    marker
+                })
+            }
+            What::Version { dirs, component, version, seq } => {
+                let versions = self.store.versions(dirs, component)?;
+                let found = versions.into_iter().find(|object| object.version == *version && object.seq == *seq);
+                let mut object = found.ok_or(Fault::Bare(Errno::ENOENT))?;
+                if object.marker || object.posix.kind == FileKind::Directory {
+                    object.posix.kind = FileKind::File;
+                    object.posix.mode &= 0o666;
+                }
+                Ok(object)
+            }
+            _ => Err(Errno::EINVAL.into()),
+        }
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// `EINVAL` for anything else.
+    pub fn readlink(&self, id: u64) -> std::result::Result<Vec<u8>, Errno> {
+        let node = self.node(id)?;
+        let target = || -> Outcome<Vec<u8>> {
+            let posix = match &node.what {
+                What::File(_) => self.file(&node)?.object.posix,
+                What::PastFile { .. } | What::Version { .. } => self.fixed_object(&node)?.posix,
+                _ => return Err(Errno::EINVAL.into()),
+            };
+            if posix.kind == FileKind::Symlink { Ok(posix.target) } else { Err(Errno::EINVAL.into()) }
+        };
+        self.told("readlink", || self.path(&node), target())
+    }
+
+    /// The kernel dropped `count` of its references to a node.
+    pub fn forget(&self, id: u64, count: u64) {
+        if id != super::ROOT {
+            self.nodes.forget(id, count);
+        }
+    }
+
+    /// Room in the store.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn statfs(&self) -> std::result::Result<Space, Errno> {
+        self.told("statfs", || (None, String::new()), self.store.space().map_err(Fault::Store))
+    }
+
+    /// Whether opening or changing a node is refused because of what it is, with the reason.
+    pub(super) fn unchangeable(node: &Arc<Node>) -> Option<Error> {
+        match &node.what {
+            What::History(_) | What::Versions { .. } | What::Version { .. } => {
+                Some(super::tree::history_is_read_only())
+            }
+            What::PastFile { .. } | What::Buckets(View::Past(_)) | What::Dir { view: View::Past(_), .. } => {
+                Some(super::tree::past_is_read_only())
+            }
+            What::MarkerBody { .. } => Some(
+                Error::new(Kind::ReadOnly, "cannot write the body of a directory's marker")
+                    .mend("PUT the key that ends in '/' through S3"),
+            ),
+            What::Buckets(View::Live) | What::Dir { view: View::Live, .. } | What::File(_) | What::Control(_) => None,
+        }
+    }
+}

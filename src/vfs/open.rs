@@ -1,0 +1,317 @@
+//! `open`, `create`, `flush`, `fsync`, `release`.
+
+use super::errno::{Errno, Fault, Outcome};
+use super::handle::{Handle, Open};
+use super::lookup::{Caller, Lookup};
+use super::node::{Node, View, What};
+use super::session::{without_setid, Opened};
+use super::{Durability, Vfs};
+use crate::model::{FileKind, Kind, Posix};
+use crate::store::Entry;
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OpenHow {
+    /// For reading.
+    pub read: bool,
+    /// For writing.
+    pub write: bool,
+    /// Writes go to the end.
+    pub append: bool,
+    /// The file is cut to nothing.
+    pub truncate: bool,
+    /// Each write is durable when it returns.
+    pub sync: bool,
+    /// It must not exist; for [`Vfs::create`].
+    pub exclusive: bool,
+}
+
+/// An open file, and how the kernel may treat it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// The handle's number.
+    pub fh: u64,
+    /// The kernel's pages of the file are still right.
+    pub keep_cache: bool,
+    /// The kernel's pages should be passed by: the handle only writes, or the content has no size beforehand.
+    pub direct: bool,
+    /// Closing it need not be told.
+    pub no_flush: bool,
+}
+
+impl Vfs {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `EROFS` for history and the past opened for writing, `EISDIR`, or what the store says.
+    pub fn open(&self, caller: Caller, id: u64, how: OpenHow) -> std::result::Result<Opening, Errno> {
+        let node = self.node(id)?;
+        self.told("open", || self.path(&node), self.open_node(caller, &node, how))
+    }
+
+    fn open_node(&self, caller: Caller, node: &Arc<Node>, how: OpenHow) -> Outcome<Opening> {
+        let changes = how.write || how.truncate;
+        if changes {
+            if let Some(error) = Self::unchangeable(node) {
+                return Err(error.into());
+            }
+            self.writable()?;
+        }
+        match &node.what {
+            What::File(_) => self.open_live(caller, node, how),
+            What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
+                let object = self.fixed_object(node)?;
+                let content = Arc::new(self.store.open_content(&object)?);
+                let fh = self.handles.add(Arc::clone(node), Open::Fixed(content));
+                let keep_cache = node.now_cached(object.content.0);
+                Ok(Opening { fh, keep_cache, direct: false, no_flush: true })
+            }
+            What::Control(_) => self.open_control(node, how),
+            What::Buckets(_) | What::Dir { .. } | What::History(_) | What::Versions { .. } => {
+                Err(Errno::EISDIR.into())
+            }
+        }
+    }
+
+    fn open_live(&self, caller: Caller, node: &Arc<Node>, how: OpenHow) -> Outcome<Opening> {
+        let mut slot = node.opened.lock();
+        let file = self.file(node)?;
+        if file.object.posix.kind != FileKind::File {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        let fresh = slot.is_none();
+        let opened = slot.get_or_insert_default();
+        let mode = file.object.posix.mode;
+        opened.setid = without_setid(mode) != mode;
+        let ready = self.ready(caller, node, opened, how, &file.object);
+        let keep_cache = match ready {
+            Ok(keep_cache) => keep_cache,
+            Err(fault) => {
+                if fresh {
+                    *slot = None;
+                }
+                return Err(fault);
+            }
+        };
+        Ok(self.opening(node, opened, how, keep_cache))
+    }
+
+    /// Prepares a node's session for one more handle; whether the kernel's pages are still right.
+    fn ready(
+        &self,
+        caller: Caller,
+        node: &Node,
+        opened: &mut Opened,
+        how: OpenHow,
+        object: &crate::model::Object,
+    ) -> Outcome<bool> {
+        if how.truncate {
+            // FSX-3: even when the file was empty before, this makes a version.
+            match &mut opened.draft {
+                Some(draft) => draft.truncate(0)?,
+                None => opened.draft = Some(self.store.draft(None)?),
+            }
+            opened.touched = true;
+            opened.changed(self.store.now());
+            if caller.uid != 0 {
+                self.drop_setid(node, opened)?;
+            }
+            node.not_cached();
+            return Ok(false);
+        }
+        if opened.draft.is_some() {
+            return Ok(true);
+        }
+        self.refresh(opened, object)?;
+        Ok(node.now_cached(object.content.0))
+    }
+
+    fn opening(&self, node: &Arc<Node>, opened: &mut Opened, how: OpenHow, keep_cache: bool) -> Opening {
+        opened.handles += 1;
+        opened.writers += u32::from(how.write);
+        let OpenHow { read, write, append, sync, .. } = how;
+        let fh = self.handles.add(Arc::clone(node), Open::Live { read, write, append, sync });
+        Opening { fh, keep_cache, direct: write && !read, no_flush: !write && !opened.touched }
+    }
+
+    /// Makes a file and opens it.
+    ///
+    /// # Errors
+    /// `EEXIST` with `exclusive`, `EROFS`, or what the store says.
+    pub fn create(
+        &self,
+        caller: Caller,
+        parent: u64,
+        name: &[u8],
+        mode: u16,
+        how: OpenHow,
+    ) -> std::result::Result<(Lookup, Opening), Errno> {
+        let node = self.node(parent)?;
+        self.told("create", || self.path_in(&node, name), self.create_in(caller, &node, name, mode, how))
+    }
+
+    fn create_in(
+        &self,
+        caller: Caller,
+        parent: &Arc<Node>,
+        name: &[u8],
+        mode: u16,
+        how: OpenHow,
+    ) -> Outcome<(Lookup, Opening)> {
+        if let What::Control(_) = parent.what {
+            return self.create_control(parent, name, how);
+        }
+        self.writable()?;
+        let (dir, root) = Self::live_dir(parent)?;
+        let component = self.new_component(root, name, false)?;
+        let posix = self.new_posix(caller, dir, FileKind::File, mode)?;
+        let file = match self.store.create_draft(dir, &component, &posix) {
+            Ok(file) => file,
+            Err(error) if error.kind() == Kind::AlreadyExists && !how.exclusive => {
+                // Another door was quicker than the kernel's look-up.
+                let Some(entry) = self.store.lookup(dir, &component)? else { return Err(error.into()) };
+                let lookup = self.arrive(View::Live, dir, &component, &entry)?;
+                return self.open_arrived(caller, lookup, how);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let lookup = self.arrive(View::Live, dir, &component, &Entry::File(file))?;
+        let node = self.node(lookup.node)?;
+        let mut slot = node.opened.lock();
+        let opened = slot.get_or_insert_default();
+        match self.store.draft(None) {
+            Ok(draft) => opened.draft = Some(draft),
+            Err(error) => {
+                *slot = None;
+                self.nodes.forget(lookup.node, 1);
+                return Err(error.into());
+            }
+        }
+        opened.touched = true;
+        let opening = self.opening(&node, opened, how, false);
+        Ok((lookup, opening))
+    }
+
+    fn open_arrived(&self, caller: Caller, lookup: Lookup, how: OpenHow) -> Outcome<(Lookup, Opening)> {
+        let node = self.node(lookup.node)?;
+        match self.open_node(caller, &node, how) {
+            Ok(opening) => Ok((lookup, opening)),
+            Err(fault) => {
+                self.nodes.forget(lookup.node, 1);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Attributes of something `caller` makes in `dir`; a set-group-id directory hands its group down.
+    pub(super) fn new_posix(
+        &self,
+        caller: Caller,
+        dir: crate::model::DirId,
+        kind: FileKind,
+        mode: u16,
+    ) -> Outcome<Posix> {
+        let above = self.store.directory(dir)?.posix;
+        let inherits = above.mode & 0o2000 != 0;
+        let gid = if inherits { above.gid } else { caller.gid };
+        let down = if inherits && kind == FileKind::Directory { 0o2000 } else { 0 };
+        Ok(Posix::new(kind, mode & 0o7777 | down, caller.uid, gid, self.store.now()))
+    }
+
+    /// A descriptor was closed: publishes what the session changed, so that `close` can tell of a failure (FSX-12).
+    ///
+    /// # Errors
+    /// Why it could not be published.
+    pub fn flush(&self, fh: u64) -> std::result::Result<(), Errno> {
+        let handle = self.handles.get(fh)?;
+        self.told("close", || self.path(&handle.node), self.flush_handle(&handle))
+    }
+
+    fn flush_handle(&self, handle: &Handle) -> Outcome<()> {
+        match &handle.open {
+            Open::Live { .. } => {
+                let mut slot = handle.node.opened.lock();
+                let Some(opened) = slot.as_deref_mut() else { return Ok(()) };
+                let dirty = opened.is_dirty();
+                self.publish(&handle.node, opened)?;
+                drop(slot);
+                if dirty && self.settings.durability == Durability::Close {
+                    self.store.sync()?;
+                }
+                Ok(())
+            }
+            Open::Control(file) => Self::flush_control(&mut file.lock()),
+            Open::Fixed(_) | Open::Dir(_) => Ok(()),
+        }
+    }
+
+    /// Whether a flush of the handle may wait for the disk.
+    #[must_use]
+    pub fn flush_may_block(&self, fh: u64) -> bool {
+        const MUCH: u64 = 1 << 20;
+        let Ok(handle) = self.handles.get(fh) else { return false };
+        let Open::Live { write: true, .. } = handle.open else { return false };
+        if self.settings.durability == Durability::Close {
+            return true;
+        }
+        let opened = handle.node.opened.lock();
+        opened.as_deref().is_some_and(|opened| opened.draft.as_ref().is_some_and(|draft| draft.stored() > MUCH))
+    }
+
+    /// Makes a file's bytes, and its name, durable.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub fn fsync(&self, fh: u64) -> std::result::Result<(), Errno> {
+        let handle = self.handles.get(fh)?;
+        let outcome = || -> Outcome<()> {
+            match &handle.open {
+                Open::Live { .. } => {
+                    let mut slot = handle.node.opened.lock();
+                    if let Some(opened) = slot.as_deref_mut() {
+                        self.publish(&handle.node, opened)?;
+                    }
+                    drop(slot);
+                    Ok(self.store.sync()?)
+                }
+                Open::Control(file) => {
+                    Self::flush_control(&mut file.lock())?;
+                    Ok(self.store.sync()?)
+                }
+                Open::Fixed(_) | Open::Dir(_) => Ok(self.store.sync()?),
+            }
+        };
+        self.told("fsync", || self.path(&handle.node), outcome())
+    }
+
+    /// A handle is gone. The last writer's ends the session.
+    pub fn release(&self, fh: u64) {
+        let Some(handle) = self.handles.remove(fh) else { return };
+        let outcome = match &handle.open {
+            Open::Live { write, .. } => self.release_live(&handle.node, *write),
+            Open::Control(file) => Self::flush_control(&mut file.lock()),
+            Open::Fixed(_) | Open::Dir(_) => Ok(()),
+        };
+        // Nobody hears an error of release; flush told it before, and the error ring keeps it.
+        let _ = self.told("release", || self.path(&handle.node), outcome);
+        self.nodes.closed(&handle.node);
+    }
+
+    fn release_live(&self, node: &Node, write: bool) -> Outcome<()> {
+        let mut slot = node.opened.lock();
+        let Some(opened) = slot.as_deref_mut() else { return Ok(()) };
+        opened.handles = opened.handles.saturating_sub(1);
+        opened.writers = opened.writers.saturating_sub(u32::from(write));
+        let outcome = if opened.writers == 0 && (write || opened.handles == 0) {
+            self.end_session(node, opened)
+        } else {
+            Ok(())
+        };
+        if opened.handles == 0 {
+            *slot = None;
+            node.places.lock().last = None;
+        }
+        outcome
+    }
+}

@@ -1,0 +1,155 @@
+//! `rename`: in the live tree a move, from history onto a live name a restore.
+
+use super::errno::{Errno, Outcome};
+use super::node::{Node, View, What};
+use super::tree::Found;
+use super::Vfs;
+use crate::model::{DirId, Error, Kind};
+use crate::store::{Entry, FileEntry};
+use std::sync::Arc;
+
+pub use crate::store::RenameHow;
+
+/// One end of a rename: what the name leads to now.
+struct End {
+    dir: DirId,
+    component: String,
+    entry: Option<Entry>,
+}
+
+impl End {
+    fn file(&self) -> Option<&FileEntry> {
+        match &self.entry {
+            Some(Entry::File(file)) => Some(file),
+            _ => None,
+        }
+    }
+
+    fn is_dir(&self) -> bool {
+        matches!(self.entry, Some(Entry::Dir(_)))
+    }
+}
+
+impl Vfs {
+    /// Renames; the source may be an entry of `.versions`, which is then restored under the new name.
+    ///
+    /// # Errors
+    /// `EXDEV` across buckets, `EPERM` for buckets, `EROFS` into history, or what the store says.
+    pub fn rename(
+        &self,
+        from: (u64, &[u8]),
+        to: (u64, &[u8]),
+        how: RenameHow,
+    ) -> std::result::Result<(), Errno> {
+        let source = self.node(from.0)?;
+        let target = self.node(to.0)?;
+        let outcome = self.rename_in((&source, from.1), (&target, to.1), how);
+        self.told("rename", || self.path_in(&source, from.1), outcome)
+    }
+
+    fn rename_in(&self, from: (&Arc<Node>, &[u8]), to: (&Arc<Node>, &[u8]), how: RenameHow) -> Outcome<()> {
+        if let (What::Control(_), What::Control(_)) = (&from.0.what, &to.0.what) {
+            return self.rename_control(from, to);
+        }
+        self.writable()?;
+        if let What::Versions { dirs, part } = &from.0.what {
+            return self.restore(dirs, part, from.1, to);
+        }
+        for end in [from.0, to.0] {
+            if end.what == What::Buckets(View::Live) {
+                return Err(Error::new(Kind::NotPermitted, "cannot rename a bucket")
+                    .why("a bucket's name is fixed when it is made (BKT-10)")
+                    .mend("make another bucket and move the objects")
+                    .into());
+            }
+        }
+        let source = self.end(from, None)?;
+        if source.entry.is_none() {
+            return Err(Errno::ENOENT.into());
+        }
+        let target = self.end(to, Some(source.is_dir()))?;
+        self.check_kinds(&source, &target, how)?;
+        self.rename_entry(&source, &target, how)
+    }
+
+    /// What a name leads to; `as_dir` says what it would be made as when it is free.
+    fn end(&self, at: (&Arc<Node>, &[u8]), as_dir: Option<bool>) -> Outcome<End> {
+        let (dir, root) = Self::live_dir(at.0)?;
+        match self.find(View::Live, dir, root, at.1)? {
+            Some(Found::Entry(component, entry)) => Ok(End { dir, component, entry: Some(entry) }),
+            Some(Found::Versions | Found::Control | Found::MarkerBody) => Err(Errno::EPERM.into()),
+            None => match as_dir {
+                None => Err(Errno::ENOENT.into()),
+                Some(is_dir) => {
+                    Ok(End { dir, component: self.new_component(root, at.1, is_dir)?, entry: None })
+                }
+            },
+        }
+    }
+
+    fn check_kinds(&self, source: &End, target: &End, how: RenameHow) -> Outcome<()> {
+        match (how, &target.entry) {
+            (RenameHow::Exchange, None) => Err(Errno::ENOENT.into()),
+            (RenameHow::NoReplace, Some(_)) => Err(Errno::EEXIST.into()),
+            (RenameHow::Replace, Some(_)) if source.is_dir() && !target.is_dir() => Err(Errno::ENOTDIR.into()),
+            (RenameHow::Replace, Some(_)) if !source.is_dir() && target.is_dir() => Err(Errno::EISDIR.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves, holding the places of the files at both ends, so that no publish sees one of them between two names.
+    fn rename_entry(&self, source: &End, target: &End, how: RenameHow) -> Outcome<()> {
+        let node_of = |end: &End| end.file().and_then(|file| self.nodes.get(file.object.ino.0));
+        let (moved, met) = (node_of(source), node_of(target));
+        let same = moved.as_ref().zip(met.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
+        if same {
+            // Two names of one file: POSIX says to do nothing, unless they must not both exist.
+            return Ok(self.store.rename(
+                (source.dir, &source.component),
+                (target.dir, &target.component),
+                how,
+            )?);
+        }
+        let first_is_moved = match (&moved, &met) {
+            (Some(moved), Some(met)) => moved.id < met.id,
+            _ => true,
+        };
+        let (first, second) = if first_is_moved { (&moved, &met) } else { (&met, &moved) };
+        let mut first = first.as_ref().map(|node| node.places.lock());
+        let mut second = second.as_ref().map(|node| node.places.lock());
+        self.store.rename((source.dir, &source.component), (target.dir, &target.component), how)?;
+        let (moved_places, met_places) =
+            if first_is_moved { (&mut first, &mut second) } else { (&mut second, &mut first) };
+        if let Some(places) = moved_places {
+            places.remove(source.dir, &source.component);
+            places.add(target.dir, &target.component);
+        }
+        if let Some(places) = met_places {
+            places.remove(target.dir, &target.component);
+            if matches!(how, RenameHow::Exchange) {
+                places.add(source.dir, &source.component);
+            } else if places.names.is_empty()
+                && let Some(file) = target.file()
+                && file.nlink <= 1
+            {
+                places.last = Some(Box::new(FileEntry { nlink: 0, ..file.clone() }));
+            }
+        }
+        drop((first, second));
+        self.after_rename(source, target);
+        Ok(())
+    }
+
+    /// Tells the kernel what it cannot know: shadowed names (KEY-8) and directories that vanished (KEY-6).
+    fn after_rename(&self, source: &End, target: &End) {
+        if source.is_dir() || target.is_dir() {
+            let part = source.component.strip_suffix('/').unwrap_or(&source.component);
+            if !part.is_empty() && matches!(self.store.lookup(source.dir, part), Ok(Some(_))) {
+                self.name_is_stale(source.dir, part);
+            }
+        }
+        if source.dir != target.dir {
+            self.settle(source.dir);
+        }
+    }
+}

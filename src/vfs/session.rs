@@ -1,0 +1,210 @@
+//! Write sessions: from the first writer's open to the last writer's release, one version (FSX-1 to FSX-3).
+//!
+//! A node with handles has an [`Opened`]. Its draft, made by the first change, is what everybody on the mount reads;
+//! publishing makes the draft's bytes the name's current version, replacing what the same session published before.
+
+use super::errno::{Fault, Outcome};
+use super::node::{Node, What};
+use super::{attr, xattr, Attr, Vfs};
+use crate::model::{ContentId, Kind, Object, Result, Timestamp};
+use crate::store::{Content, Draft, PosixChange, Session};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a node with handles keeps in memory.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) handles: u32,
+    pub(super) writers: u32,
+    /// The bytes, once the session changed something.
+    pub(super) draft: Option<Draft>,
+    session: Option<Session>,
+    /// To be published although the draft changed nothing: a new file, or one cut by `O_TRUNC`.
+    pub(super) touched: bool,
+    /// The time of the last change not yet published, unless `utimens` set another since.
+    pub(super) mtime: Option<Timestamp>,
+    pub(super) ctime: Option<Timestamp>,
+    /// When the first change not yet published was made.
+    since: Option<Timestamp>,
+    /// What is read while there is no draft; pinned, so that it outlives the name.
+    pub(super) content: Option<(ContentId, Arc<Content>)>,
+    /// Whether the file has a set-id bit that writing must clear.
+    pub(super) setid: bool,
+    /// Attributes set (or removed) on what the session has not published yet, in order.
+    pub(super) edits: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Opened {
+    /// Notes a change of the bytes.
+    pub(super) fn changed(&mut self, now: Timestamp) {
+        self.mtime = Some(now);
+        self.ctime = Some(now);
+        self.since.get_or_insert(now);
+    }
+
+    /// Whether the name's current version is this session's own.
+    pub(super) fn has_published(&self) -> bool {
+        self.writers > 0 && self.session.as_ref().is_some_and(Session::has_published)
+    }
+
+    /// Puts the attributes set in this session over a stored object.
+    pub(super) fn edit(&self, object: &mut Object) -> Result<()> {
+        for (name, value) in &self.edits {
+            match value {
+                Some(value) => xattr::apply(object, name, value)?,
+                None => xattr::withdraw(object, name)?,
+            };
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.touched || self.draft.as_ref().is_some_and(Draft::is_dirty)
+    }
+
+    /// Puts what the session did over the stored attributes.
+    pub(super) fn overlay(&self, attr: &mut Attr) {
+        if let Some(draft) = &self.draft {
+            attr.size = draft.size();
+            attr.blocks = attr::blocks(draft.stored());
+        }
+        if let Some(mtime) = self.mtime {
+            attr.mtime = mtime;
+        }
+        if let Some(ctime) = self.ctime {
+            attr.ctime = attr.ctime.max(ctime);
+        }
+    }
+}
+
+impl Vfs {
+    /// The draft of a node's session, begun over the current bytes when there is none yet.
+    pub(super) fn draft<'a>(&self, node: &Node, opened: &'a mut Opened) -> Outcome<&'a mut Draft> {
+        if opened.draft.is_none() {
+            let file = self.file(node)?;
+            opened.draft = Some(self.store.draft(Some(&file.object))?);
+        }
+        // Just made when it was not there.
+        opened.draft.as_mut().ok_or(Fault::Bare(super::Errno::EIO))
+    }
+
+    /// What readers without a draft read: the content the name has now.
+    pub(super) fn refresh(&self, opened: &mut Opened, object: &Object) -> Result<()> {
+        if opened.content.as_ref().is_none_or(|(id, _)| *id != object.content) {
+            opened.content = Some((object.content, Arc::new(self.store.open_content(object)?)));
+        }
+        Ok(())
+    }
+
+    /// Makes the session's bytes the name's current version, if it changed any. On failure the session stays dirty.
+    pub(super) fn publish(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
+        let What::File(ino) = node.what else { return Ok(()) };
+        if !opened.is_dirty() {
+            return Ok(());
+        }
+        if opened.draft.is_none() {
+            opened.draft = Some(self.store.draft(None)?);
+        }
+        let Some(draft) = &mut opened.draft else { return Ok(()) };
+        let session = opened.session.get_or_insert_with(Session::new);
+        let change = PosixChange { mtime: opened.mtime, ..PosixChange::default() };
+        let places = node.places.lock();
+        for (dir, component) in places.names.iter().chain(&self.other_names(&places, ino)?) {
+            match self.store.publish((*dir, component), ino, draft, session, &change) {
+                Ok(object) => {
+                    node.now_cached(object.content.0);
+                    if !opened.edits.is_empty() {
+                        let at = (*dir, component.as_str());
+                        self.store.edit_in_place(at, ino, |object| opened.edit(object))?;
+                        opened.edits.clear();
+                    }
+                    opened.touched = false;
+                    opened.mtime = None;
+                    opened.ctime = None;
+                    opened.since = None;
+                    return Ok(());
+                }
+                // Another door took the name away; the file may have more.
+                Err(error) if error.kind() == Kind::NoSuchKey => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // No name leads here: what an unlinked file holds goes with its last handle (FSX-7).
+        opened.touched = false;
+        Ok(())
+    }
+
+    /// Ends the session after the last writer: publishes what is left, then seals.
+    pub(super) fn end_session(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
+        let published = self.publish(node, opened);
+        if let Some(session) = opened.session.take() {
+            self.store.seal(session)?;
+        }
+        let had_draft = opened.draft.is_some();
+        if published.is_ok() && opened.handles > 0 && had_draft {
+            // Readers go on with the published bytes; without a name, with the draft.
+            let named = !node.places.lock().names.is_empty();
+            if named {
+                let file = self.file(node)?;
+                self.refresh(opened, &file.object)?;
+                opened.draft = None;
+            }
+        }
+        published
+    }
+
+    /// Publishes files that were held open and changed for longer than `publish_interval`; the node calls this now
+    /// and then.
+    pub fn tick(&self, now: Timestamp) {
+        let Some(interval) = self.settings.publish_interval else { return };
+        self.publish_where(|opened| opened.since.is_some_and(|since| older_than(since, now, interval)));
+    }
+
+    /// Publishes everything that is open and changed; for the end of the mount (FSX-15).
+    pub fn publish_all(&self) {
+        self.publish_where(|_| true);
+    }
+
+    fn publish_where(&self, wanted: impl Fn(&Opened) -> bool) {
+        for node in self.nodes.all() {
+            if node.open.load(Ordering::Relaxed) == 0 || !matches!(node.what, What::File(_)) {
+                continue;
+            }
+            let mut opened = node.opened.lock();
+            if let Some(opened) = opened.as_deref_mut()
+                && opened.is_dirty()
+                && wanted(opened)
+            {
+                let outcome = self.publish(&node, opened);
+                // The complaint is in the error ring; the writer hears of it at its own fsync or close.
+                let _ = self.told("publish", || self.path(&node), outcome);
+            }
+        }
+    }
+
+    /// Clears the set-id bits that a write or a change of size by somebody without privilege must clear.
+    pub(super) fn drop_setid(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
+        if !opened.setid {
+            return Ok(());
+        }
+        let mode = self.file(node)?.object.posix.mode;
+        let kept = without_setid(mode);
+        if kept != mode {
+            self.change_posix(node, &PosixChange { mode: Some(kept), ..PosixChange::default() })?;
+        }
+        opened.setid = false;
+        Ok(())
+    }
+}
+
+/// The mode after a write: without set-user-id, and without set-group-id where the group may execute.
+pub(super) const fn without_setid(mode: u16) -> u16 {
+    let group = if mode & 0o010 != 0 { 0o2000 } else { 0 };
+    mode & !(0o4000 | group)
+}
+
+fn older_than(since: Timestamp, now: Timestamp, interval: Duration) -> bool {
+    now.millis().saturating_sub(since.millis()) >= i64::try_from(interval.as_millis()).unwrap_or(i64::MAX)
+}
+

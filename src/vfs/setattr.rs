@@ -1,0 +1,184 @@
+//! `chmod`, `chown`, `utimens`, `truncate`: changes that make no version, except of the size.
+
+use super::errno::{Errno, Fault, Outcome};
+use super::handle::Open;
+use super::lookup::Caller;
+use super::node::{Node, View, What};
+use super::session::{without_setid, Opened};
+use super::{Attr, Vfs};
+use crate::model::{FileKind, Kind, Timestamp};
+use crate::store::PosixChange;
+use std::sync::Arc;
+
+/// What to change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SetAttr {
+    /// Permission bits with set-id and sticky.
+    pub mode: Option<u16>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Length in bytes.
+    pub size: Option<u64>,
+    /// Last access.
+    pub atime: Option<Timestamp>,
+    /// Last change of content.
+    pub mtime: Option<Timestamp>,
+}
+
+impl Vfs {
+    /// The store's clock, for `utimens` with "now".
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    /// Changes attributes; `fh` when the caller has the file open. Returns them as they are then.
+    ///
+    /// # Errors
+    /// `EROFS` for history and the past, `EPERM` for buckets, or what the store says.
+    pub fn setattr(
+        &self,
+        caller: Caller,
+        id: u64,
+        fh: Option<u64>,
+        change: SetAttr,
+    ) -> std::result::Result<(Attr, bool), Errno> {
+        let node = self.node(id)?;
+        let outcome = || -> Outcome<(Attr, bool)> {
+            if let Some(error) = Self::unchangeable(&node) {
+                return Err(error.into());
+            }
+            if let What::Control(_) = node.what {
+                return Ok((self.set_control_attr(&node, fh, change)?, false));
+            }
+            self.writable()?;
+            if let Some(size) = change.size {
+                self.set_size(caller, &node, fh, size)?;
+            }
+            self.set_posix(caller, &node, change)?;
+            self.attributes(&node)
+        };
+        self.told("setattr", || self.path(&node), outcome())
+    }
+
+    fn set_size(&self, caller: Caller, node: &Arc<Node>, fh: Option<u64>, size: u64) -> Outcome<()> {
+        if !matches!(node.what, What::File(_)) {
+            return Err(Errno::EISDIR.into());
+        }
+        if let Some(fh) = fh
+            && !matches!(self.handles.get(fh)?.open, Open::Live { write: true, .. })
+        {
+            return Err(Errno::EINVAL.into());
+        }
+        let mut slot = node.opened.lock();
+        let file = self.file(node)?;
+        if file.object.posix.kind != FileKind::File {
+            return Err(Errno::EINVAL.into());
+        }
+        let joins = slot.as_deref().is_some_and(|opened| opened.writers > 0 || opened.draft.is_some());
+        let opened = slot.get_or_insert_default();
+        let mode = file.object.posix.mode;
+        opened.setid = without_setid(mode) != mode;
+        let outcome = self.cut(caller, node, opened, size).and_then(|()| {
+            // Without a writer this is a session of its own.
+            if joins { Ok(()) } else { self.end_session(node, opened) }
+        });
+        if opened.handles == 0 {
+            *slot = None;
+        }
+        outcome
+    }
+
+    fn cut(&self, caller: Caller, node: &Node, opened: &mut Opened, size: u64) -> Outcome<()> {
+        let now = self.store.now();
+        let before = match &opened.draft {
+            Some(draft) => draft.size(),
+            None => self.file(node)?.object.size,
+        };
+        if before == size && opened.mtime.is_none() {
+            // POSIX marks the times for update even when the size stays; that makes no version.
+            return self.change_posix(node, &PosixChange { mtime: Some(now), ..PosixChange::default() });
+        }
+        self.draft(node, opened)?.truncate(size)?;
+        opened.changed(now);
+        if caller.uid != 0 {
+            self.drop_setid(node, opened)?;
+        }
+        Ok(())
+    }
+
+    fn set_posix(&self, caller: Caller, node: &Node, change: SetAttr) -> Outcome<()> {
+        let chown = change.uid.is_some() || change.gid.is_some();
+        let nothing = change == SetAttr::default();
+        let mut posix = PosixChange {
+            mode: change.mode,
+            uid: change.uid,
+            gid: change.gid,
+            atime: change.atime,
+            mtime: change.mtime,
+        };
+        if let What::File(_) = node.what
+            && (chown || nothing)
+        {
+            // The kernel leaves clearing set-id bits at chown to us, also when it changes nothing.
+            let before = self.file(node)?.object.posix;
+            let keeps_group = before.mode & 0o010 == 0 && (caller.uid == 0 || caller.gid == before.gid);
+            let cleared = before.mode & !(0o4000 | if keeps_group { 0 } else { 0o2000 });
+            if change.mode.is_none() && cleared != before.mode && before.kind != FileKind::Symlink {
+                posix.mode = Some(cleared);
+            }
+        }
+        if posix == PosixChange::default() {
+            return Ok(());
+        }
+        self.change_posix(node, &posix)?;
+        if let What::File(_) = node.what
+            && let Some(opened) = node.opened.lock().as_deref_mut()
+        {
+            // Times set after a write and before close must win: cp -p, rsync and tar do so.
+            if let (Some(mtime), true) = (change.mtime, opened.mtime.is_some()) {
+                opened.mtime = Some(mtime);
+            }
+            opened.ctime = opened.ctime.map(|_| self.store.now());
+            if let Some(mode) = posix.mode {
+                opened.setid = without_setid(mode) != mode;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores changed attributes under whichever of a node's names leads to it.
+    pub(super) fn change_posix(&self, node: &Node, change: &PosixChange) -> Outcome<()> {
+        match &node.what {
+            What::Dir { dir, view: View::Live, .. } => {
+                let directory = self.store.directory(*dir)?;
+                self.store.set_posix((directory.parent, &directory.name), (*dir).into(), change)?;
+                Ok(())
+            }
+            What::File(ino) => {
+                let mut places = node.places.lock();
+                for (dir, component) in places.names.iter().chain(&self.other_names(&places, *ino)?) {
+                    match self.store.set_posix((*dir, component), *ino, change) {
+                        Ok(_) => return Ok(()),
+                        Err(error) if error.kind() == Kind::NoSuchKey => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                // Open and without a name: what it was is all there is.
+                let Some(last) = &mut places.last else { return Err(Errno::ESTALE.into()) };
+                let posix = &mut last.object.posix;
+                posix.mode = change.mode.unwrap_or(posix.mode);
+                posix.uid = change.uid.unwrap_or(posix.uid);
+                posix.gid = change.gid.unwrap_or(posix.gid);
+                posix.atime = change.atime.unwrap_or(posix.atime);
+                posix.mtime = change.mtime.unwrap_or(posix.mtime);
+                posix.ctime = self.store.now();
+                Ok(())
+            }
+            What::Buckets(_) => Err(Fault::Bare(Errno::EPERM)),
+            _ => Err(Errno::EROFS.into()),
+        }
+    }
+}

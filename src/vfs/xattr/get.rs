@@ -1,0 +1,106 @@
+//! Values of attributes.
+
+use super::names::{classify, find, Name, Row, What};
+use super::{info, not_set, refused, tagging, tree, Target};
+use crate::model::{Bucket, Metadata, Object, Result};
+use std::sync::Arc;
+use crate::store::Store;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::Engine as _;
+use std::collections::BTreeMap;
+
+/// The region of every bucket (BKT-10): one machine is one region.
+const REGION: &str = "us-east-1";
+/// Who owns every object: the account's root, as with BucketOwnerEnforced (BKT-15).
+const OWNER: &str = "arn:aws:iam::000000000000:root";
+
+/// The value of the attribute `name` (full name, `user.s3.etag` or its alias `s3.etag`).
+///
+/// # Errors
+/// [`crate::model::Kind::NotSet`] when it is not set or unknown, [`crate::model::Kind::Unsupported`] for names
+/// that are never offered, the store's errors.
+pub fn get(store: &Arc<Store>, target: &Target, name: &[u8]) -> Result<Vec<u8>> {
+    match classify(name) {
+        Name::Never => Err(refused(name).unwrap_or_else(not_set)),
+        Name::Foreign => foreign(target, name).map(<[u8]>::to_vec).ok_or_else(not_set),
+        Name::Own(own) => {
+            let (row, rest) = find(target.place(), own).ok_or_else(not_set)?;
+            value(store, target, &row, rest)?.ok_or_else(not_set)
+        }
+    }
+}
+
+/// A foreign attribute's value.
+pub(super) fn foreign<'a>(target: &'a Target, name: &[u8]) -> Option<&'a [u8]> {
+    match target {
+        Target::Root => None,
+        Target::Bucket(_, dir) | Target::Dir(dir) => dir.xattrs.get(name),
+        Target::File { entry, .. } => entry.object.xattrs.get(name),
+        Target::Version { object, .. } => object.xattrs.get(name),
+    }
+}
+
+/// The value of the own attribute of `row`, `None` when it is not set.
+pub(super) fn value(store: &Arc<Store>, target: &Target, row: &Row, rest: &str) -> Result<Option<Vec<u8>>> {
+    let text = match row.what {
+        What::Crc64Nvme => match target.object() {
+            Some(object) if !object.marker && !target.is_draft() => {
+                Some(BASE64.encode(store.checksum(object)?.to_be_bytes()))
+            }
+            _ => None,
+        },
+        What::Key => target.path(store)?.map(|(_, key)| key),
+        What::KeyB64 => target.path(store)?.map(|(_, key)| BASE64.encode(key)),
+        What::Rbytes => Some(tree::sums(store, target)?.bytes.to_string()),
+        What::Rentries => Some(tree::sums(store, target)?.entries.to_string()),
+        What::NoncurrentBytes => Some(tree::sums(store, target)?.noncurrent_bytes.to_string()),
+        What::Info => Some(info::info(store, target)?),
+        _ => plain(target, row, rest),
+    };
+    Ok(text.map(String::into_bytes))
+}
+
+/// Values that the target itself tells.
+pub(super) fn plain(target: &Target, row: &Row, rest: &str) -> Option<String> {
+    if let Target::Bucket(bucket, _) = target {
+        return of_bucket(bucket, row);
+    }
+    of_object(target.object()?, target.is_draft(), row, rest)
+}
+
+fn of_bucket(bucket: &Bucket, row: &Row) -> Option<String> {
+    match row.what {
+        What::Versioning => bucket.versioning.status().map(str::to_owned),
+        What::Region => Some(REGION.to_owned()),
+        What::Document(document) => document.read(bucket),
+        _ => None,
+    }
+}
+
+/// Values that an object tells. A draft, which S3 has not seen, and a delete marker (VER-11) lack most.
+pub(super) fn of_object(object: &Object, draft: bool, row: &Row, rest: &str) -> Option<String> {
+    let data = !object.marker;
+    match row.what {
+        What::Meta => object.metadata.user(rest).map(str::to_owned),
+        What::Tag => object.tags.get(rest).map(str::to_owned),
+        What::Header(header) => object.metadata.system(header).map(str::to_owned),
+        What::Tags => data.then(|| tagging::to_query(&object.tags)),
+        What::Metadata => data.then(|| map(&object.metadata)),
+        What::StorageClass => data.then(|| object.class.name().to_owned()),
+        What::Owner => Some(OWNER.to_owned()),
+        _ if draft => None,
+        What::VersionId => Some(object.version.to_string()),
+        What::IsLatest => Some(object.superseded.is_none().to_string()),
+        What::LastModified => Some(object.modified.rfc3339()),
+        What::ETag => data.then(|| object.etag.to_string()),
+        What::ChecksumType => data.then(|| "FULL_OBJECT".to_owned()),
+        What::Parts => (data && object.etag.parts > 0).then(|| object.etag.parts.to_string()),
+        _ => None,
+    }
+}
+
+/// User metadata as a JSON object of strings.
+fn map(metadata: &Metadata) -> String {
+    let pairs: BTreeMap<&str, &str> = metadata.user_pairs().collect();
+    serde_json::to_string(&pairs).unwrap_or_default()
+}

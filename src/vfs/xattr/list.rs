@@ -1,0 +1,69 @@
+//! Names of attributes as `listxattr` shows them.
+
+use super::get::plain;
+use super::names::{rows, Class, Row, What, NAME_BYTES_MAX, PREFIX};
+use super::{Target, XattrList, XattrView};
+use crate::model::{Object, Result};
+use std::sync::Arc;
+use crate::store::Store;
+
+const TRUSTED: &[u8] = b"trusted.";
+
+/// The names on `target`, each followed by NUL: foreign ones, then own ones as `view` asks.
+///
+/// # Errors
+/// None today; the store is at hand for names that will need it.
+pub fn list(_store: &Arc<Store>, target: &Target, view: &XattrView) -> Result<Vec<u8>> {
+    let mut names = Vec::new();
+    let xattrs = match target {
+        Target::Root => None,
+        Target::Bucket(_, dir) | Target::Dir(dir) => Some(&dir.xattrs),
+        Target::File { entry, .. } => Some(&entry.object.xattrs),
+        Target::Version { object, .. } => Some(&object.xattrs),
+    };
+    for name in xattrs.into_iter().flat_map(|xattrs| xattrs.names()) {
+        if view.trusted || !name.starts_with(TRUSTED) {
+            push(&mut names, &[name]);
+        }
+    }
+    for row in rows(target.place()).filter(|row| shown(row, view.list)) {
+        for rest in present(target, &row) {
+            push(&mut names, &[PREFIX.as_bytes(), row.name.as_bytes(), rest.as_bytes()]);
+        }
+    }
+    Ok(names)
+}
+
+/// A name the platform cannot carry back is left out: `tags` and `metadata` show it.
+fn push(names: &mut Vec<u8>, parts: &[&[u8]]) {
+    if parts.iter().map(|part| part.len()).sum::<usize>() <= NAME_BYTES_MAX {
+        parts.iter().for_each(|part| names.extend_from_slice(part));
+        names.push(0);
+    }
+}
+
+/// Whether a list of that extent shows the row.
+pub(super) const fn shown(row: &Row, list: XattrList) -> bool {
+    match list {
+        XattrList::Copy => matches!(row.class, Class::Carried),
+        XattrList::User => matches!(row.what, What::Meta | What::Tag),
+        XattrList::All => true,
+    }
+}
+
+/// What follows the row's name for each attribute of it that is set: `[""]` or `[]` for a row that is no family.
+/// Nothing is computed: a checksum not known yet is listed, and reading it will find it out.
+pub(super) fn present<'a>(target: &'a Target, row: &Row) -> Vec<&'a str> {
+    let object = || target.object();
+    match row.what {
+        What::Meta => object().into_iter().flat_map(|object| object.metadata.user_pairs()).map(|(name, _)| name).collect(),
+        What::Tag => object().into_iter().flat_map(|object| object.tags.iter()).map(|(key, _)| key).collect(),
+        What::Key | What::KeyB64 | What::Rbytes | What::Rentries | What::NoncurrentBytes | What::Info => vec![""],
+        What::Crc64Nvme => once(object().is_some_and(|object: &Object| !object.marker) && !target.is_draft()),
+        _ => once(plain(target, row, "").is_some()),
+    }
+}
+
+fn once(is: bool) -> Vec<&'static str> {
+    if is { vec![""] } else { Vec::new() }
+}
