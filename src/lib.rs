@@ -1,8 +1,16 @@
-//! Keyfold: an object store with S3's semantics that you mount.
+//! The rooms of Keyfold: an object store with S3's semantics that you mount.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod chunklog;
+pub mod cli;
+pub mod config;
+pub mod control;
 pub mod crypto;
+pub mod fuse;
 pub mod index;
 pub mod model;
+pub mod node;
 pub mod store;
 pub mod sys;
+pub mod telemetry;
+pub mod vfs;

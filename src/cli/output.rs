@@ -56,7 +56,7 @@ impl Printer {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         if !self.begun && self.out.is_terminal() && !self.view.header.is_empty() {
             table.set_header(self.view.header.iter().map(|name| name.trim_start_matches('>')));
         }

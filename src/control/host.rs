@@ -1,7 +1,8 @@
 //! What a verb needs from the process it runs in: its mounts, and how names are spelled on them.
 
 use super::row::{ActRow, MountRow};
-use crate::model::{Result, VersionId};
+use crate::model::{Bucket, Result, VersionId};
+use crate::store::Store;
 use std::path::Path;
 
 /// Where a path below a mount leads.
@@ -28,11 +29,17 @@ pub trait Host: Send + Sync {
     /// `at_root`: in the root of a bucket, where one more name is reserved.
     fn file_name(&self, component: &str, shadowed: bool, at_root: bool) -> String;
 
-    /// Whether a bucket's document is what it should be.
+    /// A bucket's setting as JSON; `None` when it is not set.
     ///
     /// # Errors
-    /// [`Kind::InvalidArgument`](crate::model::Kind::InvalidArgument), saying where it is not.
-    fn check_document(&self, setting: &str, text: &str) -> Result<()>;
+    /// [`Kind::InvalidArgument`](crate::model::Kind::InvalidArgument) when there is no such setting.
+    fn setting(&self, bucket: &Bucket, setting: &str) -> Result<Option<String>>;
+
+    /// Replaces a bucket's setting, or removes it without a text.
+    ///
+    /// # Errors
+    /// What is wrong with the text; the old one stays.
+    fn change_setting(&self, store: &Store, bucket: &Bucket, setting: &str, text: Option<&str>) -> Result<()>;
 
     /// The mounts this process serves.
     fn mounts(&self) -> Vec<MountRow>;

@@ -2,7 +2,7 @@
 
 use crate::model::{Error, Result};
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Filesystem type of our mounts.
@@ -86,11 +86,6 @@ fn path(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(plain))
 }
 
-/// Whether two paths are byte for byte the same place, without asking the disk.
-#[must_use]
-pub fn same(one: &Path, other: &Path) -> bool {
-    one.as_os_str().as_bytes() == other.as_os_str().as_bytes()
-}
 
 #[cfg(test)]
 mod tests {

@@ -38,15 +38,8 @@ pub(super) fn object_key(store: &Store, host: &dyn Host, target: &Target) -> Res
 
 /// The directories, live and dead, in which a key's history can lie, and its component.
 pub(super) fn history(store: &Store, bucket: &Bucket, key: &ObjectKey) -> Result<(Vec<DirId>, String)> {
-    let (parents, component) = key.split();
-    let mut dirs = vec![bucket.root];
-    for parent in parents {
-        dirs = store.history_dirs(&dirs, parent)?;
-        if dirs.is_empty() {
-            return Err(no_such_key(bucket, key.as_str()));
-        }
-    }
-    Ok((dirs, component.to_owned()))
+    let (dirs, component) = store.history_place(bucket.name.as_str(), key)?;
+    if dirs.is_empty() { Err(no_such_key(bucket, key.as_str())) } else { Ok((dirs, component)) }
 }
 
 /// A key's versions, newest first, and where they lie.

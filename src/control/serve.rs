@@ -6,6 +6,7 @@ use super::{Envelope, Host, PROTOCOL, Request, Row, handle};
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +40,7 @@ impl Caller {
 ///
 /// # Errors
 /// When the connection breaks; what a verb says goes to the caller.
-pub fn serve(stream: &mut (impl Read + Write), caller: Caller, store: &Store, host: &dyn Host) -> Result<()> {
+pub fn serve(stream: &mut (impl Read + Write), caller: Caller, store: &Arc<Store>, host: &dyn Host) -> Result<()> {
     let done = match request(stream) {
         Ok(None) => return Ok(()),
         Ok(Some(request)) => match caller.may(&request) {

@@ -187,6 +187,17 @@ mod tests {
         proptest::string::string_regex("[\0\u{1}\\-.a0b\u{e9}\u{ffff}]{0,4}/?").unwrap()
     }
 
+    #[test]
+    fn format_md_shows_a_real_version_key() {
+        let text = include_str!("FORMAT.md");
+        let block = text.split("```hex").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let bytes: Vec<u8> = block.split_whitespace().map(|hex| u8::from_str_radix(hex, 16).unwrap()).collect();
+        assert_eq!(bytes, ver_key(DirId(18), "cat.jpg", Seq(258)));
+        for family in super::super::Family::ALL {
+            assert!(text.contains(&format!("| `{}` |", family.name())), "{family:?} is not drawn");
+        }
+    }
+
     proptest! {
         #[test]
         fn ver_keys_read_back(name in component(), dir in any::<u64>(), seq in any::<u64>()) {

@@ -6,6 +6,7 @@
 //! RocksDB. One transaction runs at a time and sees everything before it, which is how preconditions hold.
 //!
 //! May not know: the chunk log, S3's rules. Locks: `commit` (one transaction), nothing else is taken inside.
+#![doc = include_str!("FORMAT.md")]
 
 mod codec;
 mod db;
@@ -15,6 +16,9 @@ mod records;
 mod scan;
 mod stage;
 mod tx;
+
+#[cfg(test)]
+mod tests;
 
 pub use codec::{Record, decode, encode};
 pub use db::{Index, Settings};

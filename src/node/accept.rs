@@ -87,7 +87,7 @@ impl Drop for Socket {
 }
 
 fn converse(node: &Arc<Node>, mut stream: std::os::unix::net::UnixStream, caller: Caller) {
-    if let Err(error) = serve(&mut stream, caller, &node.store, node.as_ref()) {
+    if let Err(error) = serve(&mut stream, caller, &node.store, node) {
         tracing::debug!(%error, "a caller went away");
     }
     if node.is_stopping() {

@@ -1,7 +1,9 @@
 //! Asking a store, whoever owns it: the process that does, or this one when none does.
 
 use crate::control::{ActRow, Host, MountRow, Reply, Request, Spot, connect, handle};
-use crate::model::{Error, Kind, Result};
+use super::settings;
+use crate::model::{Bucket, Error, Kind, Result};
+use crate::store::Store;
 use crate::vfs::spelling::{self, Reserved};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -60,8 +62,12 @@ impl Host for Alone {
         file_name(component, shadowed, at_root)
     }
 
-    fn check_document(&self, setting: &str, text: &str) -> Result<()> {
-        super::running::check_document(setting, text)
+    fn setting(&self, bucket: &Bucket, setting: &str) -> Result<Option<String>> {
+        Ok(settings::document(setting)?.read(bucket))
+    }
+
+    fn change_setting(&self, store: &Store, bucket: &Bucket, setting: &str, text: Option<&str>) -> Result<()> {
+        settings::change(store, bucket, setting, text)
     }
 
     fn mounts(&self) -> Vec<MountRow> {

@@ -14,6 +14,7 @@ mod path;
 mod plan;
 mod running;
 mod serve;
+mod settings;
 
 pub use alone::ask;
 pub use background::{Start, mount};

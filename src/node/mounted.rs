@@ -1,20 +1,25 @@
 //! One mount: started, described, ended. The only place that calls `fuse`.
 
 use super::plan::mounted_at;
+use super::settings::{of_the_kernel, of_the_view};
 use crate::config::MountSettings;
 use crate::control::MountRow;
 use crate::fuse::Mount;
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
 use crate::sys::process;
+use crate::telemetry::Metrics;
 use crate::vfs::Vfs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the kernel may take to show a mount in its table.
+/// How long the kernel may take to show a mount in its table, and to let go of one.
 const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A mount this process serves.
 pub(super) struct Mounted {
@@ -23,16 +28,33 @@ pub(super) struct Mounted {
     pub(super) vfs: Arc<Vfs>,
     /// The kernel's device number; none for a mount by descriptor, whose place only its giver knows.
     pub(super) device: Option<String>,
-    mount: Mount,
+    mount: Arc<Mount>,
+    over: Arc<AtomicBool>,
+    waiter: JoinHandle<Result<()>>,
 }
 
 impl Mounted {
-    /// Mounts the store; returns when the mount answers.
-    pub(super) fn start(store: &Arc<Store>, mountpoint: &Path, settings: MountSettings) -> Result<Self> {
-        let vfs = Vfs::new(Arc::clone(store), &settings)?;
-        let mount = Mount::start(Arc::clone(&vfs), mountpoint, &settings)?;
+    /// Mounts the store; returns when the mount answers. `wake` is called when it has ended, whoever ended it.
+    pub(super) fn start(
+        store: &Arc<Store>,
+        metrics: &Arc<Metrics>,
+        mountpoint: &Path,
+        settings: MountSettings,
+        wake: impl FnOnce() + Send + 'static,
+    ) -> Result<Self> {
+        let vfs = Vfs::new(Arc::clone(store), Arc::clone(metrics), of_the_view(&settings))?;
+        let mount = Arc::new(Mount::start(Arc::clone(&vfs), mountpoint, &of_the_kernel(&settings, store.dir()))?);
         let device = if mountpoint.starts_with("/dev/fd") { None } else { device(mountpoint)? };
-        Ok(Self { mountpoint: mountpoint.to_owned(), settings, vfs, device, mount })
+        let over = Arc::new(AtomicBool::new(false));
+        let (waited, is_over) = (Arc::clone(&mount), Arc::clone(&over));
+        let waiter = std::thread::Builder::new().name("keyfold-mount".to_owned()).spawn(move || {
+            let ended = waited.wait();
+            is_over.store(true, Ordering::SeqCst);
+            wake();
+            ended
+        });
+        let waiter = waiter.map_err(|error| Error::io("cannot start a thread of the mount", error))?;
+        Ok(Self { mountpoint: mountpoint.to_owned(), settings, vfs, device, mount, over, waiter })
     }
 
     pub(super) fn row(&self) -> MountRow {
@@ -50,25 +72,31 @@ impl Mounted {
         }
     }
 
-    /// Whether the kernel has ended it: somebody unmounted it.
+    /// Whether it has ended: somebody unmounted it.
     pub(super) fn is_over(&self) -> bool {
-        self.mount.is_over()
+        self.over.load(Ordering::SeqCst)
     }
 
-    /// Ends it. Publishes what is open first; on an error the mount goes on.
-    pub(super) fn end(&mut self, lazy: bool) -> Result<()> {
-        if !self.is_over() {
-            self.vfs.publish_all()?;
-            if self.device.is_some() {
-                detach(&self.mountpoint, lazy)?;
-            }
+    /// Publishes what is open and takes it out of the tree; on an error it goes on.
+    pub(super) fn end(&self, lazy: bool) -> Result<()> {
+        if self.is_over() {
+            return Ok(());
         }
-        Ok(())
+        self.mount.unmount(lazy).map_err(|error| if error.reason().contains("busy") { busy(&self.mountpoint) } else { error })
     }
 
-    /// Waits for the threads of a mount that has ended.
+    /// Waits a while until nobody uses a mount that was taken out of the tree. One that files are still open on is
+    /// left to itself: it ends with its last user, or with this process.
     pub(super) fn join(self) -> Result<()> {
-        self.mount.unmount()
+        let end = Instant::now() + PATIENCE;
+        while !self.is_over() && Instant::now() < end {
+            std::thread::sleep(PAUSE);
+        }
+        if !self.is_over() {
+            tracing::warn!(mountpoint = %self.mountpoint.display(), "still in use");
+            return Ok(());
+        }
+        self.waiter.join().unwrap_or_else(|_| Err(Error::new(Kind::Io, "the mount's thread panicked")))
     }
 }
 
@@ -83,7 +111,7 @@ fn device(mountpoint: &Path) -> Result<Option<String>> {
                 .why("the mount does not appear in the table of mounts")
                 .mend("look into keyfold.log in the store"));
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -109,12 +137,16 @@ pub fn detach(mountpoint: &Path, lazy: bool) -> Result<()> {
             Err(_) => {}
         }
     }
-    let busy = why.contains("busy");
-    let kind = if busy { Kind::Conflict } else { Kind::Io };
-    let error = Error::new(kind, format!("cannot unmount {}", mountpoint.display())).why(why);
-    Err(if busy {
-        error.mend("leave the directory and close its files (fuser -vm shows who has any), or unmount with --lazy")
-    } else {
-        error.mend("unmount as the user who mounted, or as root")
-    })
+    if why.contains("busy") {
+        return Err(busy(mountpoint));
+    }
+    Err(Error::new(Kind::Io, format!("cannot unmount {}", mountpoint.display()))
+        .why(why)
+        .mend("unmount as the user who mounted, or as root"))
+}
+
+fn busy(mountpoint: &Path) -> Error {
+    Error::new(Kind::Conflict, format!("cannot unmount {}", mountpoint.display()))
+        .why("it is in use: files are open on it, or it is somebody's current directory")
+        .mend("`fuser -vm MOUNTPOINT` shows who uses it; --lazy unmounts it all the same")
 }

@@ -3,9 +3,11 @@
 use super::alone::file_name;
 use super::mounted::Mounted;
 use super::plan::{Plan, check_options};
+use super::settings;
 use crate::control::{ActRow, Host, MountRow, Spot};
-use crate::model::{Error, Kind, Result};
+use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use parking_lot::Mutex;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,6 +18,7 @@ use tokio::sync::Notify;
 /// A running node.
 pub(super) struct Node {
     pub(super) store: Arc<Store>,
+    metrics: Arc<Metrics>,
     mounts: Mutex<Vec<Mounted>>,
     stopping: AtomicBool,
     /// Wakes the loop when there may be a reason to end.
@@ -28,6 +31,7 @@ impl Node {
     pub(super) fn new(store: Arc<Store>) -> Arc<Self> {
         Arc::new(Self {
             store,
+            metrics: Arc::new(Metrics::new()),
             mounts: Mutex::default(),
             stopping: AtomicBool::new(false),
             changed: Notify::new(),
@@ -36,12 +40,18 @@ impl Node {
     }
 
     /// Mounts, unless the process is ending.
-    pub(super) fn add(&self, plan: &Plan) -> Result<MountRow> {
+    pub(super) fn add(self: &Arc<Self>, plan: &Plan) -> Result<MountRow> {
         let settings = check_options(&plan.options)?;
-        if self.is_stopping() {
+        if self.stopping.load(Ordering::SeqCst) {
             return Err(Error::new(Kind::StoreBusy, "cannot mount the store").why("its process is ending"));
         }
-        let mounted = Mounted::start(&self.store, &plan.mountpoint, settings)?;
+        let node = Arc::downgrade(self);
+        let woken = move || {
+            if let Some(node) = node.upgrade() {
+                node.changed.notify_one();
+            }
+        };
+        let mounted = Mounted::start(&self.store, &self.metrics, &plan.mountpoint, settings, woken)?;
         let row = mounted.row();
         tracing::info!(mountpoint = %row.mountpoint.display(), bucket = row.bucket, "mounted");
         self.mounts.lock().push(mounted);
@@ -68,14 +78,14 @@ impl Node {
     pub(super) fn tick(&self) {
         let all: Vec<_> = self.mounts.lock().iter().map(|mounted| Arc::clone(&mounted.vfs)).collect();
         for vfs in all {
-            vfs.tick();
+            vfs.tick(self.store.now());
         }
     }
 
     /// Unmounts everything: quietly when that goes, lazily when files are open.
     pub(super) fn end_mounts(&self) {
         let all = std::mem::take(&mut *self.mounts.lock());
-        for mut mounted in all {
+        for mounted in all {
             if let Err(busy) = mounted.end(false) {
                 tracing::warn!(mountpoint = %mounted.mountpoint.display(), error = %busy, "unmounting lazily");
                 if let Err(error) = mounted.end(true) {
@@ -105,7 +115,7 @@ fn finish(mounted: Mounted) {
     }
 }
 
-impl Host for Node {
+impl Host for Arc<Node> {
     fn locate(&self, device: &str, path: &str) -> Result<Spot> {
         let found = self.mounts.lock().iter().find(|mounted| mounted.device.as_deref() == Some(device)).map(|mounted| {
             let bucket = mounted.settings.bucket.as_ref();
@@ -123,8 +133,12 @@ impl Host for Node {
         file_name(component, shadowed, at_root)
     }
 
-    fn check_document(&self, setting: &str, text: &str) -> Result<()> {
-        check_document(setting, text)
+    fn setting(&self, bucket: &Bucket, setting: &str) -> Result<Option<String>> {
+        Ok(settings::document(setting)?.read(bucket))
+    }
+
+    fn change_setting(&self, store: &Store, bucket: &Bucket, setting: &str, text: Option<&str>) -> Result<()> {
+        settings::change(store, bucket, setting, text)
     }
 
     fn mounts(&self) -> Vec<MountRow> {
@@ -138,11 +152,11 @@ impl Host for Node {
                 .why(format!("process {} owns the store, and the descriptor is not its own", std::process::id()))
                 .mend("end that process first, or mount at a directory"));
         }
-        self.add(&plan)
+        Node::add(self, &plan)
     }
 
     fn unmount(&self, mountpoint: &Path, lazy: bool) -> Result<ActRow> {
-        let mut mounted = {
+        let mounted = {
             let mut mounts = self.mounts.lock();
             let at = mounts.iter().rposition(|mounted| mounted.mountpoint == mountpoint).ok_or_else(|| {
                 Error::new(Kind::NotSet, format!("cannot unmount {}", mountpoint.display()))
@@ -168,19 +182,5 @@ impl Host for Node {
 
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
-    }
-}
-
-/// Whether a bucket's document is one.
-pub(super) fn check_document(setting: &str, text: &str) -> Result<()> {
-    let bad = |why: String| {
-        Err(Error::new(Kind::InvalidArgument, format!("cannot set {setting}"))
-            .why(why)
-            .mend(format!("write what `aws s3api put-bucket-{setting}` reads")))
-    };
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(serde_json::Value::Object(_)) => Ok(()),
-        Ok(_) => bad("it is no JSON object".to_owned()),
-        Err(error) => bad(format!("it is no JSON: {error}")),
     }
 }

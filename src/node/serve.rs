@@ -73,22 +73,21 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
         while !node.is_stopping() {
             tokio::select! {
                 () = &mut serving => break,
-                () = node.changed.notified() => {}
                 _ = terminate.recv() => node.stop(),
                 _ = interrupt.recv() => node.stop(),
                 _ = hangup.recv() => node.stop(),
-                _ = ticks.tick() => {
-                    let node = Arc::clone(node);
-                    let ticked = tokio::task::spawn_blocking(move || {
-                        node.tick();
-                        node.reap();
-                    });
-                    // Callers are served while a tick works.
-                    tokio::select! {
-                        () = &mut serving => break,
-                        _ = ticked => {}
-                    }
-                }
+                () = node.changed.notified() => {}
+                _ = ticks.tick() => {}
+            }
+            let looking = Arc::clone(node);
+            let looked = tokio::task::spawn_blocking(move || {
+                looking.tick();
+                looking.reap();
+            });
+            // Callers are served meanwhile.
+            tokio::select! {
+                () = &mut serving => break,
+                _ = looked => {}
             }
         }
     });

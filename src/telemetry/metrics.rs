@@ -198,7 +198,7 @@ fn named(id: MetricId, values: &[&str]) -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measure, MetricId, Metrics, METRICS};
+    use super::{METRICS, Measure, MetricId, Metrics};
 
     #[test]
     fn the_table_is_in_the_order_of_its_ids_and_names_do_not_repeat() {

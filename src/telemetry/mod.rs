@@ -5,4 +5,4 @@
 
 mod metrics;
 
-pub use metrics::{Measure, Metric, MetricId, Metrics, METRICS};
+pub use metrics::{METRICS, Measure, Metric, MetricId, Metrics};

@@ -13,8 +13,10 @@ const STEP: usize = 1 << 20;
 
 /// Where bytes are copied from.
 enum Source<'a> {
+    /// Shared.
     Content(Arc<Content>),
-    Draft(&'a mut Draft),
+    /// Moved byte by byte: an unlinked file's bytes, which no content will ever name.
+    Draft(&'a Draft),
 }
 
 impl Vfs {
@@ -61,8 +63,11 @@ impl Vfs {
                 };
                 let source = source.ok_or(Fault::Bare(Errno::EBADF))?;
                 let target = target.ok_or(Fault::Bare(Errno::EBADF))?;
-                let source = match (&mut source.draft, &source.content) {
-                    (Some(draft), _) => Source::Draft(draft),
+                // What a session has not published yet has no content to share: publish it.
+                self.publish(&from.0.node, source)?;
+                let source = match (&source.draft, &source.content) {
+                    (Some(draft), _) if source.is_dirty() => Source::Draft(draft),
+                    (Some(_), _) => Source::Content(Arc::new(self.store.open_content(&self.file(&from.0.node)?.object)?)),
                     (None, Some((_, content))) => Source::Content(Arc::clone(content)),
                     (None, None) => return Ok(0),
                 };
@@ -96,7 +101,17 @@ impl Vfs {
         let draft = self.draft(node, opened)?;
         let copied = match source {
             Source::Content(content) => draft.copy_from(at, &content, from, len)?,
-            Source::Draft(other) => draft.copy_from_draft(at, other, from, len)?,
+            Source::Draft(other) => {
+                let mut buf = vec![0; STEP.min(usize::try_from(len).unwrap_or(STEP))];
+                let mut done = 0;
+                while done < len {
+                    let step = usize::try_from(len - done).unwrap_or(STEP).min(STEP);
+                    let read = other.read_at(from + done, &mut buf[..step])?;
+                    draft.write_at(at + done, &buf[..read])?;
+                    done += read as u64;
+                }
+                done
+            }
         };
         opened.changed(self.store.now());
         if caller.uid != 0 {

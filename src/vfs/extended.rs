@@ -1,7 +1,7 @@
 //! Extended attributes of nodes: which target they stand on, and the calls.
 
 use super::errno::{Errno, Fault, Outcome};
-use super::node::{Node, View, What};
+use super::node::{Node, What};
 use super::Vfs;
 use super::xattr::{self, SetEffect, Target, XattrView};
 use crate::model::Error;

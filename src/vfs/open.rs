@@ -1,6 +1,6 @@
 //! `open`, `create`, `flush`, `fsync`, `release`.
 
-use super::errno::{Errno, Fault, Outcome};
+use super::errno::{Errno, Outcome};
 use super::handle::{Handle, Open};
 use super::lookup::{Caller, Lookup};
 use super::node::{Node, View, What};

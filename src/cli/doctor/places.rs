@@ -4,7 +4,6 @@ use super::Finding;
 use crate::cli::output::{Collect, size};
 use crate::control::{KernelMount, Request, Row, connect, keyfold_mounts};
 use crate::model::Kind;
-use crate::store::FORMAT_VERSION;
 use crate::sys::process;
 use std::path::Path;
 use std::sync::mpsc;
@@ -14,6 +13,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// `ENOTCONN`: the process behind a mount is gone.
 const NOT_CONNECTED: i32 = 107;
+/// The newest format this release reads.
+const FORMAT_VERSION: u64 = 1;
 /// Room below which writes will soon be refused.
 const FREE_MIN: u64 = 1 << 30;
 
@@ -78,7 +79,7 @@ fn format(dir: &Path) -> Finding {
     };
     let format = serde_json::from_str::<serde_json::Value>(&text).ok();
     match format.and_then(|format| format.get("keyfold")?.as_u64()) {
-        Some(format) if format <= u64::from(FORMAT_VERSION) => Finding::ok(CHECK, format!("{format}")),
+        Some(format) if format <= FORMAT_VERSION => Finding::ok(CHECK, format!("{format}")),
         Some(format) => Finding::wrong(
             CHECK,
             format!("{format}, this release knows {FORMAT_VERSION}"),

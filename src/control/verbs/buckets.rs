@@ -5,15 +5,8 @@ use crate::model::{Bucket, BucketName, Error, FileKind, Kind, Posix, Result, Ver
 use crate::store::Store;
 use crate::sys::process;
 
-/// The setting that is not a document but a state of the bucket.
+/// The setting that is a state of the bucket: a word does for it.
 const VERSIONING: &str = "versioning";
-
-/// The documents a bucket can have (INTERFACE section 6).
-const DOCUMENTS: &[&str] = &[
-    "lifecycle", "policy", "acl", "ownership", "public-access-block", "cors", "website", "replication", "notification",
-    "logging", "inventory", "analytics", "object-lock", "encryption", "tagging", "request-payment", "accelerate",
-    "intelligent-tiering",
-];
 
 pub(super) fn list(store: &Store, reply: &mut dyn Reply) -> Result<()> {
     for bucket in store.buckets()? {
@@ -57,18 +50,22 @@ pub(super) fn delete(store: &Store, name: &str, dry_run: bool, reply: &mut dyn R
     act("deleted", name, dry_run, reply)
 }
 
-pub(super) fn get(store: &Store, name: &str, setting: &str, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn get(
+    store: &Store,
+    host: &dyn Host,
+    (name, setting): (&str, &str),
+    reply: &mut dyn Reply,
+) -> Result<()> {
     let bucket = store.bucket(name)?;
-    let setting = known(setting)?;
     let value = if setting == VERSIONING {
-        bucket.versioning.status().map(str::to_owned)
+        state(bucket.versioning).to_owned()
     } else {
-        store.document(name, setting)?
+        host.setting(&bucket, setting)?.ok_or_else(|| {
+            Error::new(Kind::NotSet, format!("{setting} of the bucket {name} is not set"))
+                .why("nobody set it, or it was removed")
+                .mend(format!("`keyfold bucket set {name} {setting} VALUE` sets it"))
+        })?
     };
-    let value = value.ok_or_else(|| {
-        Error::new(Kind::NotSet, format!("{setting} of the bucket {name} is not set"))
-            .mend(format!("`keyfold bucket set {name} {setting} VALUE` sets it"))
-    })?;
     reply.row(Row::Setting(SettingRow { bucket: name.to_owned(), setting: setting.to_owned(), value }))
 }
 
@@ -76,43 +73,25 @@ pub(super) fn set(
     store: &Store,
     host: &dyn Host,
     (name, setting): (&str, &str),
-    value: Option<String>,
+    value: Option<&str>,
     reply: &mut dyn Reply,
 ) -> Result<()> {
-    let setting = known(setting)?;
+    let bucket = store.bucket(name)?;
     let done = if value.is_some() { "set" } else { "unset" };
-    match value {
-        Some(value) if setting == VERSIONING => store.set_versioning(name, versioning(&value)?)?,
-        None if setting == VERSIONING => {
-            return Err(Error::new(Kind::InvalidState, format!("cannot unset versioning of the bucket {name}"))
-                .why("a bucket never becomes unversioned again (VER-1)")
-                .mend(format!("`keyfold bucket set {name} versioning Suspended` stops making versions")));
-        }
-        value => {
-            if let Some(text) = &value {
-                host.check_document(setting, text)?;
+    match value.map(str::trim) {
+        Some(word) if setting == VERSIONING && !word.starts_with('{') => {
+            let to = Versioning::parse(word)?;
+            if to != bucket.versioning {
+                store.set_versioning(name, to)?;
             }
-            store.set_document(name, setting, value)?;
         }
+        text => host.change_setting(store, &bucket, setting, text)?,
     }
     act(done, &format!("{name} {setting}"), false, reply)
 }
 
-/// A word, or the document that `get-bucket-versioning` prints.
-fn versioning(value: &str) -> Result<Versioning> {
-    let word = value.trim();
-    let document: Option<serde_json::Value> = serde_json::from_str(word).ok();
-    let status = document.as_ref().and_then(|document| document.get("Status")?.as_str());
-    Versioning::parse(status.unwrap_or(word))
-}
-
-fn known(setting: &str) -> Result<&str> {
-    if setting == VERSIONING || DOCUMENTS.contains(&setting) {
-        return Ok(setting);
-    }
-    Err(Error::new(Kind::InvalidArgument, format!("a bucket has no setting {setting:?}"))
-        .why(format!("its settings are {VERSIONING}, {}", DOCUMENTS.join(", ")))
-        .mend("choose one of them"))
+fn state(versioning: Versioning) -> &'static str {
+    versioning.status().unwrap_or("Unversioned")
 }
 
 fn row(store: &Store, bucket: &Bucket) -> Result<BucketRow> {
@@ -120,7 +99,7 @@ fn row(store: &Store, bucket: &Bucket) -> Result<BucketRow> {
     Ok(BucketRow {
         bucket: bucket.name.to_string(),
         created: bucket.created.rfc3339(),
-        versioning: bucket.versioning.status().unwrap_or("Unversioned").to_owned(),
+        versioning: state(bucket.versioning).to_owned(),
         objects: usage.objects,
         bytes: usage.bytes,
         noncurrent: usage.noncurrent,

@@ -10,13 +10,14 @@ use std::fs::{File, FileTimes, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes copied in one step.
 const STEP: usize = 1 << 20;
 
 struct Export<'a> {
-    store: &'a Store,
+    store: &'a Arc<Store>,
     host: &'a dyn Host,
     tree: Tree<'a>,
     reply: &'a mut dyn Reply,
@@ -27,7 +28,7 @@ struct Export<'a> {
 }
 
 pub(super) fn export(
-    store: &Store,
+    store: &Arc<Store>,
     host: &dyn Host,
     target: &Target,
     (to, at): (&Path, Option<&str>),
@@ -158,8 +159,8 @@ impl Export<'_> {
         file.set_len(content.size()).map_err(failed)?;
         let mut buf = vec![0; STEP.min(usize::try_from(content.size()).unwrap_or(STEP))];
         let mut at = 0;
-        while let Some(start) = content.seek_data(at) {
-            let end = content.seek_hole(start);
+        while let Some(start) = content.seek_data(at)? {
+            let end = content.seek_hole(start)?;
             at = start;
             while at < end {
                 let want = usize::try_from(end - at).unwrap_or(STEP).min(STEP);

@@ -1,13 +1,11 @@
 //! `ls` and `stat`: what there is, now or at an instant.
 
-use super::history;
 use super::tree::{Tree, no_directory};
 use crate::control::place::{self, Place, name};
-use crate::control::{BucketRow, EntryRow, Host, ObjectRow, Reply, Row, Target, Which};
-use crate::model::{
-    Bucket, BucketName, DirId, Error, FileKind, Kind, Object, ObjectKey, Result, Timestamp, parse_rfc3339,
-};
+use crate::control::{EntryRow, Host, ObjectRow, Reply, Row, Target, Which};
+use crate::model::{Bucket, FileKind, Kind, Object, ObjectKey, Result, Timestamp, parse_rfc3339};
 use crate::store::{Directory, Entry, ListVersions, Store};
+use std::sync::Arc;
 
 /// How to list.
 pub(super) struct How {
@@ -16,7 +14,7 @@ pub(super) struct How {
     pub(super) at: Option<String>,
 }
 
-pub(super) fn list(store: &Store, host: &dyn Host, target: &Target, how: &How, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn list(store: &Arc<Store>, host: &dyn Host, target: &Target, how: &How, reply: &mut dyn Reply) -> Result<()> {
     let (bucket, key) = match place::place(store, host, target)? {
         Place::Store if how.recursive => {
             return store.buckets()?.into_iter().try_for_each(|bucket| below(store, &bucket, "", how, reply));
@@ -28,7 +26,7 @@ pub(super) fn list(store: &Store, host: &dyn Host, target: &Target, how: &How, r
     below(store, &bucket, &key, how, reply)
 }
 
-fn below(store: &Store, bucket: &Bucket, key: &str, how: &How, reply: &mut dyn Reply) -> Result<()> {
+fn below(store: &Arc<Store>, bucket: &Bucket, key: &str, how: &How, reply: &mut dyn Reply) -> Result<()> {
     if how.versions {
         return all_versions(store, bucket, key, how, reply);
     }
@@ -77,7 +75,7 @@ fn current(tree: &Tree<'_>, bucket: &Bucket, key: &str) -> Result<Option<Object>
     })
 }
 
-fn all_versions(store: &Store, bucket: &Bucket, key: &str, how: &How, reply: &mut dyn Reply) -> Result<()> {
+fn all_versions(store: &Arc<Store>, bucket: &Bucket, key: &str, how: &How, reply: &mut dyn Reply) -> Result<()> {
     let at = how.at.as_deref().map(parse_rfc3339).transpose()?;
     let delimiter = if how.recursive { None } else { Some("/".to_owned()) };
     // A directory is listed below it, anything else by its own name.
@@ -103,7 +101,7 @@ fn all_versions(store: &Store, bucket: &Bucket, key: &str, how: &How, reply: &mu
                 listed = true;
                 let mut row = entry_row(&version.key, &version.object);
                 row.version = Some(version.object.version.to_string());
-                row.latest = Some(version.latest);
+                row.latest = Some(version.is_latest);
                 reply.row(Row::Entry(row))?;
             }
         }
@@ -118,7 +116,7 @@ fn was_there(version: &Object, at: Timestamp) -> bool {
 }
 
 /// Whether a name leads to a directory, live or with history.
-fn is_directory(store: &Store, bucket: &Bucket, key: &str) -> Result<bool> {
+fn is_directory(store: &Arc<Store>, bucket: &Bucket, key: &str) -> Result<bool> {
     let key = ObjectKey::parse(&format!("{key}/"))?;
     match place::history(store, bucket, &key) {
         Ok((dirs, component)) => Ok(!store.history_dirs(&dirs, &component)?.is_empty()),
@@ -127,7 +125,7 @@ fn is_directory(store: &Store, bucket: &Bucket, key: &str) -> Result<bool> {
     }
 }
 
-pub(super) fn stat(store: &Store, host: &dyn Host, target: &Target, which: Which, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn stat(store: &Arc<Store>, host: &dyn Host, target: &Target, which: Which, reply: &mut dyn Reply) -> Result<()> {
     let (bucket, key, version) = match place::place(store, host, target)? {
         Place::Store => return super::store::status(store, host, reply),
         Place::Bucket(bucket) => return super::buckets::show(store, bucket.name.as_str(), reply),
@@ -168,7 +166,7 @@ fn entry_row(key: &str, object: &Object) -> EntryRow {
     }
 }
 
-fn object_row(store: &Store, bucket: &Bucket, key: &str, object: &Object) -> Result<ObjectRow> {
+fn object_row(store: &Arc<Store>, bucket: &Bucket, key: &str, object: &Object) -> Result<ObjectRow> {
     let system = object.metadata.system_pairs().map(|(header, value)| {
         let known = crate::model::SystemHeader::ALL.iter().find(|(known, _)| *known == header);
         (known.map_or("", |(_, name)| name).to_owned(), value.to_owned())
@@ -206,7 +204,7 @@ fn base64(crc: u64) -> String {
     base64::engine::general_purpose::STANDARD.encode(crc.to_be_bytes())
 }
 
-fn directory_row(store: &Store, tree: &Tree<'_>, bucket: &Bucket, key: &str) -> Result<ObjectRow> {
+fn directory_row(store: &Arc<Store>, tree: &Tree<'_>, bucket: &Bucket, key: &str) -> Result<ObjectRow> {
     let prefix = format!("{}/", key.trim_end_matches('/'));
     let dir = tree.directory(bucket, &prefix)?.ok_or_else(|| no_directory(bucket, key))?;
     let Directory { id, posix, stat, xattrs, .. } = store.directory(dir)?;
@@ -222,7 +220,7 @@ fn directory_row(store: &Store, tree: &Tree<'_>, bucket: &Bucket, key: &str) -> 
         gid: posix.gid,
         mtime: stat.mtime.rfc3339(),
         xattrs: xattrs.names().map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
-        entries: Some(stat.live),
+        entries: u64::try_from(stat.live).ok(),
         ..ObjectRow::default()
     })
 }

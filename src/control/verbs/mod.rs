@@ -13,12 +13,13 @@ mod usage;
 use super::{Host, Reply, Request, Row};
 use crate::model::Result;
 use crate::store::Store;
+use std::sync::Arc;
 
 /// Runs one request to its end.
 ///
 /// # Errors
 /// What the store says, or `reply` when nobody listens any more.
-pub fn handle(store: &Store, host: &dyn Host, request: Request, reply: &mut dyn Reply) -> Result<()> {
+pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut dyn Reply) -> Result<()> {
     match request {
         Request::Status => store::status(store, host, reply),
         Request::Errors { target } => store::errors(store, host, &target, reply),
@@ -27,8 +28,8 @@ pub fn handle(store: &Store, host: &dyn Host, request: Request, reply: &mut dyn 
         Request::BucketShow { bucket } => buckets::show(store, &bucket, reply),
         Request::BucketCreate { bucket } => buckets::create(store, &bucket, reply),
         Request::BucketDelete { bucket, dry_run } => buckets::delete(store, &bucket, dry_run, reply),
-        Request::SettingGet { bucket, setting } => buckets::get(store, &bucket, &setting, reply),
-        Request::SettingSet { bucket, setting, value } => buckets::set(store, host, (&bucket, &setting), value, reply),
+        Request::SettingGet { bucket, setting } => buckets::get(store, host, (&bucket, &setting), reply),
+        Request::SettingSet { bucket, setting, value } => buckets::set(store, host, (&bucket, &setting), value.as_deref(), reply),
         Request::List { target, recursive, versions, at } => {
             look::list(store, host, &target, &look::How { recursive, versions, at }, reply)
         }

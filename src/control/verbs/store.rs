@@ -4,8 +4,9 @@ use crate::control::place::{Place, place};
 use crate::control::{ComplaintRow, FindingRow, Host, Reply, Row, Target};
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
+use std::sync::Arc;
 
-pub(super) fn status(store: &Store, host: &dyn Host, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn status(store: &Arc<Store>, host: &dyn Host, reply: &mut dyn Reply) -> Result<()> {
     let mut status = json(&store.status()?)?;
     if let Some(fields) = status.as_object_mut() {
         fields.insert("release".to_owned(), env!("CARGO_PKG_VERSION").into());
@@ -14,7 +15,7 @@ pub(super) fn status(store: &Store, host: &dyn Host, reply: &mut dyn Reply) -> R
     reply.row(Row::Status(status))
 }
 
-pub(super) fn errors(store: &Store, host: &dyn Host, target: &Target, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn errors(store: &Arc<Store>, host: &dyn Host, target: &Target, reply: &mut dyn Reply) -> Result<()> {
     let (bucket, below) = match place(store, host, target)? {
         Place::Store => (None, String::new()),
         Place::Bucket(bucket) => (Some(bucket), String::new()),
@@ -29,7 +30,7 @@ pub(super) fn errors(store: &Store, host: &dyn Host, target: &Target, reply: &mu
     Ok(())
 }
 
-pub(super) fn fsck(store: &Store, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn fsck(store: &Arc<Store>, reply: &mut dyn Reply) -> Result<()> {
     let mut told = Ok(());
     let findings = store.fsck(&mut |progress| {
         if told.is_ok() {

@@ -3,18 +3,19 @@
 use crate::control::Reply;
 use crate::model::{Bucket, DirId, Error, Kind, Result, Timestamp};
 use crate::store::{AsOf, Entry, Store};
+use std::sync::Arc;
 
 /// Entries read in one step.
 const STEP: usize = 1000;
 
 /// The store's tree now, or at an instant.
 pub(super) enum Tree<'a> {
-    Now(&'a Store),
-    Then(AsOf<'a>),
+    Now(&'a Arc<Store>),
+    Then(AsOf),
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(store: &'a Store, at: Option<Timestamp>) -> Self {
+    pub(super) fn new(store: &'a Arc<Store>, at: Option<Timestamp>) -> Self {
         at.map_or(Self::Now(store), |at| Self::Then(store.as_of(at)))
     }
 

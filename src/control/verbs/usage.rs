@@ -5,8 +5,9 @@ use crate::control::place::{self, Place};
 use crate::control::{Host, Reply, Row, Target, UsageRow};
 use crate::model::{Bucket, Result};
 use crate::store::{Entry, ListVersions, Store};
+use std::sync::Arc;
 
-pub(super) fn usage(store: &Store, host: &dyn Host, target: &Target, versions: bool, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn usage(store: &Arc<Store>, host: &dyn Host, target: &Target, versions: bool, reply: &mut dyn Reply) -> Result<()> {
     match place::place(store, host, target)? {
         Place::Store => {
             for bucket in store.buckets()? {
@@ -27,7 +28,7 @@ pub(super) fn usage(store: &Store, host: &dyn Host, target: &Target, versions: b
 }
 
 /// A bucket's counters are kept with every change: no walk.
-fn whole(store: &Store, bucket: &Bucket, versions: bool) -> Result<UsageRow> {
+fn whole(store: &Arc<Store>, bucket: &Bucket, versions: bool) -> Result<UsageRow> {
     let usage = store.usage(bucket.id)?;
     let count = |value: i64| u64::try_from(value).unwrap_or(0);
     Ok(UsageRow {
@@ -40,7 +41,7 @@ fn whole(store: &Store, bucket: &Bucket, versions: bool) -> Result<UsageRow> {
     })
 }
 
-fn current(store: &Store, bucket: &Bucket, key: &str, row: &mut UsageRow, reply: &mut dyn Reply) -> Result<()> {
+fn current(store: &Arc<Store>, bucket: &Bucket, key: &str, row: &mut UsageRow, reply: &mut dyn Reply) -> Result<()> {
     let tree = Tree::new(store, None);
     let prefix = format!("{}/", key.trim_end_matches('/'));
     let dir = tree.directory(bucket, &prefix)?;
@@ -72,7 +73,7 @@ fn current(store: &Store, bucket: &Bucket, key: &str, row: &mut UsageRow, reply:
     })
 }
 
-fn older(store: &Store, bucket: &Bucket, key: &str, row: &mut UsageRow, reply: &mut dyn Reply) -> Result<()> {
+fn older(store: &Arc<Store>, bucket: &Bucket, key: &str, row: &mut UsageRow, reply: &mut dyn Reply) -> Result<()> {
     let name = key.trim_end_matches('/');
     let below = format!("{name}/");
     let (mut count, mut bytes, mut markers) = (0, 0, 0);

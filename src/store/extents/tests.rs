@@ -135,7 +135,7 @@ fn holders_are_counted_exactly() {
     let second = memory.run(Some((first.body.as_ref().unwrap(), 5000, 5000)), 5000, &[middle]);
     let told = tell(&second, &memory, second.body.as_ref().unwrap());
     bodies.push(second.body.clone().unwrap());
-    assert_eq!(second.nodes.len(), 2, "one leaf and the root are copied");
+    assert_eq!(second.nodes.len(), 3, "one full leaf splits in two, and the root is copied");
 
     let mut counted: HashMap<RefKey, i64> = HashMap::new();
     let mut seen = std::collections::HashSet::new();

@@ -107,7 +107,8 @@ impl Document {
     /// [`Kind::TooManyTags`] for tags, [`Kind::Unsupported`] without an engine.
     pub fn check(&self, text: &[u8]) -> Result<()> {
         self.writable()?;
-        let value: Value = serde_json::from_slice(text).map_err(|error| self.bad(format!("it is not JSON: {error}")))?;
+        let value: Value =
+            serde_json::from_slice(text).map_err(|error| self.bad(format!("it is not JSON: {error}")))?;
         let Value::Object(members) = &value else {
             return Err(self.bad("it is not a JSON object".to_owned()));
         };
@@ -153,13 +154,15 @@ impl Document {
     }
 
     pub(super) fn bad(&self, why: impl Into<String>) -> Error {
-        Error::new(Kind::InvalidArgument, format!("cannot set the bucket's {}", self.name)).why(why.into()).mend(format!(
-            "write it as `aws s3api` takes it, for example {}",
-            match self.engine {
-                Engine::Tagging => r#"{"TagSet":[{"Key":"project","Value":"blue"}]}"#,
-                Engine::Versioning | Engine::Later => r#"{"Status":"Enabled"}"#,
-            }
-        ))
+        Error::new(Kind::InvalidArgument, format!("cannot set the bucket's {}", self.name)).why(why.into()).mend(
+            format!(
+                "write it as `aws s3api` takes it, for example {}",
+                match self.engine {
+                    Engine::Tagging => r#"{"TagSet":[{"Key":"project","Value":"blue"}]}"#,
+                    Engine::Versioning | Engine::Later => r#"{"Status":"Enabled"}"#,
+                }
+            ),
+        )
     }
 
     fn only(&self, members: &Map<String, Value>, known: &[&str]) -> Result<()> {
@@ -235,7 +238,7 @@ pub(super) fn is_incomplete(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_incomplete, Document, Kind, DOCUMENTS};
+    use super::{DOCUMENTS, Document, Kind, is_incomplete};
 
     fn kind(name: &str, text: &str) -> Option<Kind> {
         Document::named(name).unwrap().check(text.as_bytes()).err().map(|error| error.kind())
@@ -246,7 +249,9 @@ mod tests {
         assert_eq!(kind("versioning", r#"{"Status":"Enabled"}"#), None);
         assert_eq!(kind("versioning", r#"{"Status":"Suspended","MFADelete":"Disabled"}"#), None);
         assert_eq!(kind("versioning", "{}"), None);
-        for bad in [r#"{"Status":"enabled"}"#, r#"{"Status":1}"#, r#"{"State":"Enabled"}"#, "[]", "\"Enabled\"", "Enabled"] {
+        for bad in
+            [r#"{"Status":"enabled"}"#, r#"{"Status":1}"#, r#"{"State":"Enabled"}"#, "[]", "\"Enabled\"", "Enabled"]
+        {
             assert_eq!(kind("versioning", bad), Some(Kind::InvalidArgument), "{bad}");
         }
         assert_eq!(kind("versioning", r#"{"MFADelete":"Enabled"}"#), Some(Kind::Unsupported));

@@ -1,6 +1,6 @@
 //! Instants as people name them: entries of `at/` (`BUCKET/.keyfold/at/TIME/`).
 
-use crate::model::{parse_rfc3339, Result, Timestamp};
+use crate::model::{Result, Timestamp, parse_rfc3339};
 
 /// Reads an instant: RFC 3339 (`2026-11-22T02:05:55Z`), the same without seconds or zone (UTC then), with a space
 /// for the `T`, a `.versions` entry's sortable form, or a date, which means its first instant in UTC.
@@ -31,8 +31,13 @@ mod tests {
     fn instants_read_as_people_write_them() {
         let whole = parse_rfc3339("2026-11-22T02:05:00Z").unwrap();
         for text in [
-            "2026-11-22T02:05:00Z", "2026-11-22T02:05:00", "2026-11-22T02:05Z", "2026-11-22T02:05", "2026-11-22 02:05",
-            "2026-11-22T03:05:00+01:00", "20261122T020500.0Z",
+            "2026-11-22T02:05:00Z",
+            "2026-11-22T02:05:00",
+            "2026-11-22T02:05Z",
+            "2026-11-22T02:05",
+            "2026-11-22 02:05",
+            "2026-11-22T03:05:00+01:00",
+            "20261122T020500.0Z",
         ] {
             assert_eq!(parse_instant(text).unwrap(), whole, "{text}");
         }

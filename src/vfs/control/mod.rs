@@ -19,7 +19,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use documents::{Document, DOCUMENTS, DOCUMENT_BYTES_MAX};
+pub use documents::{DOCUMENT_BYTES_MAX, DOCUMENTS, Document};
 pub use instant::parse_instant;
 pub use node::{ControlAttr, ControlNode};
 pub use writer::{DocumentWriter, ScratchWriter, Writer};
@@ -57,7 +57,9 @@ impl Control {
     /// When the store cannot be read, or the bucket is gone.
     pub fn lookup(&self, dir: &ControlNode, name: &str) -> Result<Option<ControlNode>> {
         match dir {
-            ControlNode::RootDir => Ok(ROOT_NAMES.iter().find(|(known, _)| *known == name).map(|(_, node)| node.clone())),
+            ControlNode::RootDir => {
+                Ok(ROOT_NAMES.iter().find(|(known, _)| *known == name).map(|(_, node)| node.clone()))
+            }
             ControlNode::BucketDir(bucket) => self.lookup_in_bucket(*bucket, name),
             ControlNode::Uploads(bucket) => {
                 let uploads = uploads(&self.store, *bucket)?;

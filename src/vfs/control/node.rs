@@ -1,6 +1,6 @@
 //! What stands in the hidden control directories.
 
-use super::documents::{Document, DOCUMENTS};
+use super::documents::{DOCUMENTS, Document};
 use crate::model::{BucketId, FileKind, Timestamp, UploadId};
 
 /// A control file or directory. Small, comparable and hashable, so that a mount can number them.
@@ -62,8 +62,11 @@ pub(super) const ROOT_NAMES: &[(&str, ControlNode)] = &[
     ("status.json", ControlNode::RootStatus),
 ];
 
+/// Makes a node of a bucket.
+type InBucket = fn(BucketId) -> ControlNode;
+
 /// Fixed names of a bucket's control directory.
-pub(super) const BUCKET_NAMES: &[(&str, fn(BucketId) -> ControlNode)] = &[
+pub(super) const BUCKET_NAMES: &[(&str, InBucket)] = &[
     ("at", ControlNode::At),
     ("errors", ControlNode::BucketErrors),
     ("events", ControlNode::BucketEvents),
@@ -119,12 +122,9 @@ impl ControlNode {
     #[must_use]
     pub const fn kind(&self) -> FileKind {
         match self {
-            Self::RootDir
-            | Self::RootJobs
-            | Self::BucketDir(_)
-            | Self::Uploads(_)
-            | Self::At(_)
-            | Self::AtTime(..) => FileKind::Directory,
+            Self::RootDir | Self::RootJobs | Self::BucketDir(_) | Self::Uploads(_) | Self::At(_) | Self::AtTime(..) => {
+                FileKind::Directory
+            }
             _ => FileKind::File,
         }
     }

@@ -96,9 +96,8 @@ struct Stats<'a> {
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| {
-        Error::new(Kind::Io, "cannot write the control file's text").why(error.to_string())
-    })?;
+    let mut text = serde_json::to_vec_pretty(value)
+        .map_err(|error| Error::new(Kind::Io, "cannot write the control file's text").why(error.to_string()))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -106,9 +105,8 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>> {
 fn lines(values: &[impl Serialize]) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     for value in values {
-        serde_json::to_writer(&mut text, value).map_err(|error| {
-            Error::new(Kind::Io, "cannot write the control file's text").why(error.to_string())
-        })?;
+        serde_json::to_writer(&mut text, value)
+            .map_err(|error| Error::new(Kind::Io, "cannot write the control file's text").why(error.to_string()))?;
         text.push(b'\n');
     }
     Ok(text)

@@ -1,6 +1,6 @@
 //! Temporary files that editors and copy tools put beside a document: kept in memory, gone with the mount.
 
-use super::documents::{DOCUMENTS, DOCUMENT_BYTES_MAX};
+use super::documents::{DOCUMENT_BYTES_MAX, DOCUMENTS};
 use crate::model::{BucketId, Error, Kind, Result};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -106,7 +106,8 @@ pub(super) fn resize(bytes: &mut Vec<u8>, size: u64) -> Result<()> {
 /// `tagging.json~`, `sedAbC123`, `#tagging.json#`, `tagging.json.XXXXXX`. Anything else is a typing mistake.
 #[must_use]
 pub(super) fn is_temporary(name: &str) -> bool {
-    let sed = name.strip_prefix("sed").is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let sed =
+        name.strip_prefix("sed").is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|b| b.is_ascii_alphanumeric()));
     let digits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     let beside = DOCUMENTS.iter().any(|document| {
         let rest = name.strip_prefix(document.name).and_then(|rest| rest.strip_prefix(".json"));
@@ -117,7 +118,8 @@ pub(super) fn is_temporary(name: &str) -> bool {
 }
 
 fn not_a_setting(name: &str) -> Error {
-    let known: Vec<&str> = DOCUMENTS.iter().filter(|document| document.is_built()).map(|document| document.name).collect();
+    let known: Vec<&str> =
+        DOCUMENTS.iter().filter(|document| document.is_built()).map(|document| document.name).collect();
     Error::new(Kind::InvalidArgument, format!("cannot make {name:?} in the control directory"))
         .why("no setting has that name")
         .mend(format!("the settings are NAME.json with NAME one of {}", known.join(", ")))
@@ -129,13 +131,21 @@ fn gone(name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_temporary, put, BucketId, Kind, Scratch, DOCUMENT_BYTES_MAX};
+    use super::{BucketId, DOCUMENT_BYTES_MAX, Kind, Scratch, is_temporary, put};
 
     #[test]
     fn names_of_editors_are_taken_and_typing_mistakes_are_not() {
         for name in [
-            ".tagging.json.swp", "4913", "tagging.json~", "sedAbC123", "#tagging.json#", ".#tagging.json",
-            "tagging.json.Xy12ab", ".tagging.json.Xy12ab", "tagging.json.tmp", "tagging.json-",
+            ".tagging.json.swp",
+            "4913",
+            "tagging.json~",
+            "sedAbC123",
+            "#tagging.json#",
+            ".#tagging.json",
+            "tagging.json.Xy12ab",
+            ".tagging.json.Xy12ab",
+            "tagging.json.tmp",
+            "tagging.json-",
         ] {
             assert!(is_temporary(name), "{name}");
         }

@@ -1,7 +1,7 @@
 //! Control files over a real store.
 
 use super::{Control, ControlNode, Writer};
-use crate::model::{BucketId, BucketName, FileKind, Kind, ObjectKey, Posix, Result, Versioning};
+use crate::model::{BucketId, BucketName, FileKind, Kind, ObjectKey, Posix, Result, StorageClass, Versioning};
 use crate::store::{Options, PutOptions, Store};
 use crate::telemetry::Metrics;
 use std::sync::Arc;
@@ -174,10 +174,32 @@ fn state_is_json_metrics_are_text_and_events_grow() {
 }
 
 #[test]
+fn mpu_10_uploads_show_their_parts_and_end_by_rm() {
+    let world = world();
+    let key = ObjectKey::parse("big.bin").unwrap();
+    let (metadata, tags) = Default::default();
+    let upload = world.store.create_upload("photos", &key, &metadata, &tags, StorageClass::Standard).unwrap();
+    world.store.put_part(upload, 2, &mut &b"abc"[..], None).unwrap();
+    let uploads = world.control.lookup(&world.dir, "uploads").unwrap().unwrap();
+    let entries = world.control.list(&uploads).unwrap();
+    let [(name, node)] = entries.as_slice() else { panic!("{entries:?}") };
+    let shown: serde_json::Value = serde_json::from_slice(&world.control.render(node).unwrap()).unwrap();
+    assert_eq!((shown["key"].as_str(), shown["bytes"].as_u64()), (Some("big.bin"), Some(3)));
+    assert_eq!(shown["parts"][0]["number"].as_u64(), Some(2));
+    assert_eq!(node.parent().as_ref(), Some(&uploads));
+    world.control.remove(&uploads, name).unwrap();
+    assert!(world.control.list(&uploads).unwrap().is_empty());
+    assert_eq!(world.control.remove(&uploads, name).unwrap_err().kind(), Kind::NoSuchKey);
+    assert_eq!(world.control.render(node).unwrap_err().kind(), Kind::NoSuchUpload);
+}
+
+#[test]
 fn at_leads_to_instants_of_the_past() {
     let world = world();
     let at = ControlNode::At(world.id);
-    assert!(matches!(world.control.lookup(&at, "2026-01-01").unwrap(), Some(ControlNode::AtTime(id, _)) if id == world.id));
+    assert!(
+        matches!(world.control.lookup(&at, "2026-01-01").unwrap(), Some(ControlNode::AtTime(id, _)) if id == world.id)
+    );
     for name in ["9999-01-01", "yesterday", ".."] {
         assert_eq!(world.control.lookup(&at, name).unwrap(), None, "{name}");
     }

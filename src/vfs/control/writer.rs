@@ -1,7 +1,7 @@
 //! Writing a control file: a document as a whole, checked while it is written; or a temporary file.
 
-use super::documents::{is_incomplete, Document};
-use super::scratch::{put, resize, Bytes};
+use super::documents::{Document, is_incomplete};
+use super::scratch::{Bytes, put, resize};
 use crate::model::{BucketId, Result};
 use crate::store::Store;
 use std::sync::Arc;
@@ -93,7 +93,12 @@ impl DocumentWriter {
     /// # Errors
     /// [`crate::model::Kind::Unsupported`] when this release has no engine for the document; told to the error ring,
     /// because the errno does not say that.
-    pub(super) fn open(store: Arc<Store>, bucket: BucketId, document: &'static Document, text: Vec<u8>) -> Result<Self> {
+    pub(super) fn open(
+        store: Arc<Store>,
+        bucket: BucketId,
+        document: &'static Document,
+        text: Vec<u8>,
+    ) -> Result<Self> {
         super::writable(&store, bucket, document, "open")?;
         Ok(Self { store, bucket, document, text, dirty: false, refused: false })
     }

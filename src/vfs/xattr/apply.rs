@@ -1,6 +1,6 @@
 //! Edits of an object's tags, metadata and foreign attributes in memory: pure, and the one place that reads values.
 
-use super::names::{classify, find, Class, Name, Place, Row, What};
+use super::names::{Class, Name, Place, Row, What, classify, find};
 use super::{not_set, refused, tagging};
 use crate::model::{Error, Kind, Metadata, Object, Result, StorageClass, SystemHeader};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ const CLASSES: &[StorageClass] = &[
 /// Sets the attribute `name` on `object` in memory; whether anything changed. A refused value changes nothing.
 ///
 /// # Errors
-/// As [`super::set`]: [`Kind::Unsupported`] for an unknown name, [`Kind::NotPermitted`] for a computed one,
+/// As [`super::set()`]: [`Kind::Unsupported`] for an unknown name, [`Kind::NotPermitted`] for a computed one,
 /// [`Kind::InvalidArgument`], [`Kind::InvalidTag`], [`Kind::TooManyTags`], [`Kind::MetadataTooLarge`] for the value.
 pub fn apply(object: &mut Object, name: &[u8], value: &[u8]) -> Result<bool> {
     route(object, name, Some(value))
@@ -105,7 +105,8 @@ fn edit_header(metadata: &mut Metadata, header: SystemHeader, value: Option<&[u8
     };
     let value = word(value)?;
     let starts = |start: &&str| value.starts_with(start);
-    if header == SystemHeader::WebsiteRedirect && !value.is_empty() && !["/", "http://", "https://"].iter().any(starts) {
+    if header == SystemHeader::WebsiteRedirect && !value.is_empty() && !["/", "http://", "https://"].iter().any(starts)
+    {
         return Err(Error::new(Kind::InvalidArgument, format!("cannot redirect to {value:?}"))
             .why("a redirect is a path that begins with / or a URL that begins with http:// or https://")
             .mend("write it like /new/page or https://example.com/page"));

@@ -1,13 +1,13 @@
 //! Values of attributes.
 
-use super::names::{classify, find, Name, Row, What};
-use super::{info, not_set, refused, tagging, tree, Target};
+use super::names::{Name, Row, What, classify, find};
+use super::{Target, info, not_set, refused, tagging, tree};
 use crate::model::{Bucket, Metadata, Object, Result};
-use std::sync::Arc;
 use crate::store::Store;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The region of every bucket (BKT-10): one machine is one region.
 const REGION: &str = "us-east-1";

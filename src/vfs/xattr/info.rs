@@ -1,14 +1,14 @@
 //! `user.s3.info`: everything in one JSON object, which is how a person finds the names.
 
+use super::Target;
 use super::get::{plain, value};
 use super::list::present;
-use super::names::{rows, Class, Place, Row, What};
-use super::Target;
+use super::names::{Class, Place, Row, What, rows};
 use crate::model::Result;
-use std::sync::Arc;
 use crate::store::Store;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A longer document is named, not shown: a value is 64 KiB at most.
 const DOCUMENT_BYTES_MAX: usize = 2048;

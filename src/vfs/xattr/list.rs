@@ -1,11 +1,11 @@
 //! Names of attributes as `listxattr` shows them.
 
 use super::get::plain;
-use super::names::{rows, Class, Row, What, NAME_BYTES_MAX, PREFIX};
+use super::names::{Class, NAME_BYTES_MAX, PREFIX, Row, What, rows};
 use super::{Target, XattrList, XattrView};
 use crate::model::{Object, Result};
-use std::sync::Arc;
 use crate::store::Store;
+use std::sync::Arc;
 
 const TRUSTED: &[u8] = b"trusted.";
 
@@ -56,7 +56,9 @@ pub(super) const fn shown(row: &Row, list: XattrList) -> bool {
 pub(super) fn present<'a>(target: &'a Target, row: &Row) -> Vec<&'a str> {
     let object = || target.object();
     match row.what {
-        What::Meta => object().into_iter().flat_map(|object| object.metadata.user_pairs()).map(|(name, _)| name).collect(),
+        What::Meta => {
+            object().into_iter().flat_map(|object| object.metadata.user_pairs()).map(|(name, _)| name).collect()
+        }
         What::Tag => object().into_iter().flat_map(|object| object.tags.iter()).map(|(key, _)| key).collect(),
         What::Key | What::KeyB64 | What::Rbytes | What::Rentries | What::NoncurrentBytes | What::Info => vec![""],
         What::Crc64Nvme => once(object().is_some_and(|object: &Object| !object.marker) && !target.is_draft()),

@@ -24,13 +24,13 @@ mod tests;
 pub use apply::{apply, withdraw};
 pub use get::get;
 pub use list::list;
-pub use names::{markdown, Class, Place, Row, What, ALIAS, NAME_BYTES_MAX, PREFIX, TABLE};
+pub use names::{ALIAS, Class, NAME_BYTES_MAX, PREFIX, Place, Row, TABLE, What, markdown};
 pub use set::{remove, set};
 pub use tagging::{from_query, to_query};
 
 use crate::model::{Bucket, DirId, Error, Kind, Object, Result};
 use crate::store::{Directory, FileEntry, Store};
-use names::{classify, Name};
+use names::{Name, classify};
 
 /// What an attribute stands on. Snapshots: the caller reads them just before.
 #[derive(Clone, Debug)]
@@ -99,9 +99,8 @@ impl Target {
 
     /// Bucket and key; an empty key for a bucket.
     fn path(&self, store: &Store) -> Result<Option<(Bucket, String)>> {
-        let below = |dir: DirId, component: &str| {
-            store.path_of(dir).map(|(bucket, prefix)| Some((bucket, prefix + component)))
-        };
+        let below =
+            |dir: DirId, component: &str| store.path_of(dir).map(|(bucket, prefix)| Some((bucket, prefix + component)));
         match self {
             Self::Root => Ok(None),
             Self::Bucket(bucket, _) => Ok(Some((bucket.clone(), String::new()))),
@@ -148,7 +147,7 @@ pub enum SetEffect {
     /// Metadata changed: this is the current version now (META-5).
     Rewritten(Box<Object>),
     /// Nothing was stored, since a write session is open over a published object: the value is valid, and the caller
-    /// folds it into the version the session makes, with [`apply`] or [`withdraw`] inside
+    /// folds it into the version the session makes, with [`apply()`] or [`withdraw`] inside
     /// [`Store::edit_in_place`] once that version is current.
     Fold,
 }
@@ -160,8 +159,9 @@ pub enum SetEffect {
 #[must_use]
 pub fn refused(name: &[u8]) -> Option<Error> {
     (classify(name) == Name::Never).then(|| {
-        Error::new(Kind::Unsupported, "attributes outside user.* and trusted.* are not offered")
-            .why("modes and owners are kept by chmod and chown; system.* and security.* have no place in an object store")
+        Error::new(Kind::Unsupported, "attributes outside user.* and trusted.* are not offered").why(
+            "modes and owners are kept by chmod and chown; system.* and security.* have no place in an object store",
+        )
     })
 }
 

@@ -1,7 +1,7 @@
 //! The table of Keyfold's own attributes: get, set, list, info and the documentation all read it.
 
 use crate::model::SystemHeader;
-use crate::vfs::control::{Document, DOCUMENTS};
+use crate::vfs::control::{DOCUMENTS, Document};
 use std::fmt::Write;
 
 /// What every own attribute begins with, as it is listed.
@@ -162,7 +162,13 @@ pub const TABLE: &[Row] = &[
     row("owner", What::Owner, Class::Computed, OBJECT, "who owns the object"),
     row("checksum.crc32", What::Later, Class::Computed, OBJECT, "CRC32"),
     row("checksum.crc32c", What::Later, Class::Computed, OBJECT, "CRC32C"),
-    row("checksum.crc64nvme", What::Crc64Nvme, Class::Computed, OBJECT, "CRC64NVME, base64 of big-endian bytes (SUM-7)"),
+    row(
+        "checksum.crc64nvme",
+        What::Crc64Nvme,
+        Class::Computed,
+        OBJECT,
+        "CRC64NVME, base64 of big-endian bytes (SUM-7)",
+    ),
     row("checksum.sha1", What::Later, Class::Computed, OBJECT, "SHA1"),
     row("checksum.sha256", What::Later, Class::Computed, OBJECT, "SHA256"),
     row("checksum-type", What::ChecksumType, Class::Computed, OBJECT, "`FULL_OBJECT` (SUM-9)"),
@@ -187,7 +193,9 @@ pub const TABLE: &[Row] = &[
 pub fn rows(place: Place) -> impl Iterator<Item = Row> {
     let documents = DOCUMENTS
         .iter()
-        .filter(move |document| place == Place::Bucket && !TABLE.iter().any(|row| row.name == document.name && row.on.contains(&place)))
+        .filter(move |document| {
+            place == Place::Bucket && !TABLE.iter().any(|row| row.name == document.name && row.on.contains(&place))
+        })
         .map(document_row);
     TABLE.iter().filter(move |row| row.on.contains(&place)).copied().chain(documents)
 }

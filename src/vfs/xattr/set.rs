@@ -2,12 +2,12 @@
 
 use super::apply::{self, computed, later, unknown};
 use super::get::{foreign, value as read};
-use super::names::{classify, find, Class, Name, Row, What};
-use super::{not_set, refused, spelled, SetEffect, Target, XattrList, XattrView};
+use super::names::{Class, Name, Row, What, classify, find};
+use super::{SetEffect, Target, XattrList, XattrView, not_set, refused, spelled};
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Versioning};
-use std::sync::Arc;
 use crate::store::{Entry, Store, XattrMode};
 use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// One edit at a time: a tag is set by reading the set and writing it back (TAG-5).
 static EDITS: Mutex<()> = Mutex::new(());
@@ -61,13 +61,13 @@ impl Edit<'_> {
 }
 
 fn told(store: &Arc<Store>, target: &Target, op: &str, name: &[u8], outcome: Result<SetEffect>) -> Result<SetEffect> {
-    if let (Err(error), Name::Own(_)) = (&outcome, classify(name)) {
-        if error.kind() == Kind::Unsupported {
-            let path = target.path(store).ok().flatten();
-            let bucket = path.as_ref().map(|(bucket, _)| bucket.name.as_str());
-            let key = path.as_ref().map_or("", |(_, key)| key.as_str());
-            store.complain(&format!("{op} {}", spelled(name)), bucket, key, error);
-        }
+    if let (Err(error), Name::Own(_)) = (&outcome, classify(name))
+        && error.kind() == Kind::Unsupported
+    {
+        let path = target.path(store).ok().flatten();
+        let bucket = path.as_ref().map(|(bucket, _)| bucket.name.as_str());
+        let key = path.as_ref().map_or("", |(_, key)| key.as_str());
+        store.complain(&format!("{op} {}", spelled(name)), bucket, key, error);
     }
     outcome
 }

@@ -74,7 +74,7 @@ fn unescape(part: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{from_query, to_query, Kind};
+    use super::{Kind, from_query, to_query};
 
     #[test]
     fn tag_6_query_text_reads_back() {

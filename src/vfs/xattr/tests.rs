@@ -4,8 +4,8 @@ mod stored;
 
 use super::get::{of_object, plain};
 use super::list::present;
-use super::names::{classify, find, markdown, rows, Class, Name, Place, What};
-use super::{apply, refused, withdraw, Target, XattrList};
+use super::names::{Class, Name, Place, What, classify, find, markdown, rows};
+use super::{Target, XattrList, apply, refused, withdraw};
 use crate::model::{
     Checksum, ContentId, DirId, ETag, FileKind, Ino, Kind, Metadata, Object, Posix, Seq, StorageClass, TagSet,
     Timestamp, VersionId, Xattrs,
@@ -145,7 +145,8 @@ fn meta_2_and_meta_3_pairs_and_the_whole_map() {
 #[test]
 fn settings_without_an_engine_and_computed_names_are_refused() {
     let mut object = object();
-    for later in ["retention", "legal-hold", "acl", "encryption", "encryption-key", "restore", "nonsense", "versioning"] {
+    for later in ["retention", "legal-hold", "acl", "encryption", "encryption-key", "restore", "nonsense", "versioning"]
+    {
         let name = format!("user.s3.{later}");
         assert_eq!(apply(&mut object, name.as_bytes(), b"x").unwrap_err().kind(), Kind::Unsupported, "{later}");
     }
@@ -177,7 +178,10 @@ fn computed_values_of_an_object() {
     assert_eq!((value(&object, "parts"), value(&object, "checksum.sha256")), (None, None));
     object.etag.parts = 3;
     object.superseded = Some(object.modified);
-    assert_eq!((value(&object, "parts").as_deref(), value(&object, "is-latest").as_deref()), (Some("3"), Some("false")));
+    assert_eq!(
+        (value(&object, "parts").as_deref(), value(&object, "is-latest").as_deref()),
+        (Some("3"), Some("false"))
+    );
     let draft = file(object, true);
     let (row, _) = find(Place::File, "version-id").unwrap();
     assert_eq!(plain(&draft, &row, ""), None, "S3 has not seen a draft");

@@ -2,9 +2,9 @@
 
 use super::Target;
 use crate::model::{DirId, Result, Usage};
-use std::sync::Arc;
 use crate::store::{Entry, Store};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Names read from the store at a time.
 const PAGE: usize = 1000;
@@ -89,7 +89,8 @@ fn history(store: &Arc<Store>, dir: DirId, sums: &mut Sums, below: &mut Vec<DirI
             }
             let older = store.versions(&[dir], &name.component)?;
             let older = older.iter().filter(|object| object.superseded.is_some() && !object.marker);
-            sums.noncurrent_bytes = older.fold(sums.noncurrent_bytes, |sum, object| sum.saturating_add_unsigned(object.size));
+            sums.noncurrent_bytes =
+                older.fold(sums.noncurrent_bytes, |sum, object| sum.saturating_add_unsigned(object.size));
         }
     }
 }

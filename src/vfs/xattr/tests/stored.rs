@@ -1,6 +1,6 @@
 //! Attributes over a real store.
 
-use super::super::{get, list, remove, set, SetEffect, Target, XattrList, XattrView};
+use super::super::{SetEffect, Target, XattrList, XattrView, get, list, remove, set};
 use crate::model::{Bucket, BucketName, FileKind, Kind, ObjectKey, Posix, Result, Versioning};
 use crate::store::{Entry, Options, PutOptions, Store};
 use std::sync::Arc;
@@ -61,7 +61,11 @@ impl World {
 
     fn list(&self, target: &Target, view: &XattrView) -> Vec<String> {
         let names = list(&self.store, target, view).unwrap();
-        names.split(|byte| *byte == 0).map(|name| String::from_utf8(name.to_vec()).unwrap()).filter(|n| !n.is_empty()).collect()
+        names
+            .split(|byte| *byte == 0)
+            .map(|name| String::from_utf8(name.to_vec()).unwrap())
+            .filter(|n| !n.is_empty())
+            .collect()
     }
 }
 
@@ -133,6 +137,7 @@ fn refusals_and_what_all_ignores() {
     for name in world.list(&world.file(), &ALL) {
         let value = world.get(&world.file(), &name).unwrap();
         set(&world.store, &world.file(), name.as_bytes(), value.as_bytes(), false, false, &ALL).unwrap();
+        remove(&world.store, &world.file(), name.as_bytes(), &ALL).unwrap();
     }
 }
 
@@ -164,11 +169,37 @@ fn a_pending_session_folds_and_a_draft_is_edited_in_place() {
 }
 
 #[test]
+fn key_6_a_directory_s_attributes_are_its_marker_s() {
+    let world = world();
+    assert_eq!(
+        world.set(&world.dir(), "user.s3.tag.a", "b").unwrap_err().kind(),
+        Kind::Unsupported,
+        "it has no marker"
+    );
+    world.store.set_versioning("photos", Versioning::Enabled).unwrap();
+    let posix = Posix::new(FileKind::Directory, 0o755, 0, 0, world.store.now());
+    world.store.make_dir(world.bucket.root, "made/", &posix).unwrap();
+    let made = || match world.store.lookup(world.bucket.root, "made/").unwrap() {
+        Some(Entry::Dir(dir)) => Target::Dir(dir),
+        _ => panic!("no directory"),
+    };
+    assert_eq!(world.set(&made(), "user.s3.tag.a", "b").unwrap(), SetEffect::Stored);
+    assert!(matches!(world.set(&made(), "user.s3.meta.a", "b").unwrap(), SetEffect::Rewritten(_)));
+    assert_eq!(world.list(&made(), &VIEW), ["user.s3.meta.a", "user.s3.tag.a"]);
+    assert_eq!(world.get(&made(), "user.s3.meta.a").unwrap(), "b");
+    remove(&world.store, &made(), b"user.s3.meta.a", &VIEW).unwrap();
+    assert_eq!(world.list(&made(), &VIEW), ["user.s3.tag.a"]);
+}
+
+#[test]
 fn sum_8_info_and_computed_values() {
     let world = world();
     world.set(&world.file(), "user.s3.content-type", "text/plain").unwrap();
     let info: serde_json::Value = serde_json::from_str(&world.get(&world.file(), "user.s3.info").unwrap()).unwrap();
-    assert_eq!((info["type"].as_str(), info["key"].as_str(), info["bucket"].as_str()), (Some("object"), Some("f"), Some("photos")));
+    assert_eq!(
+        (info["type"].as_str(), info["key"].as_str(), info["bucket"].as_str()),
+        (Some("object"), Some("f"), Some("photos"))
+    );
     assert_eq!((info["content-type"].as_str(), info["size"].as_u64()), (Some("text/plain"), Some(3)));
     assert!(info["cache-control"].is_null() && info.get("retention").is_none());
     let mut crc = crate::crypto::Crc64::new();
@@ -182,8 +213,14 @@ fn sum_8_info_and_computed_values() {
         let info: serde_json::Value = serde_json::from_str(&world.get(&target, "user.s3.info").unwrap()).unwrap();
         assert!(info["rbytes"].as_i64().is_some(), "{info}");
     }
-    assert_eq!((world.get(&world.dir(), "user.s3.rbytes").unwrap(), world.get(&world.dir(), "user.s3.rentries").unwrap()), ("6".into(), "2".into()));
-    assert_eq!((world.get(&world.bucket(), "user.s3.rbytes").unwrap(), world.get(&Target::Root, "user.s3.rentries").unwrap()), ("9".into(), "3".into()));
+    assert_eq!(
+        (world.get(&world.dir(), "user.s3.rbytes").unwrap(), world.get(&world.dir(), "user.s3.rentries").unwrap()),
+        ("6".into(), "2".into())
+    );
+    assert_eq!(
+        (world.get(&world.bucket(), "user.s3.rbytes").unwrap(), world.get(&Target::Root, "user.s3.rentries").unwrap()),
+        ("9".into(), "3".into())
+    );
     world.store.set_versioning("photos", Versioning::Enabled).unwrap();
     let key = ObjectKey::parse("d/e/h").unwrap();
     world.store.put("photos", &key, &mut &b"longer"[..], &PutOptions::default()).unwrap();
@@ -199,7 +236,10 @@ fn ver_1_a_bucket_s_settings() {
     assert_eq!(world.set(&world.bucket(), "user.s3.versioning", "on").unwrap_err().kind(), Kind::InvalidArgument);
     world.set(&world.bucket(), "user.s3.versioning", "Enabled\n").unwrap();
     assert_eq!(world.get(&world.bucket(), "user.s3.versioning").unwrap(), "Enabled");
-    assert_eq!(remove(&world.store, &world.bucket(), b"user.s3.versioning", &VIEW).unwrap_err().kind(), Kind::InvalidState);
+    assert_eq!(
+        remove(&world.store, &world.bucket(), b"user.s3.versioning", &VIEW).unwrap_err().kind(),
+        Kind::InvalidState
+    );
     let tags = r#"{"TagSet":[{"Key":"team","Value":"blue"}]}"#;
     world.set(&world.bucket(), "user.s3.tagging", tags).unwrap();
     assert_eq!(world.get(&world.bucket(), "user.s3.tagging").unwrap(), tags);

@@ -1,0 +1,185 @@
+//! The index from outside: commits, walks across stage and disk, reopening, preconditions under concurrency.
+
+use super::*;
+use crate::model::{Error, Kind};
+use std::collections::BTreeMap;
+use proptest::prelude::*;
+
+fn open(dir: &std::path::Path) -> Index {
+    Index::open(dir, Settings::default()).unwrap()
+}
+
+fn write_out(index: &Index) {
+    let _ = index.seal();
+    index.write_sealed().unwrap();
+}
+
+fn all(index: &Index) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let found = index.scan(Family::Dent, &[], &[0xff; 4]).unwrap();
+    found.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap()).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Commit(Vec<(u8, Option<u8>)>),
+    Abort(u8),
+    Seal,
+    Write,
+    Reopen,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => prop::collection::vec((0..12u8, any::<Option<u8>>()), 1..5).prop_map(Op::Commit),
+        1 => (0..12u8).prop_map(Op::Abort),
+        1 => Just(Op::Seal),
+        1 => Just(Op::Write),
+        1 => Just(Op::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever lies in the stage, in the stage being written or on disk, reads are those of one ordered map, and
+    /// reopening shows the commits that were written and no other.
+    #[test]
+    fn reads_are_those_of_one_map(ops in prop::collection::vec(op(), 1..40)) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = open(dir.path());
+        let mut staged = false;
+        let (mut now, mut sealed, mut disk) = (BTreeMap::new(), None::<BTreeMap<_, _>>, BTreeMap::new());
+        for op in ops {
+            match op {
+                Op::Commit(writes) => {
+                    index.transact(|tx| {
+                        for (key, value) in &writes {
+                            match value {
+                                Some(value) => tx.put_bytes(Family::Dent, &[*key], vec![*value]),
+                                None => tx.delete(Family::Dent, &[*key]),
+                            }
+                        }
+                        let (last, value) = writes.last().unwrap();
+                        let seen = tx.get(Family::Dent, &[*last]).unwrap().map(|bytes| bytes[0]);
+                        assert_eq!(seen, *value, "a transaction sees its own writes");
+                        Ok(())
+                    }).unwrap();
+                    staged = true;
+                    for (key, value) in writes {
+                        match value {
+                            Some(value) => now.insert(vec![key], vec![value]),
+                            None => now.remove(&vec![key]),
+                        };
+                    }
+                }
+                Op::Abort(key) => {
+                    let failed: crate::model::Result<((), u64)> = index.transact(|tx| {
+                        tx.put_bytes(Family::Dent, &[key], vec![0]);
+                        Err(Error::new(Kind::Conflict, "no"))
+                    });
+                    prop_assert!(failed.is_err());
+                }
+                Op::Seal => {
+                    let _ = index.seal();
+                    if sealed.is_none() && std::mem::take(&mut staged) {
+                        sealed = Some(now.clone());
+                    }
+                }
+                Op::Write => {
+                    write_out(&index);
+                    disk = sealed.take().unwrap_or_else(|| {
+                        staged = false;
+                        now.clone()
+                    });
+                }
+                Op::Reopen => {
+                    drop(index);
+                    index = open(dir.path());
+                    now = disk.clone();
+                    (sealed, staged) = (None, false);
+                }
+            }
+            let want: Vec<(Vec<u8>, Vec<u8>)> = now.clone().into_iter().collect();
+            prop_assert_eq!(all(&index), want);
+            for key in 0..12u8 {
+                let got = index.get(Family::Dent, &[key]).unwrap().map(|bytes| bytes.to_vec());
+                prop_assert_eq!(got, now.get(&vec![key]).cloned());
+            }
+        }
+    }
+
+    /// No bytes make a decoder panic.
+    #[test]
+    fn decoders_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut bytes = bytes;
+        if let Some(first) = bytes.first_mut() {
+            *first = 1;
+        }
+        let _ = decode::<DentRecord>(&bytes);
+        let _ = decode::<VerRecord>(&bytes);
+        let _ = decode::<DirRecord>(&bytes);
+        let _ = decode::<ContentRecord>(&bytes);
+        let _ = decode::<Node>(&bytes);
+        let _ = decode::<UploadRecord>(&bytes);
+        let _ = decode::<Change>(&bytes);
+    }
+}
+
+#[test]
+fn preconditions_hold_under_concurrency() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    let winners = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..8u8 {
+            let (index, winners) = (&index, &winners);
+            scope.spawn(move || {
+                for round in 0..200u8 {
+                    let won = index.transact(|tx| {
+                        if tx.get(Family::Dent, &[round])?.is_some() {
+                            return Ok(false);
+                        }
+                        tx.put_bytes(Family::Dent, &[round], vec![thread]);
+                        Ok(true)
+                    });
+                    winners.fetch_add(usize::from(won.unwrap().0), std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..20 {
+            write_out(&index);
+        }
+    });
+    assert_eq!(winners.into_inner(), 200, "each key is won exactly once");
+}
+
+#[test]
+fn holders_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    let key = RefKey::Content(7);
+    index
+        .transact(|tx| {
+            tx.hold(key)?;
+            tx.hold(key)?;
+            assert_eq!(tx.refs(key)?, 3);
+            assert!(!tx.release(key)?);
+            assert!(!tx.release(key)?);
+            assert!(tx.release(key)?, "the third holder was the last");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn records_read_back_and_other_versions_are_refused() {
+    let stat = DirStat { live: 3, subdirs: 1, ..DirStat::default() };
+    let mut bytes = encode(&stat);
+    assert_eq!(decode::<DirStat>(&bytes).unwrap(), stat);
+    bytes.push(0);
+    assert!(decode::<DirStat>(&bytes).is_err(), "left-over bytes are damage");
+    bytes.pop();
+    bytes[0] = 9;
+    assert_eq!(decode::<DirStat>(&bytes).unwrap_err().kind(), Kind::Corrupt);
+    assert!(decode::<DirStat>(&[]).is_err());
+}
