@@ -1,4 +1,4 @@
-//! Appending runs.
+//! Appending runs: reserving room in the open segment, writing, cutting long ones.
 
 use super::durable::is_full;
 use super::format::header::SegmentHeader;

@@ -1,4 +1,4 @@
-//! Reading runs.
+//! Reading runs by their address, verified frame by frame.
 
 use super::format::run::{HEAD_BYTES_MAX, RUN_BYTES_MAX, RunHead, SMALL_HEAD_BYTES_MAX};
 use super::format::{Binder, FRAME_BYTES};

@@ -11,9 +11,15 @@ use std::path::PathBuf;
 /// Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 denied or locked, 5 conflict, 6 store not available,
 /// 7 damage found.
 #[derive(Parser, Debug)]
-#[command(name = "keyfold", version, subcommand_required = true, arg_required_else_help = true, after_help = "Examples:
+#[command(
+    name = "keyfold",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
   keyfold mount ~/.local/share/keyfold/store ~/keyfold
-  keyfold versions ~/keyfold/photos/cat.jpg")]
+  keyfold versions ~/keyfold/photos/cat.jpg"
+)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,

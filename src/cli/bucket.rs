@@ -165,7 +165,9 @@ fn named(global: &Global, bucket: &Path) -> Result<(PathBuf, String)> {
 fn read(value: &str) -> Result<String> {
     let mut text = String::new();
     let (name, read) = match value.strip_prefix('@') {
-        Some(file) => (file, std::fs::File::open(file).and_then(|file| file.take(VALUE_BYTES_MAX).read_to_string(&mut text))),
+        Some(file) => {
+            (file, std::fs::File::open(file).and_then(|file| file.take(VALUE_BYTES_MAX).read_to_string(&mut text)))
+        }
         None if value == "-" => ("stdin", std::io::stdin().take(VALUE_BYTES_MAX).read_to_string(&mut text)),
         None => return Ok(value.to_owned()),
     };

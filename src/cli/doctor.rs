@@ -55,13 +55,8 @@ impl Finding {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
-    let mut findings = vec![
-        machine::device(),
-        machine::fusermount(),
-        machine::allow_other(),
-        machine::open_files(),
-        machine::clock(),
-    ];
+    let mut findings =
+        vec![machine::device(), machine::fusermount(), machine::allow_other(), machine::open_files(), machine::clock()];
     findings.extend(places::mounts());
     let store = match &args.place {
         Some(place) => Some(target::store(global, Some(place))?),

@@ -87,7 +87,9 @@ const fn status(kind: Kind) -> u8 {
         | Kind::NoSuchUpload
         | Kind::NotSet
         | Kind::IsMarker => NOT_FOUND,
-        Kind::InvalidBucketName | Kind::InvalidArgument | Kind::InvalidName | Kind::KeyTooLong | Kind::InvalidTag => USAGE,
+        Kind::InvalidBucketName | Kind::InvalidArgument | Kind::InvalidName | Kind::KeyTooLong | Kind::InvalidTag => {
+            USAGE
+        }
         Kind::Denied | Kind::NotPermitted | Kind::ReadOnly => DENIED,
         Kind::BucketExists
         | Kind::BucketNotEmpty
@@ -126,7 +128,8 @@ mod tests {
         for kind in Kind::ALL {
             assert!((1..=7).contains(&status(*kind)), "{kind:?}");
             let words = in_words(&Error::new(*kind, "cannot do\nit"));
-            let starts: Vec<_> = words.lines().filter_map(|line| line.split_once(": ")).map(|(start, _)| start).collect();
+            let starts: Vec<_> =
+                words.lines().filter_map(|line| line.split_once(": ")).map(|(start, _)| start).collect();
             assert_eq!(starts, ["error", "why", "mend"], "{words}");
         }
     }

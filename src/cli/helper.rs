@@ -67,7 +67,8 @@ fn mount(call: &Call) -> Result<()> {
 fn is_bare(rest: &[OsString]) -> bool {
     let [first, second, ..] = rest else { return false };
     let dashed = |arg: &OsStr| arg.as_encoded_bytes().starts_with(b"-");
-    let is_command = first.to_str().is_some_and(|name| Cli::command().find_subcommand(name).is_some() || name == "help");
+    let is_command =
+        first.to_str().is_some_and(|name| Cli::command().find_subcommand(name).is_some() || name == "help");
     let is_path = first.as_encoded_bytes().contains(&b'/') || Path::new(first).is_dir();
     !dashed(first) && !dashed(second) && !is_command && is_path
 }
@@ -82,7 +83,8 @@ fn parse(rest: &[OsString]) -> Result<Call> {
         match text.and_then(|text| text.strip_prefix('-')).filter(|flags| !flags.is_empty()) {
             Some(flags) if flags.starts_with(['o', 'N', 't']) => {
                 let (flag, attached) = flags.split_at(1);
-                let value = if attached.is_empty() { args.next().and_then(|next| next.to_str()) } else { Some(attached) };
+                let value =
+                    if attached.is_empty() { args.next().and_then(|next| next.to_str()) } else { Some(attached) };
                 let value = value.ok_or_else(|| usage(format!("-{flag} needs a value")))?;
                 if flag == "o" {
                     call.options.push(value.to_owned());

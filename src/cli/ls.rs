@@ -31,8 +31,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
     let (store, target) = target::target_or_store(global, args.path.as_deref())?;
     let header: &'static [&'static str] =
         if args.versions { &["MODIFIED", ">SIZE", "VERSION", "STATE", "KEY"] } else { &["MODIFIED", ">SIZE", "KEY"] };
-    let request =
-        Request::List { target, recursive: args.recursive, versions: args.versions, at: args.at.clone() };
+    let request = Request::List { target, recursive: args.recursive, versions: args.versions, at: args.at.clone() };
     show(global, &store, &request, View { header, lines: if args.versions { versions } else { lines } })
 }
 

@@ -12,14 +12,16 @@ use std::path::PathBuf;
 /// Returns when the mount answers. A store that is absent is made first. A second mount of a store joins the process
 /// that serves the first.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Options of -o: bucket=NAME[/PREFIX], as_of=TIME, ro, allow_other, allow_root, default_permissions,
+#[command(
+    after_help = "Options of -o: bucket=NAME[/PREFIX], as_of=TIME, ro, allow_other, allow_root, default_permissions,
   uid=, gid=, umask=, fmask=, dmask=, noatime, relatime, strictatime, dev, suid, noexec, durability=fsync|close,
   publish_interval=DURATION, xattr_list=copy|user|all, versions_dir=, control_dir=, show_hidden, fsname=, threads=
   Words of fstab such as defaults, auto and _netdev are taken and mean nothing here.
 
 Examples:
   keyfold mount ~/.local/share/keyfold/store ~/keyfold
-  keyfold mount /srv/keyfold /mnt/photos -o bucket=photos,ro,allow_other")]
+  keyfold mount /srv/keyfold /mnt/photos -o bucket=photos,ro,allow_other"
+)]
 pub(super) struct Args {
     /// The store's directory
     #[arg(value_name = "STORE")]

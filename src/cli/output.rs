@@ -7,9 +7,12 @@ use crate::model::{Error, Result};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Rows aligned together: a long listing begins to show before it is complete.
 const ROWS_TOGETHER: usize = 500;
+/// How long a row may wait for others.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How rows become a table.
 pub(super) struct View {
@@ -30,6 +33,8 @@ pub(super) struct Printer {
     json: bool,
     view: View,
     lines: Vec<Vec<String>>,
+    /// When the first of the lines came.
+    waiting: Option<Instant>,
     begun: bool,
     gone: bool,
     /// Rows so far.
@@ -39,7 +44,7 @@ pub(super) struct Printer {
 impl Printer {
     pub(super) fn new(global: &Global, view: View) -> Self {
         let out = io::stdout().lock();
-        Self { out, json: global.json, view, lines: Vec::new(), begun: false, gone: false, count: 0 }
+        Self { out, json: global.json, view, lines: Vec::new(), waiting: None, begun: false, gone: false, count: 0 }
     }
 
     /// Prints what is left; `done` is what the command came to.
@@ -52,6 +57,7 @@ impl Printer {
     }
 
     fn print(&mut self) -> Result<()> {
+        self.waiting = None;
         if self.lines.is_empty() {
             return Ok(());
         }
@@ -97,6 +103,7 @@ impl Reply for Printer {
         }
         let lines = (self.view.lines)(&row);
         self.lines.extend(lines.into_iter().map(|line| line.iter().map(|text| plain(text)).collect()));
+        self.waiting.get_or_insert_with(Instant::now);
         if self.lines.len() >= ROWS_TOGETHER { self.print() } else { Ok(()) }
     }
 
@@ -105,9 +112,11 @@ impl Reply for Printer {
         Ok(())
     }
 
-    /// Somebody waits for more: show what there is.
+    /// More takes its time: show what there is.
     fn alive(&mut self) -> Result<()> {
-        self.print()?;
+        if self.waiting.is_some_and(|since| since.elapsed() >= PATIENCE) {
+            self.print()?;
+        }
         self.out.flush().map_err(|error| self.failed(error))
     }
 }

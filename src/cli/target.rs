@@ -106,9 +106,12 @@ fn on_a_mount(path: &Path) -> Result<Option<(PathBuf, Target)>> {
 
 fn on(mount: &KernelMount, below: &Path) -> Result<(PathBuf, Target)> {
     if !mount.source.is_absolute() {
-        return Err(Error::new(Kind::StoreUnavailable, format!("cannot find the store at {}", mount.mountpoint.display()))
-            .why(format!("it is mounted as {:?}, which is no directory's path", mount.source.display()))
-            .mend("name the object as bucket/key with --store DIR"));
+        return Err(Error::new(
+            Kind::StoreUnavailable,
+            format!("cannot find the store at {}", mount.mountpoint.display()),
+        )
+        .why(format!("it is mounted as {:?}, which is no directory's path", mount.source.display()))
+        .mend("name the object as bucket/key with --store DIR"));
     }
     let path = below.to_str().ok_or_else(not_utf8)?.trim_matches('/').to_owned();
     Ok((mount.source.clone(), Target::Path { mount: mount.device.clone(), path }))

@@ -86,7 +86,6 @@ fn path(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(plain))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::{mount_of, parse};

@@ -27,7 +27,11 @@ pub(super) fn place(store: &Store, host: &dyn Host, target: &Target) -> Result<P
 }
 
 /// A target that must be an object's key.
-pub(super) fn object_key(store: &Store, host: &dyn Host, target: &Target) -> Result<(Bucket, ObjectKey, Option<VersionId>)> {
+pub(super) fn object_key(
+    store: &Store,
+    host: &dyn Host,
+    target: &Target,
+) -> Result<(Bucket, ObjectKey, Option<VersionId>)> {
     match place(store, host, target)? {
         Place::Key(bucket, key, version) => Ok((bucket, ObjectKey::parse(&key)?, version)),
         Place::Store | Place::Bucket(_) => Err(Error::new(Kind::InvalidArgument, "cannot do that to a whole bucket")

@@ -1,7 +1,7 @@
 //! Asking a store, whoever owns it: the process that does, or this one when none does.
 
-use crate::control::{ActRow, Host, MountRow, Reply, Request, Spot, connect, handle};
 use super::settings;
+use crate::control::{ActRow, Host, MountRow, Reply, Request, Spot, connect, handle};
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
 use crate::vfs::spelling::{self, Reserved};

@@ -1,9 +1,9 @@
 //! Mounting: in the process that owns the store, or in a new one, in the background or not.
 
+use super::log;
 use super::plan::{Plan, mounted_at};
 use super::serve::serve;
-use super::log;
-use crate::control::{Answer, Failure, FSTYPE, MountRow, Reply, Request, Row, connect};
+use crate::control::{Answer, FSTYPE, Failure, MountRow, Reply, Request, Row, connect};
 use crate::model::{Error, Kind, Result};
 use crate::sys::process::{self, Child, Side};
 use std::time::{Duration, Instant};

@@ -17,9 +17,11 @@ const VARIABLE: &str = "KEYFOLD_LOG";
 pub(super) fn begin(plain: bool) {
     let filter = std::env::var(VARIABLE).ok().and_then(|words| EnvFilter::try_new(words).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
-    let colours = !plain && std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let colours =
+        !plain && std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call, as tests make it, changes nothing.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
 }
 
 /// The store's log file, opened to append.

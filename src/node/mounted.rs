@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the kernel may take to show a mount in its table, and to let go of one.
+/// How long the kernel may take to show a mount in its table, unless it is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -30,6 +30,8 @@ pub(super) struct Mounted {
     pub(super) device: Option<String>,
     mount: Arc<Mount>,
     over: Arc<AtomicBool>,
+    /// Out of the tree, and still used by whoever was in it.
+    detached: AtomicBool,
     waiter: JoinHandle<Result<()>>,
 }
 
@@ -54,7 +56,16 @@ impl Mounted {
             ended
         });
         let waiter = waiter.map_err(|error| Error::io("cannot start a thread of the mount", error))?;
-        Ok(Self { mountpoint: mountpoint.to_owned(), settings, vfs, device, mount, over, waiter })
+        Ok(Self {
+            mountpoint: mountpoint.to_owned(),
+            settings,
+            vfs,
+            device,
+            mount,
+            over,
+            detached: AtomicBool::new(false),
+            waiter,
+        })
     }
 
     pub(super) fn row(&self) -> MountRow {
@@ -77,25 +88,34 @@ impl Mounted {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// Publishes what is open and takes it out of the tree; on an error it goes on.
-    pub(super) fn end(&self, lazy: bool) -> Result<()> {
-        if self.is_over() {
-            return Ok(());
-        }
-        self.mount.unmount(lazy).map_err(|error| if error.reason().contains("busy") { busy(&self.mountpoint) } else { error })
+    /// Whether it is out of the tree.
+    pub(super) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::SeqCst)
     }
 
-    /// Waits a while until nobody uses a mount that was taken out of the tree. One that files are still open on is
-    /// left to itself: it ends with its last user, or with this process.
-    pub(super) fn join(self) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
+    /// Publishes what is open and takes it out of the tree; on an error it goes on.
+    pub(super) fn end(&self, lazy: bool) -> Result<()> {
+        if self.is_over() || self.is_detached() {
+            return Ok(());
+        }
+        self.mount
+            .unmount(lazy)
+            .map_err(|error| if error.reason().contains("busy") { busy(&self.mountpoint) } else { error })?;
+        self.detached.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Waits until nobody uses a mount that was taken out of the tree; whether that came true in time.
+    pub(super) fn settle(&self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
         while !self.is_over() && Instant::now() < end {
             std::thread::sleep(PAUSE);
         }
-        if !self.is_over() {
-            tracing::warn!(mountpoint = %self.mountpoint.display(), "still in use");
-            return Ok(());
-        }
+        self.is_over()
+    }
+
+    /// How a mount ended that is over.
+    pub(super) fn join(self) -> Result<()> {
         self.waiter.join().unwrap_or_else(|_| Err(Error::new(Kind::Io, "the mount's thread panicked")))
     }
 }

@@ -67,7 +67,13 @@ fn version(entry: &str) -> Option<VersionId> {
 }
 
 /// The part with that long name: names that hash are found among those that are there.
-fn long(store: &Store, bucket: &Bucket, prefix: &str, (name, object): (&str, bool), reserved: &Reserved) -> Result<String> {
+fn long(
+    store: &Store,
+    bucket: &Bucket,
+    prefix: &str,
+    (name, object): (&str, bool),
+    reserved: &Reserved,
+) -> Result<String> {
     if let Some(dir) = store.resolve_dir(bucket, prefix)? {
         let mut after: Option<String> = None;
         loop {

@@ -13,7 +13,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// How long a mount may take to end that nobody should use any more.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// A running node.
 pub(super) struct Node {
@@ -109,6 +113,9 @@ impl Node {
 
 fn finish(mounted: Mounted) {
     let mountpoint = mounted.mountpoint.clone();
+    if !mounted.settle(LET_GO) {
+        return tracing::warn!(mountpoint = %mountpoint.display(), "still in use, and its users lose it");
+    }
     match mounted.join() {
         Ok(()) => tracing::info!(mountpoint = %mountpoint.display(), "unmounted"),
         Err(error) => tracing::error!(mountpoint = %mountpoint.display(), %error, "the mount did not end well"),
@@ -117,10 +124,11 @@ fn finish(mounted: Mounted) {
 
 impl Host for Arc<Node> {
     fn locate(&self, device: &str, path: &str) -> Result<Spot> {
-        let found = self.mounts.lock().iter().find(|mounted| mounted.device.as_deref() == Some(device)).map(|mounted| {
-            let bucket = mounted.settings.bucket.as_ref();
-            (bucket.map(|(name, prefix)| (name.to_string(), prefix.clone())), mounted.settings.reserved.clone())
-        });
+        let found =
+            self.mounts.lock().iter().find(|mounted| mounted.device.as_deref() == Some(device)).map(|mounted| {
+                let bucket = mounted.settings.bucket.as_ref();
+                (bucket.map(|(name, prefix)| (name.to_string(), prefix.clone())), mounted.settings.reserved.clone())
+            });
         let Some((root, reserved)) = found else {
             return Err(Error::new(Kind::StoreUnavailable, format!("cannot find {path} in the store"))
                 .why("its mount is not one of the process that owns the store")
@@ -142,7 +150,7 @@ impl Host for Arc<Node> {
     }
 
     fn mounts(&self) -> Vec<MountRow> {
-        self.mounts.lock().iter().map(Mounted::row).collect()
+        self.mounts.lock().iter().filter(|mounted| !mounted.is_detached()).map(Mounted::row).collect()
     }
 
     fn mount(&self, mountpoint: &Path, options: &[String]) -> Result<MountRow> {
@@ -158,18 +166,27 @@ impl Host for Arc<Node> {
     fn unmount(&self, mountpoint: &Path, lazy: bool) -> Result<ActRow> {
         let mounted = {
             let mut mounts = self.mounts.lock();
-            let at = mounts.iter().rposition(|mounted| mounted.mountpoint == mountpoint).ok_or_else(|| {
-                Error::new(Kind::NotSet, format!("cannot unmount {}", mountpoint.display()))
-                    .why("the process that owns the store has no mount there")
-                    .mend("`keyfold status` lists the mounts")
-            })?;
+            let at = mounts
+                .iter()
+                .rposition(|mounted| mounted.mountpoint == mountpoint && !mounted.is_detached())
+                .ok_or_else(|| {
+                    Error::new(Kind::NotSet, format!("cannot unmount {}", mountpoint.display()))
+                        .why("the process that owns the store has no mount there")
+                        .mend("`keyfold status` lists the mounts")
+                })?;
             mounts.remove(at)
         };
         if let Err(error) = mounted.end(lazy) {
             self.mounts.lock().push(mounted);
             return Err(error);
         }
-        finish(mounted);
+        if mounted.settle(if lazy { LET_GO / 10 } else { LET_GO }) {
+            finish(mounted);
+        } else {
+            // Whoever is still in it is served until the last one leaves.
+            tracing::info!(mountpoint = %mountpoint.display(), "detached, still in use");
+            self.mounts.lock().push(mounted);
+        }
         if self.mounts.lock().is_empty() {
             self.begin_to_stop();
         }

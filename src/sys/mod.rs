@@ -1,5 +1,6 @@
 //! The machine, behind seams that tests replace: clock, randomness, disk, locks, processes.
 
+pub mod abi;
 pub mod clock;
 pub mod disk;
 pub mod entropy;

@@ -1,7 +1,7 @@
 //! What the kernel is told when a call fails: one table from the store's kinds, no default arm.
 
 use crate::model::{Error, Kind};
-use nix::libc;
+use crate::sys::abi;
 
 /// An error number as `errno(3)` lists them; never zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -10,7 +10,7 @@ pub struct Errno(pub i32);
 macro_rules! numbers {
     ($($name:ident)*) => {
         impl Errno {
-            $(#[doc = concat!("`", stringify!($name), "`")] pub const $name: Self = Self(libc::$name);)*
+            $(#[doc = concat!("`", stringify!($name), "`")] pub const $name: Self = Self(abi::$name);)*
         }
     };
 }
@@ -28,7 +28,7 @@ pub const fn errno(kind: Kind) -> Errno {
             Errno::ENOENT
         }
         #[cfg(target_os = "macos")]
-        Kind::NotSet => Errno(libc::ENOATTR),
+        Kind::NotSet => Errno(abi::ENOATTR),
         #[cfg(not(target_os = "macos"))]
         Kind::NotSet => Errno::ENODATA,
         Kind::BucketExists | Kind::AlreadyExists => Errno::EEXIST,

@@ -34,7 +34,7 @@ impl Vfs {
                 None => return Ok(None),
             },
             Ok(_) => return Ok(None),
-            Err(error) if error.kind() == Kind::InvalidArgument => return Ok(None),
+            Err(error) if matches!(error.kind(), Kind::InvalidArgument | Kind::InvalidName) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let is_file = !part.is_empty() && !self.store.versions(dirs, &part)?.is_empty();
@@ -131,7 +131,7 @@ impl Vfs {
     fn history_changed(&self, dirs: &[DirId], part: &str, object: &Object) {
         self.node_is_stale(object.ino.0, true);
         for dir in dirs {
-            self.name_is_stale(*dir, part);
+            self.name_may_be_stale(*dir, part);
             if let Ok(Some(Entry::File(file))) = self.store.lookup(*dir, part) {
                 self.node_is_stale(file.object.ino.0, true);
             }
@@ -143,7 +143,7 @@ impl Vfs {
             while let Ok(directory) = self.store.directory(dir)
                 && directory.parent != dir
             {
-                self.name_is_stale(directory.parent, &directory.name);
+                self.name_may_be_stale(directory.parent, &directory.name);
                 dir = directory.parent;
             }
         }

@@ -7,7 +7,8 @@ use super::session::Opened;
 use super::Vfs;
 use crate::model::{Error, Kind};
 use crate::store::Content;
-use nix::libc;
+use crate::sys::abi;
+
 use std::sync::Arc;
 
 /// What `lseek` looks for.
@@ -208,6 +209,6 @@ impl Vfs {
             }
             Open::Control(_) | Open::Dir(_) => return Err(Errno::EINVAL.into()),
         };
-        found.ok_or(Fault::Bare(Errno(libc::ENXIO)))
+        found.ok_or(Fault::Bare(Errno(abi::ENXIO)))
     }
 }

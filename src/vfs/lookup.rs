@@ -3,6 +3,7 @@
 use super::control::ControlNode;
 use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, View, What};
+use super::session::without_setid;
 use super::tree::Found;
 use super::{Attr, Vfs};
 use crate::model::{DirId, Error, FileKind, Kind, Object, Result};
@@ -105,9 +106,7 @@ impl Vfs {
     pub(super) fn arrive(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<Lookup> {
         let what = self.what(view, dir, component, entry);
         let node = self.nodes.hold(self.entry_number(view, dir, component, entry), what);
-        if let Entry::File(_) = entry
-            && view == View::Live
-        {
+        if view == View::Live {
             node.places.lock().add(dir, component);
         }
         let (attr, settled) = self.attr_of_entry(&node, view, entry);
@@ -128,12 +127,14 @@ impl Vfs {
     /// Attributes of a present file: the stored ones, and what an open session has done to them.
     fn live_attr(&self, node: &Node, file: &FileEntry) -> (Attr, bool) {
         let mut attr = Attr { nlink: file.nlink, ..Attr::of_object(node.id, &file.object) };
-        let mut settled = !file.draft;
+        // A write clears set-id bits, and the kernel would not ask again for the mode alone.
+        let mode = file.object.posix.mode;
+        let mut settled = !file.draft && without_setid(mode) == mode;
         if node.open.load(std::sync::atomic::Ordering::Relaxed) > 0
             && let Some(opened) = node.opened.lock().as_deref()
         {
             opened.overlay(&mut attr);
-            settled = !opened.is_dirty();
+            settled &= !opened.is_dirty();
         }
         (attr, settled)
     }

@@ -99,7 +99,10 @@ impl Vfs {
 
     /// Moves, holding the places of the files at both ends, so that no publish sees one of them between two names.
     fn rename_entry(&self, source: &End, target: &End, how: RenameHow) -> Outcome<()> {
-        let node_of = |end: &End| end.file().and_then(|file| self.nodes.get(file.object.ino.0));
+        let node_of = |end: &End| {
+            let entry = end.entry.as_ref()?;
+            self.nodes.get(self.entry_number(View::Live, end.dir, &end.component, entry))
+        };
         let (moved, met) = (node_of(source), node_of(target));
         let same = moved.as_ref().zip(met.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
         if same {

@@ -97,22 +97,17 @@ impl Vfs {
         }));
     }
 
-    /// Takes no lock that a handler may hold while it calls the store.
+    /// Waits for no lock that a handler may hold while it calls the store.
     fn changed_elsewhere(&self, change: &Invalidate) {
-        let parent = self.dir_number(change.dir, false, View::Live);
-        if let Some(node) = self.nodes.get(parent) {
-            let root = matches!(node.what, What::Dir { root: true, .. });
-            if change.component.is_empty() {
-                self.stale.push(Stale::Node { id: parent, data: false });
-            } else {
-                self.name_changed(parent, root, &change.component);
-            }
+        if change.component.is_empty() {
+            self.node_is_stale(self.dir_number(change.dir, false, View::Live), false);
+        } else {
+            self.name_may_be_stale(change.dir, &change.component);
         }
-        if let Some(ino) = change.ino
-            && self.nodes.get(ino.0).is_some()
-        {
-            self.stale.push(Stale::Node { id: ino.0, data: true });
+        if let Some(ino) = change.ino {
+            self.node_is_stale(ino.0, true);
         }
+        self.settle(change.dir);
     }
 
     /// A component came, went or stands for something else.
@@ -127,6 +122,24 @@ impl Vfs {
             self.stale.push(Stale::Name { parent, name: show(part, shadowed, reserved).into_owned() });
         }
         self.stale.push(Stale::Node { id: parent, data: false });
+    }
+
+    /// A component may lead elsewhere now. Where it leads to what the kernel knows by it, the name is left alone: a
+    /// directory whose name is dropped looks removed to whoever works in it.
+    pub(super) fn name_may_be_stale(&self, dir: DirId, component: &str) {
+        if let Ok(Some(entry)) = self.store.lookup(dir, component) {
+            let number = self.entry_number(View::Live, dir, component, &entry);
+            let known = self.nodes.get(number).is_some_and(|node| {
+                let places = node.places.try_lock();
+                places.is_some_and(|places| places.names.iter().any(|(d, c)| *d == dir && c == component))
+            });
+            if known {
+                self.node_is_stale(number, false);
+                self.node_is_stale(self.dir_number(dir, false, View::Live), false);
+                return;
+            }
+        }
+        self.name_is_stale(dir, component);
     }
 
     /// A component changed by this mount in a way the kernel cannot know.
@@ -147,12 +160,20 @@ impl Vfs {
 
     /// KEY-6: directories without a marker vanish with their last entry, and the kernel cannot know.
     pub(super) fn settle(&self, mut dir: DirId) {
-        while let Ok(directory) = self.store.directory(dir) {
-            if directory.alive || directory.parent == dir {
-                return;
-            }
-            self.name_is_stale(directory.parent, &directory.name);
-            dir = directory.parent;
+        loop {
+            let (parent, name) = match self.store.directory(dir) {
+                Ok(directory) if directory.alive || directory.parent == dir => return,
+                Ok(directory) => (directory.parent, directory.name),
+                // Gone without history: only its node knows where it was.
+                Err(_) => {
+                    let node = self.nodes.get(dir.0);
+                    let place = node.and_then(|node| node.places.try_lock().and_then(|places| places.names.first().cloned()));
+                    let Some(place) = place else { return };
+                    place
+                }
+            };
+            self.name_is_stale(parent, &name);
+            dir = parent;
         }
     }
 

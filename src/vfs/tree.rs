@@ -55,7 +55,8 @@ impl Vfs {
         let reserved = self.reserved(root);
         let spelled = match read(name, reserved) {
             Ok(spelled) => spelled,
-            Err(error) if error.kind() == Kind::InvalidArgument => return Ok(None),
+            // What spells nothing is not there; only making it is an error (KEY-14).
+            Err(error) if matches!(error.kind(), Kind::InvalidArgument | Kind::InvalidName) => return Ok(None),
             Err(error) => return Err(error),
         };
         let entry = |component: String| -> Result<Option<Found>> {

@@ -26,7 +26,7 @@ const HOUSE: &[(&str, &str)] = &[
     ("fuse", "model sys telemetry crypto index chunklog keys store access daemon vfs"),
     ("gateway", "model sys telemetry crypto index chunklog keys store access daemon"),
     ("control", "model sys telemetry crypto index chunklog keys store access daemon"),
-    ("config", "model"),
+    ("config", "model store vfs"),
     ("node", "model sys telemetry crypto index chunklog keys store access daemon vfs fuse gateway control config"),
     ("cli", "model sys telemetry crypto index chunklog keys store access daemon control config node"),
 ];
@@ -62,7 +62,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tokio", "gateway node daemon"),
     ("toml", "config"),
     ("tracing", "*"),
-    ("tracing_subscriber", "telemetry"),
+    ("tracing_subscriber", "telemetry node"),
     ("uuid", "sys"),
 ];
 

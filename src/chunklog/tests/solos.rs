@@ -1,4 +1,4 @@
-//! One-object files.
+//! One-object files: writing, reading, crashes.
 
 use super::super::{ChunkLog, Class, SoloId, SoloState};
 use super::{bytes, kind, open, settings};

@@ -42,7 +42,11 @@ pub(super) fn fusermount() -> Finding {
             if process::effective_uid() == 0 || is_set_uid() {
                 Finding::ok(CHECK, version)
             } else {
-                Finding::wrong(CHECK, "is not set-user-id root, so only root can mount", "sudo chmod u+s $(command -v fusermount3)")
+                Finding::wrong(
+                    CHECK,
+                    "is not set-user-id root, so only root can mount",
+                    "sudo chmod u+s $(command -v fusermount3)",
+                )
             }
         }
         Err(_) if process::effective_uid() == 0 => {

@@ -5,6 +5,7 @@ use crate::cli::output::{Collect, size};
 use crate::control::{KernelMount, Request, Row, connect, keyfold_mounts};
 use crate::model::Kind;
 use crate::sys::process;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -29,7 +30,9 @@ fn mount(mount: &KernelMount) -> Finding {
     let (tell, told) = mpsc::channel();
     let path = mount.mountpoint.clone();
     // A hung mount holds whoever asks it; that thread is left behind.
-    std::thread::spawn(move || tell.send(path.metadata().map_err(|error| error.raw_os_error())));
+    std::thread::spawn(move || {
+        let _ = tell.send(path.metadata().map(drop).map_err(|error| error.raw_os_error()));
+    });
     match told.recv_timeout(PATIENCE) {
         Ok(Ok(_)) => Finding::ok(CHECK, format!("{place} answers")),
         Ok(Err(Some(NOT_CONNECTED))) => Finding::wrong(
@@ -48,7 +51,12 @@ fn mount(mount: &KernelMount) -> Finding {
 }
 
 pub(super) fn store(dir: &Path) -> Vec<Finding> {
-    let mut findings = vec![format(dir), process(dir)];
+    let file = dir.join("FORMAT");
+    if std::fs::read(&file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        let what = format!("{} belongs to another user", dir.display());
+        return vec![Finding::note("store", what, "look as its owner or as root")];
+    }
+    let mut findings = vec![format(&file), process(dir)];
     findings.push(match process::free_bytes(dir) {
         Some(free) if free < FREE_MIN => Finding::wrong(
             "free disk",
@@ -68,13 +76,13 @@ pub(super) fn store(dir: &Path) -> Vec<Finding> {
     findings
 }
 
-fn format(dir: &Path) -> Finding {
+fn format(file: &Path) -> Finding {
     const CHECK: &str = "store format";
-    let Ok(text) = std::fs::read_to_string(dir.join("FORMAT")) else {
+    let Ok(text) = std::fs::read_to_string(file) else {
         return Finding::wrong(
             CHECK,
-            format!("there is no store in {}, or it may not be read", dir.display()),
-            "name the right directory, look as its owner, or make a store with `keyfold init`",
+            format!("there is no {}, so no store", file.display()),
+            "name the right directory, or make a store with `keyfold init`",
         );
     };
     let format = serde_json::from_str::<serde_json::Value>(&text).ok();

@@ -42,12 +42,7 @@ pub(super) fn pairs(
             store.set_metadata(at, &metadata(&object, edit)?)?.version
         }
     };
-    reply.row(Row::Act(ActRow {
-        act: act.to_owned(),
-        on: about,
-        version: Some(made.to_string()),
-        ..ActRow::default()
-    }))
+    reply.row(Row::Act(ActRow { act: act.to_owned(), on: about, version: Some(made.to_string()), ..ActRow::default() }))
 }
 
 fn all(object: &Object, attribute: Attribute) -> Vec<PairRow> {
@@ -74,7 +69,9 @@ fn show(pairs: Vec<PairRow>, names: &[String], about: &str, reply: &mut dyn Repl
     for name in names {
         let found = pairs.iter().find(|pair| pair.name == *name || Some(pair.name.as_str()) == name.strip_prefix(USER));
         let Some(pair) = found else {
-            return Err(Error::new(Kind::NotSet, format!("{about} has no {name:?}")).why("it is not set"));
+            return Err(Error::new(Kind::NotSet, format!("{about} has no {name:?}"))
+                .why("it is not set")
+                .mend("without a name, all that is set is shown"));
         };
         reply.row(Row::Pair(pair.clone()))?;
     }
@@ -128,7 +125,9 @@ fn was_set(there: bool, name: &str) -> Result<()> {
     if there {
         return Ok(());
     }
-    Err(Error::new(Kind::NotSet, format!("cannot remove {name:?}")).why("it is not set"))
+    Err(Error::new(Kind::NotSet, format!("cannot remove {name:?}"))
+        .why("it is not set")
+        .mend("`get` instead of `rm` shows what is set"))
 }
 
 fn not_of_a_version(version: Option<VersionId>) -> Result<()> {

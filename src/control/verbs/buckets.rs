@@ -50,12 +50,7 @@ pub(super) fn delete(store: &Store, name: &str, dry_run: bool, reply: &mut dyn R
     act("deleted", name, dry_run, reply)
 }
 
-pub(super) fn get(
-    store: &Store,
-    host: &dyn Host,
-    (name, setting): (&str, &str),
-    reply: &mut dyn Reply,
-) -> Result<()> {
+pub(super) fn get(store: &Store, host: &dyn Host, (name, setting): (&str, &str), reply: &mut dyn Reply) -> Result<()> {
     let bucket = store.bucket(name)?;
     let value = if setting == VERSIONING {
         state(bucket.versioning).to_owned()

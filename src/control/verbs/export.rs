@@ -71,9 +71,11 @@ impl Export<'_> {
         let above = if above.is_empty() { String::new() } else { format!("{above}/") };
         let parent = self.tree.directory(bucket, &above)?.ok_or_else(|| no_directory(bucket, key))?;
         match self.tree.lookup(parent, component)? {
-            Some(Entry::File(file)) => {
-                self.file(&file.object, &name(bucket, plain), &to.join(self.host.file_name(component, false, above.is_empty())))
-            }
+            Some(Entry::File(file)) => self.file(
+                &file.object,
+                &name(bucket, plain),
+                &to.join(self.host.file_name(component, false, above.is_empty())),
+            ),
             _ => Err(no_directory(bucket, key)),
         }
     }

@@ -71,9 +71,10 @@ struct Names<'a> {
 impl Names<'_> {
     fn row(&mut self, seq: u64, change: &Change) -> EventRow {
         let id = change.bucket;
-        let name = self.known.entry(id).or_insert_with(|| {
-            self.store.bucket_by_id(id).ok().map(|bucket| bucket.name.to_string())
-        });
+        let name = self
+            .known
+            .entry(id)
+            .or_insert_with(|| self.store.bucket_by_id(id).ok().map(|bucket| bucket.name.to_string()));
         EventRow {
             seq,
             time: change.time.rfc3339(),

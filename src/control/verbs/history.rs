@@ -16,7 +16,13 @@ pub(super) fn versions(store: &Store, host: &dyn Host, target: &Target, reply: &
 
 /// Makes a version's bytes current: no data moves and nothing is lost. Without a version: the one before the current,
 /// or before the deletion.
-pub(super) fn restore(store: &Store, host: &dyn Host, target: &Target, which: &Which, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn restore(
+    store: &Store,
+    host: &dyn Host,
+    target: &Target,
+    which: &Which,
+    reply: &mut dyn Reply,
+) -> Result<()> {
     let (bucket, key, entry) = place::object_key(store, host, target)?;
     let about = name(&bucket, key.as_str());
     let history = place::versions(store, &bucket, &key)?;
@@ -56,7 +62,13 @@ fn before_current<'a>(history: &'a History, about: &str) -> Result<&'a Object> {
 }
 
 /// Removes the delete marker on top.
-pub(super) fn undelete(store: &Store, host: &dyn Host, target: &Target, recursive: bool, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn undelete(
+    store: &Store,
+    host: &dyn Host,
+    target: &Target,
+    recursive: bool,
+    reply: &mut dyn Reply,
+) -> Result<()> {
     if recursive {
         return undelete_below(store, host, target, reply);
     }
@@ -156,7 +168,6 @@ pub(super) fn purge(
     }
     act("purged", about, found, dry_run, reply)
 }
-
 
 pub(super) fn row(bucket: &Bucket, key: &ObjectKey, version: &Object) -> VersionRow {
     let state = match (version.marker, version.superseded) {

@@ -14,7 +14,13 @@ pub(super) struct How {
     pub(super) at: Option<String>,
 }
 
-pub(super) fn list(store: &Arc<Store>, host: &dyn Host, target: &Target, how: &How, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn list(
+    store: &Arc<Store>,
+    host: &dyn Host,
+    target: &Target,
+    how: &How,
+    reply: &mut dyn Reply,
+) -> Result<()> {
     let (bucket, key) = match place::place(store, host, target)? {
         Place::Store if how.recursive => {
             return store.buckets()?.into_iter().try_for_each(|bucket| below(store, &bucket, "", how, reply));
@@ -125,7 +131,13 @@ fn is_directory(store: &Arc<Store>, bucket: &Bucket, key: &str) -> Result<bool> 
     }
 }
 
-pub(super) fn stat(store: &Arc<Store>, host: &dyn Host, target: &Target, which: Which, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn stat(
+    store: &Arc<Store>,
+    host: &dyn Host,
+    target: &Target,
+    which: Which,
+    reply: &mut dyn Reply,
+) -> Result<()> {
     let (bucket, key, version) = match place::place(store, host, target)? {
         Place::Store => return super::store::status(store, host, reply),
         Place::Bucket(bucket) => return super::buckets::show(store, bucket.name.as_str(), reply),

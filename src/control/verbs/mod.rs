@@ -29,7 +29,9 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         Request::BucketCreate { bucket } => buckets::create(store, &bucket, reply),
         Request::BucketDelete { bucket, dry_run } => buckets::delete(store, &bucket, dry_run, reply),
         Request::SettingGet { bucket, setting } => buckets::get(store, host, (&bucket, &setting), reply),
-        Request::SettingSet { bucket, setting, value } => buckets::set(store, host, (&bucket, &setting), value.as_deref(), reply),
+        Request::SettingSet { bucket, setting, value } => {
+            buckets::set(store, host, (&bucket, &setting), value.as_deref(), reply)
+        }
         Request::List { target, recursive, versions, at } => {
             look::list(store, host, &target, &look::How { recursive, versions, at }, reply)
         }
@@ -42,7 +44,9 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
             attributes::pairs(store, host, &target, (attribute, version.as_deref()), edit, reply)
         }
         Request::Usage { target, versions } => usage::usage(store, host, &target, versions, reply),
-        Request::Events { bucket, after, follow } => feed::events(store, host, bucket.as_deref(), (after, follow), reply),
+        Request::Events { bucket, after, follow } => {
+            feed::events(store, host, bucket.as_deref(), (after, follow), reply)
+        }
         Request::Export { target, to, at } => export::export(store, host, &target, (&to, at.as_deref()), reply),
         Request::Mount { mountpoint, options } => reply.row(Row::Mount(host.mount(&mountpoint, &options)?)),
         Request::Unmount { mountpoint, lazy } => reply.row(Row::Act(host.unmount(&mountpoint, lazy)?)),

@@ -34,7 +34,7 @@ pub(super) fn fsck(store: &Arc<Store>, reply: &mut dyn Reply) -> Result<()> {
     let mut told = Ok(());
     let findings = store.fsck(&mut |progress| {
         if told.is_ok() {
-            told = reply.note(progress);
+            told = reply.note(&format!("checking {progress}"));
         }
     })?;
     told?;

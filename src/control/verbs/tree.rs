@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// Entries read in one step.
 const STEP: usize = 1000;
 
+/// Entries by their components, and the name to go on after.
+type Step = (Vec<(String, Entry)>, Option<String>);
+
 /// The store's tree now, or at an instant.
 pub(super) enum Tree<'a> {
     Now(&'a Arc<Store>),
@@ -28,7 +31,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Published entries after a name, and the name to go on after.
-    pub(super) fn step(&self, dir: DirId, after: Option<&str>) -> Result<(Vec<(String, Entry)>, Option<String>)> {
+    pub(super) fn step(&self, dir: DirId, after: Option<&str>) -> Result<Step> {
         let mut entries = match self {
             Self::Now(store) => store.entries(dir, after, STEP)?,
             Self::Then(then) => then.entries(dir, after, STEP)?,
@@ -50,7 +53,7 @@ impl<'a> Tree<'a> {
         Ok(Some(dir))
     }
 
-    /// Calls `visit` for every entry below `dir`, directories before what lies in them, with the whole key.
+    /// Calls `visit` for every entry below `dir` with its whole key, in the order of the keys' bytes.
     pub(super) fn walk(
         &self,
         dir: DirId,
@@ -59,25 +62,37 @@ impl<'a> Tree<'a> {
         visit: &mut dyn FnMut(&str, &Entry, &mut dyn Reply) -> Result<()>,
     ) -> Result<()> {
         // A stack of its own: keys may be nested more deeply than threads like.
-        let mut open: Vec<(DirId, String, Option<String>)> = vec![(dir, prefix.to_owned(), None)];
-        while let Some((dir, prefix, after)) = open.pop() {
-            reply.alive()?;
-            let (entries, next) = self.step(dir, after.as_deref())?;
-            let mut below = Vec::new();
-            for (component, entry) in entries {
-                let key = format!("{prefix}{component}");
-                visit(&key, &entry, reply)?;
-                if let Entry::Dir(found) = entry {
-                    below.push((found.id, key, None));
+        let mut open = vec![self.level(dir, prefix.to_owned(), None)?];
+        while let Some(mut level) = open.pop() {
+            let Some((component, entry)) = level.entries.next() else {
+                reply.alive()?;
+                if level.next.is_some() {
+                    open.push(self.level(level.dir, level.prefix, level.next)?);
                 }
+                continue;
+            };
+            let key = format!("{}{component}", level.prefix);
+            visit(&key, &entry, reply)?;
+            open.push(level);
+            if let Entry::Dir(found) = entry {
+                open.push(self.level(found.id, key, None)?);
             }
-            if next.is_some() {
-                open.push((dir, prefix, next));
-            }
-            open.extend(below.into_iter().rev());
         }
         Ok(())
     }
+
+    fn level(&self, dir: DirId, prefix: String, after: Option<String>) -> Result<Level> {
+        let (entries, next) = self.step(dir, after.as_deref())?;
+        Ok(Level { dir, prefix, entries: entries.into_iter(), next })
+    }
+}
+
+/// A directory that a walk is in.
+struct Level {
+    dir: DirId,
+    prefix: String,
+    entries: std::vec::IntoIter<(String, Entry)>,
+    next: Option<String>,
 }
 
 /// A file that is being written for the first time is no object yet.

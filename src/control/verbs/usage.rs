@@ -7,7 +7,13 @@ use crate::model::{Bucket, Result};
 use crate::store::{Entry, ListVersions, Store};
 use std::sync::Arc;
 
-pub(super) fn usage(store: &Arc<Store>, host: &dyn Host, target: &Target, versions: bool, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn usage(
+    store: &Arc<Store>,
+    host: &dyn Host,
+    target: &Target,
+    versions: bool,
+    reply: &mut dyn Reply,
+) -> Result<()> {
     match place::place(store, host, target)? {
         Place::Store => {
             for bucket in store.buckets()? {

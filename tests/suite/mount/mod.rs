@@ -1,0 +1,27 @@
+//! Real mounts through the built binary: what programs and people see, and what survives when it is killed.
+//!
+//! Each test has its own store and mount point in a temporary directory and leaves neither a mount nor a process.
+//! Some tests have a long form, chosen by `KEYFOLD_LONG=1`; the short one is for every run.
+
+mod attributes;
+mod buckets;
+mod control;
+mod crash;
+mod damage;
+mod directories;
+mod full;
+mod harness;
+mod history;
+mod holes;
+mod model;
+mod names;
+mod past;
+mod refusals;
+mod renames;
+mod scenarios;
+mod sessions;
+mod shells;
+mod tools;
+mod transport;
+
+use harness::{Mounted, errno, long, names_in, pattern, text};
