@@ -1,30 +1,26 @@
 //! The kernel's requests, one method each: decode, call, reply.
 
-use super::convert::{
-    attr, caller, errno, file_type, kind_of_mode, nothing, open_how, permissions, time_to_set,
-};
+use super::convert::{attr, caller, errno, file_type, kind_of_mode, nothing, open_how, permissions, time_to_set};
 use super::pool::Pool;
+use super::reply::{
+    FIRST, LASTING, NOT_AT_ALL, answer_read, emptied, entered, fopen_flags, guarded, sized, ttl, wrote,
+};
 use crate::model::FileKind;
-use crate::vfs::{Errno, Lookup, MakeNode, OpenHow, Opening, RenameHow, SetAttr, Vfs, Whence, XattrFlags};
+use crate::vfs::{MakeNode, OpenHow, RenameHow, SetAttr, Vfs, Whence, XattrFlags};
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr,
-    ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
-    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, IoctlFlags,
+    KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use nix::libc;
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
-/// How long the kernel may keep what it is told of when it changes: for ever, in effect.
-const LASTING: Duration = Duration::from_secs(365 * 24 * 3600);
-const NOT_AT_ALL: Duration = Duration::ZERO;
-const FIRST: Generation = Generation(0);
 const MAX_WRITE: u32 = 1 << 20;
 /// A read slower than this waited for the disk: the next ones go to the pool.
 const SLOW: Duration = Duration::from_micros(300);
@@ -32,10 +28,6 @@ const SLOW: Duration = Duration::from_micros(300);
 const QUICK_READS: u32 = 16;
 /// Bytes in a block of `statfs`.
 const BLOCK: u64 = 4096;
-
-thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// fuser's view of a [`Vfs`].
 pub(super) struct Adapter {
@@ -49,66 +41,6 @@ impl Adapter {
     pub(super) fn new(vfs: Arc<Vfs>, pool: Pool) -> Self {
         Self { vfs, pool, cold: Arc::default() }
     }
-}
-
-const fn ttl(keep: bool) -> Duration {
-    if keep { LASTING } else { NOT_AT_ALL }
-}
-
-fn entered(reply: ReplyEntry, found: Result<Lookup, Errno>) {
-    match found {
-        Ok(found) => {
-            reply.entry_with_ttls(&ttl(found.settled), &ttl(found.lasting), &attr(&found.attr), FIRST);
-        }
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-fn emptied(reply: ReplyEmpty, done: Result<(), Errno>) {
-    match done {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-fn wrote(reply: ReplyWrite, count: Result<u64, Errno>) {
-    match count {
-        Ok(count) => reply.written(u32::try_from(count).unwrap_or(u32::MAX)),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-fn sized(reply: ReplyXattr, size: u32, bytes: Result<Vec<u8>, Errno>) {
-    match bytes {
-        Ok(bytes) if size == 0 => reply.size(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
-        Ok(bytes) if bytes.len() > size as usize => reply.error(fuser::Errno::ERANGE),
-        Ok(bytes) => reply.data(&bytes),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-fn fopen_flags(opening: &Opening) -> FopenFlags {
-    let mut flags = FopenFlags::empty();
-    flags.set(FopenFlags::FOPEN_KEEP_CACHE, opening.keep_cache && !opening.direct);
-    flags.set(FopenFlags::FOPEN_DIRECT_IO, opening.direct);
-    flags.set(FopenFlags::FOPEN_NOFLUSH, opening.no_flush);
-    flags
-}
-
-/// Reads into this thread's buffer and replies.
-fn answer_read(vfs: &Vfs, fh: FileHandle, at: u64, size: u32, reply: ReplyData) -> Duration {
-    let start = Instant::now();
-    let size = size as usize;
-    BUFFER.with_borrow_mut(|buffer| {
-        if buffer.len() < size {
-            buffer.resize(size, 0);
-        }
-        match vfs.read(fh.0, at, &mut buffer[..size]) {
-            Ok(read) => reply.data(&buffer[..read]),
-            Err(error) => reply.error(errno(error)),
-        }
-    });
-    start.elapsed()
 }
 
 impl Filesystem for Adapter {
@@ -135,13 +67,15 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match self.vfs.lookup(parent.0, name.as_bytes()) {
-            Ok(Some(found)) => entered(reply, Ok(found)),
-            // An inode number of zero is remembered as "nothing there".
-            Ok(None) if self.vfs.remembers_absence(parent.0) => reply.entry(&LASTING, &nothing(), FIRST),
-            Ok(None) => reply.error(fuser::Errno::ENOENT),
-            Err(error) => reply.error(errno(error)),
-        }
+        guarded(|| {
+            match self.vfs.lookup(parent.0, name.as_bytes()) {
+                Ok(Some(found)) => entered(reply, Ok(found)),
+                // An inode number of zero is remembered as "nothing there".
+                Ok(None) if self.vfs.remembers_absence(parent.0) => reply.entry(&LASTING, &nothing(), FIRST),
+                Ok(None) => reply.error(fuser::Errno::ENOENT),
+                Err(error) => reply.error(errno(error)),
+            }
+        });
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
@@ -149,10 +83,10 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        match self.vfs.getattr(ino.0) {
+        guarded(|| match self.vfs.getattr(ino.0) {
             Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
             Err(error) => reply.error(errno(error)),
-        }
+        });
     }
 
     fn setattr(
@@ -173,26 +107,28 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let now = self.vfs.now();
-        let change = SetAttr {
-            mode: mode.map(permissions),
-            uid,
-            gid,
-            size,
-            atime: atime.map(|time| time_to_set(time, now)),
-            mtime: mtime.map(|time| time_to_set(time, now)),
-        };
-        match self.vfs.setattr(caller(req), ino.0, fh.map(|fh| fh.0), change) {
-            Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
-            Err(error) => reply.error(errno(error)),
-        }
+        guarded(|| {
+            let now = self.vfs.now();
+            let change = SetAttr {
+                mode: mode.map(permissions),
+                uid,
+                gid,
+                size,
+                atime: atime.map(|time| time_to_set(time, now)),
+                mtime: mtime.map(|time| time_to_set(time, now)),
+            };
+            match self.vfs.setattr(caller(req), ino.0, fh.map(|fh| fh.0), change) {
+                Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
+                Err(error) => reply.error(errno(error)),
+            }
+        });
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.vfs.readlink(ino.0) {
+        guarded(|| match self.vfs.readlink(ino.0) {
             Ok(target) => reply.data(&target),
             Err(error) => reply.error(errno(error)),
-        }
+        });
     }
 
     fn mknod(
@@ -205,27 +141,37 @@ impl Filesystem for Adapter {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        let Some(kind) = kind_of_mode(mode) else { return reply.error(fuser::Errno::EINVAL) };
-        let make = MakeNode { kind, mode: permissions(mode), rdev, target: Vec::new() };
-        entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+        guarded(|| {
+            let Some(kind) = kind_of_mode(mode) else { return reply.error(fuser::Errno::EINVAL) };
+            let make = MakeNode { kind, mode: permissions(mode), rdev, target: Vec::new() };
+            entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+        });
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
-        entered(reply, self.vfs.mkdir(caller(req), parent.0, name.as_bytes(), permissions(mode)));
+        guarded(|| {
+            entered(reply, self.vfs.mkdir(caller(req), parent.0, name.as_bytes(), permissions(mode)));
+        });
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        emptied(reply, self.vfs.unlink(parent.0, name.as_bytes()));
+        guarded(|| {
+            emptied(reply, self.vfs.unlink(parent.0, name.as_bytes()));
+        });
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        emptied(reply, self.vfs.rmdir(parent.0, name.as_bytes()));
+        guarded(|| {
+            emptied(reply, self.vfs.rmdir(parent.0, name.as_bytes()));
+        });
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        let target = target.as_os_str().as_bytes().to_vec();
-        let make = MakeNode { kind: FileKind::Symlink, mode: 0o777, rdev: 0, target };
-        entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+        guarded(|| {
+            let target = target.as_os_str().as_bytes().to_vec();
+            let make = MakeNode { kind: FileKind::Symlink, mode: 0o777, rdev: 0, target };
+            entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+        });
     }
 
     fn rename(
@@ -238,28 +184,34 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        const NO_REPLACE: u32 = 1;
-        const EXCHANGE: u32 = 2;
-        let how = match flags.bits() {
-            0 => RenameHow::Replace,
-            NO_REPLACE => RenameHow::NoReplace,
-            EXCHANGE => RenameHow::Exchange,
-            _ => return reply.error(fuser::Errno::EINVAL),
-        };
-        let (from, to) = ((parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()));
-        emptied(reply, self.vfs.rename(from, to, how));
+        guarded(|| {
+            const NO_REPLACE: u32 = 1;
+            const EXCHANGE: u32 = 2;
+            let how = match flags.bits() {
+                0 => RenameHow::Replace,
+                NO_REPLACE => RenameHow::NoReplace,
+                EXCHANGE => RenameHow::Exchange,
+                _ => return reply.error(fuser::Errno::EINVAL),
+            };
+            let (from, to) = ((parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()));
+            emptied(reply, self.vfs.rename(from, to, how));
+        });
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
-        entered(reply, self.vfs.link(ino.0, newparent.0, newname.as_bytes()));
+        guarded(|| {
+            entered(reply, self.vfs.link(ino.0, newparent.0, newname.as_bytes()));
+        });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let how = OpenHow { exclusive: false, ..open_how(flags.0) };
-        match self.vfs.open(caller(req), ino.0, how) {
-            Ok(opening) => reply.opened(FileHandle(opening.fh), fopen_flags(&opening)),
-            Err(error) => reply.error(errno(error)),
-        }
+        guarded(|| {
+            let how = OpenHow { exclusive: false, ..open_how(flags.0) };
+            match self.vfs.open(caller(req), ino.0, how) {
+                Ok(opening) => reply.opened(FileHandle(opening.fh), fopen_flags(&opening)),
+                Err(error) => reply.error(errno(error)),
+            }
+        });
     }
 
     fn create(
@@ -272,14 +224,16 @@ impl Filesystem for Adapter {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        match self.vfs.create(caller(req), parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
-            Ok((found, opening)) => {
-                // One time for the name and the attributes: until it is published, neither lasts.
-                let keep = ttl(found.lasting && found.settled);
-                reply.created(&keep, &attr(&found.attr), FIRST, FileHandle(opening.fh), fopen_flags(&opening));
+        guarded(|| {
+            match self.vfs.create(caller(req), parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
+                Ok((found, opening)) => {
+                    // One time for the name and the attributes: until it is published, neither lasts.
+                    let keep = ttl(found.name_keep.min(found.attr_keep));
+                    reply.created(&keep, &attr(&found.attr), FIRST, FileHandle(opening.fh), fopen_flags(&opening));
+                }
+                Err(error) => reply.error(errno(error)),
             }
-            Err(error) => reply.error(errno(error)),
-        }
+        });
     }
 
     fn read(
@@ -293,20 +247,22 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        if self.cold.load(Ordering::Relaxed) == 0 || self.vfs.read_is_quick(fh.0) {
-            if answer_read(&self.vfs, fh, offset, size, reply) > SLOW {
-                self.cold.store(QUICK_READS, Ordering::Relaxed);
+        guarded(|| {
+            if self.cold.load(Ordering::Relaxed) == 0 || self.vfs.read_is_quick(fh.0) {
+                if answer_read(&self.vfs, fh, offset, size, reply) > SLOW {
+                    self.cold.store(QUICK_READS, Ordering::Relaxed);
+                }
+                return;
             }
-            return;
-        }
-        let (vfs, cold) = (Arc::clone(&self.vfs), Arc::clone(&self.cold));
-        self.pool.run(move || {
-            let left = if answer_read(&vfs, fh, offset, size, reply) > SLOW {
-                QUICK_READS
-            } else {
-                cold.load(Ordering::Relaxed).saturating_sub(1)
-            };
-            cold.store(left, Ordering::Relaxed);
+            let (vfs, cold) = (Arc::clone(&self.vfs), Arc::clone(&self.cold));
+            self.pool.run(move || {
+                let left = if answer_read(&vfs, fh, offset, size, reply) > SLOW {
+                    QUICK_READS
+                } else {
+                    cold.load(Ordering::Relaxed).saturating_sub(1)
+                };
+                cold.store(left, Ordering::Relaxed);
+            });
         });
     }
 
@@ -322,23 +278,27 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        let written = data.len() as u64;
-        if self.vfs.write_may_block(fh.0) {
-            let (vfs, data) = (Arc::clone(&self.vfs), data.to_vec());
-            self.pool.run(move || wrote(reply, vfs.write(fh.0, offset, &data, kill).map(|()| written)));
-        } else {
-            wrote(reply, self.vfs.write(fh.0, offset, data, kill).map(|()| written));
-        }
+        guarded(|| {
+            let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+            let written = data.len() as u64;
+            if self.vfs.write_may_block(fh.0) {
+                let (vfs, data) = (Arc::clone(&self.vfs), data.to_vec());
+                self.pool.run(move || wrote(reply, vfs.write(fh.0, offset, &data, kill).map(|()| written)));
+            } else {
+                wrote(reply, self.vfs.write(fh.0, offset, data, kill).map(|()| written));
+            }
+        });
     }
 
     fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
-        if self.vfs.flush_may_block(fh.0) {
-            let vfs = Arc::clone(&self.vfs);
-            self.pool.run(move || emptied(reply, vfs.flush(fh.0)));
-        } else {
-            emptied(reply, self.vfs.flush(fh.0));
-        }
+        guarded(|| {
+            if self.vfs.flush_may_block(fh.0) {
+                let vfs = Arc::clone(&self.vfs);
+                self.pool.run(move || emptied(reply, vfs.flush(fh.0)));
+            } else {
+                emptied(reply, self.vfs.flush(fh.0));
+            }
+        });
     }
 
     fn release(
@@ -351,70 +311,75 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.vfs.release(fh.0);
-        reply.ok();
+        guarded(|| {
+            self.vfs.release(fh.0);
+            reply.ok();
+        });
     }
 
     fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        let vfs = Arc::clone(&self.vfs);
-        self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
+        guarded(|| {
+            let vfs = Arc::clone(&self.vfs);
+            self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
+        });
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        match self.vfs.opendir(ino.0) {
+        guarded(|| match self.vfs.opendir(ino.0) {
             Ok(fh) => reply.opened(FileHandle(fh), FopenFlags::empty()),
             Err(error) => reply.error(errno(error)),
-        }
+        });
     }
 
     fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let told = self.vfs.readdir(fh.0, offset, |entry| {
-            reply.add(INodeNo(entry.ino), entry.offset, file_type(entry.kind), &entry.name)
+        guarded(|| {
+            let told = self.vfs.readdir(fh.0, offset, |entry| {
+                reply.add(INodeNo(entry.ino), entry.offset, file_type(entry.kind), &entry.name)
+            });
+            match told {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(errno(error)),
+            }
         });
-        match told {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(errno(error)),
-        }
     }
 
-    fn readdirplus(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        fh: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectoryPlus,
-    ) {
-        let told = self.vfs.readdirplus(fh.0, offset, |entry, found| match found {
-            Some(found) => {
-                // One time for both again.
-                let keep = ttl(found.lasting && found.settled);
-                reply.add(INodeNo(entry.ino), entry.offset, &entry.name, &keep, &attr(&found.attr), FIRST)
-            }
-            None => {
-                let dot = fuser::FileAttr { kind: file_type(entry.kind), ..nothing() };
-                let number = fuser::FileAttr { ino: INodeNo(entry.ino), ..dot };
-                reply.add(INodeNo(0), entry.offset, &entry.name, &NOT_AT_ALL, &number, FIRST)
+    fn readdirplus(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+        guarded(|| {
+            let told = self.vfs.readdirplus(fh.0, offset, |entry, found| match found {
+                Some(found) => {
+                    // One time for both again.
+                    let keep = ttl(found.name_keep.min(found.attr_keep));
+                    reply.add(INodeNo(entry.ino), entry.offset, &entry.name, &keep, &attr(&found.attr), FIRST)
+                }
+                None => {
+                    let dot = fuser::FileAttr { kind: file_type(entry.kind), ..nothing() };
+                    let number = fuser::FileAttr { ino: INodeNo(entry.ino), ..dot };
+                    reply.add(INodeNo(0), entry.offset, &entry.name, &NOT_AT_ALL, &number, FIRST)
+                }
+            });
+            match told {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(errno(error)),
             }
         });
-        match told {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(errno(error)),
-        }
     }
 
     fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
-        self.vfs.releasedir(fh.0);
-        reply.ok();
+        guarded(|| {
+            self.vfs.releasedir(fh.0);
+            reply.ok();
+        });
     }
 
     fn fsyncdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        let vfs = Arc::clone(&self.vfs);
-        self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
+        guarded(|| {
+            let vfs = Arc::clone(&self.vfs);
+            self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
+        });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        match self.vfs.statfs() {
+        guarded(|| match self.vfs.statfs() {
             Ok(space) => reply.statfs(
                 space.total / BLOCK,
                 space.free / BLOCK,
@@ -426,7 +391,7 @@ impl Filesystem for Adapter {
                 BLOCK as u32,
             ),
             Err(error) => reply.error(errno(error)),
-        }
+        });
     }
 
     fn setxattr(
@@ -439,29 +404,35 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        let flags = XattrFlags {
-            create: flags & libc::XATTR_CREATE != 0,
-            replace: flags & libc::XATTR_REPLACE != 0,
-        };
-        emptied(reply, self.vfs.setxattr(ino.0, name.as_bytes(), value, flags));
+        guarded(|| {
+            let flags =
+                XattrFlags { create: flags & libc::XATTR_CREATE != 0, replace: flags & libc::XATTR_REPLACE != 0 };
+            emptied(reply, self.vfs.setxattr(ino.0, name.as_bytes(), value, flags));
+        });
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        // A checksum may have to be computed from all bytes.
-        if name.as_bytes().windows(9).any(|part| part == b".checksum") {
-            let (vfs, name) = (Arc::clone(&self.vfs), name.as_bytes().to_vec());
-            self.pool.run(move || sized(reply, size, vfs.getxattr(ino.0, &name)));
-        } else {
-            sized(reply, size, self.vfs.getxattr(ino.0, name.as_bytes()));
-        }
+        guarded(|| {
+            // A checksum may have to be computed from all bytes.
+            if name.as_bytes().windows(9).any(|part| part == b".checksum") {
+                let (vfs, name) = (Arc::clone(&self.vfs), name.as_bytes().to_vec());
+                self.pool.run(move || sized(reply, size, vfs.getxattr(ino.0, &name)));
+            } else {
+                sized(reply, size, self.vfs.getxattr(ino.0, name.as_bytes()));
+            }
+        });
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        sized(reply, size, self.vfs.listxattr(ino.0, req.uid() == 0));
+        guarded(|| {
+            sized(reply, size, self.vfs.listxattr(ino.0, req.uid() == 0));
+        });
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        emptied(reply, self.vfs.removexattr(ino.0, name.as_bytes()));
+        guarded(|| {
+            emptied(reply, self.vfs.removexattr(ino.0, name.as_bytes()));
+        });
     }
 
     fn access(&self, _req: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
@@ -511,22 +482,26 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        emptied(reply, self.vfs.fallocate(caller(req), fh.0, offset, length, mode));
+        guarded(|| {
+            emptied(reply, self.vfs.fallocate(caller(req), fh.0, offset, length, mode));
+        });
     }
 
     fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
-        const DATA: i32 = 3;
-        const HOLE: i32 = 4;
-        let whence = match whence {
-            DATA => Whence::Data,
-            HOLE => Whence::Hole,
-            _ => return reply.error(fuser::Errno::EINVAL),
-        };
-        let Ok(at) = u64::try_from(offset) else { return reply.error(fuser::Errno::ENXIO) };
-        match self.vfs.lseek(fh.0, at, whence) {
-            Ok(found) => reply.offset(i64::try_from(found).unwrap_or(i64::MAX)),
-            Err(error) => reply.error(errno(error)),
-        }
+        guarded(|| {
+            const DATA: i32 = 3;
+            const HOLE: i32 = 4;
+            let whence = match whence {
+                DATA => Whence::Data,
+                HOLE => Whence::Hole,
+                _ => return reply.error(fuser::Errno::EINVAL),
+            };
+            let Ok(at) = u64::try_from(offset) else { return reply.error(fuser::Errno::ENXIO) };
+            match self.vfs.lseek(fh.0, at, whence) {
+                Ok(found) => reply.offset(i64::try_from(found).unwrap_or(i64::MAX)),
+                Err(error) => reply.error(errno(error)),
+            }
+        });
     }
 
     fn copy_file_range(
@@ -542,11 +517,13 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        // The reply counts in 32 bits; a caller goes on where it ended.
-        let len = len.min(u64::from(u32::MAX) & !(BLOCK - 1));
-        let (vfs, who) = (Arc::clone(&self.vfs), caller(req));
-        self.pool.run(move || {
-            wrote(reply, vfs.copy_file_range(who, (fh_in.0, offset_in), (fh_out.0, offset_out), len));
+        guarded(|| {
+            // The reply counts in 32 bits; a caller goes on where it ended.
+            let len = len.min(u64::from(u32::MAX) & !(BLOCK - 1));
+            let (vfs, who) = (Arc::clone(&self.vfs), caller(req));
+            self.pool.run(move || {
+                wrote(reply, vfs.copy_file_range(who, (fh_in.0, offset_in), (fh_out.0, offset_out), len));
+            });
         });
     }
 }

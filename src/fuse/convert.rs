@@ -29,14 +29,14 @@ pub(super) const fn file_type(kind: FileKind) -> FileType {
     }
 }
 
-/// What `mknod` is asked to make.
-pub(super) fn kind_of_mode(mode: u32) -> Option<FileKind> {
-    match mode & libc::S_IFMT as u32 {
-        m if m == libc::S_IFREG as u32 || m == 0 => Some(FileKind::File),
-        m if m == libc::S_IFIFO as u32 => Some(FileKind::Fifo),
-        m if m == libc::S_IFSOCK as u32 => Some(FileKind::Socket),
-        m if m == libc::S_IFCHR as u32 => Some(FileKind::CharDevice),
-        m if m == libc::S_IFBLK as u32 => Some(FileKind::BlockDevice),
+/// What `mknod` is asked to make. The numbers are the same on all systems with FUSE.
+pub(super) const fn kind_of_mode(mode: u32) -> Option<FileKind> {
+    match mode & 0o170_000 {
+        0o100_000 | 0 => Some(FileKind::File),
+        0o010_000 => Some(FileKind::Fifo),
+        0o140_000 => Some(FileKind::Socket),
+        0o020_000 => Some(FileKind::CharDevice),
+        0o060_000 => Some(FileKind::BlockDevice),
         _ => None,
     }
 }

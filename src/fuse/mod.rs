@@ -19,5 +19,6 @@ mod convert;
 pub mod mount;
 mod notifier;
 mod pool;
+mod reply;
 
 pub use mount::{Mount, MountSettings};

@@ -16,7 +16,9 @@ use crate::vfs::{StaleEntries, Vfs};
 use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
 use parking_lot::Mutex;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -111,13 +113,7 @@ impl Mount {
                 return Err(spawn(error));
             }
         };
-        Ok(Self {
-            unmounter,
-            vfs,
-            session: Mutex::new(Some(session)),
-            notifier: Mutex::new(Some(notifier)),
-            stale,
-        })
+        Ok(Self { unmounter, vfs, session: Mutex::new(Some(session)), notifier: Mutex::new(Some(notifier)), stale })
     }
 
     /// Waits until it is unmounted, by us or by anybody, and publishes what was still open.
@@ -127,6 +123,10 @@ impl Mount {
     pub fn wait(&self) -> Result<()> {
         let session = self.session.lock().take();
         let ended = session.map_or(Ok(Ok(())), JoinHandle::join);
+        if !matches!(ended, Ok(Ok(()))) {
+            // Nobody answers any more: better no mount than a dead one.
+            let _ = unmount(&self.unmounter, true);
+        }
         self.vfs.publish_all();
         self.stale.close();
         if let Some(notifier) = self.notifier.lock().take() {
@@ -151,10 +151,10 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        if self.session.get_mut().as_ref().is_some_and(|session| !session.is_finished()) {
-            if let Err(error) = self.unmount(true) {
-                tracing::warn!(%error, "the mount could not be taken away");
-            }
+        if self.session.get_mut().as_ref().is_some_and(|session| !session.is_finished())
+            && let Err(error) = self.unmount(true)
+        {
+            tracing::warn!(%error, "the mount could not be taken away");
         }
         self.stale.close();
     }
@@ -164,7 +164,7 @@ fn unmount(unmounter: &Unmounter, lazy: bool) -> Result<()> {
     match unmounter {
         #[cfg(target_os = "linux")]
         Unmounter::Ours(path) => {
-            use nix::mount::{umount2, MntFlags};
+            use nix::mount::{MntFlags, umount2};
             let plain = umount2(path, MntFlags::UMOUNT_NOFOLLOW);
             let done = if lazy && plain == Err(nix::errno::Errno::EBUSY) {
                 umount2(path, MntFlags::UMOUNT_NOFOLLOW | MntFlags::MNT_DETACH)
@@ -212,7 +212,11 @@ fn open_session(
         };
     }
     let mut session = Session::new(adapter, mountpoint, &library_config(settings)).map_err(|error| {
+        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         let error = handshake(error);
+        if denied && std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").is_err() {
+            return error.mend("let users open the device, as most systems do: chmod 666 /dev/fuse");
+        }
         if settings.allow_other || settings.allow_root {
             return error.mend("for allow_other, the line user_allow_other must stand in /etc/fuse.conf");
         }
@@ -240,7 +244,7 @@ fn given_descriptor(mountpoint: &Path) -> Result<Option<OwnedFd>> {
 
 #[cfg(target_os = "linux")]
 fn linux_mount(path: &Path, settings: &MountSettings) -> Result<OwnedFd> {
-    use nix::mount::{mount, MsFlags};
+    use nix::mount::{MsFlags, mount};
     use std::os::fd::AsRawFd;
     let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").map_err(|error| {
         Error::io("cannot open /dev/fuse", error)

@@ -5,6 +5,12 @@
 use crate::model::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+
+thread_local! {
+    /// Where records are put together, so that each takes one allocation of the right size.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A record type the index stores.
 pub trait Record: Serialize + DeserializeOwned {
@@ -25,9 +31,42 @@ pub trait Record: Serialize + DeserializeOwned {
 /// A record's bytes.
 #[must_use]
 pub fn encode<R: Record>(record: &R) -> Vec<u8> {
-    let bytes = vec![R::VERSION];
-    // Serialising owned data into memory cannot fail; an empty body would be caught by `decode`.
-    postcard::to_extend(record, bytes).unwrap_or_default()
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut bytes = std::mem::take(scratch);
+        bytes.clear();
+        bytes.push(R::VERSION);
+        // Serialising owned data into memory cannot fail; an empty body would be caught by `decode`.
+        *scratch = postcard::to_extend(record, bytes).unwrap_or_default();
+        scratch.as_slice().to_vec()
+    })
+}
+
+/// Bytes in one piece: on disk as a sequence of them is, in memory without a look at each.
+pub(super) mod whole {
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        from.deserialize_bytes(Bytes)
+    }
 }
 
 /// A record from its bytes.

@@ -189,7 +189,7 @@ impl Index {
 
 impl Read for Index {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
-        self.view().get(family, key)
+        self.view().get(family, key, Bytes::copy_from_slice(key))
     }
 
     fn scan(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<super::Scan<'_>> {
@@ -257,6 +257,11 @@ fn family_options(family: Family, settings: Settings, cache: &Cache) -> Options 
     options.set_level_compaction_dynamic_level_bytes(true);
     if family == Family::Content {
         options.set_target_file_size_base(64 << 20);
+    }
+    if matches!(family, Family::Dent | Family::Ver | Family::Refs) {
+        // Most names that are asked for here are not there.
+        options.set_memtable_prefix_bloom_ratio(0.02);
+        options.set_memtable_whole_key_filtering(true);
     }
     options
 }

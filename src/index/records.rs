@@ -127,7 +127,7 @@ pub enum Node {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Body {
     /// In the record.
-    Inline(Vec<u8>),
+    Inline(#[serde(with = "super::codec::whole")] Vec<u8>),
     /// A few extents.
     Extents(Vec<Extent>),
     /// Root of a tree.

@@ -10,10 +10,17 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct StageKey {
+pub(super) struct StageKey {
     family: Family,
     key: Bytes,
     seq: Reverse<u64>,
+}
+
+impl StageKey {
+    /// Finds what commit `seq` and those before it say of a key.
+    pub(super) fn probe(family: Family, key: Bytes, seq: u64) -> Self {
+        Self { family, key, seq: Reverse(seq) }
+    }
 }
 
 /// Rough cost of an entry beside its key and value, in bytes.
@@ -42,12 +49,11 @@ impl Stage {
         self.map.is_empty()
     }
 
-    /// What commit `seq` and those before it say of `key`; `None` when they say nothing.
-    pub(super) fn get(&self, family: Family, key: &[u8], seq: u64) -> Option<Option<Bytes>> {
-        let from = StageKey { family, key: Bytes::copy_from_slice(key), seq: Reverse(seq) };
-        let entry = self.map.lower_bound(Bound::Included(&from))?;
+    /// What the probe's commit and those before it say of its key; `None` when they say nothing.
+    pub(super) fn get(&self, probe: &StageKey) -> Option<Option<Bytes>> {
+        let entry = self.map.lower_bound(Bound::Included(probe))?;
         let found = entry.key();
-        (found.family == family && found.key == from.key).then(|| entry.value().clone())
+        (found.family == probe.family && found.key == probe.key).then(|| entry.value().clone())
     }
 
     /// The first key after `after` (or from it on, when `inclusive`) that the commits up to `seq` touch.

@@ -5,6 +5,7 @@ use super::db::{Layers, disk_get};
 use super::family::Family;
 use super::keys::RefKey;
 use super::scan::{Layer, Scan, Writes};
+use super::stage::StageKey;
 use crate::model::Result;
 use bytes::Bytes;
 use rocksdb::DB;
@@ -57,18 +58,16 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    fn staged(&self, family: Family, key: &[u8]) -> Option<Option<Bytes>> {
-        self.layers.each().find_map(|stage| stage.get(family, key, self.seq))
-    }
-
     pub(super) fn stage_layers<'s>(&self) -> Vec<Layer<'s>> {
         self.layers.each().map(|stage| Layer::Stage(Arc::clone(stage), self.seq)).collect()
     }
 }
 
 impl View<'_> {
-    pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.staged(family, key) {
+    /// `owned` is a copy of `key`, since what the stages hold can only be compared with a key of their kind.
+    pub(super) fn get(&self, family: Family, key: &[u8], owned: Bytes) -> Result<Option<Bytes>> {
+        let probe = StageKey::probe(family, owned, self.seq);
+        match self.layers.each().find_map(|stage| stage.get(&probe)) {
             Some(value) => Ok(value),
             None => disk_get(self.db, family, key),
         }
@@ -138,10 +137,11 @@ impl Tx<'_> {
 
 impl Read for Tx<'_> {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
-        // The write set is small; a probe key must be owned to be compared.
-        match self.writes.get(&(family, Bytes::copy_from_slice(key))) {
+        // A probe key must be owned to be compared.
+        let probe = (family, Bytes::copy_from_slice(key));
+        match self.writes.get(&probe) {
             Some(value) => Ok(value.clone()),
-            None => self.view.get(family, key),
+            None => self.view.get(family, key, probe.1),
         }
     }
 

@@ -16,7 +16,7 @@ const VARIABLE: &str = "KEYFOLD_LOG";
 /// Begins to log. `plain`: without colours, for a file.
 pub(super) fn begin(plain: bool) {
     let filter = std::env::var(VARIABLE).ok().and_then(|words| EnvFilter::try_new(words).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info,fuser=warn"));
     let colours =
         !plain && std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call, as tests make it, changes nothing.

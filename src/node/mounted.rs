@@ -98,9 +98,17 @@ impl Mounted {
         if self.is_over() || self.is_detached() {
             return Ok(());
         }
-        self.mount
-            .unmount(lazy)
-            .map_err(|error| if error.reason().contains("busy") { busy(&self.mountpoint) } else { error })?;
+        if self.device.is_none() {
+            // Whoever mounted the descriptor unmounts it.
+            self.vfs.publish_all();
+        } else if !lazy && process::effective_uid() != 0 {
+            // The library that mounted for a user knows lazy unmounting only.
+            self.vfs.publish_all();
+            detach(&self.mountpoint, false)?;
+        } else {
+            let in_use = |error: Error| if error.reason().contains("busy") { busy(&self.mountpoint) } else { error };
+            self.mount.unmount(lazy).map_err(in_use)?;
+        }
         self.detached.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -108,7 +116,7 @@ impl Mounted {
     /// Waits until nobody uses a mount that was taken out of the tree; whether that came true in time.
     pub(super) fn settle(&self, patience: Duration) -> bool {
         let end = Instant::now() + patience;
-        while !self.is_over() && Instant::now() < end {
+        while self.device.is_some() && !self.is_over() && Instant::now() < end {
             std::thread::sleep(PAUSE);
         }
         self.is_over()

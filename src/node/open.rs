@@ -47,7 +47,9 @@ pub(super) fn ensure(dir: &Path) -> Result<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(Error::io(format!("cannot look into the store {}", dir.display()), error)),
     };
-    if empty {
+    // Somebody's other directory is refused before a log is written into it.
+    let foreign = !empty && !dir.join(crate::store::FORMAT_FILE).try_exists().unwrap_or(true);
+    if empty || foreign {
         match init(dir) {
             // Another process was faster.
             Err(error) if error.kind() == Kind::AlreadyExists => {}

@@ -55,6 +55,12 @@ impl Store {
         Ok(Content { store: Arc::clone(self), id, pinned: true, record })
     }
 
+    /// A content that is about to be committed, pinned beforehand so that nothing can free it in between.
+    pub(super) fn pinned_content(self: &Arc<Self>, id: ContentId, record: ContentRecord) -> Content {
+        let pinned = id != ContentId::EMPTY && self.pins.pin(id);
+        Content { store: Arc::clone(self), id, pinned, record }
+    }
+
     /// Reads `[skip, skip + buf.len())` of a source.
     pub(super) fn read_source(&self, source: Source, buf: &mut [u8]) -> Result<()> {
         match source {

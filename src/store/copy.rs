@@ -42,7 +42,9 @@ impl Store {
             let bucket = need_bucket(tx, bucket)?;
             // Held before the old version is retired: it may be the only other holder.
             if from.content != ContentId::EMPTY {
-                if tx.get(Family::Content, &content_key(from.content))?.is_none() {
+                // One in `gone` has no holder left and is about to be freed.
+                let gone = tx.get(Family::Gone, &super::reap::gone_content(from.content))?.is_some();
+                if gone || tx.get(Family::Content, &content_key(from.content))?.is_none() {
                     return Err(Error::new(Kind::NoSuchVersion, "cannot copy the object")
                         .why("its source was deleted at this moment"));
                 }

@@ -5,7 +5,10 @@ use super::bucket::need_bucket;
 use super::names::{all_dirs, dent, is_dir, no_such_name};
 use super::node::empty_object;
 use super::put::Condition;
-use super::stack::{Current, attach, bucket_of, current, detach, drop_content, push_older, retire, touch_dir};
+use super::stack::{
+    Current, attach, bucket_of, current, detach, drop_content, hold_dir, newest_older, promote, push_older, release_hold,
+    retire, touch_dir,
+};
 use crate::index::{DentRecord, DirRecord, DirStat, Family, InodeRecord, Tx, VerRecord, id_key, ver_key};
 use crate::model::{
     Bucket, DirId, FileKind, Ino, Kind, Object, ObjectKey, Posix, Result, Seq, Timestamp, VersionId, Versioning, Xattrs,
@@ -56,23 +59,48 @@ impl Store {
         old: &Current,
         now: Timestamp,
     ) -> Result<Option<VersionId>> {
-        let versioned = bucket.versioning != Versioning::Unversioned && !old.draft;
+        // A draft that took the place of a version, as a rename does, leaves a marker too: the name is deleted.
+        let covers = |tx: &Tx<'_>| -> Result<bool> {
+            Ok(newest_older(tx, at.0, at.1)?.is_some_and(|object| !object.marker))
+        };
+        let versioned = bucket.versioning != Versioning::Unversioned && (!old.draft || covers(tx)?);
+        // The session's version stays below the marker, or under other names: that it was made is told.
+        if versioned || old.nlink() > 1 {
+            Self::seal_in(tx, old.object.ino)?;
+        }
         if let Some(names) = &old.names {
             self.unlink_one(tx, bucket, at, old, names, now)?;
         } else {
             retire(tx, bucket, at, old, now)?;
         }
         let marker = if versioned { Some(self.add_marker(tx, bucket, at, old.object.ino, now)?) } else { None };
+        // Told before the directory goes with its last name, and its path with it.
+        if !old.draft && marker.is_none() {
+            self.announce(tx, "ObjectRemoved:Delete", at, &old.object)?;
+        }
         if is_dir(at.1) {
             Self::clear_marker_object(tx, at, now)?;
         } else {
             detach(tx, at.0, at.1, now)?;
         }
-        if !old.draft && marker.is_none() {
-            self.announce(tx, "ObjectRemoved:Delete", at, &old.object)?;
-        }
         tx.delete(Family::Unsealed, &id_key(old.object.ino.0));
         Ok(marker)
+    }
+
+    /// The object of a key goes, whatever else the name stands for.
+    pub(super) fn unname_object(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        old: &Current,
+        now: Timestamp,
+    ) -> Result<Option<VersionId>> {
+        retire(tx, bucket, at, old, now)?;
+        match bucket.versioning {
+            Versioning::Unversioned => Ok(None),
+            _ => self.add_marker(tx, bucket, at, old.object.ino, now).map(Some),
+        }
     }
 
     /// One of several names goes; its version stays below it in a versioned bucket.
@@ -90,8 +118,10 @@ impl Store {
             tx.delete(Family::Ino, &id_key(old.object.ino.0));
             return retire(tx, bucket, at, old, now);
         }
-        super::stack::dethrone(tx, bucket.id, &old.object)?;
-        super::stack::keep_copy(tx, bucket, at, &old.object, now)?;
+        if !old.draft {
+            super::stack::dethrone(tx, bucket.id, &old.object)?;
+            super::stack::keep_copy(tx, bucket, at, &old.object, now)?;
+        }
         let mut object = old.object.clone();
         object.posix.ctime = now;
         tx.put(Family::Ino, &id_key(object.ino.0), &InodeRecord { object, draft: old.draft, names: left });
@@ -222,12 +252,21 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`].
     pub fn discard_draft(&self, dir: DirId, name: &str, ino: Ino) -> Result<()> {
-        let now = self.now();
+        let (now, spare) = (self.now(), Ino(self.ids.take()));
         self.transact(|tx| {
             let old = current(tx, dir, name)?.filter(|old| old.draft && old.object.ino == ino);
             let old = old.ok_or_else(|| no_such_name(name))?;
-            drop_content(tx, old.object.content)?;
-            detach(tx, dir, name, now)
+            let bucket = bucket_of(tx, dir)?;
+            match &old.names {
+                Some(names) => self.unlink_one(tx, &bucket, (dir, name), &old, names, now)?,
+                None => drop_content(tx, old.object.content)?,
+            }
+            hold_dir(tx, dir)?;
+            detach(tx, dir, name, now)?;
+            if newest_older(tx, dir, name)?.is_some() {
+                promote(tx, &bucket, dir, name, spare, now)?;
+            }
+            release_hold(tx, dir, now)
         })
     }
 

@@ -78,6 +78,8 @@ pub struct Draft {
     running: Option<Running>,
     pending: PendingSet,
     dirty: bool,
+    /// Its file of its own that could not be completed, and why: what was in it is gone.
+    lost: Option<(SoloId, Kind, String)>,
 }
 
 impl Store {
@@ -98,6 +100,7 @@ impl Store {
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
             dirty: false,
+            lost: None,
         };
         if let Some(object) = base.filter(|object| object.size > 0) {
             draft.rebase(self.open_content(object)?);
@@ -211,7 +214,7 @@ impl Draft {
             return Ok(());
         }
         let end = Self::check_end(at, data.len() as u64)?;
-        self.store.room_for_data()?;
+        self.store.room_for_data(data.len() as u64)?;
         if at > self.size {
             self.extend(at)?;
         }
@@ -335,6 +338,8 @@ impl Draft {
                 }
             }
         }
+        // Until the segment is noted as pending, the reaper must not take it for unused.
+        let _noting = self.store.pending.noting();
         let runs = self.store.log.append(Class::Hot, &pieces)?;
         let placed: Vec<(u64, Piece)> = pieces
             .iter()
@@ -554,9 +559,25 @@ impl Draft {
 
     /// Everything into the log and the file of its own complete, so that what was written can be published.
     pub(super) fn settle(&mut self) -> Result<()> {
+        if let Some((id, kind, why)) = &self.lost {
+            // Until all of it is overwritten or cut off, publishing would name bytes that are nowhere.
+            let names = |piece: &Piece| match piece {
+                Piece::Fresh(Extent { source: Source::Solo { id: solo, .. }, .. }) => *solo == id.0,
+                _ => false,
+            };
+            if self.pieces.values().any(names) {
+                return Err(Error::new(*kind, "cannot publish the file: a part of it could not be stored")
+                    .why(why.clone())
+                    .mend("write the file again"));
+            }
+        }
         self.spill(false)?;
         if let Some(writer) = self.solo.take() {
-            writer.finish()?;
+            let id = writer.id();
+            if let Err(error) = writer.finish() {
+                self.lost = Some((id, error.kind(), error.to_string()));
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::index::{
     Body, ContentRecord, DentRecord, DirRecord, DirStat, Extent, Family, InodeRecord, Node, PartRecord, Read, Record,
     RefKey, SegRecord, Source, VerRecord, component_of, decode, dir_of, id_key, id_of, ver_parts,
 };
-use crate::model::{BucketId, ContentId, DirId, Ino, Object, Result, Usage, VersionId};
+use crate::model::{BucketId, ContentId, DirId, Ino, Object, Result, Seq, Usage, VersionId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -35,6 +35,10 @@ struct Census {
     nodes: HashMap<u64, Node>,
     links: HashMap<Ino, Vec<(DirId, String)>>,
     numbers: u64,
+    /// Current entries by name: their place in the stack, and whether they are null versions.
+    tops: HashMap<(DirId, String), (Seq, bool)>,
+    /// Inode numbers of files with one name.
+    inodes: HashSet<Ino>,
     objects: Vec<(String, Object)>,
 }
 
@@ -45,6 +49,10 @@ impl Census {
 
     fn hold(&mut self, key: RefKey) {
         *self.refs.entry(key).or_insert(0) += 1;
+    }
+
+    fn top(&mut self, dir: DirId, name: &str, object: &Object) {
+        self.tops.insert((dir, name.to_owned()), (object.seq, object.version == VersionId::Null));
     }
 
     fn object(&mut self, place: String, object: &Object) {
@@ -176,6 +184,9 @@ impl Store {
             census.dirs.iter().filter_map(|(id, dir)| Some((*id, dir.bucket, dir.marker.clone()?))).collect();
         for (id, bucket, marker) in markers {
             count_current(census, bucket, &marker);
+            if let Some((parent, name)) = census.dirs.get(&id).map(|dir| (dir.parent, dir.name.clone())) {
+                census.top(parent, &name, &marker);
+            }
             census.object(format!("directory {id}"), &marker);
         }
         let mut inodes: HashMap<Ino, InodeRecord> = HashMap::new();
@@ -209,12 +220,19 @@ impl Store {
                 DentRecord::Object { object, draft } => {
                     if !draft {
                         count_current(census, bucket, &object);
+                        census.top(dir, name, &object);
+                    }
+                    if inodes.contains_key(&object.ino) || !census.inodes.insert(object.ino) {
+                        census.find("inode-is-one-file", format!("{place}: inode {} is another file too", object.ino));
                     }
                     census.object(place, &object);
                 }
                 DentRecord::Link(ino) => {
                     match inodes.get(&ino) {
-                        Some(inode) if !inode.draft => count_current(census, bucket, &inode.object),
+                        Some(inode) if !inode.draft => {
+                            count_current(census, bucket, &inode.object);
+                            census.top(dir, name, &inode.object);
+                        }
                         Some(_) => {}
                         None => census.find("link-has-inode", format!("{place}: inode {ino} is missing")),
                     }
@@ -236,7 +254,9 @@ impl Store {
 
     fn count_versions(&self, census: &mut Census) -> Result<()> {
         let mut ghosts = HashSet::new();
-        let mut nulls: HashSet<(DirId, String)> = HashSet::new();
+        let tops = std::mem::take(&mut census.tops);
+        let mut nulls: HashSet<(DirId, String)> =
+            tops.iter().filter(|(_, (_, null))| *null).map(|(place, _)| place.clone()).collect();
         self.each(census, Family::Ver, |census, key, record: VerRecord| {
             let Some((dir, name, seq)) = ver_parts(&key) else {
                 return census.find("versions-decode", "a version's key is malformed");
@@ -259,6 +279,9 @@ impl Store {
                 VerRecord::Object(object) => {
                     if object.seq != seq {
                         census.find("version-order", format!("{place}: its record says {}", object.seq));
+                    }
+                    if tops.get(&(dir, name.clone())).is_some_and(|(top, _)| *top <= seq) {
+                        census.find("current-is-newest", format!("{place}: the current version is older"));
                     }
                     if object.version == VersionId::Null && !nulls.insert((dir, name.clone())) {
                         census.find("one-null-version", format!("{place}: a second null version (VER-9)"));

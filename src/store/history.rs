@@ -4,10 +4,11 @@ use super::Store;
 use super::copy::CopyOptions;
 use super::names::{dent, dir_record, is_dir};
 use super::stack::{
-    bucket_of, current, detach, dethrone, drop_content, older, promote, remove_older, tidy, ver_component,
+    bucket_of, current, detach, dethrone, drop_content, hold_dir, newest_older, older, promote, release_hold,
+    remove_older, tidy, ver_component,
 };
-use crate::index::{DentRecord, Family, Read, component_of, dent_bounds, dent_key, id_key, next_name, ver_dir_bounds};
-use crate::model::{DirId, Error, Kind, Object, ObjectKey, Result, Seq, VersionId};
+use crate::index::{DentRecord, Family, Read, Tx, component_of, dent_bounds, dent_key, next_name, ver_dir_bounds};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, ObjectKey, Result, Seq, Timestamp, VersionId};
 
 /// A name that has history.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,15 +25,16 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn versions(&self, dirs: &[DirId], component: &str) -> Result<Vec<Object>> {
-        let mut out = Vec::new();
+        let (mut top, mut out) = (Vec::new(), Vec::new());
         for dir in dirs {
             if let Some(current) = current(&self.index, *dir, component)?.filter(|current| !current.draft) {
-                out.push(current.object);
+                top.push(current.object);
             }
             out.extend(older(&self.index, *dir, component)?);
         }
         out.sort_by_key(|object| std::cmp::Reverse(object.seq));
-        out.dedup_by_key(|object| object.seq);
+        // A directory that was renamed over a dead one brings current versions that are older than that one's history.
+        out.splice(0..0, top);
         Ok(out)
     }
 
@@ -97,48 +99,42 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVersion`].
     pub fn delete_version(&self, dirs: &[DirId], component: &str, version: VersionId, seq: Seq) -> Result<()> {
-        let now = self.now();
+        let (now, spare) = (self.now(), Ino(self.ids.take()));
         let touched = self.transact(|tx| {
-            let newest = newest_of(tx, dirs, component)?;
             for dir in dirs {
                 let bucket = bucket_of(tx, *dir)?;
-                let top = current(tx, *dir, component)?;
-                if let Some(top) =
-                    top.filter(|top| !top.draft && top.object.seq == seq && top.object.version == version)
-                {
+                let is_it = |object: &Object| object.seq == seq && object.version == version;
+                let top = current(tx, *dir, component)?.filter(|top| !top.draft);
+                if let Some(top) = top.as_ref().filter(|top| is_it(&top.object)) {
                     self.announce(tx, "ObjectRemoved:Delete", (*dir, component), &top.object)?;
                     if let Some(names) = top.names.clone() {
-                        self.unlink_one(tx, &unversioned(&bucket), (*dir, component), &top, &names, now)?;
+                        self.unlink_one(tx, &unversioned(&bucket), (*dir, component), top, &names, now)?;
                     } else {
                         dethrone(tx, bucket.id, &top.object)?;
                         drop_content(tx, top.object.content)?;
                     }
+                    // The directory must outlive the moment between the two versions.
+                    hold_dir(tx, *dir)?;
                     if is_dir(component) {
                         Self::clear_marker_object(tx, (*dir, component), now)?;
                     } else {
-                        // The directory must outlive the moment between the two versions.
-                        super::stack::touch_dir(tx, *dir, 1, 0, now)?;
                         detach(tx, *dir, component, now)?;
-                        promote(tx, &bucket, *dir, component, now)?;
-                        super::stack::touch_dir(tx, *dir, 0, 0, now)?;
-                        release_hold(tx, *dir, now)?;
                     }
+                    promote_next(tx, dirs, &bucket, component, spare, now)?;
+                    release_hold(tx, *dir, now)?;
                     return Ok(Some((*dir, top.object.ino)));
                 }
-                let found = older(tx, *dir, component)?
-                    .into_iter()
-                    .find(|object| object.seq == seq && object.version == version);
-                if let Some(object) = found {
-                    remove_older(tx, bucket.id, *dir, component, &object)?;
-                    self.announce(tx, "ObjectRemoved:Delete", (*dir, component), &object)?;
-                    let was_top = newest == Some(seq);
-                    if was_top {
-                        promote(tx, &bucket, *dir, component, now)?;
-                    } else {
-                        tidy(tx, *dir)?;
-                    }
-                    return Ok(was_top.then_some((*dir, object.ino)));
+                let Some(object) = older(tx, *dir, component)?.into_iter().find(|object| is_it(object)) else {
+                    continue;
+                };
+                let was_top = newest_of(tx, dirs, component)? == Some((*dir, seq));
+                remove_older(tx, bucket.id, *dir, component, &object)?;
+                self.announce(tx, "ObjectRemoved:Delete", (*dir, component), &object)?;
+                if was_top {
+                    promote_next(tx, dirs, &bucket, component, spare, now)?;
                 }
+                tidy(tx, *dir)?;
+                return Ok(was_top.then_some((*dir, object.ino)));
             }
             Err(Self::no_version(version))
         })?;
@@ -211,28 +207,33 @@ fn unversioned(bucket: &crate::model::Bucket) -> crate::model::Bucket {
     crate::model::Bucket { versioning: crate::model::Versioning::Unversioned, ..bucket.clone() }
 }
 
-fn newest_of(read: &impl Read, dirs: &[DirId], component: &str) -> Result<Option<Seq>> {
-    let mut newest = None;
+/// The newest entry of a name over its directories: the current one, wherever it is, else the newest older one.
+fn newest_of(read: &impl Read, dirs: &[DirId], component: &str) -> Result<Option<(DirId, Seq)>> {
+    let mut newest: Option<(DirId, Seq)> = None;
     for dir in dirs {
         if let Some(top) = current(read, *dir, component)?.filter(|top| !top.draft) {
-            newest = newest.max(Some(top.object.seq));
+            return Ok(Some((*dir, top.object.seq)));
         }
-        newest = newest.max(older(read, *dir, component)?.first().map(|object| object.seq));
+        if let Some(object) = newest_older(read, *dir, component)?
+            && newest.is_none_or(|(_, seq)| seq < object.seq)
+        {
+            newest = Some((*dir, object.seq));
+        }
     }
     Ok(newest)
 }
 
-/// Takes back the hold on a directory's life; an implicit one that is empty goes.
-fn release_hold(tx: &mut crate::index::Tx<'_>, dir: DirId, now: crate::model::Timestamp) -> Result<()> {
-    let Some(mut record) = tx.record::<crate::index::DirRecord>(Family::Dir, &id_key(dir.0))? else { return Ok(()) };
-    let mut stat = super::names::dir_stat(tx, dir)?;
-    stat.live -= 1;
-    tx.put(Family::DirStat, &id_key(dir.0), &stat);
-    if stat.live <= 0 && record.marker.is_none() && record.parent != dir && record.alive {
-        let (parent, name) = (record.parent, std::mem::take(&mut record.name));
-        record.name.clone_from(&name);
-        super::stack::bury(tx, dir, record, now)?;
-        detach(tx, parent, &name, now)?;
+/// The newest entry is gone: the next one, in whichever of the name's directories, becomes current.
+fn promote_next(
+    tx: &mut Tx<'_>,
+    dirs: &[DirId],
+    bucket: &Bucket,
+    component: &str,
+    spare: Ino,
+    now: Timestamp,
+) -> Result<()> {
+    match newest_of(tx, dirs, component)? {
+        Some((dir, _)) => promote(tx, bucket, dir, component, spare, now),
+        None => Ok(()),
     }
-    Ok(())
 }

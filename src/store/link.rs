@@ -16,7 +16,7 @@ impl Store {
     /// # Errors
     /// [`Kind::AlreadyExists`], [`Kind::CrossBucket`], [`Kind::TooManyLinks`], [`Kind::NoSuchKey`].
     pub fn link(&self, ino: Ino, from: (DirId, &str), to: (DirId, &str)) -> Result<FileEntry> {
-        self.room_for_data()?;
+        self.room_for_data(0)?;
         let now = self.now();
         self.transact(|tx| {
             let source = current(tx, from.0, from.1)?.filter(|source| source.object.ino == ino);

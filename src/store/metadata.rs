@@ -161,7 +161,7 @@ impl Store {
         let ino = self.transact(|tx| {
             let now_current = current(tx, at.0, at.1)?;
             if let Some(mut file) =
-                now_current.filter(|file| version.is_none_or(|version| file.object.version == version))
+                now_current.filter(|file| version.is_none_or(|version| !file.draft && file.object.version == version))
             {
                 file.object.tags = tags.clone();
                 let object = file.object.clone();
@@ -211,7 +211,8 @@ impl Store {
                     object.seq = seq;
                     object.version = self.version_id(bucket.versioning, seq, object.ino);
                     object.since = now;
-                    super::stack::enthrone(tx, &bucket, at, &object)?;
+                    let new = Current { object: object.clone(), draft: false, names: file.names.clone() };
+                    super::stack::enthrone_all(tx, &bucket, at, &new)?;
                 }
                 self.announce(tx, "ObjectCreated:Copy", at, &object)?;
             }

@@ -48,7 +48,7 @@ pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry};
-pub use open::{Options, Settings, Space, Status};
+pub use open::{FORMAT_FILE, Options, Settings, Space, Status};
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;
@@ -79,6 +79,7 @@ pub struct Store {
     pins: pins::Pins,
     pending: Arc<pins::Pending>,
     rounds: rounds::Rounds,
+    unsynced: Arc<rounds::Unsynced>,
     feed: feed::Feed,
     complaints: complaints::Complaints,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
@@ -126,6 +127,9 @@ impl Store {
                 .why(why.clone())
                 .mend("mend the cause, then open the store again"));
         }
+        if self.closed.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(Error::new(Kind::StoreUnavailable, "the store takes no changes").why("it was closed"));
+        }
         if self.read_only {
             return Err(Error::new(Kind::ReadOnly, "the store takes no changes").why("it was opened read-only"));
         }
@@ -133,9 +137,9 @@ impl Store {
     }
 
     /// New data needs room on the disk beyond the reserve; deletes do not.
-    fn room_for_data(&self) -> Result<()> {
+    fn room_for_data(&self, len: u64) -> Result<()> {
         self.writable()?;
-        self.rounds.room(&|| Ok(self.space()?.free))
+        self.rounds.room(len, &|| Ok(self.space()?.free))
     }
 
     fn sys_number(read: &impl Read, key: &str) -> Result<Option<u64>> {

@@ -127,7 +127,7 @@ impl Store {
         draft.fill(body)?;
         let prepared = self.prepare(&mut draft)?;
         let now = self.now();
-        let part = self.transact_durably(|tx| {
+        let (part, commit) = self.transact_seq(|tx| {
             let record = need_upload(tx, upload)?;
             prepared.commit(tx)?;
             let key = part_key(upload, number);
@@ -143,6 +143,7 @@ impl Store {
             Ok(part)
         })?;
         draft.published();
+        self.rounds.wait(commit)?;
         Ok(PartInfo { number, size: part.size, etag: part.etag, modified: part.modified })
     }
 
@@ -228,9 +229,13 @@ impl Store {
             etag: None,
         };
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let object = self.transact_durably(|tx| {
+        let (object, commit) = self.transact_seq(|tx| {
             let bucket = need_bucket(tx, bucket)?;
             let record = need_upload(tx, upload)?;
+            if record.bucket != bucket.id {
+                return Err(Error::new(Kind::NoSuchUpload, format!("cannot find the upload {upload}"))
+                    .why(format!("the bucket {} has none of that id", bucket.name)));
+            }
             if parts_of(tx, upload)? != known {
                 return Err(Error::new(Kind::Conflict, "cannot complete the upload")
                     .why("a part was replaced at this moment")
@@ -247,6 +252,7 @@ impl Store {
         })?;
         draft.published();
         self.tell(bucket, &key, object.ino);
+        self.rounds.wait(commit)?;
         Ok(object)
     }
 

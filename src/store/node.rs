@@ -1,9 +1,11 @@
 //! Making and removing directories, making special files and drafts.
 
 use super::Store;
-use super::bucket::add_usage;
-use super::names::{Directory, FileEntry, dent, dir_record, dir_stat, directory_of, is_dir, no_such_name, twin};
-use super::stack::{attach, bucket_of, bury, detach, enthrone, open_dir};
+use super::bucket::{add_usage, read_bucket};
+use super::names::{
+    Directory, FileEntry, dent, dir_record, dir_stat, directory_of, is_dir, live_dir, no_such_name, twin,
+};
+use super::stack::{Current, attach, bucket_of, bury, detach, enthrone, newest_older, open_dir};
 use crate::index::{DentRecord, Family, Read, Tx, id_key};
 use crate::model::{
     Checksum, ContentId, DirId, ETag, Error, Ino, Kind, Metadata, Object, Posix, Result, Seq, StorageClass, TagSet,
@@ -46,21 +48,26 @@ pub(super) fn empty_object(ino: Ino, seq: Seq, version: VersionId, posix: &Posix
 }
 
 impl Store {
-    /// Makes a directory and its `dir/` object, which is never versioned: `rmdir` leaves no trace of it.
+    /// Makes a directory and its `dir/` object. `rmdir` leaves no trace of it, unless the key has history from S3.
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`], [`Kind::NoSuchKey`] when the parent is gone.
     pub fn make_dir(&self, parent: DirId, component: &str, posix: &Posix) -> Result<Directory> {
-        self.room_for_data()?;
+        self.room_for_data(0)?;
         let now = self.now();
         let (id, seq) = (DirId(self.ids.take()), Seq(self.ids.take()));
         self.transact(|tx| {
             need_free(tx, parent, component)?;
-            let bucket = dir_record(tx, parent)?.bucket;
-            let id = open_dir(tx, bucket, parent, component, id, posix, now)?;
+            // In a directory that was removed nothing is made, although its history may keep it.
+            let bucket = read_bucket(tx, live_dir(tx, parent)?.bucket)?;
+            let id = open_dir(tx, bucket.id, parent, component, id, posix, now)?;
             let mut record = dir_record(tx, id)?;
-            let marker = empty_object(id.into(), seq, VersionId::Null, posix, now);
-            add_usage(tx, bucket, Usage { objects: 1, ..Usage::default() })?;
+            let version = match newest_older(tx, parent, component)? {
+                None => VersionId::Null,
+                Some(_) => self.version_id(bucket.versioning, seq, id.into()),
+            };
+            let marker = empty_object(id.into(), seq, version, posix, now);
+            enthrone(tx, &bucket, (parent, component), &marker)?;
             self.announce(tx, "ObjectCreated:Put", (parent, component), &marker)?;
             record.marker = Some(marker);
             tx.put(Family::Dir, &id_key(id.0), &record);
@@ -94,7 +101,18 @@ impl Store {
             return Err(Error::new(Kind::NotEmpty, format!("cannot remove the directory {component:?}"))
                 .why("it holds entries"));
         }
-        let record = dir_record(tx, id)?;
+        let mut record = dir_record(tx, id)?;
+        let bucket = read_bucket(tx, record.bucket)?;
+        let has_history = newest_older(tx, parent, component)?.is_some();
+        if let Some(marker) = record.marker.take_if(|marker| has_history || marker.version != VersionId::Null) {
+            // S3 made versions of the `dir/` key: it is deleted as any other object.
+            tx.put(Family::Dir, &id_key(id.0), &record);
+            let old = Current { object: marker, draft: false, names: None };
+            let marked = self.unname_object(tx, &bucket, (parent, component), &old, now)?;
+            if marked.is_none() {
+                self.announce(tx, "ObjectRemoved:Delete", (parent, component), &old.object)?;
+            }
+        }
         if let Some(marker) = &record.marker {
             add_usage(
                 tx,
@@ -113,7 +131,7 @@ impl Store {
     /// # Errors
     /// As [`Store::create_draft`].
     pub fn make_node(&self, dir: DirId, name: &str, posix: &Posix) -> Result<FileEntry> {
-        self.room_for_data()?;
+        self.room_for_data(0)?;
         let (ino, seq, now) = (Ino(self.ids.take()), Seq(self.ids.take()), self.now());
         self.transact(|tx| {
             need_free(tx, dir, name)?;
@@ -133,7 +151,7 @@ impl Store {
     /// gone, [`Kind::Full`].
     pub fn create_draft(&self, dir: DirId, name: &str, posix: &Posix) -> Result<FileEntry> {
         debug_assert!(!is_dir(name));
-        self.room_for_data()?;
+        self.room_for_data(0)?;
         let (ino, now) = (Ino(self.ids.take()), self.now());
         let object = empty_object(ino, Seq(0), VersionId::Null, posix, now);
         self.transact(|tx| {

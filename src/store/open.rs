@@ -16,7 +16,8 @@ use std::time::Duration;
 
 /// The format this release writes and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
-const FORMAT_FILE: &str = "FORMAT";
+/// The file that makes a directory a store.
+pub const FORMAT_FILE: &str = "FORMAT";
 const EPOCH_KEY: &str = "epoch";
 
 /// How a store uses the machine; what `keyfold.toml` resolves to.
@@ -220,6 +221,7 @@ impl Store {
             nodes: tree::NodeCache::new(),
             pins: pins::Pins::default(),
             pending: Arc::default(),
+            unsynced: Arc::default(),
             feed: feed::Feed::default(),
             complaints: complaints::Complaints::default(),
             stopped: OnceLock::new(),

@@ -1,7 +1,7 @@
 //! What must not be freed yet: contents that somebody reads, and runs that no content names yet.
 
 use crate::model::ContentId;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -52,19 +52,33 @@ impl Pins {
 
 /// Segments and one-object files that hold data no content names yet, by how many write sessions.
 #[derive(Default)]
-pub(super) struct Pending(Mutex<HashMap<u64, usize>>);
+pub(super) struct Pending {
+    files: Mutex<HashMap<u64, usize>>,
+    /// Shared from before an append until its segment is noted.
+    noting: RwLock<()>,
+}
 
 impl Pending {
+    /// Held while data is appended and its file noted.
+    pub(super) fn noting(&self) -> RwLockReadGuard<'_, ()> {
+        self.noting.read_recursive()
+    }
+
+    /// Waits until every append so far is noted.
+    pub(super) fn settle(&self) {
+        drop(self.noting.write());
+    }
+
     pub(super) fn has(&self, file: u64) -> bool {
-        self.0.lock().contains_key(&file)
+        self.files.lock().contains_key(&file)
     }
 
     fn add(&self, file: u64) {
-        *self.0.lock().entry(file).or_insert(0) += 1;
+        *self.files.lock().entry(file).or_insert(0) += 1;
     }
 
     fn remove(&self, file: u64) {
-        let mut files = self.0.lock();
+        let mut files = self.files.lock();
         if let Some(count) = files.get_mut(&file) {
             *count -= 1;
             if *count == 0 {

@@ -4,7 +4,8 @@ use super::content::Content;
 use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
-use super::stack::{Current, bucket_of, current, drop_content, enthrone, resize, retire, rewrite};
+use super::rounds::Unsynced;
+use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, resize, retire, rewrite};
 use super::{Store, names};
 use crate::index::{Body, Change, ContentRecord, Family, Read, RefKey, SegRecord, Source, Tx, content_key, id_key};
 use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Object, Result, Seq, VersionId};
@@ -24,6 +25,15 @@ impl Session {
         Self::default()
     }
 
+    /// Whether the version is its own. A rename gives a version another place in the stack, so an id is enough.
+    fn made(&self, object: &Object) -> bool {
+        match (self.version, object.version) {
+            (Some((VersionId::Id(mine), _)), VersionId::Id(id)) => mine == id,
+            (Some((VersionId::Null, seq)), VersionId::Null) => seq == object.seq,
+            _ => false,
+        }
+    }
+
     /// Whether it has published a version.
     #[must_use]
     pub const fn has_published(&self) -> bool {
@@ -36,6 +46,8 @@ pub(super) struct Prepared {
     pub id: ContentId,
     pub record: ContentRecord,
     pub plan: Plan,
+    /// Told what the next round has to sync.
+    unsynced: Arc<Unsynced>,
     /// Keeps what the plan shares from being freed before the commit.
     _base: Option<Arc<Content>>,
 }
@@ -56,6 +68,7 @@ impl Prepared {
         for source in &self.plan.fresh {
             let Some(key) = super::extents::ref_key(*source) else { continue };
             if seen.insert(key) {
+                self.unsynced.note(*source);
                 add_live(tx, *source, 1)?;
             } else {
                 tx.hold(key)?;
@@ -107,7 +120,7 @@ impl Store {
         let size = draft.size();
         if size == 0 {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(Prepared { id: ContentId::EMPTY, record, plan: Plan::default(), _base: None });
+            return Ok(Prepared { id: ContentId::EMPTY, record, plan: Plan::default(), unsynced: Arc::clone(&self.unsynced), _base: None });
         }
         let id = ContentId(self.ids.take());
         if size <= self.settings.inline_max {
@@ -117,7 +130,7 @@ impl Store {
             crc.update(&bytes);
             let record =
                 ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
-            return Ok(Prepared { id, record, plan: Plan::default(), _base: None });
+            return Ok(Prepared { id, record, plan: Plan::default(), unsynced: Arc::clone(&self.unsynced), _base: None });
         }
         draft.settle()?;
         let base = draft.base();
@@ -132,7 +145,7 @@ impl Store {
         let body = plan.body.take().unwrap_or(Body::Extents(Vec::new()));
         let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
         let base = base.map(|(content, _)| Arc::clone(content));
-        Ok(Prepared { id, record, plan, _base: base })
+        Ok(Prepared { id, record, plan, unsynced: Arc::clone(&self.unsynced), _base: base })
     }
 
     /// Makes a write session's bytes the current version of its file. The session's first publication makes a
@@ -151,6 +164,7 @@ impl Store {
         self.writable()?;
         let now = self.now();
         let prepared = self.prepare(draft)?;
+        let published = self.pinned_content(prepared.id, prepared.record.clone());
         let new_seq = Seq(self.ids.take());
         let object = self.transact(|tx| {
             let old = current(tx, at.0, at.1)?.filter(|old| old.object.ino == ino);
@@ -158,9 +172,9 @@ impl Store {
             let bucket = bucket_of(tx, at.0)?;
             let mut object = old.object.clone();
             prepared.commit(tx)?;
-            let own = !old.draft && session.version == Some((old.object.version, old.object.seq));
+            let own = !old.draft && session.made(&old.object);
             if own {
-                resize(tx, bucket.id, old.object.size, prepared.record.size)?;
+                resize(tx, bucket.id, &old, prepared.record.size)?;
                 drop_content(tx, old.object.content)?;
             } else {
                 self.retire_all(tx, &bucket, at, &old, now)?;
@@ -171,18 +185,19 @@ impl Store {
             prepared.describe(self, &mut object);
             object.modified = now;
             change.apply(&mut object.posix, now);
+            let new = Current { object, draft: false, names: old.names };
             if !own {
-                enthrone(tx, &bucket, at, &object)?;
+                enthrone_all(tx, &bucket, at, &new)?;
             }
+            let object = new.object.clone();
             let (_, prefix) = Self::key_prefix(tx, at.0)?;
             let change = self.change("ObjectCreated:Put", bucket.id, prefix + at.1, &object);
             tx.put(Family::Unsealed, &id_key(ino.0), &change);
-            rewrite(tx, at.0, at.1, Current { object: object.clone(), draft: false, names: old.names })?;
+            rewrite(tx, at.0, at.1, new)?;
             Ok(object)
         })?;
         session.version = Some((object.version, object.seq));
         session.ino = Some(ino);
-        let published = self.content(object.content)?;
         draft.rebase(published);
         Ok(object)
     }
@@ -198,6 +213,7 @@ impl Store {
     ) -> Result<()> {
         if let Some(names) = old.names.as_ref().filter(|_| !old.draft) {
             for (dir, name) in names.iter().filter(|(dir, name)| (*dir, name.as_str()) != at) {
+                super::stack::dethrone(tx, bucket.id, &old.object)?;
                 super::stack::keep_copy(tx, bucket, (*dir, name), &old.object, now)?;
             }
         }

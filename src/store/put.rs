@@ -5,7 +5,7 @@ use super::bucket::need_bucket;
 use super::draft::Draft;
 use super::names::{dent, is_dir, no_such_name};
 use super::node::empty_object;
-use super::stack::{Current, attach, current, enthrone, older, rewrite, set_marker};
+use super::stack::{Current, attach, current, enthrone_all, older, rewrite, set_marker};
 use crate::index::{DentRecord, Tx};
 use crate::model::{
     Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass,
@@ -89,7 +89,7 @@ impl Store {
     ) -> Result<Object> {
         let prepared = self.prepare(&mut draft)?;
         let (now, seq) = (self.now(), Seq(self.ids.take()));
-        let object = self.transact_durably(|tx| {
+        let (object, commit) = self.transact_seq(|tx| {
             let bucket = need_bucket(tx, bucket)?;
             let fill = |object: &mut Object| {
                 prepared.describe(self, object);
@@ -101,8 +101,10 @@ impl Store {
             prepared.commit(tx)?;
             Ok(object)
         })?;
+        // The bytes have an owner from the commit on, durable or not.
         draft.published();
         self.tell(bucket, key, object.ino);
+        self.rounds.wait(commit)?;
         Ok(object)
     }
 
@@ -138,12 +140,12 @@ impl Store {
         if let Some(old) = &old {
             self.retire_all(tx, bucket, (dir, name), old, now)?;
         }
-        enthrone(tx, bucket, (dir, name), &object)?;
+        let new = Current { object, draft: false, names: old.as_ref().and_then(|old| old.names.clone()) };
+        enthrone_all(tx, bucket, (dir, name), &new)?;
+        let object = new.object.clone();
         match old {
-            Some(old) => {
-                rewrite(tx, dir, name, Current { object: object.clone(), draft: false, names: old.names })?;
-            }
-            None if is_dir(name) => set_marker(tx, dir, name, object.clone(), now)?,
+            Some(_) => rewrite(tx, dir, name, new)?,
+            None if is_dir(name) => set_marker(tx, dir, name, object.clone(), ino, now)?,
             None => attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: false }, now)?,
         }
         self.announce(tx, event, (dir, name), &object)?;

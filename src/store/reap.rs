@@ -95,6 +95,10 @@ impl Store {
     }
 
     fn free_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
+        // Another call may have freed it since it was looked up.
+        if tx.get(Family::Gone, &gone_content(id))?.is_none() {
+            return Ok(());
+        }
         tx.delete(Family::Gone, &gone_content(id));
         let Some(record) = tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(()) };
         tx.delete(Family::Content, &content_key(id));
@@ -110,6 +114,10 @@ impl Store {
 
     /// One holder of a node less; the last one frees it and lets its children follow.
     fn free_node(&self, tx: &mut Tx<'_>, id: u64) -> Result<()> {
+        // Another call may have taken this holder off since it was looked up; a second time would free what is held.
+        if tx.get(Family::Gone, &gone_node(id))?.is_none() {
+            return Ok(());
+        }
         tx.delete(Family::Gone, &gone_node(id));
         self.drop_node(tx, id, 64)
     }
@@ -150,8 +158,12 @@ impl Store {
             })?;
             return Ok(true);
         }
-        if !solo && self.segment_is_open(SegmentId(id))? {
-            return Ok(false);
+        if !solo {
+            if self.segment_is_open(SegmentId(id))? {
+                return Ok(false);
+            }
+            // Closed, so nothing more comes in; what came in before is pending now, or committed.
+            self.pending.settle();
         }
         let gone = self.transact_durably(|tx| {
             tx.delete(Family::Gone, &gone_file(seg_key));

@@ -4,7 +4,7 @@ use super::Store;
 use super::names::{dent, dir_record, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
 use super::stack::{Current, attach, bucket_of, current, detach, move_older, older, touch_dir};
-use crate::index::{DentRecord, Family, Read, Tx, VerRecord, dent_key, id_key, ver_key};
+use crate::index::{DentRecord, Family, InodeRecord, Read, Tx, VerRecord, dent_key, id_key, ver_key};
 use crate::model::{Bucket, DirId, Error, Kind, Result, Seq, Timestamp, VersionId, Versioning};
 
 /// What becomes of a taken destination.
@@ -37,7 +37,7 @@ impl Store {
                 return self.exchange(tx, from, to, now);
             }
             if is_dir(from.1) {
-                self.rename_dir(tx, from, to, how, now)
+                self.rename_dir(tx, &bucket, from, to, how, now)
             } else {
                 self.rename_file(tx, &bucket, from, to, how, now)
             }
@@ -74,25 +74,30 @@ impl Store {
                 touch_dir(tx, to.0, -1, 0, now)?;
             }
         }
-        self.move_history(tx, bucket, from, to)?;
+        let (_, old_prefix) = Self::key_prefix(tx, from.0)?;
+        self.move_history(tx, from, to)?;
         moved.object.seq = Seq(self.ids.take());
-        moved.object.since = now;
+        if replaced.is_some_and(|replaced| !replaced.draft) {
+            // Time travel shows what was replaced up to now; a name that was free has always been the file's.
+            moved.object.since = now;
+        }
         moved.object.posix.ctime = now;
         if moved.object.version == VersionId::Null && !moved.draft && Self::has_other_null(tx, to.0, to.1)? {
             self.settle_nulls(tx, bucket, to, &mut moved)?;
         }
         let object = moved.object.clone();
-        let (draft, link) = (moved.draft, moved.names.is_some());
-        Self::reattach(tx, to, moved, now)?;
-        if link {
-            tx.put(Family::Dent, &dent_key(to.0, to.1), &DentRecord::Link(object.ino));
-            Self::rename_link(tx, object.ino, from, to)?;
+        let draft = moved.draft;
+        if let Some(mut names) = moved.names.clone() {
+            names.iter_mut().filter(|(dir, name)| (*dir, name.as_str()) == from).for_each(|name| {
+                *name = (to.0, to.1.to_owned());
+            });
+            tx.put(Family::Ino, &id_key(object.ino.0), &InodeRecord { object: object.clone(), draft, names });
         }
+        Self::reattach(tx, to, moved, now)?;
         detach(tx, from.0, from.1, now)?;
         if draft {
             return Ok(());
         }
-        let (_, old_prefix) = Self::key_prefix(tx, from.0).or_else(|_| Self::key_prefix(tx, to.0))?;
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
         let mut change = self.change("ObjectRenamed:Move", bucket.id, prefix + to.1, &object);
         change.from = Some(old_prefix + from.1);
@@ -121,7 +126,7 @@ impl Store {
     }
 
     /// Older versions go along. A null version that would be the second one of the name gets an id (VER-9).
-    fn move_history(&self, tx: &mut Tx<'_>, bucket: &Bucket, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
+    fn move_history(&self, tx: &mut Tx<'_>, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
         let there = older(tx, to.0, to.1)?.iter().any(|object| object.version == VersionId::Null);
         move_older(tx, from, to)?;
         if !there {
@@ -133,7 +138,6 @@ impl Store {
             object.version = self.version_id(Versioning::Enabled, object.seq, object.ino);
             tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
         }
-        let _ = bucket;
         Ok(())
     }
 
@@ -150,6 +154,7 @@ impl Store {
     fn rename_dir(
         &self,
         tx: &mut Tx<'_>,
+        bucket: &Bucket,
         from: (DirId, &str),
         to: (DirId, &str),
         how: RenameHow,
@@ -173,20 +178,30 @@ impl Store {
             self.remove_empty_dir(tx, to.0, to.1, other, now)?;
             touch_dir(tx, to.0, -1, 0, now)?;
         }
+        // The versions of its own key go along.
+        self.move_history(tx, from, to)?;
         let mut record = dir_record(tx, id)?;
         record.parent = to.0;
         to.1.clone_into(&mut record.name);
         record.posix.ctime = now;
+        if let Some(object) = record.marker.take() {
+            let mut marker = Current { object, draft: false, names: None };
+            marker.object.seq = Seq(self.ids.take());
+            if marker.object.version == VersionId::Null && Self::has_other_null(tx, to.0, to.1)? {
+                self.settle_nulls(tx, bucket, to, &mut marker)?;
+            }
+            record.marker = Some(marker.object);
+        }
         let mut stat = super::names::dir_stat(tx, id)?;
         stat.ctime = now;
         tx.put(Family::DirStat, &id_key(id.0), &stat);
         tx.put(Family::Dir, &id_key(id.0), &record);
         attach(tx, to.0, to.1, &DentRecord::Dir(id), now)?;
-        let (bucket, old_prefix) = Self::key_prefix(tx, from.0)?;
+        let (_, old_prefix) = Self::key_prefix(tx, from.0)?;
         detach(tx, from.0, from.1, now)?;
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
         let moved = super::node::empty_object(id.into(), Seq(0), VersionId::Null, &record.posix, now);
-        let mut change = self.change("ObjectRenamed:MoveDirectory", bucket, prefix + to.1, &moved);
+        let mut change = self.change("ObjectRenamed:MoveDirectory", bucket.id, prefix + to.1, &moved);
         change.from = Some(old_prefix + from.1);
         Self::announce_change(tx, &change);
         Ok(())
@@ -197,7 +212,8 @@ impl Store {
         let (part_a, part_b) = (a.1.trim_end_matches('/'), b.1.trim_end_matches('/'));
         let first = dent(tx, a.0, a.1)?.ok_or_else(|| no_such_name(a.1))?;
         let second = dent(tx, b.0, b.1)?.ok_or_else(|| no_such_name(b.1))?;
-        if a == b {
+        let same_file = matches!((&first, &second), (DentRecord::Link(one), DentRecord::Link(other)) if one == other);
+        if a == b || same_file {
             return Ok(());
         }
         let named = |part: &str, like: &str| if is_dir(like) { format!("{part}/") } else { part.to_owned() };
@@ -208,33 +224,67 @@ impl Store {
         if let DentRecord::Dir(id) = second {
             need_no_loop(tx, id, a.0)?;
         }
-        for (at, old) in [(a, &first), (b, &second)] {
+        for (place, name, other) in [(a, &new_a, b), (b, &new_b, a)] {
+            if name.as_str() != place.1 && (place.0, name.as_str()) != other && dent(tx, place.0, name)?.is_some() {
+                return Err(taken(name));
+            }
+        }
+        let prefix_a = Self::key_prefix(tx, a.0)?.1 + a.1;
+        let prefix_b = Self::key_prefix(tx, b.0)?.1 + b.1;
+        for at in [a, b] {
             tx.delete(Family::Dent, &dent_key(at.0, at.1));
             touch_dir(tx, at.0, -1, -i64::from(is_dir(at.1)), now)?;
-            debug_assert!(matches!(old, DentRecord::Dir(_)) == is_dir(at.1));
         }
         let (older_a, older_b) = (older(tx, a.0, a.1)?, older(tx, b.0, b.1)?);
         for (at, list) in [(a, &older_a), (b, &older_b)] {
-            for object in list.iter().filter(|_| !is_dir(at.1)) {
-                tx.delete(Family::Ver, &ver_key(at.0, at.1, object.seq));
-            }
+            list.iter().for_each(|object| tx.delete(Family::Ver, &ver_key(at.0, at.1, object.seq)));
         }
-        let moves = [(a, (b.0, new_b.as_str()), first, older_a), (b, (a.0, new_a.as_str()), second, older_b)];
-        for (from, to, record, list) in moves {
-            for object in list.into_iter().filter(|_| !is_dir(from.1)) {
+        let moves = [
+            (a, (b.0, new_b.as_str()), first, older_a, prefix_a),
+            (b, (a.0, new_a.as_str()), second, older_b, prefix_b),
+        ];
+        for (from, to, mut record, list, old_key) in moves {
+            for object in list {
                 tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
             }
-            match &record {
+            // A place at the top, also where a name of the other kind left history.
+            let seq = Seq(self.ids.take());
+            let moved = match &mut record {
                 DentRecord::Dir(id) => {
                     let mut dir = dir_record(tx, *id)?;
                     dir.parent = to.0;
                     to.1.clone_into(&mut dir.name);
+                    if let Some(marker) = &mut dir.marker {
+                        marker.seq = seq;
+                    }
                     tx.put(Family::Dir, &id_key(id.0), &dir);
+                    let posix = &dir.posix;
+                    Some(super::node::empty_object((*id).into(), Seq(0), VersionId::Null, posix, now))
                 }
-                DentRecord::Link(ino) => Self::rename_link(tx, *ino, from, to)?,
-                DentRecord::Object { .. } => {}
-            }
+                DentRecord::Link(ino) => {
+                    Self::rename_link(tx, *ino, from, to)?;
+                    match tx.record::<InodeRecord>(Family::Ino, &id_key(ino.0))? {
+                        Some(mut inode) => {
+                            inode.object.seq = seq;
+                            tx.put(Family::Ino, &id_key(ino.0), &inode);
+                            Some(inode.object).filter(|_| !inode.draft)
+                        }
+                        None => None,
+                    }
+                }
+                DentRecord::Object { object, draft } => {
+                    object.seq = seq;
+                    Some(object.clone()).filter(|_| !*draft)
+                }
+            };
             attach(tx, to.0, to.1, &record, now)?;
+            if let Some(moved) = moved {
+                let event = if is_dir(to.1) { "ObjectRenamed:MoveDirectory" } else { "ObjectRenamed:Move" };
+                let (bucket, prefix) = Self::key_prefix(tx, to.0)?;
+                let mut change = self.change(event, bucket, prefix + to.1, &moved);
+                change.from = Some(old_key);
+                Self::announce_change(tx, &change);
+            }
         }
         Ok(())
     }

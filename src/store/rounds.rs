@@ -4,7 +4,8 @@
 //! commit shares the round with all others that wait (group commit). Without waiters a round runs once an interval.
 
 use super::Store;
-use crate::index::Index;
+use crate::chunklog::{Run, SegmentId, SoloId};
+use crate::index::{Index, Source};
 use crate::model::{Error, Kind, Result};
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +18,29 @@ const ROUND_BYTES: usize = 16 << 20;
 const STAGE_BYTES_MAX: usize = 64 << 20;
 /// How long a reading of the disk's free space is believed.
 const SPACE_AGE: Duration = Duration::from_millis(200);
+
+/// Where the bytes of commits lie that no round has made durable yet. A round syncs these and leaves alone what
+/// sessions have written and not published, however much that is.
+#[derive(Default)]
+pub(super) struct Unsynced(Mutex<(Vec<Run>, Vec<SoloId>)>);
+
+impl Unsynced {
+    /// Called inside the transaction that names the bytes; one that fails leaves a name too many, which is harmless.
+    pub(super) fn note(&self, source: Source) {
+        let mut noted = self.0.lock();
+        match source {
+            Source::Hole => {}
+            Source::Run { segment, offset, len, .. } => {
+                noted.0.push(Run { segment: SegmentId(segment), offset, len });
+            }
+            Source::Solo { id, .. } => noted.1.push(SoloId(id)),
+        }
+    }
+
+    fn take(&self) -> (Vec<Run>, Vec<SoloId>) {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -101,19 +125,21 @@ impl Rounds {
         Ok(())
     }
 
-    /// Refuses new data when less than the reserve is free. `free` asks the disk.
-    pub(super) fn room(&self, free: &dyn Fn() -> Result<u64>) -> Result<()> {
+    /// Refuses `len` bytes of new data when less than the reserve would be free. `free` asks the disk.
+    pub(super) fn room(&self, len: u64, free: &dyn Fn() -> Result<u64>) -> Result<()> {
         let now = Instant::now();
         let mut space = self.space.lock();
         let bytes = match *space {
             Some((when, bytes)) if now.duration_since(when) < SPACE_AGE => bytes,
             _ => free()?,
         };
-        *space =
-            Some((space.map_or(now, |(when, _)| if now.duration_since(when) < SPACE_AGE { when } else { now }), bytes));
-        if bytes >= self.reserve {
+        let when = space.map(|(when, _)| when).filter(|when| now.duration_since(*when) < SPACE_AGE).unwrap_or(now);
+        if bytes >= self.reserve.saturating_add(len) {
+            // Until the disk is asked again, what was let in counts as written.
+            *space = Some((when, bytes - len));
             return Ok(());
         }
+        *space = Some((when, bytes));
         Err(Error::new(Kind::Full, "cannot store new data")
             .why(format!("{bytes} bytes are free on the store's disk, {} are kept in reserve", self.reserve))
             .mend("delete objects or versions, which always works, or give the disk more room"))
@@ -158,7 +184,10 @@ impl Store {
         if !self.index.has_sealed() {
             return Ok(seq);
         }
-        if let Err(error) = self.log.sync() {
+        // Taken after the stage was closed: every commit in it has noted its bytes. They are synced once for all, so a
+        // round whose index write fails and is repeated need not know them any more.
+        let (runs, solos) = self.unsynced.take();
+        if let Err(error) = self.log.sync_of(&runs, &solos) {
             let why = format!("data could not be made durable: {error}");
             let _ = self.stopped.set(why);
             return Err(error);
@@ -222,12 +251,21 @@ impl Store {
     /// # Errors
     /// When the last round fails: what was not durable is lost.
     pub fn close(&self) -> Result<()> {
+        let open = self.writable().is_ok();
         if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        let result = if self.writable().is_ok() { self.sync() } else { Ok(()) };
+        let result = if open { self.sync() } else { Ok(()) };
         self.stop_workers();
         result.and(self.log.seal_open())
+    }
+
+    /// Ends as a crash does: what is not durable is lost. For tests.
+    #[doc(hidden)]
+    pub fn abandon(self: Arc<Self>) {
+        self.closed.store(true, Ordering::SeqCst);
+        let _ = self.stopped.set("it was abandoned".into());
+        self.stop_workers();
     }
 
     fn stop_workers(&self) {
@@ -252,11 +290,12 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        let open = self.writable().is_ok();
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
         // No worker can be in a round any more: each holds the store while it works.
-        if self.writable().is_ok() {
+        if open {
             self.round_once();
         }
         self.stop_workers();

@@ -80,6 +80,28 @@ pub(super) fn touch_dir(tx: &mut Tx<'_>, dir: DirId, live: i64, subdirs: i64, no
     Ok(stat)
 }
 
+/// Keeps a directory from going while a name in it is taken away and given back; [`release_hold`] ends that.
+pub(super) fn hold_dir(tx: &mut Tx<'_>, dir: DirId) -> Result<()> {
+    let mut stat = dir_stat(tx, dir)?;
+    stat.live += 1;
+    tx.put(Family::DirStat, &id_key(dir.0), &stat);
+    Ok(())
+}
+
+/// Takes back the hold on a directory's life; an implicit one that is empty goes.
+pub(super) fn release_hold(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Result<()> {
+    let Some(record) = tx.record::<DirRecord>(Family::Dir, &id_key(dir.0))? else { return Ok(()) };
+    let mut stat = dir_stat(tx, dir)?;
+    stat.live -= 1;
+    tx.put(Family::DirStat, &id_key(dir.0), &stat);
+    if stat.live <= 0 && record.marker.is_none() && record.parent != dir && record.alive {
+        let (parent, name) = (record.parent, record.name.clone());
+        bury(tx, dir, record, now)?;
+        detach(tx, parent, &name, now)?;
+    }
+    Ok(())
+}
+
 /// Gives a live directory a new live name.
 pub(super) fn attach(tx: &mut Tx<'_>, dir: DirId, component: &str, record: &DentRecord, now: Timestamp) -> Result<()> {
     live_dir(tx, dir)?;
@@ -141,12 +163,16 @@ pub(super) fn revive(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Result<DirI
     if let Some(DentRecord::Dir(taken)) = dent(tx, parent, &record.name)? {
         return Ok(taken);
     }
-    tx.delete(Family::Ver, &ver_key(record.parent, &record.name, Seq(dir.0)));
+    let grave = record.parent;
+    tx.delete(Family::Ver, &ver_key(grave, &record.name, Seq(dir.0)));
     record.alive = true;
     record.parent = parent;
     let name = record.name.clone();
     tx.put(Family::Dir, &id_key(dir.0), &record);
     attach(tx, parent, &name, &DentRecord::Dir(dir), now)?;
+    if parent != grave {
+        tidy(tx, grave)?;
+    }
     Ok(dir)
 }
 
@@ -248,6 +274,15 @@ pub(super) fn bucket_of(read: &impl Read, dir: DirId) -> Result<Bucket> {
     read_bucket(read, dir_record(read, dir)?.bucket)
 }
 
+/// Whether a version stays when a newer one or a marker takes its place (VER-4, VER-6).
+fn stays(bucket: &Bucket, object: &Object) -> bool {
+    match bucket.versioning {
+        Versioning::Unversioned => false,
+        Versioning::Enabled => true,
+        Versioning::Suspended => object.version != VersionId::Null,
+    }
+}
+
 /// What becomes of an entry whose name gets a new one or is deleted: dropped, or kept below (VER-4, VER-6). Its name
 /// is not touched. A file with several names keeps its old version under each of them.
 pub(super) fn retire(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), old: &Current, now: Timestamp) -> Result<()> {
@@ -255,12 +290,7 @@ pub(super) fn retire(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), old: &
         return drop_content(tx, old.object.content);
     }
     add_usage(tx, bucket.id, current_usage(&old.object, -1))?;
-    let keep = match bucket.versioning {
-        Versioning::Unversioned => false,
-        Versioning::Enabled => true,
-        Versioning::Suspended => old.object.version != VersionId::Null,
-    };
-    if keep {
+    if stays(bucket, &old.object) {
         let mut object = old.object.clone();
         object.superseded = Some(now);
         push_older(tx, bucket.id, at.0, at.1, &object)
@@ -277,7 +307,7 @@ pub(super) fn keep_copy(
     old: &Object,
     now: Timestamp,
 ) -> Result<()> {
-    if bucket.versioning == Versioning::Unversioned || old.version == VersionId::Null {
+    if !stays(bucket, old) {
         return Ok(());
     }
     hold_content(tx, old.content)?;
@@ -294,12 +324,23 @@ pub(super) fn enthrone(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), obje
     add_usage(tx, bucket.id, current_usage(object, 1))
 }
 
+/// [`enthrone`] under every name of a file: each is an object of its own to S3 (FSX-6).
+pub(super) fn enthrone_all(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), new: &Current) -> Result<()> {
+    match &new.names {
+        None => enthrone(tx, bucket, at, &new.object),
+        Some(names) => names.iter().try_for_each(|(dir, name)| enthrone(tx, bucket, (*dir, name), &new.object)),
+    }
+}
+
 /// Counts a change of a current entry's length that makes no version.
-pub(super) fn resize(tx: &mut Tx<'_>, bucket: BucketId, before: u64, after: u64) -> Result<()> {
-    if before == after {
+pub(super) fn resize(tx: &mut Tx<'_>, bucket: BucketId, old: &Current, after: u64) -> Result<()> {
+    if old.object.size == after {
         return Ok(());
     }
-    add_usage(tx, bucket, Usage { bytes: signed(after) - signed(before), ..Usage::default() })
+    // Each of a file's names counts its bytes.
+    let names = i64::try_from(old.nlink()).unwrap_or(1);
+    let bytes = (signed(after) - signed(old.object.size)) * names;
+    add_usage(tx, bucket, Usage { bytes, ..Usage::default() })
 }
 
 /// Forgets a current entry that was moved elsewhere or removed without a trace.
@@ -308,7 +349,16 @@ pub(super) fn dethrone(tx: &mut Tx<'_>, bucket: BucketId, object: &Object) -> Re
 }
 
 /// After the newest entry of a name went for good: the next older one becomes current, unless it is a marker (DEL-6).
-pub(super) fn promote(tx: &mut Tx<'_>, bucket: &Bucket, dir: DirId, component: &str, now: Timestamp) -> Result<()> {
+/// It keeps the time since when it was current: that it was covered meanwhile is forgotten with what covered it.
+/// `spare` is a new inode number, for a file whose old one belongs to other names now.
+pub(super) fn promote(
+    tx: &mut Tx<'_>,
+    bucket: &Bucket,
+    dir: DirId,
+    component: &str,
+    spare: Ino,
+    now: Timestamp,
+) -> Result<()> {
     let Some(mut object) = newest_older(tx, dir, component)? else { return tidy(tx, dir) };
     if object.marker {
         return Ok(());
@@ -316,16 +366,27 @@ pub(super) fn promote(tx: &mut Tx<'_>, bucket: &Bucket, dir: DirId, component: &
     tx.delete(Family::Ver, &ver_key(dir, component, object.seq));
     add_usage(tx, bucket.id, older_usage(&object, -1))?;
     object.superseded = None;
-    object.since = now;
     let home = revive(tx, dir, now)?;
     if home != dir {
         move_older(tx, (dir, component), (home, component))?;
         tidy(tx, dir)?;
     }
-    add_usage(tx, bucket.id, current_usage(&object, 1))?;
     if is_dir(component) {
-        return set_marker(tx, home, component, object, now);
+        add_usage(tx, bucket.id, current_usage(&object, 1))?;
+        return set_marker(tx, home, component, object, spare, now);
     }
+    if let Some(draft) = current(tx, home, component)? {
+        // Somebody is writing a new file under the name: it goes on, as a session over the version that came back.
+        drop_content(tx, draft.object.content)?;
+        object.ino = draft.object.ino;
+        let crowned = Current { object, draft: false, names: draft.names };
+        enthrone_all(tx, bucket, (home, component), &crowned)?;
+        return rewrite(tx, home, component, crowned);
+    }
+    if tx.get(Family::Ino, &id_key(object.ino.0))?.is_some() {
+        object.ino = spare;
+    }
+    add_usage(tx, bucket.id, current_usage(&object, 1))?;
     attach(tx, home, component, &DentRecord::Object { object, draft: false }, now)
 }
 
@@ -339,16 +400,25 @@ pub(super) fn move_older(tx: &mut Tx<'_>, from: (DirId, &str), to: (DirId, &str)
 }
 
 /// Makes the object of a directory's own key current, and the directory with it.
-pub(super) fn set_marker(tx: &mut Tx<'_>, dir: DirId, component: &str, object: Object, now: Timestamp) -> Result<()> {
+/// `spare` is a new number, for a directory that has to be made.
+pub(super) fn set_marker(
+    tx: &mut Tx<'_>,
+    dir: DirId,
+    component: &str,
+    mut object: Object,
+    spare: Ino,
+    now: Timestamp,
+) -> Result<()> {
     let id = match dent(tx, dir, component)? {
         Some(DentRecord::Dir(id)) => id,
         _ => {
-            let id = DirId(object.ino.0);
+            let id = DirId(spare.0);
             let bucket = dir_record(tx, dir)?.bucket;
             open_dir(tx, bucket, dir, component, id, &dir_posix(now), now)?
         }
     };
     let mut record = dir_record(tx, id)?;
+    object.ino = id.into();
     record.marker = Some(object);
     tx.put(Family::Dir, &id_key(id.0), &record);
     Ok(())
@@ -381,6 +451,7 @@ pub(super) fn open_dir(
         let home = revive(tx, ghost, now)?;
         let mut record = dir_record(tx, home)?;
         record.posix = Posix { btime: record.posix.btime, ..posix.clone() };
+        record.xattrs = Xattrs::default();
         tx.put(Family::Dir, &id_key(home.0), &record);
         return Ok(home);
     }

@@ -1,10 +1,10 @@
 //! `copy_file_range`: bytes are shared, not moved, so `cp` of any size is a change of the index.
 
+use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
 use super::lookup::Caller;
 use super::session::Opened;
-use super::Vfs;
 use crate::store::{Content, Draft};
 use std::sync::Arc;
 
@@ -67,7 +67,9 @@ impl Vfs {
                 self.publish(&from.0.node, source)?;
                 let source = match (&source.draft, &source.content) {
                     (Some(draft), _) if source.is_dirty() => Source::Draft(draft),
-                    (Some(_), _) => Source::Content(Arc::new(self.store.open_content(&self.file(&from.0.node)?.object)?)),
+                    (Some(_), _) => {
+                        Source::Content(Arc::new(self.store.open_content(&self.file(&from.0.node)?.object)?))
+                    }
                     (None, Some((_, content))) => Source::Content(Arc::clone(content)),
                     (None, None) => return Ok(0),
                 };

@@ -109,7 +109,7 @@ pub(super) type Outcome<T> = std::result::Result<T, Fault>;
 
 #[cfg(test)]
 mod tests {
-    use super::{errno, Errno};
+    use super::{Errno, errno};
     use crate::model::Kind;
 
     #[test]

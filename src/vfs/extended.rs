@@ -1,8 +1,8 @@
 //! Extended attributes of nodes: which target they stand on, and the calls.
 
+use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, What};
-use super::Vfs;
 use super::xattr::{self, SetEffect, Target, XattrView};
 use crate::model::Error;
 use std::sync::Arc;
@@ -41,15 +41,12 @@ impl Vfs {
                     opened.edit(&mut entry.object)?;
                 }
                 drop(slot);
-                let (dir, component) =
-                    node.places.lock().names.first().cloned().ok_or(Fault::Bare(Errno::ENOENT))?;
+                let (dir, component) = node.places.lock().names.first().cloned().ok_or(Fault::Bare(Errno::ENOENT))?;
                 Target::File { dir, component, entry, pending }
             }
-            What::PastFile { dir, component, .. } => Target::Version {
-                dirs: vec![*dir],
-                component: component.to_string(),
-                object: self.fixed_object(node)?,
-            },
+            What::PastFile { dir, component, .. } => {
+                Target::Version { dirs: vec![*dir], component: component.to_string(), object: self.fixed_object(node)? }
+            }
             What::Version { dirs, component, .. } => Target::Version {
                 dirs: dirs.to_vec(),
                 component: component.to_string(),
@@ -83,9 +80,8 @@ impl Vfs {
         if let What::History(_) | What::Versions { .. } | What::MarkerBody { .. } | What::Control(_) = node.what {
             return Ok(Vec::new());
         }
-        let list = || -> Outcome<Vec<u8>> {
-            Ok(xattr::list(&self.store, &self.target(&node)?, &self.xattr_view(trusted))?)
-        };
+        let list =
+            || -> Outcome<Vec<u8>> { Ok(xattr::list(&self.store, &self.target(&node)?, &self.xattr_view(trusted))?) };
         self.told("listxattr", || self.path(&node), list())
     }
 
@@ -93,20 +89,16 @@ impl Vfs {
     ///
     /// # Errors
     /// As INTERFACE section 5 lists them.
-    pub fn setxattr(
-        &self,
-        id: u64,
-        name: &[u8],
-        value: &[u8],
-        flags: XattrFlags,
-    ) -> std::result::Result<(), Errno> {
+    pub fn setxattr(&self, id: u64, name: &[u8], value: &[u8], flags: XattrFlags) -> std::result::Result<(), Errno> {
         if xattr::refused(name).is_some() {
             return Err(Errno::EOPNOTSUPP);
         }
         let node = self.node(id)?;
-        let set = || self.edit_xattr(&node, name, Some(value), |target| {
-            xattr::set(&self.store, target, name, value, flags.create, flags.replace, &self.xattr_view(true))
-        });
+        let set = || {
+            self.edit_xattr(&node, name, Some(value), |target| {
+                xattr::set(&self.store, target, name, value, flags.create, flags.replace, &self.xattr_view(true))
+            })
+        };
         self.told("setxattr", || self.path(&node), set())
     }
 
@@ -119,8 +111,11 @@ impl Vfs {
             return Err(Errno::EOPNOTSUPP);
         }
         let node = self.node(id)?;
-        let remove =
-            || self.edit_xattr(&node, name, None, |target| xattr::remove(&self.store, target, name, &self.xattr_view(true)));
+        let remove = || {
+            self.edit_xattr(&node, name, None, |target| {
+                xattr::remove(&self.store, target, name, &self.xattr_view(true))
+            })
+        };
         self.told("removexattr", || self.path(&node), remove())
     }
 

@@ -7,20 +7,15 @@ use super::readdir::Stream;
 use crate::store::Content;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const SHARDS: usize = 16;
 
 /// What is open.
 pub(super) enum Open {
     /// A present file, whose bytes its node's session knows.
-    Live {
-        read: bool,
-        write: bool,
-        append: bool,
-        sync: bool,
-    },
+    Live { read: bool, write: bool, append: bool, sync: bool },
     /// A version, or a file of the past: bytes that never change.
     Fixed(Arc<Content>),
     /// A control file.

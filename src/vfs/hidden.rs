@@ -3,8 +3,8 @@
 use super::control::{ControlNode, Writer};
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::Open;
-use super::lookup::Lookup;
-use super::node::{virtual_number, Node, View, What};
+use super::lookup::{Keep, Lookup};
+use super::node::{Node, View, What, virtual_number};
 use super::open::{OpenHow, Opening};
 use super::setattr::SetAttr;
 use super::{Attr, Vfs};
@@ -93,11 +93,11 @@ impl Vfs {
         self.writable()?;
         let made = What::Control(self.control.create(control(parent)?, text(name)?)?);
         let node = self.nodes.hold(virtual_number(&made), made);
-        let opened = self.open_control(&node, OpenHow { truncate: true, ..how }).and_then(|opening| {
+        let opened = self.open_control(&node, OpenHow { truncate: true, ..how }).map(|opening| {
             // A document that has no text yet is nowhere, and yet it is open.
             let posix = Posix::new(FileKind::File, 0o644, self.owner.0, self.owner.1, self.store.now());
             let attr = self.masked(Attr::of(node.id, &posix));
-            Ok((Lookup { node: node.id, attr, lasting: false, settled: false }, opening))
+            (Lookup { node: node.id, attr, name_keep: Keep::Never, attr_keep: Keep::Never }, opening)
         });
         if opened.is_err() {
             self.nodes.forget(node.id, 1);

@@ -7,7 +7,7 @@
 use super::errno::{Errno, Fault, Outcome};
 use super::lookup::Lookup;
 use super::node::{Node, View, What};
-use super::spelling::{long_hash, read, Spelled};
+use super::spelling::{Spelled, long_hash, read};
 use super::tree::Found;
 use super::{Attr, Vfs};
 use crate::model::{DirId, FileKind, Kind, Object, VersionId};
@@ -83,11 +83,7 @@ impl Vfs {
     }
 
     /// Everything in `DIR/.versions/NAME`.
-    pub(super) fn version_items(
-        &self,
-        dirs: &Arc<[DirId]>,
-        part: &str,
-    ) -> Outcome<Vec<(String, FileKind, What)>> {
+    pub(super) fn version_items(&self, dirs: &Arc<[DirId]>, part: &str) -> Outcome<Vec<(String, FileKind, What)>> {
         let mut items = Vec::new();
         if !part.is_empty() {
             for object in self.store.versions(dirs, part)? {
@@ -150,13 +146,7 @@ impl Vfs {
     }
 
     /// `mv` of a version over a name: its bytes become that name's current version, and it stays in history.
-    pub(super) fn restore(
-        &self,
-        dirs: &Arc<[DirId]>,
-        part: &str,
-        name: &[u8],
-        to: (&Arc<Node>, &[u8]),
-    ) -> Outcome<()> {
+    pub(super) fn restore(&self, dirs: &Arc<[DirId]>, part: &str, name: &[u8], to: (&Arc<Node>, &[u8])) -> Outcome<()> {
         let object = self.version_named(dirs, part, name)?.ok_or(Fault::Bare(Errno::ENOENT))?;
         if object.marker {
             return Err(crate::model::Error::new(Kind::IsMarker, "cannot restore a delete marker")
@@ -169,7 +159,7 @@ impl Vfs {
             Some(Found::Entry(_, Entry::Dir(_))) => return Err(Errno::EISDIR.into()),
             Some(Found::Entry(component, Entry::File(_))) => component,
             Some(Found::Versions | Found::Control | Found::MarkerBody) => return Err(Errno::EPERM.into()),
-            None => self.new_component(root, to.1, false)?,
+            None => self.new_component(dir, root, to.1, false)?,
         };
         if component == part && dirs.contains(&dir) {
             self.store.restore(dirs, part, object.version)?;

@@ -1,10 +1,10 @@
 //! `read`, `write`, `fallocate`, `lseek`.
 
+use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
 use super::lookup::Caller;
 use super::session::Opened;
-use super::Vfs;
 use crate::model::{Error, Kind};
 use crate::store::Content;
 use crate::sys::abi;
@@ -119,14 +119,7 @@ impl Vfs {
     ///
     /// # Errors
     /// `EOPNOTSUPP` for other modes, `ENOSPC` when the room is not there.
-    pub fn fallocate(
-        &self,
-        caller: Caller,
-        fh: u64,
-        at: u64,
-        len: u64,
-        mode: i32,
-    ) -> std::result::Result<(), Errno> {
+    pub fn fallocate(&self, caller: Caller, fh: u64, at: u64, len: u64, mode: i32) -> std::result::Result<(), Errno> {
         let handle = self.handles.get(fh)?;
         self.told("fallocate", || self.path(&handle.node), self.allocate(caller, &handle, at, len, mode))
     }

@@ -19,6 +19,17 @@ pub struct Caller {
     pub gid: u32,
 }
 
+/// How long the kernel may keep what it was told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Keep {
+    /// It must ask each time.
+    Never,
+    /// For a second: buckets come and go through other doors without a word.
+    Briefly,
+    /// Until it is told that something changed.
+    Always,
+}
+
 /// A name that was found or made; its node counts one look-up more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lookup {
@@ -26,14 +37,14 @@ pub struct Lookup {
     pub node: u64,
     /// Its attributes.
     pub attr: Attr,
-    /// Whether the kernel may keep the name until it is told otherwise.
-    pub lasting: bool,
-    /// Whether the kernel may keep the attributes until it is told otherwise; not while a change is unpublished.
-    pub settled: bool,
+    /// How long the kernel may keep the name.
+    pub name_keep: Keep,
+    /// How long the kernel may keep the attributes; not at all while a change is unpublished.
+    pub attr_keep: Keep,
 }
 
 impl Vfs {
-    /// Looks a name up. `Ok(None)`: nothing is there, and the kernel may remember that if the directory is lasting.
+    /// Looks a name up. `Ok(None)`: nothing is there, and the kernel may remember that where [`Vfs::remembers_absence`] says so.
     ///
     /// # Errors
     /// `ENOTDIR`, `ENAMETOOLONG`, `EILSEQ`, or what the store says.
@@ -45,7 +56,9 @@ impl Vfs {
     /// Whether the kernel may remember that a name is not in a directory: what changes that is told to it.
     #[must_use]
     pub fn remembers_absence(&self, parent: u64) -> bool {
-        self.nodes.get(parent).is_some_and(|node| matches!(node.what, What::Dir { .. }) && self.lasts(&node))
+        self.nodes
+            .get(parent)
+            .is_some_and(|node| matches!(node.what, What::Dir { .. }) && self.keep(&node) == Keep::Always)
     }
 
     fn look(&self, parent: &Node, name: &[u8]) -> Outcome<Option<Lookup>> {
@@ -98,8 +111,10 @@ impl Vfs {
         if view != View::Live {
             attr = attr.read_only();
         }
-        let lasting = self.lasts(&node);
-        Ok(Lookup { node: node.id, attr: self.masked(attr), lasting, settled: lasting })
+        let attr_keep = self.keep(&node);
+        // Only the directory of buckets and views of the past lead here.
+        let name_keep = if self.settings.as_of.is_some() { attr_keep } else { attr_keep.min(Keep::Briefly) };
+        Ok(Lookup { node: node.id, attr: self.masked(attr), name_keep, attr_keep })
     }
 
     /// Holds the node of an entry of a directory.
@@ -110,8 +125,9 @@ impl Vfs {
             node.places.lock().add(dir, component);
         }
         let (attr, settled) = self.attr_of_entry(&node, view, entry);
-        let lasting = self.lasts(&node);
-        Ok(Lookup { node: node.id, attr, lasting, settled: settled && lasting })
+        let name_keep = self.keep(&node);
+        let attr_keep = if settled { name_keep } else { Keep::Never };
+        Ok(Lookup { node: node.id, attr, name_keep, attr_keep })
     }
 
     /// The attributes an entry has as that node.
@@ -139,8 +155,13 @@ impl Vfs {
         (attr, settled)
     }
 
-    pub(super) fn lasts(&self, node: &Node) -> bool {
-        node.what.is_lasting() && (Self::is_live(node) || self.settings.as_of.is_some())
+    /// How long the kernel may keep what it knows of a node.
+    fn keep(&self, node: &Node) -> Keep {
+        match node.what {
+            _ if !node.what.is_lasting() || !(Self::is_live(node) || self.settings.as_of.is_some()) => Keep::Never,
+            What::Buckets(View::Live) => Keep::Briefly,
+            _ => Keep::Always,
+        }
     }
 
     /// Holds the node of something only the mount knows.
@@ -148,7 +169,7 @@ impl Vfs {
         let number = super::node::virtual_number(&what);
         let node = self.nodes.hold(number, what);
         match self.attributes(&node) {
-            Ok((attr, _)) => Ok(Lookup { node: node.id, attr, lasting: false, settled: false }),
+            Ok((attr, _)) => Ok(Lookup { node: node.id, attr, name_keep: Keep::Never, attr_keep: Keep::Never }),
             Err(fault) => {
                 self.nodes.forget(node.id, 1);
                 Err(fault)
@@ -156,18 +177,18 @@ impl Vfs {
         }
     }
 
-    /// Attributes of a node, and whether the kernel may keep them.
+    /// Attributes of a node, and how long the kernel may keep them.
     ///
     /// # Errors
     /// `ENOENT` or `ESTALE` when it is gone, or what the store says.
-    pub fn getattr(&self, id: u64) -> std::result::Result<(Attr, bool), Errno> {
+    pub fn getattr(&self, id: u64) -> std::result::Result<(Attr, Keep), Errno> {
         let node = self.node(id)?;
         self.told("stat", || self.path(&node), self.attributes(&node))
     }
 
-    /// Attributes of a node, and whether they are settled.
-    pub(super) fn attributes(&self, node: &Node) -> Outcome<(Attr, bool)> {
-        let mut settled = self.lasts(node);
+    /// Attributes of a node, and how long the kernel may keep them.
+    pub(super) fn attributes(&self, node: &Node) -> Outcome<(Attr, Keep)> {
+        let mut keep = self.keep(node);
         let attr = match &node.what {
             What::Buckets(_) => {
                 let buckets = u32::try_from(self.store.buckets()?.len()).unwrap_or(u32::MAX - 2);
@@ -181,7 +202,9 @@ impl Vfs {
             What::File(_) => {
                 let file = self.file(node)?;
                 let (attr, known) = self.live_attr(node, &file);
-                settled &= known;
+                if !known {
+                    keep = Keep::Never;
+                }
                 attr
             }
             What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
@@ -190,7 +213,7 @@ impl Vfs {
             What::History(_) | What::Versions { .. } => self.history_attr(node)?,
             What::Control(_) => self.control_attr(node)?,
         };
-        Ok((self.masked(attr), settled))
+        Ok((self.masked(attr), keep))
     }
 
     /// The entry of a present file: by the first of its names that still leads to it, or what it was at the end.
@@ -211,7 +234,11 @@ impl Vfs {
     }
 
     /// Names of a file that the kernel has not asked for, when those it asked for are gone.
-    pub(super) fn other_names(&self, places: &super::node::Places, ino: crate::model::Ino) -> Result<Vec<(DirId, String)>> {
+    pub(super) fn other_names(
+        &self,
+        places: &super::node::Places,
+        ino: crate::model::Ino,
+    ) -> Result<Vec<(DirId, String)>> {
         if places.names.is_empty() { self.store.links(ino) } else { Ok(Vec::new()) }
     }
 

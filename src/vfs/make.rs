@@ -1,10 +1,10 @@
 //! `mkdir`, `mknod`, `symlink`, `link`, `unlink`, `rmdir`.
 
+use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::lookup::{Caller, Lookup};
 use super::node::{Node, View, What};
 use super::tree::Found;
-use super::Vfs;
 use crate::model::{BucketName, DirId, Error, FileKind, Kind, Posix};
 use crate::store::{Entry, FileEntry, PosixChange, Session};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Vfs {
             return Ok(self.dir_lookup(View::Live, bucket.root, true)?);
         }
         let (dir, root) = Self::live_dir(parent)?;
-        let component = self.new_component(root, name, true)?;
+        let component = self.new_component(dir, root, name, true)?;
         let posix = self.new_posix(caller, dir, FileKind::Directory, mode)?;
         let made = self.store.make_dir(dir, &component, &posix)?;
         Ok(self.arrive(View::Live, dir, &component, &Entry::Dir(made))?)
@@ -68,7 +68,7 @@ impl Vfs {
     fn mknod_in(&self, caller: Caller, parent: &Arc<Node>, name: &[u8], make: MakeNode) -> Outcome<Lookup> {
         self.writable()?;
         let (dir, root) = Self::live_dir(parent)?;
-        let component = self.new_component(root, name, false)?;
+        let component = self.new_component(dir, root, name, false)?;
         let mut posix = self.new_posix(caller, dir, make.kind, make.mode)?;
         posix.rdev = make.rdev;
         posix.target = make.target;
@@ -100,7 +100,7 @@ impl Vfs {
         self.writable()?;
         let (dir, root) = Self::live_dir(parent)?;
         let What::File(ino) = node.what else { return Err(Errno::EPERM.into()) };
-        let component = self.new_component(root, name, false)?;
+        let component = self.new_component(dir, root, name, false)?;
         let mut places = node.places.lock();
         let mut failed = Fault::Bare(Errno::ENOENT);
         let names = [places.names.clone(), self.other_names(&places, ino)?].concat();

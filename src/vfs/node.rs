@@ -11,8 +11,8 @@ use crate::store::FileEntry;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Number of the mount's root.
 pub const ROOT: u64 = 1;
@@ -196,7 +196,7 @@ pub(super) fn virtual_number(what: &What) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{virtual_number, Nodes, View, What};
+    use super::{Nodes, View, What, virtual_number};
     use crate::model::{DirId, Ino, Timestamp};
 
     #[test]

@@ -4,7 +4,7 @@ use super::errno::{Errno, Outcome};
 use super::handle::{Handle, Open};
 use super::lookup::{Caller, Lookup};
 use super::node::{Node, View, What};
-use super::session::{without_setid, Opened};
+use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
 use crate::model::{FileKind, Kind, Posix};
 use crate::store::Entry;
@@ -68,9 +68,7 @@ impl Vfs {
                 Ok(Opening { fh, keep_cache, direct: false, no_flush: true })
             }
             What::Control(_) => self.open_control(node, how),
-            What::Buckets(_) | What::Dir { .. } | What::History(_) | What::Versions { .. } => {
-                Err(Errno::EISDIR.into())
-            }
+            What::Buckets(_) | What::Dir { .. } | What::History(_) | What::Versions { .. } => Err(Errno::EISDIR.into()),
         }
     }
 
@@ -164,7 +162,7 @@ impl Vfs {
         }
         self.writable()?;
         let (dir, root) = Self::live_dir(parent)?;
-        let component = self.new_component(root, name, false)?;
+        let component = self.new_component(dir, root, name, false)?;
         let posix = self.new_posix(caller, dir, FileKind::File, mode)?;
         let file = match self.store.create_draft(dir, &component, &posix) {
             Ok(file) => file,
@@ -303,11 +301,8 @@ impl Vfs {
         let Some(opened) = slot.as_deref_mut() else { return Ok(()) };
         opened.handles = opened.handles.saturating_sub(1);
         opened.writers = opened.writers.saturating_sub(u32::from(write));
-        let outcome = if opened.writers == 0 && (write || opened.handles == 0) {
-            self.end_session(node, opened)
-        } else {
-            Ok(())
-        };
+        let outcome =
+            if opened.writers == 0 && (write || opened.handles == 0) { self.end_session(node, opened) } else { Ok(()) };
         if opened.handles == 0 {
             *slot = None;
             node.places.lock().last = None;

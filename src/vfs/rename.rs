@@ -1,9 +1,9 @@
 //! `rename`: in the live tree a move, from history onto a live name a restore.
 
+use super::Vfs;
 use super::errno::{Errno, Outcome};
 use super::node::{Node, View, What};
 use super::tree::Found;
-use super::Vfs;
 use crate::model::{DirId, Error, Kind};
 use crate::store::{Entry, FileEntry};
 use std::sync::Arc;
@@ -35,12 +35,7 @@ impl Vfs {
     ///
     /// # Errors
     /// `EXDEV` across buckets, `EPERM` for buckets, `EROFS` into history, or what the store says.
-    pub fn rename(
-        &self,
-        from: (u64, &[u8]),
-        to: (u64, &[u8]),
-        how: RenameHow,
-    ) -> std::result::Result<(), Errno> {
+    pub fn rename(&self, from: (u64, &[u8]), to: (u64, &[u8]), how: RenameHow) -> std::result::Result<(), Errno> {
         let source = self.node(from.0)?;
         let target = self.node(to.0)?;
         let outcome = self.rename_in((&source, from.1), (&target, to.1), how);
@@ -80,9 +75,7 @@ impl Vfs {
             Some(Found::Versions | Found::Control | Found::MarkerBody) => Err(Errno::EPERM.into()),
             None => match as_dir {
                 None => Err(Errno::ENOENT.into()),
-                Some(is_dir) => {
-                    Ok(End { dir, component: self.new_component(root, at.1, is_dir)?, entry: None })
-                }
+                Some(is_dir) => Ok(End { dir, component: self.new_component(dir, root, at.1, is_dir)?, entry: None }),
             },
         }
     }
@@ -107,11 +100,7 @@ impl Vfs {
         let same = moved.as_ref().zip(met.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
         if same {
             // Two names of one file: POSIX says to do nothing, unless they must not both exist.
-            return Ok(self.store.rename(
-                (source.dir, &source.component),
-                (target.dir, &target.component),
-                how,
-            )?);
+            return Ok(self.store.rename((source.dir, &source.component), (target.dir, &target.component), how)?);
         }
         let first_is_moved = match (&moved, &met) {
             (Some(moved), Some(met)) => moved.id < met.id,

@@ -5,11 +5,11 @@
 
 use super::errno::{Fault, Outcome};
 use super::node::{Node, What};
-use super::{attr, xattr, Attr, Vfs};
+use super::{Attr, Vfs, attr, xattr};
 use crate::model::{ContentId, Kind, Object, Result, Timestamp};
 use crate::store::{Content, Draft, PosixChange, Session};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What a node with handles keeps in memory.
@@ -207,4 +207,3 @@ pub(super) const fn without_setid(mode: u16) -> u16 {
 fn older_than(since: Timestamp, now: Timestamp, interval: Duration) -> bool {
     now.millis().saturating_sub(since.millis()) >= i64::try_from(interval.as_millis()).unwrap_or(i64::MAX)
 }
-

@@ -2,9 +2,9 @@
 
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::Open;
-use super::lookup::Caller;
+use super::lookup::{Caller, Keep};
 use super::node::{Node, View, What};
-use super::session::{without_setid, Opened};
+use super::session::{Opened, without_setid};
 use super::{Attr, Vfs};
 use crate::model::{FileKind, Kind, Timestamp};
 use crate::store::PosixChange;
@@ -44,14 +44,14 @@ impl Vfs {
         id: u64,
         fh: Option<u64>,
         change: SetAttr,
-    ) -> std::result::Result<(Attr, bool), Errno> {
+    ) -> std::result::Result<(Attr, Keep), Errno> {
         let node = self.node(id)?;
-        let outcome = || -> Outcome<(Attr, bool)> {
+        let outcome = || -> Outcome<(Attr, Keep)> {
             if let Some(error) = Self::unchangeable(&node) {
                 return Err(error.into());
             }
             if let What::Control(_) = node.what {
-                return Ok((self.set_control_attr(&node, fh, change)?, false));
+                return Ok((self.set_control_attr(&node, fh, change)?, Keep::Never));
             }
             self.writable()?;
             if let Some(size) = change.size {

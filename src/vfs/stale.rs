@@ -167,7 +167,8 @@ impl Vfs {
                 // Gone without history: only its node knows where it was.
                 Err(_) => {
                     let node = self.nodes.get(dir.0);
-                    let place = node.and_then(|node| node.places.try_lock().and_then(|places| places.names.first().cloned()));
+                    let place =
+                        node.and_then(|node| node.places.try_lock().and_then(|places| places.names.first().cloned()));
                     let Some(place) = place else { return };
                     place
                 }
@@ -179,9 +180,6 @@ impl Vfs {
 
     /// Whether a node is of the live tree.
     pub(super) fn is_live(node: &Node) -> bool {
-        matches!(
-            node.what,
-            What::File(_) | What::Dir { view: View::Live, .. } | What::Buckets(View::Live)
-        )
+        matches!(node.what, What::File(_) | What::Dir { view: View::Live, .. } | What::Buckets(View::Live))
     }
 }

@@ -1,9 +1,9 @@
 //! Names to components and back, and what lies under a component, in the present or the past.
 
-use super::node::{virtual_number, Node, View, What, ROOT};
-use super::spelling::{long_hash, read, show, Reserved, Spelled};
+use super::node::{Node, ROOT, View, What, virtual_number};
+use super::spelling::{Reserved, Spelled, long_hash, read, show};
 use super::{Root, Vfs};
-use crate::model::{DirId, Error, FileKind, Kind, Result};
+use crate::model::{DirId, Error, FileKind, Kind, ObjectKey, Result};
 use crate::store::{Directory, Entry};
 use std::borrow::Cow;
 
@@ -11,6 +11,7 @@ use std::borrow::Cow;
 const PAGE: usize = 512;
 
 /// What a name in a directory leads to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(super) enum Found {
     /// An object or a directory and its component.
     Entry(String, Entry),
@@ -128,11 +129,16 @@ impl Vfs {
         Ok(show(component, shadowed, reserved))
     }
 
-    /// The component under which a new thing called `name` is made: a directory's ends in `/`.
-    pub(super) fn new_component(&self, root: bool, name: &[u8], is_dir: bool) -> Result<String> {
+    /// The component under which a new thing called `name` is made in `dir`: a directory's ends in `/`.
+    pub(super) fn new_component(&self, dir: DirId, root: bool, name: &[u8], is_dir: bool) -> Result<String> {
+        let fits = |component: String| {
+            let (_, prefix) = self.store.path_of(dir)?;
+            // KEY-1: whoever makes a key asks whether it is one.
+            ObjectKey::parse(&(prefix + &component)).map(|_| component)
+        };
         match read(name, self.reserved(root))? {
-            Spelled::Part(part) if is_dir => Ok(format!("{part}/")),
-            Spelled::Part(part) if !part.is_empty() => Ok(part.into_owned()),
+            Spelled::Part(part) if is_dir => fits(format!("{part}/")),
+            Spelled::Part(part) if !part.is_empty() => fits(part.into_owned()),
             Spelled::Versions | Spelled::Control | Spelled::SelfBody => {
                 Err(Error::new(Kind::NotPermitted, format!("cannot make {:?}", String::from_utf8_lossy(name)))
                     .why("the name is reserved (GEN-6)")

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,6 +17,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A mounted store, with the bucket `bkt` in it unless asked otherwise.
 pub struct Mounted {
+    disk: Option<SmallDisk>,
     dir: TempDir,
     options: String,
     child: Option<Child>,
@@ -50,7 +52,7 @@ impl Mounted {
     pub fn unmounted() -> Self {
         let dir = tempfile::Builder::new().prefix("keyfold-mount-").tempdir().unwrap();
         fs::create_dir(dir.path().join("mnt")).unwrap();
-        Self { dir, options: String::new(), child: None }
+        Self { disk: None, dir, options: String::new(), child: None }
     }
 
     pub fn store(&self) -> PathBuf {
@@ -69,6 +71,15 @@ impl Mounted {
     /// A path in the bucket `bkt`.
     pub fn path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root().join("bkt") } else { self.root().join("bkt").join(path) }
+    }
+
+    /// Puts the store on a disk of its own that holds no more than `size`.
+    pub fn on_small_disk(&mut self, size: &str) {
+        fs::create_dir(self.store()).unwrap();
+        let size = format!("size={size}");
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(self.store()).status();
+        assert!(status.unwrap().success());
+        self.disk = Some(SmallDisk(self.store()));
     }
 
     pub fn pid(&self) -> u32 {
@@ -142,11 +153,16 @@ impl Mounted {
         assert!(status.success(), "the mount's process ended with {status}\n{}", self.log());
     }
 
-    /// Kills the process without warning and clears its mount.
-    pub fn kill9(&mut self) {
+    /// Kills the process without warning and leaves its mount behind, dead.
+    pub fn die(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Kills the process without warning and clears its mount.
+    pub fn kill9(&mut self) {
+        self.die();
         detach(&self.root());
     }
 
@@ -217,7 +233,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
+        let Some(mut child) = self.child.take() else { return detach(&self.root()) };
         if std::thread::panicking() {
             // With a test that failed, what the mount had to say.
             eprintln!("--- log of the mount\n{}", self.log());
@@ -229,6 +245,15 @@ impl Drop for Mounted {
         if !std::thread::panicking() {
             assert!(status.success(), "the mount's process ended with {status}\n{}", self.log());
         }
+    }
+}
+
+/// A disk that is unmounted when it is dropped, after the process that used it has ended.
+struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        detach(&self.0);
     }
 }
 
@@ -279,6 +304,16 @@ pub fn errno<T>(result: std::io::Result<T>) -> nix::errno::Errno {
         Ok(_) => panic!("the call succeeded"),
         Err(error) => nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default()),
     }
+}
+
+/// `copy_file_range(2)`.
+pub fn copy_file_range(from: &File, at: Option<&mut i64>, to: &File, into: Option<&mut i64>, len: usize) -> nix::Result<usize> {
+    let place = |place: Option<&mut i64>| place.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    // SAFETY: the files are open, and the places are valid or null.
+    let copied = unsafe {
+        nix::libc::copy_file_range(from.as_raw_fd(), place(at), to.as_raw_fd(), place(into), len, 0)
+    };
+    nix::errno::Errno::result(copied).map(isize::cast_unsigned)
 }
 
 /// Whether the long forms are wanted.

@@ -8,7 +8,7 @@ const MAKE: &str = "mkdir -p tree/sub/empty; cd tree
     setfattr -n user.s3.tag.env -v prod a; setfattr -n user.s3.tag.team -v blue a
     setfattr -n user.s3.meta.colour -v 'red & green' a; setfattr -n user.s3.content-type -v text/plain a
     setfattr -n user.s3.cache-control -v 'max-age=60' a; setfattr -n user.comment -v 'of my own' a
-    setfattr -n user.s3.storage-class -v STANDARD_IA sub/b || true; setfattr -n user.note -v dir sub
+    setfattr -n user.note -v dir sub
     chmod 640 a; chmod 750 sub; chown 1234:4321 sub/b; ln a sub/hard; ln -s ../a sub/soft; mkfifo sub/pipe
     touch -d '2001-02-03 04:05:06.123456789' a; touch -h -d '2002-02-02' sub/soft; touch -d '2003-03-03' sub/empty sub .";
 

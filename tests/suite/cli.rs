@@ -1,0 +1,5 @@
+//! The command line as people and programs use it: the built program, real stores, real mounts.
+
+mod bench;
+mod mounts;
+mod verbs;

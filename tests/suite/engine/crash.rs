@@ -1,0 +1,132 @@
+//! Crashes, closing, and a full disk: what was acknowledged stays, what cannot be done is said.
+
+use super::harness::{
+    B, Home, delete, fsck, get, make_bucket, pattern, put, reap, refused, rewrite_file, root, write_file,
+};
+use keyfold::model::Kind;
+use keyfold::model::Versioning::{Enabled, Unversioned};
+use keyfold::store::{PutOptions, Store};
+use std::sync::Arc;
+
+#[test]
+fn what_was_put_is_there_after_a_crash_and_files_nobody_names_are_swept() {
+    let (home, store) = Home::with_bucket(Enabled);
+    put(&store, "put", &pattern(100_000, 1));
+    let file = write_file(&store, root(&store), "lost", &pattern(5 << 20, 2));
+    assert_eq!(store.status().unwrap().solos, 1);
+    store.abandon();
+    let store = home.open();
+    assert!(get(&store, "put").unwrap() == pattern(100_000, 1));
+    refused(get(&store, "lost"), Kind::NoSuchKey);
+    let again = write_file(&store, root(&store), "new", b"x");
+    assert!(again.ino > file.ino && again.seq > file.seq, "no number is given out twice");
+    store.sync().unwrap();
+    for _ in 0..100 {
+        if store.status().unwrap().solos == 0 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(store.status().unwrap().solos, 0);
+    fsck(&store);
+}
+
+#[test]
+fn a_session_that_was_open_at_the_crash_is_announced() {
+    let (home, store) = Home::with_bucket(Enabled);
+    let made = store.create_draft(root(&store), "f", &super::harness::posix(keyfold::model::FileKind::File)).unwrap();
+    let (mut draft, mut session) = (store.draft(None).unwrap(), keyfold::store::Session::new());
+    draft.write_at(0, b"durable").unwrap();
+    let at = (root(&store), "f");
+    store.publish(at, made.object.ino, &mut draft, &mut session, &keyfold::store::PosixChange::default()).unwrap();
+    store.sync().unwrap();
+    assert!(store.changes(0, 99).unwrap().is_empty());
+    drop(draft);
+    store.abandon();
+    let store = home.open();
+    assert_eq!(store.changes(0, 99).unwrap()[0].1.key, "f");
+    assert_eq!(get(&store, "f").unwrap(), b"durable");
+    fsck(&store);
+}
+
+#[test]
+fn a_closed_store_takes_no_changes_and_does_not_lose_them_silently() {
+    let (home, store) = Home::with_bucket(Unversioned);
+    let object = write_file(&store, root(&store), "f", b"1");
+    store.close().unwrap();
+    let mut draft = store.draft(Some(&object)).unwrap();
+    refused(draft.write_at(0, b"2"), Kind::StoreUnavailable);
+    refused(store.remove(root(&store), "f"), Kind::StoreUnavailable);
+    drop((draft, store));
+    assert_eq!(get(&home.open(), "f").unwrap(), b"1", "closing makes durable");
+}
+
+#[test]
+fn a_store_has_one_owner_and_a_crashed_one_none() {
+    let (home, store) = Home::with_bucket(Unversioned);
+    assert_eq!(Store::open(home.dir.path(), home.options()).err().unwrap().kind(), Kind::StoreBusy);
+    store.abandon();
+    drop(home.open());
+    refused(Store::init(home.dir.path(), &home.options()), Kind::AlreadyExists);
+}
+
+/// A small disk of its own, unmounted when it is dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where this process may not mount.
+    fn new() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=64m", "keyfold-test"]).arg(dir.path()).output();
+        mount.is_ok_and(|done| done.status.success()).then_some(Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn size_7_on_a_full_disk_deletes_still_work_and_make_room() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let home = Home::new();
+    let path = disk.0.path().join("store");
+    Store::init(&path, &home.options()).unwrap();
+    let store: Arc<Store> = Store::open(&path, home.options()).unwrap();
+    make_bucket(&store, B);
+    for len in [4000, 300_000, 6 << 20] {
+        let mut stored = Vec::new();
+        let full = loop {
+            let name = format!("{len} {}", stored.len());
+            match store.put(B, &super::harness::key(&name), &mut &pattern(len, 1)[..], &PutOptions::default()) {
+                Ok(_) => stored.push(name),
+                Err(error) => break error,
+            }
+            assert!(stored.len() < 100_000);
+        };
+        assert_eq!(full.kind(), Kind::Full, "{full}");
+        fsck(&store);
+        let base = store.get(B, &super::harness::key(&stored[0]), None).unwrap();
+        let mut draft = store.draft(Some(&base)).unwrap();
+        refused(draft.write_at(0, &[1; 100]), Kind::Full);
+        draft.truncate(1000).unwrap();
+        drop(draft);
+        stored.iter().for_each(|name| drop(delete(&store, name)));
+        reap(&store);
+        fsck(&store);
+        for _ in 0..100 {
+            if store.space().unwrap().available > 20 << 20 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let object = put(&store, "again", &pattern(len, 2));
+        let cut = rewrite_file(&store, root(&store), "again", &object, |draft| draft.truncate(10).unwrap());
+        assert_eq!(cut.size, 10);
+        assert_eq!(store.status().unwrap().read_only, None);
+    }
+    store.close().unwrap();
+}

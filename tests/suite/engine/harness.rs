@@ -1,0 +1,194 @@
+//! What every engine test needs: a store in a temporary directory, and short ways to use it.
+
+use keyfold::model::{
+    Bucket, BucketName, DirId, FileKind, Kind, Object, ObjectKey, Posix, Result, Timestamp, VersionId, Versioning,
+};
+use keyfold::store::{
+    Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PosixChange, PutOptions, Session, Store,
+    VersionEntry,
+};
+use keyfold::sys::clock::ManualClock;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub const B: &str = "bucket";
+
+/// A store that can be opened again.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+    pub clock: Arc<ManualClock>,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let home = Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(1_700_000_000)) };
+        Store::init(home.dir.path(), &home.options()).unwrap();
+        home
+    }
+
+    pub fn options(&self) -> Options {
+        let mut options = Options { clock: Arc::<ManualClock>::clone(&self.clock), ..Options::system() };
+        // Rounds run when somebody waits, so that a crash loses what nobody waited for.
+        options.settings.commit_interval = Duration::from_secs(3600);
+        options.settings.segment_bytes = 1 << 20;
+        options.settings.cache_bytes = 8 << 20;
+        options.settings.memtable_bytes = 1 << 20;
+        options
+    }
+
+    pub fn open(&self) -> Arc<Store> {
+        Store::open(self.dir.path(), self.options()).unwrap()
+    }
+
+    /// A store with one bucket.
+    pub fn with_bucket(versioning: Versioning) -> (Self, Arc<Store>) {
+        let home = Self::new();
+        let store = home.open();
+        make_bucket(&store, B);
+        if versioning != Versioning::Unversioned {
+            store.set_versioning(B, versioning).unwrap();
+        }
+        (home, store)
+    }
+
+    /// Moves the clock on.
+    pub fn later(&self) -> Timestamp {
+        use keyfold::sys::clock::Clock as _;
+        self.clock.advance_millis(1000);
+        self.clock.now()
+    }
+}
+
+pub fn posix(kind: FileKind) -> Posix {
+    Posix::new(kind, 0o644, 1000, 1000, Timestamp::new(1_700_000_000, 0))
+}
+
+pub fn make_bucket(store: &Store, name: &str) -> Bucket {
+    store.create_bucket(&BucketName::parse(name).unwrap(), &posix(FileKind::Directory)).unwrap()
+}
+
+pub fn key(text: &str) -> ObjectKey {
+    ObjectKey::parse(text).unwrap()
+}
+
+pub fn put(store: &Arc<Store>, name: &str, bytes: &[u8]) -> Object {
+    put_if(store, name, bytes, Condition::Always).unwrap()
+}
+
+pub fn put_if(store: &Arc<Store>, name: &str, bytes: &[u8], condition: Condition) -> Result<Object> {
+    store.put(B, &key(name), &mut &bytes[..], &PutOptions { condition, ..PutOptions::default() })
+}
+
+pub fn get(store: &Arc<Store>, name: &str) -> Result<Vec<u8>> {
+    read(store, &store.get(B, &key(name), None)?)
+}
+
+pub fn read(store: &Arc<Store>, object: &Object) -> Result<Vec<u8>> {
+    let content = store.open_content(object)?;
+    let mut bytes = vec![0xee; usize::try_from(content.size()).unwrap()];
+    assert_eq!(content.read_at(0, &mut bytes)?, bytes.len());
+    Ok(bytes)
+}
+
+pub fn delete(store: &Store, name: &str) -> keyfold::store::Deleted {
+    store.delete(B, &key(name), None, Condition::Always).unwrap()
+}
+
+pub fn purge(store: &Store, name: &str, version: VersionId) {
+    store.delete(B, &key(name), Some(version), Condition::Always).unwrap();
+}
+
+/// All versions of a key, newest first.
+pub fn versions(store: &Store, name: &str) -> Vec<Object> {
+    all_versions(store, B, 1000).into_iter().filter(|entry| entry.key == name).map(|entry| entry.object).collect()
+}
+
+/// Every version of a bucket, over pages.
+pub fn all_versions(store: &Store, bucket: &str, limit: usize) -> Vec<VersionEntry> {
+    let mut request = ListVersions { limit, ..ListVersions::default() };
+    let mut out = Vec::new();
+    loop {
+        let page = store.list_versions(bucket, &request).unwrap();
+        assert!(page.versions.len() <= limit);
+        out.extend(page.versions);
+        match page.next {
+            None => return out,
+            Some((key, version)) => (request.key_marker, request.version_marker) = (Some(key), version),
+        }
+    }
+}
+
+/// Keys and rolled-up prefixes of a listing over all its pages, in order.
+pub fn list(store: &Store, bucket: &str, prefix: &str, delimiter: Option<&str>, limit: usize) -> Vec<String> {
+    let delimiter = delimiter.map(str::to_owned);
+    let mut request = ListRequest { prefix: prefix.to_owned(), delimiter, after: None, limit };
+    let mut out = Vec::new();
+    loop {
+        let page = store.list(bucket, &request).unwrap();
+        let mut names: Vec<String> = page.objects.into_iter().map(|(key, _)| key).chain(page.prefixes).collect();
+        assert!(names.len() <= limit);
+        names.sort();
+        out.extend(names);
+        match page.next {
+            None => return out,
+            next => request.after = next,
+        }
+    }
+}
+
+pub fn root(store: &Store) -> DirId {
+    store.bucket(B).unwrap().root
+}
+
+pub fn dir(store: &Store, prefix: &str) -> DirId {
+    store.resolve_dir(&store.bucket(B).unwrap(), prefix).unwrap().unwrap()
+}
+
+pub fn file(store: &Store, dir: DirId, name: &str) -> FileEntry {
+    match store.lookup(dir, name).unwrap() {
+        Some(Entry::File(file)) => file,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// Creates a file, writes it and closes it, as a program on the mount does.
+pub fn write_file(store: &Arc<Store>, dir: DirId, name: &str, bytes: &[u8]) -> Object {
+    let made = store.create_draft(dir, name, &posix(FileKind::File)).unwrap();
+    rewrite_file(store, dir, name, &made.object, |draft| draft.write_at(0, bytes).unwrap())
+}
+
+/// One write session over a file.
+pub fn rewrite_file(
+    store: &Arc<Store>,
+    dir: DirId,
+    name: &str,
+    base: &Object,
+    edit: impl FnOnce(&mut Draft),
+) -> Object {
+    let mut draft = store.draft(Some(base)).unwrap();
+    edit(&mut draft);
+    let mut session = Session::new();
+    let object = store.publish((dir, name), base.ino, &mut draft, &mut session, &PosixChange::default()).unwrap();
+    store.seal(session).unwrap();
+    object
+}
+
+pub fn fsck(store: &Arc<Store>) {
+    let findings = store.fsck(&mut |_| {}).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+/// Frees all that can be freed.
+pub fn reap(store: &Store) {
+    while store.reap().unwrap() {}
+}
+
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(result: Result<T>, kind: Kind) {
+    assert_eq!(result.unwrap_err().kind(), kind);
+}
+
+/// Bytes that differ from place to place.
+pub fn pattern(len: usize, seed: u64) -> Vec<u8> {
+    (0..len as u64).map(|n| ((n / 251).wrapping_mul(seed | 1).wrapping_add(n) % 255 + 1) as u8).collect()
+}

@@ -1,0 +1,14 @@
+//! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
+
+mod crash;
+mod harness;
+mod links;
+mod listing;
+mod machine;
+mod model;
+mod multipart;
+mod objects;
+mod races;
+mod space;
+mod tree;
+mod versions;

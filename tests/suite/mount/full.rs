@@ -1,0 +1,84 @@
+//! A full disk: writes are refused in time, nothing is lost, deletes work, and service returns after them.
+
+use super::{Mounted, pattern};
+use std::fs::{self, File};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Writes a file and makes it durable.
+fn write(mounted: &Mounted, name: &str, seed: u64, len: usize) -> std::io::Result<()> {
+    let mut file = File::create(mounted.path(name))?;
+    file.write_all(&pattern(seed, len))?;
+    file.sync_all()
+}
+
+fn fills_and_recovers(len: usize) {
+    let mut mounted = Mounted::unmounted();
+    mounted.on_small_disk("96m");
+    mounted.remount("");
+    fs::create_dir(mounted.path("")).unwrap();
+    let mut kept = vec![];
+    let refused = loop {
+        let number = kept.len() as u64;
+        match write(&mounted, &format!("f{number}"), number, len) {
+            Ok(()) => kept.push(number),
+            Err(error) => break error,
+        }
+        assert!(kept.len() * len < 96 << 20, "more fits than there is");
+    };
+    assert_eq!(refused.raw_os_error(), Some(nix::errno::Errno::ENOSPC as i32), "{refused}");
+    assert!(kept.len() * len > 40 << 20, "full after {} bytes", kept.len() * len);
+    assert!(mounted.errors().contains("mend"), "{}", mounted.errors());
+    let check = |mounted: &Mounted, kept: &[u64]| {
+        for number in kept {
+            let body = fs::read(mounted.path(&format!("f{number}"))).unwrap();
+            assert!(body == pattern(*number, len), "f{number}");
+        }
+    };
+    check(&mounted, &kept);
+    // A full store opens, reads and deletes.
+    mounted.crash();
+    check(&mounted, &kept);
+    for number in kept.split_off(kept.len() / 8) {
+        fs::remove_file(mounted.path(&format!("f{number}"))).unwrap();
+    }
+    let _ = fs::remove_file(mounted.path(&format!("f{}", u64::MAX)));
+    let until = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = write(&mounted, "again", 99, 20 << 20) {
+        assert!(Instant::now() < until, "service does not return: {error}\n{}", mounted.sh("df $T/store; find $T/store -size +1M -ls"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    check(&mounted, &kept);
+    assert!(fs::read(mounted.path("again")).unwrap() == pattern(99, 20 << 20));
+    mounted.restart();
+    check(&mounted, &kept);
+    mounted.fsck();
+}
+
+#[test]
+fn with_large_files() {
+    fills_and_recovers(5 << 20);
+}
+
+#[test]
+fn with_small_files() {
+    fills_and_recovers(100_000);
+}
+
+/// With programs that do not sync: what `close` took without an error is there, in the order of the writes.
+#[test]
+fn without_fsync_the_refusal_comes_at_write_or_close() {
+    let mut mounted = Mounted::unmounted();
+    mounted.on_small_disk("96m");
+    mounted.remount("");
+    fs::create_dir(mounted.path("")).unwrap();
+    let output = mounted.try_sh("for i in $(seq 200); do head -c 1000000 /dev/zero | tr '\\0' x > f$i || exit 7; done");
+    assert!(!output.status.success());
+    let whole = mounted.sh("for f in f*; do test $(stat -c %s $f) = 1000000 && echo $f; done | wc -l");
+    assert!(whole.trim().parse::<u32>().unwrap() > 30, "{whole}");
+    mounted.restart();
+    let after = mounted.sh("for f in f*; do test $(stat -c %s $f) = 1000000 && echo $f; done | wc -l");
+    assert_eq!(whole, after);
+    mounted.sh("rm -f f*; ls | wc -l");
+    mounted.fsck();
+}
