@@ -62,7 +62,7 @@ impl Index {
         let families = Family::ALL
             .iter()
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, settings, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(), dir, families)
+        let db = DB::open_cf_descriptors(&database_options(settings), dir, families)
             .map_err(|error| failed("cannot open the index", &error))?;
         let index = Self {
             db,
@@ -159,6 +159,19 @@ impl Index {
         Ok(())
     }
 
+    /// Gives back the room of what was deleted: RocksDB keeps it until it merges its tables. Takes long.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn compact(&self) -> Result<()> {
+        for family in Family::ALL {
+            let handle = handle(&self.db, *family)?;
+            self.db.flush_cf(handle).map_err(|error| failed("cannot write the index", &error))?;
+            self.db.compact_range_cf(handle, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
+    }
+
     /// RocksDB's own counters as text, for diagnosis.
     #[must_use]
     pub fn statistics(&self) -> String {
@@ -226,14 +239,15 @@ fn failed(what: &'static str, error: &rocksdb::Error) -> Error {
     Error::new(kind, what).why(text)
 }
 
-fn database_options() -> Options {
+fn database_options(settings: Settings) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_paranoid_checks(true);
     options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
     options.set_track_and_verify_wals_in_manifest(true);
-    options.set_max_total_wal_size(64 << 20);
+    // A family that is rarely written must not keep the log of all others.
+    options.set_max_total_wal_size(4 * settings.memtable_bytes as u64);
     options.set_max_open_files(512);
     options.set_skip_stats_update_on_db_open(true);
     options.set_max_background_jobs(2);

@@ -80,6 +80,8 @@ impl Store {
     /// # Errors
     /// When the index cannot be read at all.
     pub fn fsck(self: &Arc<Self>, progress: &mut dyn FnMut(&str)) -> Result<Vec<Finding>> {
+        // Files must not go while they are counted.
+        let _alone = self.reaping.lock();
         self.sync()?;
         let mut census = Census::default();
         progress("index tables");

@@ -5,7 +5,7 @@
 //! one transaction of the index; reads take no lock. A change is visible when the call returns and durable after the
 //! next round (`rounds`), at the latest a commit interval later.
 //!
-//! Locks: the index's commit lock is taken first; `pins`, `pending`, caches and queues are leaves, taken alone.
+//! Locks: the reaper's own lock is outermost; the index's commit lock is taken first; `pins`, `pending`, caches and queues are leaves, taken alone.
 
 mod asof;
 mod bucket;
@@ -80,6 +80,8 @@ pub struct Store {
     pending: Arc<pins::Pending>,
     rounds: rounds::Rounds,
     unsynced: Arc<rounds::Unsynced>,
+    /// One call frees at a time. Taken before any other lock.
+    reaping: parking_lot::Mutex<()>,
     feed: feed::Feed,
     complaints: complaints::Complaints,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.

@@ -272,21 +272,21 @@ fn check_parts(parts: &[CompletePart], known: &[(u32, PartRecord)]) -> Result<Ve
     if parts.is_empty() {
         return fail(Kind::InvalidArgument, "no part is named".into());
     }
+    if parts.windows(2).any(|pair| pair[0].number >= pair[1].number) {
+        return fail(Kind::InvalidPartOrder, "part numbers do not ascend".into());
+    }
     let mut chosen = Vec::with_capacity(parts.len());
-    for (n, part) in parts.iter().enumerate() {
-        if n > 0 && parts[n - 1].number >= part.number {
-            return fail(Kind::InvalidPartOrder, "part numbers do not ascend".into());
-        }
+    for part in parts {
         let found = known.binary_search_by_key(&part.number, |(number, _)| *number).ok().map(|at| known[at].1);
         match found {
             Some(record) if record.etag == part.etag => chosen.push(record),
             _ => return fail(Kind::InvalidPart, format!("part {} was not uploaded with that tag", part.number)),
         }
-        if n + 1 < parts.len() && chosen[n].size < PART_BYTES_MIN {
-            let why = format!(
-                "part {} has {} bytes, only the last may have under {PART_BYTES_MIN}",
-                part.number, chosen[n].size
-            );
+    }
+    for (part, record) in parts.iter().zip(&chosen).take(parts.len() - 1) {
+        if record.size < PART_BYTES_MIN {
+            let (number, size) = (part.number, record.size);
+            let why = format!("part {number} has {size} bytes, only the last may have under {PART_BYTES_MIN}");
             return fail(Kind::EntityTooSmall, why);
         }
     }

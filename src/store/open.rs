@@ -222,6 +222,7 @@ impl Store {
             pins: pins::Pins::default(),
             pending: Arc::default(),
             unsynced: Arc::default(),
+            reaping: parking_lot::Mutex::default(),
             feed: feed::Feed::default(),
             complaints: complaints::Complaints::default(),
             stopped: OnceLock::new(),

@@ -35,9 +35,16 @@ impl Store {
         {
             tracing::warn!(%error, "files left by a crash were not swept");
         }
+        let mut squeezed = 0;
         loop {
             let Some(store) = store.upgrade() else { return };
-            let more = match store.reap() {
+            let reaped = store.reap().and_then(|more| {
+                if !more {
+                    store.squeeze(&mut squeezed)?;
+                }
+                Ok(more)
+            });
+            let more = match reaped {
                 Ok(more) => more,
                 Err(error) => {
                     tracing::warn!(%error, "freeing space failed, it is tried again");
@@ -53,6 +60,21 @@ impl Store {
         }
     }
 
+    /// On a disk that is nearly full, the index gives back what was deleted from it. `squeezed` is the last commit for
+    /// which that was done.
+    fn squeeze(&self, squeezed: &mut u64) -> Result<()> {
+        if self.writable().is_err() || self.space()?.free >= 2 * self.rounds.reserve_bytes() {
+            return Ok(());
+        }
+        let ((), newest) = self.index.transact(|_| Ok(()))?;
+        if newest == *squeezed {
+            return Ok(());
+        }
+        *squeezed = newest;
+        self.sync()?;
+        self.index.compact()
+    }
+
     /// Frees what can be freed now; whether there is more to do at once.
     ///
     /// # Errors
@@ -61,6 +83,7 @@ impl Store {
         if self.writable().is_err() {
             return Ok(false);
         }
+        let _alone = self.reaping.lock();
         let mut claimed = Vec::new();
         let mut nodes = Vec::new();
         let mut files = Vec::new();

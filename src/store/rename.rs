@@ -3,7 +3,7 @@
 use super::Store;
 use super::names::{dent, dir_record, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
-use super::stack::{Current, attach, bucket_of, current, detach, move_older, older, touch_dir};
+use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
 use crate::index::{DentRecord, Family, InodeRecord, Read, Tx, VerRecord, dent_key, id_key, ver_key};
 use crate::model::{Bucket, DirId, Error, Kind, Result, Seq, Timestamp, VersionId, Versioning};
 
@@ -34,7 +34,7 @@ impl Store {
                 return Err(Error::new(Kind::CrossBucket, "cannot rename across buckets").mend("copy, then delete"));
             }
             if how == RenameHow::Exchange {
-                return self.exchange(tx, from, to, now);
+                return self.exchange(tx, &bucket, from, to, now);
             }
             if is_dir(from.1) {
                 self.rename_dir(tx, &bucket, from, to, how, now)
@@ -75,7 +75,7 @@ impl Store {
             }
         }
         let (_, old_prefix) = Self::key_prefix(tx, from.0)?;
-        self.move_history(tx, from, to)?;
+        self.move_history(tx, bucket, from, to)?;
         moved.object.seq = Seq(self.ids.take());
         if replaced.is_some_and(|replaced| !replaced.draft) {
             // Time travel shows what was replaced up to now; a name that was free has always been the file's.
@@ -126,9 +126,9 @@ impl Store {
     }
 
     /// Older versions go along. A null version that would be the second one of the name gets an id (VER-9).
-    fn move_history(&self, tx: &mut Tx<'_>, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
+    fn move_history(&self, tx: &mut Tx<'_>, bucket: &Bucket, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
         let there = older(tx, to.0, to.1)?.iter().any(|object| object.version == VersionId::Null);
-        move_older(tx, from, to)?;
+        move_older(tx, bucket.id, from, to)?;
         if !there {
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl Store {
             touch_dir(tx, to.0, -1, 0, now)?;
         }
         // The versions of its own key go along.
-        self.move_history(tx, from, to)?;
+        self.move_history(tx, bucket, from, to)?;
         let mut record = dir_record(tx, id)?;
         record.parent = to.0;
         to.1.clone_into(&mut record.name);
@@ -208,7 +208,14 @@ impl Store {
     }
 
     /// Two names change places, with all their history.
-    fn exchange(&self, tx: &mut Tx<'_>, a: (DirId, &str), b: (DirId, &str), now: Timestamp) -> Result<()> {
+    fn exchange(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        a: (DirId, &str),
+        b: (DirId, &str),
+        now: Timestamp,
+    ) -> Result<()> {
         let (part_a, part_b) = (a.1.trim_end_matches('/'), b.1.trim_end_matches('/'));
         let first = dent(tx, a.0, a.1)?.ok_or_else(|| no_such_name(a.1))?;
         let second = dent(tx, b.0, b.1)?.ok_or_else(|| no_such_name(b.1))?;
@@ -245,7 +252,7 @@ impl Store {
         ];
         for (from, to, mut record, list, old_key) in moves {
             for object in list {
-                tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
+                add_version(tx, bucket.id, to, object)?;
             }
             // A place at the top, also where a name of the other kind left history.
             let seq = Seq(self.ids.take());
@@ -280,8 +287,8 @@ impl Store {
             attach(tx, to.0, to.1, &record, now)?;
             if let Some(moved) = moved {
                 let event = if is_dir(to.1) { "ObjectRenamed:MoveDirectory" } else { "ObjectRenamed:Move" };
-                let (bucket, prefix) = Self::key_prefix(tx, to.0)?;
-                let mut change = self.change(event, bucket, prefix + to.1, &moved);
+                let (_, prefix) = Self::key_prefix(tx, to.0)?;
+                let mut change = self.change(event, bucket.id, prefix + to.1, &moved);
                 change.from = Some(old_key);
                 Self::announce_change(tx, &change);
             }

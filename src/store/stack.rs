@@ -368,7 +368,7 @@ pub(super) fn promote(
     object.superseded = None;
     let home = revive(tx, dir, now)?;
     if home != dir {
-        move_older(tx, (dir, component), (home, component))?;
+        move_older(tx, bucket.id, (dir, component), (home, component))?;
         tidy(tx, dir)?;
     }
     if is_dir(component) {
@@ -390,12 +390,29 @@ pub(super) fn promote(
     attach(tx, home, component, &DentRecord::Object { object, draft: false }, now)
 }
 
-/// Moves a name's older versions to another name. Numbers are unique in the store, so they cannot collide.
-pub(super) fn move_older(tx: &mut Tx<'_>, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
+/// Moves a name's older versions to another name.
+pub(super) fn move_older(
+    tx: &mut Tx<'_>,
+    bucket: BucketId,
+    from: (DirId, &str),
+    to: (DirId, &str),
+) -> Result<()> {
     for object in older(tx, from.0, from.1)? {
         tx.delete(Family::Ver, &ver_key(from.0, from.1, object.seq));
-        tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
+        add_version(tx, bucket, to, object)?;
     }
+    Ok(())
+}
+
+/// Puts a version that was counted elsewhere below a name. Both names may have it, when they were links of one file;
+/// then one of the two goes.
+pub(super) fn add_version(tx: &mut Tx<'_>, bucket: BucketId, to: (DirId, &str), object: Object) -> Result<()> {
+    let key = ver_key(to.0, to.1, object.seq);
+    if tx.get(Family::Ver, &key)?.is_some() {
+        add_usage(tx, bucket, older_usage(&object, -1))?;
+        return drop_content(tx, object.content);
+    }
+    tx.put(Family::Ver, &key, &VerRecord::Object(object));
     Ok(())
 }
 
