@@ -11,11 +11,11 @@ use std::fmt::Debug;
 
 fn record<R: Record + PartialEq + Debug>(bytes: &[u8]) {
     if let Ok(found) = decode::<R>(bytes) {
-        assert_eq!(decode::<R>(&encode(&found)).as_ref(), Ok(&found));
+        assert_eq!(decode::<R>(&encode(&found)).ok(), Some(found));
     }
 }
 
-/// The first byte says what the rest is taken for.
+// The first byte says what the rest is taken for.
 fuzz_target!(|data: (u8, &[u8])| {
     let (kind, data) = data;
     // Format version 1 in front, so that the fields are reached.

@@ -254,6 +254,10 @@ fn database_options(settings: Settings) -> Options {
     options.set_bytes_per_sync(1 << 20);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
+    // RocksDB preallocates its log by the size of the default family's memtable, which nothing uses otherwise: enough
+    // that a sync rarely changes the file's extents, little enough that a new store is small.
+    options.set_write_buffer_size(4 << 20);
+    options.set_manifest_preallocation_size(64 << 10);
     options
 }
 

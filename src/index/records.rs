@@ -8,6 +8,7 @@ use crate::model::{
 use serde::{Deserialize, Serialize};
 
 /// What a live name stands for.
+#[expect(clippy::large_enum_variant, reason = "nearly every value is an object")]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum DentRecord {
     /// An object's current version.
@@ -24,6 +25,7 @@ pub enum DentRecord {
 }
 
 /// What stands below the current entry of a name.
+#[expect(clippy::large_enum_variant, reason = "nearly every value is an object")]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum VerRecord {
     /// An older version or a delete marker.

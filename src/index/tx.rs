@@ -88,6 +88,12 @@ impl Tx<'_> {
         self.seq
     }
 
+    /// Whether this transaction itself wrote or removed a key.
+    #[must_use]
+    pub fn wrote(&self, family: Family, key: &[u8]) -> bool {
+        self.writes.contains_key(&(family, Bytes::copy_from_slice(key)))
+    }
+
     /// Writes raw bytes.
     pub fn put_bytes(&mut self, family: Family, key: &[u8], value: Vec<u8>) {
         self.writes.insert((family, Bytes::copy_from_slice(key)), Some(value.into()));

@@ -6,8 +6,8 @@ use super::names::{all_dirs, dent, is_dir, no_such_name};
 use super::node::empty_object;
 use super::put::Condition;
 use super::stack::{
-    Current, attach, bucket_of, current, detach, drop_content, hold_dir, newest_older, promote, push_older, release_hold,
-    retire, touch_dir,
+    Current, attach, bucket_of, current, detach, drop_content, hold_dir, newest_older, promote, push_older,
+    release_hold, retire, touch_dir,
 };
 use crate::index::{DentRecord, DirRecord, DirStat, Family, InodeRecord, Tx, VerRecord, id_key, ver_key};
 use crate::model::{
@@ -60,9 +60,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<VersionId>> {
         // A draft that took the place of a version, as a rename does, leaves a marker too: the name is deleted.
-        let covers = |tx: &Tx<'_>| -> Result<bool> {
-            Ok(newest_older(tx, at.0, at.1)?.is_some_and(|object| !object.marker))
-        };
+        let covers =
+            |tx: &Tx<'_>| -> Result<bool> { Ok(newest_older(tx, at.0, at.1)?.is_some_and(|object| !object.marker)) };
         let versioned = bucket.versioning != Versioning::Unversioned && (!old.draft || covers(tx)?);
         // The session's version stays below the marker, or under other names: that it was made is told.
         if versioned || old.nlink() > 1 {
@@ -261,6 +260,7 @@ impl Store {
                 Some(names) => self.unlink_one(tx, &bucket, (dir, name), &old, names, now)?,
                 None => drop_content(tx, old.object.content)?,
             }
+            tx.delete(Family::Unsealed, &id_key(ino.0));
             hold_dir(tx, dir)?;
             detach(tx, dir, name, now)?;
             if newest_older(tx, dir, name)?.is_some() {

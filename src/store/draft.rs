@@ -554,7 +554,7 @@ impl Draft {
     fn piece_at(&self, at: u64) -> Option<(u64, u64, bool)> {
         let (start, piece) = self.pieces.range(..=at).next_back()?;
         let end = start + piece.len();
-        (at < end).then(|| (*start, end, !matches!(piece, Piece::Zeros(_))))
+        (at < end).then_some((*start, end, !matches!(piece, Piece::Zeros(_))))
     }
 
     /// Everything into the log and the file of its own complete, so that what was written can be published.

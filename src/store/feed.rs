@@ -68,7 +68,8 @@ impl Store {
         let seq = tx.seq();
         let mut key = id_key(seq).to_vec();
         let mut n = 0u32;
-        while tx.get(Family::Log, &[&key[..8], &n.to_be_bytes()].concat()).is_ok_and(|found| found.is_some()) {
+        // No other commit has this number, so only this one's own writes can be in the way.
+        while tx.wrote(Family::Log, &[&key[..8], &n.to_be_bytes()].concat()) {
             n += 1;
         }
         key.extend_from_slice(&n.to_be_bytes());

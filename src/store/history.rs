@@ -76,10 +76,9 @@ impl Store {
         };
         for dir in dirs {
             let upper = dent_bounds(*dir).1;
-            if let Some(found) = self.index.scan(Family::Dent, &dent_key(*dir, from), &upper)?.next() {
-                if let Some(component) = component_of(&found?.0) {
-                    offer(component.to_owned());
-                }
+            let found = self.index.scan(Family::Dent, &dent_key(*dir, from), &upper)?.next().transpose()?;
+            if let Some(component) = found.as_ref().and_then(|(key, _)| component_of(key)) {
+                offer(component.to_owned());
             }
             let (lower, upper) = ver_dir_bounds(*dir, from);
             for found in self.index.scan(Family::Ver, &lower, &upper)? {

@@ -3,9 +3,9 @@
 use super::Store;
 use super::names::{FileEntry, no_such_name};
 use super::node::need_free;
-use super::stack::{attach, bucket_of, current};
+use super::stack::{attach, bucket_of, current, older};
 use crate::index::{DentRecord, Family, InodeRecord, Read, Tx, dent_key, id_key};
-use crate::model::{DirId, Error, Ino, Kind, Result};
+use crate::model::{DirId, Error, Ino, Kind, Object, Result, Seq, VersionId, Versioning};
 
 /// Most names a file has.
 const LINKS_MAX: usize = 1000;
@@ -17,7 +17,7 @@ impl Store {
     /// [`Kind::AlreadyExists`], [`Kind::CrossBucket`], [`Kind::TooManyLinks`], [`Kind::NoSuchKey`].
     pub fn link(&self, ino: Ino, from: (DirId, &str), to: (DirId, &str)) -> Result<FileEntry> {
         self.room_for_data(0)?;
-        let now = self.now();
+        let (now, seq) = (self.now(), Seq(self.ids.take()));
         self.transact(|tx| {
             let source = current(tx, from.0, from.1)?.filter(|source| source.object.ino == ino);
             let source = source.ok_or_else(|| no_such_name(from.1))?;
@@ -34,6 +34,15 @@ impl Store {
             names.push((to.0, to.1.to_owned()));
             let mut object = source.object;
             object.posix.ctime = now;
+            // Over a name's history the file comes out on top, under every name it has.
+            let history = older(tx, to.0, to.1)?;
+            if history.first().is_some_and(|newest| newest.seq >= object.seq) {
+                object.seq = seq;
+            }
+            let null = |object: &Object| object.version == VersionId::Null;
+            if !source.draft && null(&object) && bucket.versioning == Versioning::Enabled && history.iter().any(null) {
+                object.version = self.version_id(bucket.versioning, seq, ino);
+            }
             tx.put(Family::Dent, &dent_key(from.0, from.1), &DentRecord::Link(ino));
             attach(tx, to.0, to.1, &DentRecord::Link(ino), now)?;
             let nlink = u32::try_from(names.len()).unwrap_or(u32::MAX);

@@ -78,7 +78,7 @@ pub struct Store {
     nodes: tree::NodeCache,
     pins: pins::Pins,
     pending: Arc<pins::Pending>,
-    rounds: rounds::Rounds,
+    rounds: Arc<rounds::Rounds>,
     unsynced: Arc<rounds::Unsynced>,
     /// One call frees at a time. Taken before any other lock.
     reaping: parking_lot::Mutex<()>,

@@ -10,6 +10,7 @@ use crate::index::{
 use crate::model::{Bucket, BucketId, DirId, Error, Kind, Object, ObjectKey, Posix, Result, Xattrs};
 
 /// What a live name leads to.
+#[expect(clippy::large_enum_variant, reason = "nearly every value is an object")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entry {
     /// An object, or a special file.

@@ -12,6 +12,9 @@ use crate::model::{
     Timestamp, Usage, VersionId, Xattrs,
 };
 
+/// The event of a session that has published nothing yet.
+pub(super) const NOTHING_PUBLISHED: &str = "";
+
 pub(super) fn taken(component: &str) -> Error {
     Error::new(Kind::AlreadyExists, format!("cannot make {component:?}")).why("the name is taken")
 }
@@ -156,6 +159,10 @@ impl Store {
         let object = empty_object(ino, Seq(0), VersionId::Null, posix, now);
         self.transact(|tx| {
             need_free(tx, dir, name)?;
+            // Found by the next opening of the store, should nothing be published before a crash.
+            let (bucket, prefix) = Self::key_prefix(tx, dir)?;
+            let unsealed = self.change(NOTHING_PUBLISHED, bucket, prefix + name, &object);
+            tx.put(Family::Unsealed, &id_key(ino.0), &unsealed);
             attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: true }, now)
         })?;
         Ok(FileEntry { object, draft: true, nlink: 1 })

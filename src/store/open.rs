@@ -50,9 +50,10 @@ impl Default for Settings {
     }
 }
 
-/// One per cent of the disk, at least 8 MiB and at most 1 GiB.
+/// One per cent of the disk, at least 64 MiB (a quarter of a small disk) and at most 1 GiB: deletes are written to the
+/// index's log and tables before they give anything back.
 fn default_reserve(total: u64) -> u64 {
-    (total / 100).clamp(8 << 20, 1 << 30)
+    (total / 100).clamp((64 << 20).min(total / 4), 1 << 30)
 }
 
 /// What a store is opened with.
@@ -210,7 +211,7 @@ impl Store {
             epoch,
             opened: options.clock.now(),
             read_only: options.read_only,
-            rounds: rounds::Rounds::new(settings.commit_interval, (settings.reserve)(total), done),
+            rounds: Arc::new(rounds::Rounds::new(settings.commit_interval, (settings.reserve)(total), done)),
             settings,
             index,
             disk,

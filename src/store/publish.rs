@@ -4,11 +4,14 @@ use super::content::Content;
 use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
+use super::node::NOTHING_PUBLISHED;
 use super::rounds::Unsynced;
 use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, resize, retire, rewrite};
 use super::{Store, names};
-use crate::index::{Body, Change, ContentRecord, Family, Read, RefKey, SegRecord, Source, Tx, content_key, id_key};
-use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Object, Result, Seq, VersionId};
+use crate::index::{
+    Body, Change, ContentRecord, Family, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
+};
+use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, ObjectKey, Result, Seq, VersionId};
 use std::sync::Arc;
 
 /// What a write session has published so far. One session makes one version, however often it is published.
@@ -120,7 +123,13 @@ impl Store {
         let size = draft.size();
         if size == 0 {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(Prepared { id: ContentId::EMPTY, record, plan: Plan::default(), unsynced: Arc::clone(&self.unsynced), _base: None });
+            return Ok(Prepared {
+                id: ContentId::EMPTY,
+                record,
+                plan: Plan::default(),
+                unsynced: Arc::clone(&self.unsynced),
+                _base: None,
+            });
         }
         let id = ContentId(self.ids.take());
         if size <= self.settings.inline_max {
@@ -130,7 +139,13 @@ impl Store {
             crc.update(&bytes);
             let record =
                 ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
-            return Ok(Prepared { id, record, plan: Plan::default(), unsynced: Arc::clone(&self.unsynced), _base: None });
+            return Ok(Prepared {
+                id,
+                record,
+                plan: Plan::default(),
+                unsynced: Arc::clone(&self.unsynced),
+                _base: None,
+            });
         }
         draft.settle()?;
         let base = draft.base();
@@ -232,22 +247,43 @@ impl Store {
     pub(super) fn seal_in(tx: &mut Tx<'_>, ino: Ino) -> Result<()> {
         let key = id_key(ino.0);
         if let Some(change) = tx.record::<Change>(Family::Unsealed, &key)? {
-            Self::announce_change(tx, &change);
+            if change.event != NOTHING_PUBLISHED {
+                Self::announce_change(tx, &change);
+            }
             tx.delete(Family::Unsealed, &key);
         }
         Ok(())
     }
 
-    /// After a crash: sessions that published and did not end are ended.
+    /// After a crash: sessions that published and did not end are ended; files of which nothing was published go.
     pub(super) fn finish_sessions(&self) -> Result<()> {
-        let mut open = Vec::new();
+        let (mut open, mut drafts) = (Vec::new(), Vec::new());
         for found in self.index.scan(Family::Unsealed, &[], &[0xff; 9])? {
-            if let Some(ino) = crate::index::id_of(&found?.0) {
-                open.push(Ino(ino));
+            let (key, value) = found?;
+            let Some(ino) = crate::index::id_of(&key).map(Ino) else { continue };
+            open.push(ino);
+            let change: Change = decode(&value)?;
+            if change.event == NOTHING_PUBLISHED {
+                drafts.push((ino, change));
             }
         }
         if open.is_empty() {
             return Ok(());
+        }
+        for (ino, change) in drafts {
+            let mut names = self.links(ino)?;
+            if let Ok(bucket) = self.bucket_by_id(change.bucket)
+                && let Ok(key) = ObjectKey::parse(&change.key)
+                && names.is_empty()
+            {
+                names.extend(self.place(bucket.name.as_str(), &key)?);
+            }
+            for (dir, name) in names {
+                match self.discard_draft(dir, &name, ino) {
+                    Err(error) if error.kind() != Kind::NoSuchKey => return Err(error),
+                    _ => {}
+                }
+            }
         }
         self.transact(|tx| open.iter().try_for_each(|ino| Self::seal_in(tx, *ino)))
     }

@@ -5,7 +5,7 @@ use super::Store;
 use crate::chunklog::{SegmentId, SegmentState, SoloId};
 use crate::index::{Body, ContentRecord, Family, Node, Read, SegRecord, Source, Tx, content_key, id_key, id_of};
 use crate::model::{ContentId, Kind, Result};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Things freed in one transaction.
@@ -35,6 +35,7 @@ impl Store {
         {
             tracing::warn!(%error, "files left by a crash were not swept");
         }
+        let Some(rounds) = store.upgrade().map(|store| Arc::clone(&store.rounds)) else { return };
         let mut squeezed = 0;
         loop {
             let Some(store) = store.upgrade() else { return };
@@ -51,11 +52,12 @@ impl Store {
                     false
                 }
             };
-            if store.rounds.stopping() {
+            drop(store);
+            if rounds.stopping() {
                 return;
             }
             if !more {
-                store.rounds.idle(IDLE);
+                rounds.idle(IDLE);
             }
         }
     }

@@ -95,9 +95,6 @@ impl Store {
         }
         Self::reattach(tx, to, moved, now)?;
         detach(tx, from.0, from.1, now)?;
-        if draft {
-            return Ok(());
-        }
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
         let mut change = self.change("ObjectRenamed:Move", bucket.id, prefix + to.1, &object);
         change.from = Some(old_prefix + from.1);
@@ -105,6 +102,9 @@ impl Store {
         if let Some(mut open) = tx.record::<crate::index::Change>(Family::Unsealed, &key)? {
             open.key.clone_from(&change.key);
             tx.put(Family::Unsealed, &key, &open);
+        }
+        if draft {
+            return Ok(());
         }
         Self::announce_change(tx, &change);
         Ok(())

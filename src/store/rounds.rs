@@ -227,14 +227,16 @@ impl Store {
 
     /// Runs rounds until the store stops; the last one empties the stage.
     pub(super) fn run_rounds(store: &Weak<Self>) {
-        while let Some(store) = store.upgrade() {
-            let rounds = &store.rounds;
+        let Some(rounds) = store.upgrade().map(|store| Arc::clone(&store.rounds)) else { return };
+        loop {
+            // Waiting must not keep a store that everybody let go.
             let mut state = rounds.state.lock();
             if state.wanted <= state.done && !state.stop && !rounds.crowded.load(Ordering::Relaxed) {
                 rounds.wake.wait_for(&mut state, rounds.interval);
             }
             let (stop, retry) = (state.stop, state.problem.is_some());
             drop(state);
+            let Some(store) = store.upgrade() else { return };
             store.round_once();
             if stop {
                 return;

@@ -287,6 +287,7 @@ fn stays(bucket: &Bucket, object: &Object) -> bool {
 /// is not touched. A file with several names keeps its old version under each of them.
 pub(super) fn retire(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), old: &Current, now: Timestamp) -> Result<()> {
     if old.draft {
+        tx.delete(Family::Unsealed, &id_key(old.object.ino.0));
         return drop_content(tx, old.object.content);
     }
     add_usage(tx, bucket.id, current_usage(&old.object, -1))?;
@@ -391,12 +392,7 @@ pub(super) fn promote(
 }
 
 /// Moves a name's older versions to another name.
-pub(super) fn move_older(
-    tx: &mut Tx<'_>,
-    bucket: BucketId,
-    from: (DirId, &str),
-    to: (DirId, &str),
-) -> Result<()> {
+pub(super) fn move_older(tx: &mut Tx<'_>, bucket: BucketId, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
     for object in older(tx, from.0, from.1)? {
         tx.delete(Family::Ver, &ver_key(from.0, from.1, object.seq));
         add_version(tx, bucket, to, object)?;

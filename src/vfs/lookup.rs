@@ -10,6 +10,9 @@ use crate::model::{DirId, Error, FileKind, Kind, Object, Result};
 use crate::store::{Entry, FileEntry, Space};
 use std::sync::Arc;
 
+/// How often a look-up follows a name that is replaced all the time.
+const ATTEMPTS: u32 = 8;
+
 /// Who calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
@@ -64,7 +67,20 @@ impl Vfs {
     fn look(&self, parent: &Node, name: &[u8]) -> Outcome<Option<Lookup>> {
         match &parent.what {
             What::Dir { dir, root, view } => {
-                let Some(found) = self.find(*view, *dir, *root, name)? else { return Ok(None) };
+                let Some(mut found) = self.find(*view, *dir, *root, name)? else { return Ok(None) };
+                for _ in 0..ATTEMPTS {
+                    let Found::Entry(component, entry) = &found else { break };
+                    let lookup = self.arrive(*view, *dir, component, entry)?;
+                    if self.still_leads(*view, *dir, component, entry)? {
+                        return Ok(Some(lookup));
+                    }
+                    // Replaced before the node was held: whoever replaced it has not seen the node, nor kept its end.
+                    self.nodes.forget(lookup.node, 1);
+                    match self.find(*view, *dir, *root, name)? {
+                        Some(other) => found = other,
+                        None => return Ok(None),
+                    }
+                }
                 match found {
                     Found::Entry(component, entry) => {
                         self.arrive(*view, *dir, &component, &entry).map(Some).map_err(Fault::Store)
@@ -82,6 +98,16 @@ impl Vfs {
                 Err(Errno::ENOTDIR.into())
             }
         }
+    }
+
+    /// Whether a component of the present still leads to the file it led to.
+    fn still_leads(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<bool> {
+        let Entry::File(file) = entry else { return Ok(true) };
+        if view != View::Live {
+            return Ok(true);
+        }
+        let now = self.store.lookup(dir, component)?;
+        Ok(matches!(now, Some(Entry::File(now)) if now.object.ino == file.object.ino))
     }
 
     fn look_bucket(&self, view: View, name: &[u8]) -> Outcome<Option<Lookup>> {

@@ -5,8 +5,8 @@ use super::errno::{Errno, Fault, Outcome};
 use super::lookup::{Caller, Lookup};
 use super::node::{Node, View, What};
 use super::tree::Found;
-use crate::model::{BucketName, DirId, Error, FileKind, Kind, Posix};
-use crate::store::{Entry, FileEntry, PosixChange, Session};
+use crate::model::{BucketName, DirId, Error, FileKind, Kind, ObjectKey, Posix};
+use crate::store::{Entry, FileEntry, PosixChange, PutOptions, Session};
 use std::sync::Arc;
 
 /// What `mknod` makes.
@@ -139,7 +139,14 @@ impl Vfs {
         match self.find(View::Live, dir, root, name)? {
             None => Err(Errno::ENOENT.into()),
             Some(Found::Entry(_, Entry::Dir(_)) | Found::Versions | Found::Control) => Err(Errno::EISDIR.into()),
-            Some(Found::MarkerBody) => Err(Errno::EPERM.into()),
+            // The directory stays, and its marker without bytes: `rm -r` goes on to remove them.
+            Some(Found::MarkerBody) => {
+                let (bucket, prefix) = self.store.path_of(dir)?;
+                let marker = self.directory(View::Live, dir)?.marker.ok_or(Fault::Bare(Errno::ENOENT))?;
+                let options = PutOptions { metadata: marker.metadata, tags: marker.tags, ..PutOptions::default() };
+                self.store.put(bucket.name.as_str(), &ObjectKey::parse(&prefix)?, &mut &[][..], &options)?;
+                Ok(())
+            }
             Some(Found::Entry(component, Entry::File(file))) => {
                 let node = self.nodes.get(file.object.ino.0);
                 let mut places = node.as_ref().map(|node| node.places.lock());

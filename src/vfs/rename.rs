@@ -128,6 +128,17 @@ impl Vfs {
             }
         }
         drop((first, second));
+        if met.is_none()
+            && !matches!(how, RenameHow::Exchange)
+            && let (Some(node), Some(file)) = (node_of(target), target.file())
+        {
+            // Looked up meanwhile.
+            let mut places = node.places.lock();
+            places.remove(target.dir, &target.component);
+            if places.names.is_empty() && file.nlink <= 1 {
+                places.last = Some(Box::new(FileEntry { nlink: 0, ..file.clone() }));
+            }
+        }
         self.after_rename(source, target);
         Ok(())
     }

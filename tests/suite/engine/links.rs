@@ -66,6 +66,23 @@ fn undeleting_one_name_makes_it_a_file_of_its_own() {
 }
 
 #[test]
+fn a_name_linked_again_stands_above_its_own_history() {
+    let (_home, store) = Home::with_bucket(Enabled);
+    let object = linked(&store);
+    let at = root(&store);
+    store.remove(at, "a").unwrap();
+    store.link(object.ino, (at, "b"), (at, "a")).unwrap();
+    fsck(&store);
+    put(&store, "a", b"next");
+    fsck(&store);
+    assert_eq!((versions(&store, "a").len(), versions(&store, "b").len()), (4, 2));
+    store.rename((at, "b"), (at, "c"), RenameHow::Replace).unwrap();
+    store.remove(at, "a").unwrap();
+    store.rename((at, "c"), (at, "a"), RenameHow::Replace).unwrap();
+    fsck(&store);
+}
+
+#[test]
 fn links_of_a_draft_are_no_objects_until_it_is_published() {
     let (_home, store) = Home::with_bucket(Enabled);
     let at = root(&store);

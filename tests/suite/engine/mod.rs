@@ -1,5 +1,6 @@
 //! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
 
+mod compare;
 mod crash;
 mod harness;
 mod links;
@@ -8,7 +9,9 @@ mod machine;
 mod model;
 mod multipart;
 mod objects;
+mod ops;
 mod races;
+mod sessions;
 mod space;
 mod tree;
 mod versions;

@@ -44,7 +44,9 @@ fn a_deleted_tree_keeps_its_history_and_all_of_it_comes_back() {
     let keys = ["t/a", "t/b/c", "t/b/d/e", "t/f"];
     keys.iter().for_each(|key| drop(put(&store, key, key.as_bytes())));
     let id = dir(&store, "t/b/");
-    keys.iter().for_each(|key| drop(delete(&store, key)));
+    for key in keys {
+        delete(&store, key);
+    }
     assert!(store.lookup(root(&store), "t/").unwrap().is_none());
     fsck(&store);
     let names = store.names_with_history(&[root(&store)], None, 9).unwrap();

@@ -99,7 +99,7 @@ fn a_reading_goes_on_while_entries_come_and_go() {
         seen.push(name);
         // Odd ones go, others come in between.
         if round % 2 == 0 {
-            let _ = fs::remove_file(mounted.path(&format!("f{:04}", (round * 7 + 1) % 2000 | 1)));
+            let _ = fs::remove_file(mounted.path(&format!("f{:04}", ((round * 7 + 1) % 2000) | 1)));
             File::create(mounted.path(&format!("f{:04}x", (round * 13) % 2000))).unwrap();
         }
     }

@@ -1,6 +1,7 @@
 //! A full disk: writes are refused in time, nothing is lost, deletes work, and service returns after them.
 
-use super::{Mounted, pattern};
+use super::{Mounted, errno, pattern};
+use nix::errno::Errno;
 use std::fs::{self, File};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -18,18 +19,21 @@ fn fills_and_recovers(len: usize) {
     mounted.remount("");
     fs::create_dir(mounted.path("")).unwrap();
     let mut kept = vec![];
+    fs::write(mounted.path("small"), b"in the index").unwrap();
     let refused = loop {
         let number = kept.len() as u64;
-        match write(&mounted, &format!("f{number}"), number, len) {
+        let name = format!("f{number}");
+        match write(&mounted, &name, number, len) {
             Ok(()) => kept.push(number),
-            Err(error) => break error,
+            Err(error) => break (name, error),
         }
         assert!(kept.len() * len < 96 << 20, "more fits than there is");
     };
-    assert_eq!(refused.raw_os_error(), Some(nix::errno::Errno::ENOSPC as i32), "{refused}");
+    assert_eq!(errno::<()>(Err(refused.1)), Errno::ENOSPC);
     assert!(kept.len() * len > 40 << 20, "full after {} bytes", kept.len() * len);
     assert!(mounted.errors().contains("mend"), "{}", mounted.errors());
     let check = |mounted: &Mounted, kept: &[u64]| {
+        assert_eq!(fs::read(mounted.path("small")).unwrap(), b"in the index");
         for number in kept {
             let body = fs::read(mounted.path(&format!("f{number}"))).unwrap();
             assert!(body == pattern(*number, len), "f{number}");
@@ -39,10 +43,11 @@ fn fills_and_recovers(len: usize) {
     // A full store opens, reads and deletes.
     mounted.crash();
     check(&mounted, &kept);
-    for number in kept.split_off(kept.len() / 8) {
+    // A data file is freed with the last object in it, so all the large ones go.
+    for number in std::mem::take(&mut kept) {
         fs::remove_file(mounted.path(&format!("f{number}"))).unwrap();
     }
-    let _ = fs::remove_file(mounted.path(&format!("f{}", u64::MAX)));
+    let _ = fs::remove_file(mounted.path(&refused.0));
     let until = Instant::now() + Duration::from_secs(60);
     while let Err(error) = write(&mounted, "again", 99, 20 << 20) {
         assert!(Instant::now() < until, "service does not return: {error}\n{}", mounted.sh("df $T/store; find $T/store -size +1M -ls"));

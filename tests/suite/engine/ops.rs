@@ -1,0 +1,85 @@
+//! What can happen in a random history, with names and sizes chosen to meet.
+
+use keyfold::store::RenameHow;
+use proptest::prelude::*;
+
+pub const KEYS: &[&str] =
+    &["a", "-", "a-", "aa", "a/a", "a/-", "a/a/a", "a/a/-", "-/a", "a-/a", "a//", "a/", "-/", "a/a/"];
+pub const DIRS: &[&str] = &["a/", "-/", "a-/", "a/a/", "-/a/", "aa/"];
+/// Nothing, inline, the edge of inline, runs, a run and more, a file of its own.
+pub const SIZES: &[usize] = &[0, 1, 700, 4096, 4097, 70_000, 300_000, (4 << 20) + 9];
+
+#[derive(Clone, Debug)]
+pub enum Edit {
+    Write(usize, usize),
+    Truncate(usize),
+    Punch(usize, usize),
+    Copy(usize, usize, usize, usize),
+    Publish,
+}
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Versioning(bool),
+    Put { key: usize, size: usize, tagged: bool },
+    Session { key: usize, edits: Vec<Edit> },
+    Create(usize),
+    Remove(usize),
+    Delete(usize),
+    Purge { key: usize, at: usize },
+    Restore { key: usize, at: usize },
+    Undelete(usize),
+    Rename { from: usize, to: usize, how: RenameHow },
+    RenameDir { from: usize, to: usize, how: RenameHow },
+    MakeDir(usize),
+    RemoveDir(usize),
+    Copy { from: usize, to: usize },
+    Tags { key: usize, at: usize },
+    Meta(usize),
+    Upload { key: usize, parts: usize, end: usize },
+    Reap,
+    Sync,
+    Reopen,
+    Crash,
+}
+
+pub fn edit() -> impl Strategy<Value = Edit> {
+    let (at, len) = (0..90_000usize, 1..9000usize);
+    prop_oneof![
+        6 => (at.clone(), len.clone()).prop_map(|(at, len)| Edit::Write(at, len)),
+        1 => (0..5000usize, 100_000..5_000_000usize).prop_map(|(at, len)| Edit::Write(at, len)),
+        2 => at.clone().prop_map(Edit::Truncate),
+        2 => (at.clone(), len.clone()).prop_map(|(at, len)| Edit::Punch(at, len * 3)),
+        2 => (at.clone(), any::<usize>(), at, len).prop_map(|(at, key, from, len)| Edit::Copy(at, key, from, len * 4)),
+        2 => Just(Edit::Publish),
+    ]
+}
+
+pub fn op() -> impl Strategy<Value = Op> {
+    let (k, n) = (0..KEYS.len(), 0..6usize);
+    let how =
+        || prop_oneof![4 => Just(RenameHow::Replace), 1 => Just(RenameHow::NoReplace), 1 => Just(RenameHow::Exchange)];
+    prop_oneof![
+        3 => prop::bool::weighted(0.7).prop_map(Op::Versioning),
+        10 => (k.clone(), 0..SIZES.len(), any::<bool>()).prop_map(|(key, size, tagged)| Op::Put { key, size, tagged }),
+        8 => (k.clone(), prop::collection::vec(edit(), 0..8)).prop_map(|(key, edits)| Op::Session { key, edits }),
+        3 => k.clone().prop_map(Op::Create),
+        6 => k.clone().prop_map(Op::Remove),
+        5 => k.clone().prop_map(Op::Delete),
+        9 => (k.clone(), n.clone()).prop_map(|(key, at)| Op::Purge { key, at }),
+        3 => (k.clone(), n.clone()).prop_map(|(key, at)| Op::Restore { key, at }),
+        4 => k.clone().prop_map(Op::Undelete),
+        8 => (k.clone(), k.clone(), how()).prop_map(|(from, to, how)| Op::Rename { from, to, how }),
+        6 => (0..DIRS.len(), 0..DIRS.len(), how()).prop_map(|(from, to, how)| Op::RenameDir { from, to, how }),
+        4 => (0..DIRS.len()).prop_map(Op::MakeDir),
+        4 => (0..DIRS.len()).prop_map(Op::RemoveDir),
+        4 => (k.clone(), k.clone()).prop_map(|(from, to)| Op::Copy { from, to }),
+        2 => (k.clone(), n).prop_map(|(key, at)| Op::Tags { key, at }),
+        2 => k.clone().prop_map(Op::Meta),
+        2 => (k, 1..3usize, 0..SIZES.len()).prop_map(|(key, parts, end)| Op::Upload { key, parts, end }),
+        2 => Just(Op::Reap),
+        2 => Just(Op::Sync),
+        1 => Just(Op::Reopen),
+        2 => Just(Op::Crash),
+    ]
+}
