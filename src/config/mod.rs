@@ -5,7 +5,7 @@ mod mount;
 mod store;
 
 pub use mount::{Atime, Durability, MountSettings, XattrList};
-pub use store::{Reserve, STORE_TEMPLATE, StoreSettings};
+pub use store::{STORE_TEMPLATE, StoreSettings};
 
 use crate::model::{Error, Kind, Result};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use super::{Complaints, parse_duration, parse_size};
 use crate::model::{Error, Kind, Result};
+use crate::store::Reserve;
 use serde::Deserialize;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -30,28 +31,8 @@ pub const STORE_TEMPLATE: &str = "\
 # inline_max = \"4KiB\"         # objects up to this size lie in the index
 
 [disk]
-# reserve = \"1%\"              # kept free, as a size or a share of the disk
+# reserve = \"auto\"            # kept free: a size, a share such as \"2%\", or 1% within bounds
 ";
-
-/// Space on the disk that writes leave free (SIZE-7).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reserve {
-    /// So many bytes.
-    Bytes(u64),
-    /// So many hundredths of the disk, below 100.
-    Percent(u8),
-}
-
-impl Reserve {
-    /// Bytes to keep free on a disk of `total` bytes.
-    #[must_use]
-    pub const fn of(self, total: u64) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Percent(percent) => (total as u128 * percent as u128 / 100) as u64,
-        }
-    }
-}
 
 /// How a store works.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,7 +61,7 @@ impl Default for StoreSettings {
             memtable_size: 16 * MIB,
             commit_interval: Duration::from_secs(1),
             inline_max: 4 * KIB,
-            reserve: Reserve::Percent(1),
+            reserve: Reserve::Auto,
             day: DAY,
         }
     }
@@ -208,11 +189,14 @@ impl Reader<'_> {
     }
 
     fn reserve(&mut self, name: &str, setting: Setting, slot: &mut Reserve) {
-        self.take(name, setting, slot, |value| match value.as_str().and_then(|text| text.strip_suffix('%')) {
-            None => size(value).map(Reserve::Bytes),
-            Some(percent) => match percent.parse() {
-                Ok(percent) if percent < 100 => Ok(Reserve::Percent(percent)),
-                _ => Err(outside("0%", "99%")),
+        self.take(name, setting, slot, |value| match value.as_str() {
+            Some("auto") => Ok(Reserve::Auto),
+            text => match text.and_then(|text| text.strip_suffix('%')) {
+                None => size(value).map(Reserve::Bytes),
+                Some(percent) => match percent.parse() {
+                    Ok(percent) if percent < 100 => Ok(Reserve::Percent(percent)),
+                    _ => Err(outside("0%", "99%")),
+                },
             },
         });
     }

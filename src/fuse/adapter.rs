@@ -1,9 +1,10 @@
 //! The kernel's requests, one method each: decode, call, reply.
 
 use super::convert::{attr, caller, errno, file_type, kind_of_mode, nothing, open_how, permissions, time_to_set};
+use super::passing::Passing;
 use super::pool::Pool;
 use super::reply::{
-    FIRST, LASTING, NOT_AT_ALL, answer_read, emptied, entered, fopen_flags, guarded, sized, ttl, wrote,
+    FIRST, LASTING, NOT_AT_ALL, ONE_LOOK, answer_read, emptied, entered, fopen_flags, guarded, sized, ttl, wrote,
 };
 use crate::model::FileKind;
 use crate::vfs::{MakeNode, OpenHow, RenameHow, SetAttr, Vfs, Whence, XattrFlags};
@@ -33,13 +34,14 @@ const BLOCK: u64 = 4096;
 pub(super) struct Adapter {
     vfs: Arc<Vfs>,
     pool: Pool,
+    passing: Passing,
     /// Quick reads still to come before the reader answers reads itself; 0 while it does.
     cold: Arc<AtomicU32>,
 }
 
 impl Adapter {
     pub(super) fn new(vfs: Arc<Vfs>, pool: Pool) -> Self {
-        Self { vfs, pool, cold: Arc::default() }
+        Self { vfs, pool, passing: Passing::default(), cold: Arc::default() }
     }
 }
 
@@ -61,6 +63,7 @@ impl Filesystem for Adapter {
                 tracing::debug!(?flag, "the kernel does not offer a capability");
             }
         }
+        self.passing.agree(config);
         let _ = config.set_max_write(MAX_WRITE);
         let _ = config.set_max_background(64);
         Ok(())
@@ -208,7 +211,7 @@ impl Filesystem for Adapter {
         guarded(|| {
             let how = OpenHow { exclusive: false, ..open_how(flags.0) };
             match self.vfs.open(caller(req), ino.0, how) {
-                Ok(opening) => reply.opened(FileHandle(opening.fh), fopen_flags(&opening)),
+                Ok(opening) => self.passing.opened(&self.vfs, ino.0, &opening, flags, reply),
                 Err(error) => reply.error(errno(error)),
             }
         });
@@ -227,8 +230,9 @@ impl Filesystem for Adapter {
         guarded(|| {
             match self.vfs.create(caller(req), parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
                 Ok((found, opening)) => {
-                    // One time for the name and the attributes: until it is published, neither lasts.
-                    let keep = ttl(found.name_keep.min(found.attr_keep));
+                    // One time for the name and the attributes: until it is published, neither lasts. But before the
+                    // call returns, the kernel looks at the mode of what it has just been told.
+                    let keep = ttl(found.name_keep.min(found.attr_keep)).max(ONE_LOOK);
                     reply.created(&keep, &attr(&found.attr), FIRST, FileHandle(opening.fh), fopen_flags(&opening));
                 }
                 Err(error) => reply.error(errno(error)),
@@ -304,7 +308,7 @@ impl Filesystem for Adapter {
     fn release(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
@@ -312,6 +316,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         guarded(|| {
+            self.passing.released(ino.0);
             self.vfs.release(fh.0);
             reply.ok();
         });

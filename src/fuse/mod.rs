@@ -7,8 +7,8 @@
 //!
 //! Asked of the kernel: parallel directory operations, readdirplus when it pays, truncation in `open`, cached
 //! symbolic links, set-id bits cleared by us. Not asked: the writeback cache (it loses time and hides sizes), locks
-//! (the kernel's own are right for one mount, and a blocking lock in a daemon cannot be killed), passthrough (see
-//! [`mount`]). Permission bits are always checked by the kernel (`default_permissions`), because [`crate::vfs`] does
+//! (the kernel's own are right for one mount, and a blocking lock in a daemon cannot be killed). Passthrough is for
+//! what never changes (see [`passing`]). Permission bits are always checked by the kernel (`default_permissions`), because [`crate::vfs`] does
 //! not.
 //!
 //! Names and attributes are cached without limit: this process is the only writer, and what other doors change is
@@ -18,6 +18,7 @@ mod adapter;
 mod convert;
 pub mod mount;
 mod notifier;
+mod passing;
 mod pool;
 mod reply;
 

@@ -4,9 +4,9 @@
 //! 0.18 can) and requests of a process that changed its user are answered. Other users go through `fusermount3`, as
 //! fuser does it. A mount point `/dev/fd/N` is a `/dev/fuse` descriptor that somebody else has mounted.
 //!
-//! Passthrough is off. The kernel refuses (EIO) every cached open of an inode that has a passthrough open, and a
-//! passthrough open of one that has a cached one; a writer may come at any time, and its session's bytes must be seen
-//! by readers that are open already. Only an object that cannot be written through the mount would be safe.
+//! Present files are never read by passthrough. The kernel refuses (EIO) every cached open of an inode that has a
+//! passthrough open, and a passthrough open of one that has a cached one; a writer may come at any time, and its
+//! session's bytes must be seen by readers that are open already. Versions and the past are: see the module `passing`.
 
 use super::adapter::Adapter;
 use super::notifier;

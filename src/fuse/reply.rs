@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// How long the kernel may keep what it is told of when it changes: for ever, in effect.
 pub(super) const LASTING: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) const NOT_AT_ALL: Duration = Duration::ZERO;
+/// Enough for the kernel to use an answer once: it counts in ticks, and rounds up.
+pub(super) const ONE_LOOK: Duration = Duration::from_nanos(1);
 pub(super) const FIRST: Generation = Generation(0);
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

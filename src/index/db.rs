@@ -62,6 +62,11 @@ impl Index {
         let families = Family::ALL
             .iter()
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, settings, &cache)));
+        // RocksDB preallocates its log by the size of the default family's memtable, which nothing uses otherwise:
+        // enough that a sync rarely changes the file's extents, little enough that a new store is small.
+        let mut unused = Options::default();
+        unused.set_write_buffer_size(4 << 20);
+        let families = families.chain([ColumnFamilyDescriptor::new("default", unused)]);
         let db = DB::open_cf_descriptors(&database_options(settings), dir, families)
             .map_err(|error| failed("cannot open the index", &error))?;
         let index = Self {
@@ -254,9 +259,6 @@ fn database_options(settings: Settings) -> Options {
     options.set_bytes_per_sync(1 << 20);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
-    // RocksDB preallocates its log by the size of the default family's memtable, which nothing uses otherwise: enough
-    // that a sync rarely changes the file's extents, little enough that a new store is small.
-    options.set_write_buffer_size(4 << 20);
     options.set_manifest_preallocation_size(64 << 10);
     options
 }

@@ -28,8 +28,8 @@ pub use keys::{
     part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
 };
 pub use records::{
-    Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, Node, PartRecord, SegRecord,
-    Source, UploadRecord, VerRecord,
+    Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, Node, OpenSession, PartRecord,
+    SegRecord, Source, UploadRecord, VerRecord,
 };
 pub use scan::Scan;
 pub use tx::{Read, Tx};

@@ -209,6 +209,16 @@ pub struct Change {
     pub etag: ETag,
 }
 
+/// A write session that has not ended, by its file's inode number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OpenSession {
+    /// A name of the file.
+    pub place: (DirId, String),
+    /// What is announced when it ends; `None` while nothing was published. The key is filled in then, since directories
+    /// above may be renamed.
+    pub change: Option<Change>,
+}
+
 macro_rules! records {
     ($($type:ty = $name:literal,)*) => { $(impl Record for $type { const NAME: &'static str = $name; })* };
 }
@@ -227,5 +237,6 @@ records! {
     PartRecord = "part",
     Usage = "usage",
     Change = "change",
+    OpenSession = "open session",
     u64 = "counter",
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{Error, Kind};
-use std::collections::BTreeMap;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn open(dir: &std::path::Path) -> Index {
     Index::open(dir, Settings::default()).unwrap()

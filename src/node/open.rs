@@ -72,6 +72,6 @@ fn settings(from: &StoreSettings) -> Settings {
         memtable_bytes: bytes(from.memtable_size),
         commit_interval: from.commit_interval,
         inline_max: from.inline_max,
-        ..Settings::default()
+        reserve: from.reserve,
     }
 }

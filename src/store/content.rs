@@ -200,6 +200,9 @@ impl Content {
     /// The file that holds exactly these bytes from offset 0, for the kernel to read by itself.
     #[must_use]
     pub fn solo_file(&self) -> Option<Arc<dyn DiskFile>> {
+        // Most contents are told by their first byte not to be of one file.
+        let first = if self.inline().is_some() { None } else { self.extents(0, 1).ok()?.into_iter().next() };
+        let Source::Solo { at: 0, .. } = first?.1.source else { return None };
         let mut end = 0;
         let mut solo = None;
         for (start, extent) in self.extents(0, self.size()).ok()? {

@@ -44,6 +44,7 @@ impl Store {
         self.transact(|tx| {
             let old = current(tx, dir, name)?.ok_or_else(|| no_such_name(name))?;
             let bucket = bucket_of(tx, dir)?;
+            self.keep_dir(tx, dir, now)?;
             let marker = self.unname(tx, &bucket, (dir, name), &old, now)?;
             let nlink = u32::try_from(old.nlink() - 1).unwrap_or(0);
             Ok(Removed { object: old.object, nlink, marker })

@@ -21,17 +21,19 @@ pub struct PosixChange {
     pub atime: Option<Timestamp>,
     /// Last change of content.
     pub mtime: Option<Timestamp>,
+    /// Last change of content or attributes, when it was not just now; never moved back.
+    pub ctime: Option<Timestamp>,
 }
 
 impl PosixChange {
-    /// Applies it; the change time becomes `now`.
+    /// Applies it; the change time becomes `now` unless another is given.
     pub fn apply(&self, posix: &mut Posix, now: Timestamp) {
         posix.mode = self.mode.unwrap_or(posix.mode);
         posix.uid = self.uid.unwrap_or(posix.uid);
         posix.gid = self.gid.unwrap_or(posix.gid);
         posix.atime = self.atime.unwrap_or(posix.atime);
         posix.mtime = self.mtime.unwrap_or(posix.mtime);
-        posix.ctime = now;
+        posix.ctime = self.ctime.map_or(now, |ctime| ctime.max(posix.ctime));
     }
 }
 
@@ -75,7 +77,7 @@ impl Store {
     }
 
     /// Edits a file's foreign xattrs, tags and metadata in place: what an open write session does to its own version,
-    /// and what makes no version anyway.
+    /// and what makes no version anyway. The change time is now, unless `edit` sets another.
     ///
     /// # Errors
     /// [`Kind::NoSuchKey`], or what `edit` returns.
@@ -88,8 +90,8 @@ impl Store {
         let now = self.now();
         self.transact(|tx| {
             let mut file = same_file(tx, at, ino)?;
-            edit(&mut file.object)?;
             file.object.posix.ctime = now;
+            edit(&mut file.object)?;
             let object = file.object.clone();
             rewrite(tx, at.0, at.1, file)?;
             Ok(object)
@@ -236,4 +238,21 @@ impl Store {
 
 fn same_file(read: &impl Read, at: (DirId, &str), ino: Ino) -> Result<Current> {
     current(read, at.0, at.1)?.filter(|file| file.object.ino == ino).ok_or_else(|| no_such_name(at.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PosixChange;
+    use crate::model::{FileKind, Posix, Timestamp};
+
+    #[test]
+    fn a_change_time_that_is_given_moves_forward_only() {
+        let at = |secs| Timestamp::new(secs, 0);
+        let mut posix = Posix::new(FileKind::File, 0o644, 0, 0, at(10));
+        for (given, now, then) in [(Some(at(20)), 90, 20), (Some(at(5)), 91, 20), (None, 92, 92)] {
+            PosixChange { ctime: given, ..PosixChange::default() }.apply(&mut posix, at(now));
+            assert_eq!(posix.ctime, at(then));
+        }
+        assert_eq!(posix.mtime, at(10));
+    }
 }

@@ -48,7 +48,7 @@ pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry};
-pub use open::{FORMAT_FILE, Options, Settings, Space, Status};
+pub use open::{FORMAT_FILE, Options, Reserve, Settings, Space, Status};
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;

@@ -6,14 +6,11 @@ use super::names::{
     Directory, FileEntry, dent, dir_record, dir_stat, directory_of, is_dir, live_dir, no_such_name, twin,
 };
 use super::stack::{Current, attach, bucket_of, bury, detach, enthrone, newest_older, open_dir};
-use crate::index::{DentRecord, Family, Read, Tx, id_key};
+use crate::index::{DentRecord, Family, OpenSession, Read, Tx, id_key};
 use crate::model::{
-    Checksum, ContentId, DirId, ETag, Error, Ino, Kind, Metadata, Object, Posix, Result, Seq, StorageClass, TagSet,
-    Timestamp, Usage, VersionId, Xattrs,
+    Bucket, Checksum, ContentId, DirId, ETag, Error, Ino, Kind, Metadata, Object, Posix, Result, Seq, StorageClass,
+    TagSet, Timestamp, Usage, VersionId, Xattrs,
 };
-
-/// The event of a session that has published nothing yet.
-pub(super) const NOTHING_PUBLISHED: &str = "";
 
 pub(super) fn taken(component: &str) -> Error {
     Error::new(Kind::AlreadyExists, format!("cannot make {component:?}")).why("the name is taken")
@@ -64,18 +61,43 @@ impl Store {
             // In a directory that was removed nothing is made, although its history may keep it.
             let bucket = read_bucket(tx, live_dir(tx, parent)?.bucket)?;
             let id = open_dir(tx, bucket.id, parent, component, id, posix, now)?;
-            let mut record = dir_record(tx, id)?;
-            let version = match newest_older(tx, parent, component)? {
-                None => VersionId::Null,
-                Some(_) => self.version_id(bucket.versioning, seq, id.into()),
-            };
-            let marker = empty_object(id.into(), seq, version, posix, now);
-            enthrone(tx, &bucket, (parent, component), &marker)?;
-            self.announce(tx, "ObjectCreated:Put", (parent, component), &marker)?;
-            record.marker = Some(marker);
-            tx.put(Family::Dir, &id_key(id.0), &record);
+            self.mark_dir(tx, &bucket, (parent, component), id, (seq, now))?;
             directory_of(tx, id)
         })
+    }
+
+    /// Gives a directory its `dir/` object, so that it lives without a name in it (KEY-6).
+    fn mark_dir(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        id: DirId,
+        (seq, now): (Seq, Timestamp),
+    ) -> Result<()> {
+        let mut record = dir_record(tx, id)?;
+        let version = match newest_older(tx, at.0, at.1)? {
+            None => VersionId::Null,
+            Some(_) => self.version_id(bucket.versioning, seq, id.into()),
+        };
+        let marker = empty_object(id.into(), seq, version, &record.posix, now);
+        enthrone(tx, bucket, at, &marker)?;
+        self.announce(tx, "ObjectCreated:Put", at, &marker)?;
+        record.marker = Some(marker);
+        tx.put(Family::Dir, &id_key(id.0), &record);
+        Ok(())
+    }
+
+    /// The file view is about to take a name out of a directory that nobody made: it stays when that was the last, as
+    /// `rm d/*` leaves `d` on any file system. Doors that name keys let it vanish (KEY-6).
+    pub(super) fn keep_dir(&self, tx: &mut Tx<'_>, id: DirId, now: Timestamp) -> Result<()> {
+        let record = dir_record(tx, id)?;
+        if record.parent == id || record.marker.is_some() || !record.alive || dir_stat(tx, id)?.live > 1 {
+            return Ok(());
+        }
+        let bucket = read_bucket(tx, record.bucket)?;
+        let seq = Seq(self.ids.take());
+        self.mark_dir(tx, &bucket, (record.parent, &record.name), id, (seq, now))
     }
 
     /// Removes an empty directory.
@@ -88,6 +110,7 @@ impl Store {
             let Some(DentRecord::Dir(id)) = dent(tx, parent, component)? else {
                 return Err(no_such_name(component));
             };
+            self.keep_dir(tx, parent, now)?;
             self.remove_empty_dir(tx, parent, component, id, now)
         })
     }
@@ -160,9 +183,8 @@ impl Store {
         self.transact(|tx| {
             need_free(tx, dir, name)?;
             // Found by the next opening of the store, should nothing be published before a crash.
-            let (bucket, prefix) = Self::key_prefix(tx, dir)?;
-            let unsealed = self.change(NOTHING_PUBLISHED, bucket, prefix + name, &object);
-            tx.put(Family::Unsealed, &id_key(ino.0), &unsealed);
+            let open = OpenSession { place: (dir, name.to_owned()), change: None };
+            tx.put(Family::Unsealed, &id_key(ino.0), &open);
             attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: true }, now)
         })?;
         Ok(FileEntry { object, draft: true, nlink: 1 })

@@ -34,7 +34,7 @@ pub struct Settings {
     /// Bytes up to which an object lies in the index.
     pub inline_max: u64,
     /// Bytes that stay free on a disk of the given size (SIZE-7).
-    pub reserve: fn(u64) -> u64,
+    pub reserve: Reserve,
 }
 
 impl Default for Settings {
@@ -45,15 +45,33 @@ impl Default for Settings {
             memtable_bytes: 16 << 20,
             commit_interval: Duration::from_secs(1),
             inline_max: 4096,
-            reserve: default_reserve,
+            reserve: Reserve::Auto,
         }
     }
 }
 
-/// One per cent of the disk, at least 64 MiB (a quarter of a small disk) and at most 1 GiB: deletes are written to the
-/// index's log and tables before they give anything back.
-fn default_reserve(total: u64) -> u64 {
-    (total / 100).clamp((64 << 20).min(total / 4), 1 << 30)
+/// Space on the disk that new data leaves free (SIZE-7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reserve {
+    /// One per cent of the disk, at least 64 MiB (a quarter of a small disk) and at most 1 GiB: deletes are written to
+    /// the index's log and tables before they give anything back.
+    Auto,
+    /// So many bytes.
+    Bytes(u64),
+    /// So many hundredths of the disk, below 100.
+    Percent(u8),
+}
+
+impl Reserve {
+    /// Bytes to keep free on a disk of `total` bytes.
+    #[must_use]
+    pub fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Auto => (total / 100).clamp((64 << 20).min(total / 4), 1 << 30),
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => total / 100 * u64::from(percent),
+        }
+    }
 }
 
 /// What a store is opened with.
@@ -211,7 +229,7 @@ impl Store {
             epoch,
             opened: options.clock.now(),
             read_only: options.read_only,
-            rounds: Arc::new(rounds::Rounds::new(settings.commit_interval, (settings.reserve)(total), done)),
+            rounds: Arc::new(rounds::Rounds::new(settings.commit_interval, settings.reserve.of(total), done)),
             settings,
             index,
             disk,

@@ -4,14 +4,13 @@ use super::content::Content;
 use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
-use super::node::NOTHING_PUBLISHED;
 use super::rounds::Unsynced;
 use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, resize, retire, rewrite};
 use super::{Store, names};
 use crate::index::{
-    Body, Change, ContentRecord, Family, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
+    Body, ContentRecord, Family, OpenSession, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
 };
-use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, ObjectKey, Result, Seq, VersionId};
+use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, Result, Seq, VersionId};
 use std::sync::Arc;
 
 /// What a write session has published so far. One session makes one version, however often it is published.
@@ -205,9 +204,9 @@ impl Store {
                 enthrone_all(tx, &bucket, at, &new)?;
             }
             let object = new.object.clone();
-            let (_, prefix) = Self::key_prefix(tx, at.0)?;
-            let change = self.change("ObjectCreated:Put", bucket.id, prefix + at.1, &object);
-            tx.put(Family::Unsealed, &id_key(ino.0), &change);
+            let change = Some(self.change("ObjectCreated:Put", bucket.id, String::new(), &object));
+            let open = OpenSession { place: (at.0, at.1.to_owned()), change };
+            tx.put(Family::Unsealed, &id_key(ino.0), &open);
             rewrite(tx, at.0, at.1, new)?;
             Ok(object)
         })?;
@@ -246,12 +245,16 @@ impl Store {
 
     pub(super) fn seal_in(tx: &mut Tx<'_>, ino: Ino) -> Result<()> {
         let key = id_key(ino.0);
-        if let Some(change) = tx.record::<Change>(Family::Unsealed, &key)? {
-            if change.event != NOTHING_PUBLISHED {
-                Self::announce_change(tx, &change);
-            }
-            tx.delete(Family::Unsealed, &key);
+        let Some(open) = tx.record::<OpenSession>(Family::Unsealed, &key)? else { return Ok(()) };
+        tx.delete(Family::Unsealed, &key);
+        let Some(mut change) = open.change else { return Ok(()) };
+        match Self::key_prefix(tx, open.place.0) {
+            Ok((_, prefix)) => change.key = prefix + &open.place.1,
+            // The directory went with its last name, which announced the end of the object.
+            Err(error) if error.kind() == Kind::NoSuchKey => return Ok(()),
+            Err(error) => return Err(error),
         }
+        Self::announce_change(tx, &change);
         Ok(())
     }
 
@@ -262,21 +265,18 @@ impl Store {
             let (key, value) = found?;
             let Some(ino) = crate::index::id_of(&key).map(Ino) else { continue };
             open.push(ino);
-            let change: Change = decode(&value)?;
-            if change.event == NOTHING_PUBLISHED {
-                drafts.push((ino, change));
+            let session: OpenSession = decode(&value)?;
+            if session.change.is_none() {
+                drafts.push((ino, session.place));
             }
         }
         if open.is_empty() {
             return Ok(());
         }
-        for (ino, change) in drafts {
+        for (ino, place) in drafts {
             let mut names = self.links(ino)?;
-            if let Ok(bucket) = self.bucket_by_id(change.bucket)
-                && let Ok(key) = ObjectKey::parse(&change.key)
-                && names.is_empty()
-            {
-                names.extend(self.place(bucket.name.as_str(), &key)?);
+            if names.is_empty() {
+                names.push(place);
             }
             for (dir, name) in names {
                 match self.discard_draft(dir, &name, ino) {

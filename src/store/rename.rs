@@ -4,8 +4,8 @@ use super::Store;
 use super::names::{dent, dir_record, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
 use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
-use crate::index::{DentRecord, Family, InodeRecord, Read, Tx, VerRecord, dent_key, id_key, ver_key};
-use crate::model::{Bucket, DirId, Error, Kind, Result, Seq, Timestamp, VersionId, Versioning};
+use crate::index::{DentRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Result, Seq, Timestamp, VersionId, Versioning};
 
 /// What becomes of a taken destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,19 +94,30 @@ impl Store {
             tx.put(Family::Ino, &id_key(object.ino.0), &InodeRecord { object: object.clone(), draft, names });
         }
         Self::reattach(tx, to, moved, now)?;
+        if from.0 != to.0 {
+            self.keep_dir(tx, from.0, now)?;
+        }
         detach(tx, from.0, from.1, now)?;
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
         let mut change = self.change("ObjectRenamed:Move", bucket.id, prefix + to.1, &object);
         change.from = Some(old_prefix + from.1);
-        let key = id_key(object.ino.0);
-        if let Some(mut open) = tx.record::<crate::index::Change>(Family::Unsealed, &key)? {
-            open.key.clone_from(&change.key);
-            tx.put(Family::Unsealed, &key, &open);
-        }
+        Self::move_session(tx, object.ino, from, to)?;
         if draft {
             return Ok(());
         }
         Self::announce_change(tx, &change);
+        Ok(())
+    }
+
+    /// An open write session follows its file's name.
+    fn move_session(tx: &mut Tx<'_>, ino: Ino, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
+        let key = id_key(ino.0);
+        if let Some(mut open) = tx.record::<OpenSession>(Family::Unsealed, &key)?
+            && (open.place.0, open.place.1.as_str()) == from
+        {
+            open.place = (to.0, to.1.to_owned());
+            tx.put(Family::Unsealed, &key, &open);
+        }
         Ok(())
     }
 
@@ -198,6 +209,9 @@ impl Store {
         tx.put(Family::Dir, &id_key(id.0), &record);
         attach(tx, to.0, to.1, &DentRecord::Dir(id), now)?;
         let (_, old_prefix) = Self::key_prefix(tx, from.0)?;
+        if from.0 != to.0 {
+            self.keep_dir(tx, from.0, now)?;
+        }
         detach(tx, from.0, from.1, now)?;
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
         let moved = super::node::empty_object(id.into(), Seq(0), VersionId::Null, &record.posix, now);
@@ -281,6 +295,7 @@ impl Store {
                 }
                 DentRecord::Object { object, draft } => {
                     object.seq = seq;
+                    Self::move_session(tx, object.ino, from, to)?;
                     Some(object.clone()).filter(|_| !*draft)
                 }
             };

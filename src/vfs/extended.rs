@@ -150,6 +150,7 @@ impl Vfs {
             && !opened.has_published()
         {
             opened.edits.push((name.to_vec(), value.map(<[u8]>::to_vec)));
+            opened.ctime = Some(self.store.now());
             return Ok(());
         }
         let places = node.places.lock();

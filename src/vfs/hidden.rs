@@ -85,7 +85,7 @@ impl Vfs {
         };
         let fh = self.handles.add(Arc::clone(node), Open::Control(Mutex::new(file)));
         // Sizes are not known beforehand and contents change by themselves: the kernel keeps no pages.
-        Ok(Opening { fh, keep_cache: false, direct: true, no_flush: !how.write })
+        Ok(Opening { fh, keep_cache: false, direct: true, no_flush: !how.write, lasting: false })
     }
 
     /// Makes a control file and opens it.

@@ -191,5 +191,11 @@ impl Vfs {
 }
 
 fn version(dirs: &Arc<[DirId]>, part: &str, object: &Object) -> What {
-    What::Version { dirs: Arc::clone(dirs), component: part.into(), version: object.version, seq: object.seq }
+    What::Version {
+        dirs: Arc::clone(dirs),
+        component: part.into(),
+        version: object.version,
+        seq: object.seq,
+        content: object.content,
+    }
 }

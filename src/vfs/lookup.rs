@@ -148,7 +148,11 @@ impl Vfs {
         let what = self.what(view, dir, component, entry);
         let node = self.nodes.hold(self.entry_number(view, dir, component, entry), what);
         if view == View::Live {
-            node.places.lock().add(dir, component);
+            let mut places = node.places.lock();
+            // A file that has come to its end is not brought back by a look-up that began before.
+            if places.last.is_none() || self.still_leads(view, dir, component, entry)? {
+                places.add(dir, component);
+            }
         }
         let (attr, settled) = self.attr_of_entry(&node, view, entry);
         let name_keep = self.keep(&node);
@@ -268,10 +272,30 @@ impl Vfs {
         if places.names.is_empty() { self.store.links(ino) } else { Ok(Vec::new()) }
     }
 
-    /// The version a read-only file node shows.
+    /// The version a read-only file node shows; while it is open, also when it was purged.
     pub(super) fn fixed_object(&self, node: &Node) -> Outcome<Object> {
+        let found = self.find_fixed(node);
+        if found.is_err()
+            && let Some(last) = &node.places.lock().last
+        {
+            return Ok(last.object.clone());
+        }
+        found
+    }
+
+    /// The version a read-only file node shows, if it is there; `ESTALE` when other bytes are, so that the kernel
+    /// looks the name up again.
+    pub(super) fn find_fixed(&self, node: &Node) -> Outcome<Object> {
+        let object = self.find_version(node)?;
+        if node.what.bytes().is_some_and(|bytes| bytes != object.content) {
+            return Err(Errno::ESTALE.into());
+        }
+        Ok(object)
+    }
+
+    fn find_version(&self, node: &Node) -> Outcome<Object> {
         match &node.what {
-            What::PastFile { dir, component, at } => match self.entry(View::Past(*at), *dir, component)? {
+            What::PastFile { dir, component, at, .. } => match self.entry(View::Past(*at), *dir, component)? {
                 Some(Entry::File(file)) => Ok(file.object),
                 _ => Err(Errno::ENOENT.into()),
             },
@@ -283,7 +307,7 @@ impl Vfs {
                     marker
                 })
             }
-            What::Version { dirs, component, version, seq } => {
+            What::Version { dirs, component, version, seq, .. } => {
                 let versions = self.store.versions(dirs, component)?;
                 let found = versions.into_iter().find(|object| object.version == *version && object.seq == *seq);
                 let mut object = found.ok_or(Fault::Bare(Errno::ENOENT))?;

@@ -6,7 +6,7 @@
 
 use super::control::ControlNode;
 use super::session::Opened;
-use crate::model::{DirId, Ino, Seq, Timestamp, VersionId};
+use crate::model::{ContentId, DirId, Ino, Seq, Timestamp, VersionId};
 use crate::store::FileEntry;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -40,16 +40,16 @@ pub(super) enum What {
     Dir { dir: DirId, root: bool, view: View },
     /// A present object; where it lies is in [`Node::places`].
     File(Ino),
-    /// An object in the past.
-    PastFile { dir: DirId, component: Arc<str>, at: Timestamp },
+    /// An object in the past. Its bytes never change: with other bytes, which a purge can bring there, it is another.
+    PastFile { dir: DirId, component: Arc<str>, at: Timestamp, content: ContentId },
     /// The body of a directory's own marker (KEY-7).
     MarkerBody { dir: DirId, view: View },
     /// `DIR/.versions`: names with history in these directories (the live one and dead ones of the same path).
     History(Arc<[DirId]>),
     /// `DIR/.versions/NAME`: `part` is the name's part, without `/`.
     Versions { dirs: Arc<[DirId]>, part: Arc<str> },
-    /// `DIR/.versions/NAME/ENTRY`.
-    Version { dirs: Arc<[DirId]>, component: Arc<str>, version: VersionId, seq: Seq },
+    /// `DIR/.versions/NAME/ENTRY`. Its bytes never change either: each publication of a session is another.
+    Version { dirs: Arc<[DirId]>, component: Arc<str>, version: VersionId, seq: Seq, content: ContentId },
     /// A directory or file of `.keyfold`.
     Control(ControlNode),
 }
@@ -59,13 +59,21 @@ impl What {
     pub(super) const fn is_lasting(&self) -> bool {
         matches!(self, Self::Buckets(_) | Self::Dir { .. } | Self::File(_) | Self::PastFile { .. })
     }
+
+    /// The bytes of a thing that can never have others.
+    pub(super) const fn bytes(&self) -> Option<ContentId> {
+        match self {
+            Self::PastFile { content, .. } | Self::Version { content, .. } => Some(*content),
+            _ => None,
+        }
+    }
 }
 
 /// Names a file is known by, and what it was when the last one went.
 #[derive(Default)]
 pub(super) struct Places {
     pub(super) names: Vec<(DirId, String)>,
-    /// The object of a file that is open and has no name any more.
+    /// The object of a file that is open and has no name any more; of the past and of history, while it is open.
     pub(super) last: Option<Box<FileEntry>>,
 }
 
@@ -138,11 +146,11 @@ impl Nodes {
         loop {
             let mut shard = self.shard(id).lock();
             match shard.get(&id) {
-                Some(node) if node.what == what || id & VIRTUAL == 0 => {
+                Some(node) if node.what == what || id & VIRTUAL == 0 && node.what.bytes() == what.bytes() => {
                     node.lookups.fetch_add(1, Ordering::Relaxed);
                     return Arc::clone(node);
                 }
-                // Two virtual things drew one number: the later moves on.
+                // Two virtual things drew one number, or an object of the past has other bytes: the later moves on.
                 Some(_) => id = (id + 1) | VIRTUAL,
                 None => {
                     let node = Arc::new(Node {

@@ -7,8 +7,10 @@ use super::node::{Node, View, What};
 use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
 use crate::model::{FileKind, Kind, Posix};
-use crate::store::Entry;
+use crate::store::{Entry, FileEntry};
+use crate::sys::disk::DiskFile;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -38,6 +40,8 @@ pub struct Opening {
     pub direct: bool,
     /// Closing it need not be told.
     pub no_flush: bool,
+    /// Whatever handle of the node reads, and whenever, reads the same bytes.
+    pub lasting: bool,
 }
 
 impl Vfs {
@@ -60,16 +64,32 @@ impl Vfs {
         }
         match &node.what {
             What::File(_) => self.open_live(caller, node, how),
-            What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
-                let object = self.fixed_object(node)?;
-                let content = Arc::new(self.store.open_content(&object)?);
-                let fh = self.handles.add(Arc::clone(node), Open::Fixed(content));
-                let keep_cache = node.now_cached(object.content.0);
-                Ok(Opening { fh, keep_cache, direct: false, no_flush: true })
-            }
+            What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => self.open_fixed(node),
             What::Control(_) => self.open_control(node, how),
             What::Buckets(_) | What::Dir { .. } | What::History(_) | What::Versions { .. } => Err(Errno::EISDIR.into()),
         }
+    }
+
+    fn open_fixed(&self, node: &Arc<Node>) -> Outcome<Opening> {
+        let object = self.find_fixed(node)?;
+        let content = Arc::new(self.store.open_content(&object)?);
+        let keep_cache = node.now_cached(object.content.0);
+        let lasting = node.what.bytes().is_some();
+        if lasting {
+            node.places.lock().last = Some(Box::new(FileEntry { object, draft: false, nlink: 1 }));
+        }
+        let fh = self.handles.add(Arc::clone(node), Open::Fixed(content));
+        Ok(Opening { fh, keep_cache, direct: false, no_flush: true, lasting })
+    }
+
+    /// The file of the store that holds exactly a handle's bytes from offset 0, when those never change, for the
+    /// kernel to read by itself. What is read there passes no checksum.
+    #[must_use]
+    pub fn plain_file(&self, fh: u64) -> Option<Arc<dyn DiskFile>> {
+        let handle = self.handles.get(fh).ok()?;
+        handle.node.what.bytes()?;
+        let Open::Fixed(content) = &handle.open else { return None };
+        content.solo_file()
     }
 
     fn open_live(&self, caller: Caller, node: &Arc<Node>, how: OpenHow) -> Outcome<Opening> {
@@ -130,7 +150,7 @@ impl Vfs {
         opened.writers += u32::from(how.write);
         let OpenHow { read, write, append, sync, .. } = how;
         let fh = self.handles.add(Arc::clone(node), Open::Live { read, write, append, sync });
-        Opening { fh, keep_cache, direct: write && !read, no_flush: !write && !opened.touched }
+        Opening { fh, keep_cache, direct: write && !read, no_flush: !write && !opened.touched, lasting: false }
     }
 
     /// Makes a file and opens it.
@@ -289,7 +309,13 @@ impl Vfs {
         let outcome = match &handle.open {
             Open::Live { write, .. } => self.release_live(&handle.node, *write),
             Open::Control(file) => Self::flush_control(&mut file.lock()),
-            Open::Fixed(_) | Open::Dir(_) => Ok(()),
+            Open::Fixed(_) => {
+                if handle.node.open.load(Ordering::Relaxed) == 1 {
+                    handle.node.places.lock().last = None;
+                }
+                Ok(())
+            }
+            Open::Dir(_) => Ok(()),
         };
         // Nobody hears an error of release; flush told it before, and the error ring keeps it.
         let _ = self.told("release", || self.path(&handle.node), outcome);

@@ -108,7 +108,9 @@ impl Vfs {
         }
         let Some(draft) = &mut opened.draft else { return Ok(()) };
         let session = opened.session.get_or_insert_with(Session::new);
-        let change = PosixChange { mtime: opened.mtime, ..PosixChange::default() };
+        // Publishing is no change: ctime stays where the last write put it, and where it was for a file just made.
+        let ctime = Some(opened.ctime.unwrap_or_default());
+        let change = PosixChange { mtime: opened.mtime, ctime, ..PosixChange::default() };
         let places = node.places.lock();
         for (dir, component) in places.names.iter().chain(&self.other_names(&places, ino)?) {
             match self.store.publish((*dir, component), ino, draft, session, &change) {
@@ -116,7 +118,10 @@ impl Vfs {
                     node.now_cached(object.content.0);
                     if !opened.edits.is_empty() {
                         let at = (*dir, component.as_str());
-                        self.store.edit_in_place(at, ino, |object| opened.edit(object))?;
+                        self.store.edit_in_place(at, ino, |edited| {
+                            edited.posix.ctime = object.posix.ctime;
+                            opened.edit(edited)
+                        })?;
                         opened.edits.clear();
                     }
                     opened.touched = false;

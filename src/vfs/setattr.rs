@@ -118,6 +118,7 @@ impl Vfs {
             gid: change.gid,
             atime: change.atime,
             mtime: change.mtime,
+            ctime: None,
         };
         if let What::File(_) = node.what
             && (chown || nothing)

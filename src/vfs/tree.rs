@@ -166,7 +166,9 @@ impl Vfs {
         match (entry, view) {
             (Entry::Dir(found), _) => What::Dir { dir: found.id, root: found.parent == found.id, view },
             (Entry::File(file), View::Live) => What::File(file.object.ino),
-            (Entry::File(_), View::Past(at)) => What::PastFile { dir, component: component.into(), at },
+            (Entry::File(file), View::Past(at)) => {
+                What::PastFile { dir, component: component.into(), at, content: file.object.content }
+            }
         }
     }
 

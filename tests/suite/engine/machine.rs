@@ -115,6 +115,9 @@ impl World {
                     let draft = self.model.drafts.contains(name);
                     let removed = self.store.remove(at.0, at.1);
                     assert_eq!(removed.is_ok(), draft || self.model.current(name).is_some(), "{name}");
+                    if removed.is_ok() {
+                        self.model.keep_dir_of(name);
+                    }
                     if draft {
                         self.model.drafts.remove(name);
                     } else if removed.is_ok() {
@@ -174,6 +177,7 @@ impl World {
                     let can = self.model.has_dir(DIRS[*d]) && self.model.is_empty_dir(DIRS[*d]);
                     assert_eq!(removed.is_ok(), can, "{removed:?}");
                     if can {
+                        self.model.keep_dir_of(DIRS[*d]);
                         self.model.remove_dir(DIRS[*d]);
                     }
                     self.commit();

@@ -151,6 +151,15 @@ impl Bucket {
         self.versioning = versioning;
     }
 
+    /// The mount takes a name away: its directory stays although nobody made it.
+    pub fn keep_dir_of(&mut self, name: &str) {
+        let end = name.trim_end_matches('/').rfind('/').map_or(0, |slash| slash + 1);
+        let dir = &name[..end];
+        if !dir.is_empty() && self.current(dir).is_none() && self.entries(dir).len() <= 1 {
+            self.make_dir(dir);
+        }
+    }
+
     pub fn remove_dir(&mut self, key: &str) {
         match self.keys.get(key) {
             Some(stack) if stack.versions.len() > 1 || !stack.versions[0].null => self.delete(key),

@@ -113,6 +113,9 @@ impl World {
             RenameHow::Exchange => self.model.swap_keys(from, to),
             _ => {
                 self.model.drafts.remove(to);
+                if a.0 != b.0 {
+                    self.model.keep_dir_of(from);
+                }
                 self.model.rename(from, to);
             }
         }
@@ -138,6 +141,9 @@ impl World {
         let renamed = self.store.rename(a, b, how);
         assert_eq!(renamed.is_ok(), can, "{from} {to} {how:?}: {renamed:?}");
         if can {
+            if !exchange && a.0 != b.0 {
+                self.model.keep_dir_of(from);
+            }
             self.model.swap_prefixes(from, to);
         }
         self.commit();

@@ -27,6 +27,25 @@ fn key_5_key_6_directories_come_and_go() {
     fsck(&store);
 }
 
+/// A file system's `rm` leaves the directory, also one that only a key made.
+#[test]
+fn key_6_directories_outlive_what_the_mount_removes() {
+    for versioning in [Unversioned, Enabled, Suspended] {
+        let (_home, store) = Home::with_bucket(versioning);
+        put(&store, "a/b/c", b"");
+        put(&store, "m/n", b"");
+        let (a, b) = (dir(&store, "a/"), dir(&store, "a/b/"));
+        store.remove(b, "c").unwrap();
+        assert_eq!(dir(&store, "a/b/"), b);
+        store.remove_dir(a, "b/").unwrap();
+        assert_eq!(dir(&store, "a/"), a);
+        store.remove_dir(root(&store), "a/").unwrap();
+        store.rename((dir(&store, "m/"), "n"), (root(&store), "n"), RenameHow::Replace).unwrap();
+        assert!(matches!(store.lookup(root(&store), "m/").unwrap(), Some(Entry::Dir(_))));
+        fsck(&store);
+    }
+}
+
 #[test]
 fn a_directory_made_in_a_dead_one_does_not_bring_it_back() {
     let (_home, store) = Home::with_bucket(Enabled);

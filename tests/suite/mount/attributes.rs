@@ -96,7 +96,8 @@ fn what_cannot_be_set_is_refused_by_its_own_error() {
 fn info_tells_all_of_files_versions_directories_and_buckets() {
     let mounted = Mounted::versioned();
     mounted.sh("mkdir d; echo hello > d/f; echo world! > d/f; setfattr -n user.s3.tag.a -v b d/f; rm -f d/g; echo x > d/g; rm d/g");
-    let info = |path: &Path| -> serde_json::Value { serde_json::from_str(&get(path, "user.s3.info").unwrap()).unwrap() };
+    let info =
+        |path: &Path| -> serde_json::Value { serde_json::from_str(&get(path, "user.s3.info").unwrap()).unwrap() };
     let file = info(&mounted.path("d/f"));
     assert_eq!((&file["type"], &file["key"], &file["size"]), (&"object".into(), &"d/f".into(), &7.into()));
     assert_eq!((&file["tags"], &file["is-latest"]), (&"a=b".into(), &true.into()));
@@ -105,13 +106,22 @@ fn info_tells_all_of_files_versions_directories_and_buckets() {
     }
     let versions = mounted.versions("d/f");
     let version = info(&mounted.version("d/f", &versions[1]));
-    assert_eq!((&version["type"], &version["size"], &version["is-latest"]), (&"version".into(), &6.into(), &false.into()));
+    assert_eq!(
+        (&version["type"], &version["size"], &version["is-latest"]),
+        (&"version".into(), &6.into(), &false.into())
+    );
     assert!(versions[1].ends_with(version["version-id"].as_str().unwrap()));
     assert_eq!(info(&mounted.version("d/g", &mounted.versions("d/g")[0]))["type"], "delete-marker");
     let directory = info(&mounted.path("d"));
-    assert_eq!((&directory["type"], &directory["rbytes"], &directory["rentries"]), (&"directory".into(), &7.into(), &1.into()));
+    assert_eq!(
+        (&directory["type"], &directory["rbytes"], &directory["rentries"]),
+        (&"directory".into(), &7.into(), &1.into())
+    );
     let bucket = info(&mounted.path(""));
-    assert_eq!((&bucket["type"], &bucket["versioning"], &bucket["rbytes"]), (&"bucket".into(), &"Enabled".into(), &7.into()));
+    assert_eq!(
+        (&bucket["type"], &bucket["versioning"], &bucket["rbytes"]),
+        (&"bucket".into(), &"Enabled".into(), &7.into())
+    );
     // Each name that info tells of a file can be asked for by itself.
     for (name, value) in file.as_object().unwrap() {
         if !["type", "bucket", "size", "stored", "published"].contains(&name.as_str()) && !value.is_null() {
@@ -127,9 +137,13 @@ fn xattr_list_all_lists_computed_names_and_takes_their_sets() {
     mounted.remount("xattr_list=all");
     let file = mounted.path("f");
     let all = listed(&file);
-    assert!(all.contains("user.s3.etag") && all.contains("user.s3.version-id") && all.contains("user.s3.tag.a"), "{all:?}");
+    assert!(
+        all.contains("user.s3.etag") && all.contains("user.s3.version-id") && all.contains("user.s3.tag.a"),
+        "{all:?}"
+    );
     let etag = get(&file, "user.s3.etag");
-    mounted.sh("cp -a f g; rsync -aX f h; tar --xattrs -cf - f | (mkdir t; tar --xattrs --xattrs-include='*' -xf - -C t)");
+    mounted
+        .sh("cp -a f g; rsync -aX f h; tar --xattrs -cf - f | (mkdir t; tar --xattrs --xattrs-include='*' -xf - -C t)");
     xattr::set(&file, "user.s3.etag", b"forged").unwrap();
     assert_eq!(get(&file, "user.s3.etag"), etag);
     assert_eq!(get(&mounted.path("h"), "user.s3.tag.a").as_deref(), Some("b"));

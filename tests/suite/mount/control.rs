@@ -33,8 +33,11 @@ fn what_is_not_valid_is_refused_and_the_old_one_stays() {
 fn documents_come_and_go() {
     let mounted = Mounted::start();
     let tags = r#"{"TagSet": [{"Key": "team", "Value": "one"}]}"#;
-    mounted.sh(&format!("test ! -e .keyfold/tagging.json; echo '{tags}' > .keyfold/tagging.json; ls .keyfold | grep tagging"));
-    let read: serde_json::Value = serde_json::from_slice(&fs::read(mounted.path(".keyfold/tagging.json")).unwrap()).unwrap();
+    mounted.sh(&format!(
+        "test ! -e .keyfold/tagging.json; echo '{tags}' > .keyfold/tagging.json; ls .keyfold | grep tagging"
+    ));
+    let read: serde_json::Value =
+        serde_json::from_slice(&fs::read(mounted.path(".keyfold/tagging.json")).unwrap()).unwrap();
     assert_eq!(read, serde_json::from_str::<serde_json::Value>(tags).unwrap());
     // An editor's way: a temporary name, renamed over.
     mounted.sh("sed 's/one/two/' .keyfold/tagging.json > .keyfold/tagging.json~; mv .keyfold/tagging.json~ .keyfold/tagging.json; grep -q two .keyfold/tagging.json
@@ -47,9 +50,11 @@ fn documents_come_and_go() {
 #[test]
 fn events_are_appended_and_tailed() {
     let mounted = Mounted::versioned();
-    mounted.sh("timeout 20 tail -n +1 -F .keyfold/events > $T/events 2> /dev/null & pid=$!
+    mounted.sh(
+        "timeout 20 tail -n +1 -F .keyfold/events > $T/events 2> /dev/null & pid=$!
         echo 1 > f; echo 2 > f; rm f
-        for i in $(seq 100); do grep -q DeleteMarker $T/events && break; sleep 0.1; done; kill $pid; wait $pid || true");
+        for i in $(seq 100); do grep -q DeleteMarker $T/events && break; sleep 0.1; done; kill $pid; wait $pid || true",
+    );
     let events = fs::read_to_string(mounted.aside("events")).unwrap();
     for line in events.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
@@ -82,7 +87,8 @@ fn state_is_told_in_files() {
     let status: serde_json::Value =
         serde_json::from_slice(&fs::read(mounted.root().join(".keyfold/status.json")).unwrap()).unwrap();
     assert_eq!((status["pid"].as_u64(), status["buckets"].as_u64()), (Some(mounted.pid().into()), Some(1)));
-    let stats: serde_json::Value = serde_json::from_slice(&fs::read(mounted.path(".keyfold/stats.json")).unwrap()).unwrap();
+    let stats: serde_json::Value =
+        serde_json::from_slice(&fs::read(mounted.path(".keyfold/stats.json")).unwrap()).unwrap();
     assert!(stats.is_object());
     let metrics = fs::read_to_string(mounted.root().join(".keyfold/metrics")).unwrap();
     assert!(metrics.contains("# TYPE ") && metrics.ends_with("# EOF\n"), "{metrics}");

@@ -92,7 +92,10 @@ fn check(dir: &Path, fates: &Fates) {
         let Some(state) = state else {
             let what = found.as_ref().map(Vec::len);
             let elsewhere = fate.tried.iter().position(|state| state.map(|(seed, len)| pattern(seed, len)) == found);
-            panic!("{name}: {what:?} bytes that are state {elsewhere:?}; {} is durable of {:?}", fate.durable, fate.tried);
+            panic!(
+                "{name}: {what:?} bytes that are state {elsewhere:?}; {} is durable of {:?}",
+                fate.durable, fate.tried
+            );
         };
         *fate = Fate { tried: vec![*state], durable: 0 };
     }
@@ -107,7 +110,8 @@ fn check(dir: &Path, fates: &Fates) {
 }
 
 fn rounds(mounted: &mut Mounted, rounds: u64) {
-    let seed = std::env::var("KEYFOLD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(u64::from(std::process::id()));
+    let seed =
+        std::env::var("KEYFOLD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(u64::from(std::process::id()));
     eprintln!("KEYFOLD_SEED={seed}");
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let fates = Fates::default();

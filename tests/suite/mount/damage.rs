@@ -65,7 +65,12 @@ fn one_flipped_byte(len: usize, damaged: usize) {
     assert!(errors.lines().any(|line| line.contains("\"f\"") && line.contains("why")), "{errors}");
     assert!(!mounted.try_sh("dd if=f of=/dev/null bs=1M").status.success());
     // What is written anew over the damage is good again, and history tells what is lost.
-    OpenOptions::new().write(true).open(mounted.path("f")).unwrap().write_all_at(&body[first..len.min(last + PAGE)], first as u64).unwrap();
+    OpenOptions::new()
+        .write(true)
+        .open(mounted.path("f"))
+        .unwrap()
+        .write_all_at(&body[first..len.min(last + PAGE)], first as u64)
+        .unwrap();
     assert!(fs::read(mounted.path("f")).unwrap() == body);
     let output = mounted.keyfold(&["fsck", mounted.store().to_str().unwrap()]);
     assert!(matches!(output.status.code(), Some(0 | 7)), "{}", text(&output.stderr));

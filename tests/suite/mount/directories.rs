@@ -146,7 +146,9 @@ fn hard_links_are_one_file() {
 fn symlinks_keep_any_target() {
     let mut mounted = Mounted::start();
     let long = "x/".repeat(2000);
-    for (name, target) in [("a", "nowhere"), ("b", "/etc/hosts"), ("c", long.as_str()), ("d", "a b\n\u{e9}"), ("loop", "loop")] {
+    for (name, target) in
+        [("a", "nowhere"), ("b", "/etc/hosts"), ("c", long.as_str()), ("d", "a b\n\u{e9}"), ("loop", "loop")]
+    {
         symlink(target, mounted.path(name)).unwrap();
     }
     mounted.restart();

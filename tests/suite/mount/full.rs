@@ -50,7 +50,11 @@ fn fills_and_recovers(len: usize) {
     let _ = fs::remove_file(mounted.path(&refused.0));
     let until = Instant::now() + Duration::from_secs(60);
     while let Err(error) = write(&mounted, "again", 99, 20 << 20) {
-        assert!(Instant::now() < until, "service does not return: {error}\n{}", mounted.sh("df $T/store; find $T/store -size +1M -ls"));
+        assert!(
+            Instant::now() < until,
+            "service does not return: {error}\n{}",
+            mounted.sh("df $T/store; find $T/store -size +1M -ls")
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
     check(&mounted, &kept);

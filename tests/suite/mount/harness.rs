@@ -307,12 +307,17 @@ pub fn errno<T>(result: std::io::Result<T>) -> nix::errno::Errno {
 }
 
 /// `copy_file_range(2)`.
-pub fn copy_file_range(from: &File, at: Option<&mut i64>, to: &File, into: Option<&mut i64>, len: usize) -> nix::Result<usize> {
+pub fn copy_file_range(
+    from: &File,
+    at: Option<&mut i64>,
+    to: &File,
+    into: Option<&mut i64>,
+    len: usize,
+) -> nix::Result<usize> {
     let place = |place: Option<&mut i64>| place.map_or(std::ptr::null_mut(), std::ptr::from_mut);
     // SAFETY: the files are open, and the places are valid or null.
-    let copied = unsafe {
-        nix::libc::copy_file_range(from.as_raw_fd(), place(at), to.as_raw_fd(), place(into), len, 0)
-    };
+    let copied =
+        unsafe { nix::libc::copy_file_range(from.as_raw_fd(), place(at), to.as_raw_fd(), place(into), len, 0) };
     nix::errno::Errno::result(copied).map(isize::cast_unsigned)
 }
 

@@ -87,7 +87,10 @@ fn seeking_finds_data_holes_and_the_end() {
         assert_eq!(lseek(&file, hole, Whence::SeekData), Err(Errno::ENXIO));
         assert_eq!(lseek(&file, 32 << 20, Whence::SeekHole), Err(Errno::ENXIO));
     }
-    assert_eq!(mounted.sh("cp --sparse=auto f g; cmp f g; rsync -S f h; cmp f h; tar -cSf - f | tar -xOf - | cmp - f"), "");
+    assert_eq!(
+        mounted.sh("cp --sparse=auto f g; cmp f g; rsync -S f h; cmp f h; tar -cSf - f | tar -xOf - | cmp - f"),
+        ""
+    );
 }
 
 #[test]

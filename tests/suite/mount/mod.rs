@@ -15,6 +15,7 @@ mod history;
 mod holes;
 mod model;
 mod names;
+mod passthrough;
 mod past;
 mod refusals;
 mod renames;

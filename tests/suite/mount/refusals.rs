@@ -1,7 +1,7 @@
 //! What cannot be is refused at once, in three parts: what, why, mend.
 
-use super::{Mounted, text};
 use super::harness::KEYFOLD;
+use super::{Mounted, text};
 use std::fs;
 use std::process::{Command, Output};
 
@@ -51,7 +51,10 @@ fn a_store_of_a_newer_format_is_left_alone() {
     let text = fs::read_to_string(&format).unwrap();
     fs::write(&format, text.replace("\"keyfold\": 1", "\"keyfold\": 99")).unwrap();
     let refused = mounted.try_mount().unwrap_err();
-    let said: Vec<&str> = refused.lines().filter(|line| line.contains("error: ") || line.contains("why: ") || line.contains("mend: ")).collect();
+    let said: Vec<&str> = refused
+        .lines()
+        .filter(|line| line.contains("error: ") || line.contains("why: ") || line.contains("mend: "))
+        .collect();
     assert!(said.len() >= 3, "{refused}");
     assert!(refused.contains("99") && refused.contains("newer"), "{refused}");
     let output = keyfold(&["ls", "--store", mounted.store().to_str().unwrap()]);

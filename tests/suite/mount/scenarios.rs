@@ -101,7 +101,10 @@ fn getfattr_tells_everything() {
     let mounted = Mounted::versioned();
     mounted.sh("mkdir d; echo 1 > d/f; echo 2 > d/f; setfattr -n user.s3.tag.project -v apollo d/f");
     for (place, words) in [
-        ("d/f", &["\"type\": \"object\"", "project=apollo", "\"version-id\"", "\"etag\"", "\"checksum.crc64nvme\""][..]),
+        (
+            "d/f",
+            &["\"type\": \"object\"", "project=apollo", "\"version-id\"", "\"etag\"", "\"checksum.crc64nvme\""][..],
+        ),
         ("$(ls -d d/.versions/f/* | head -1)", &["\"type\": \"version\"", "\"version-id\"", "\"is-latest\""]),
         ("d", &["\"type\": \"directory\"", "\"rbytes\": 2", "\"rentries\": 1", "\"noncurrent-bytes\": 2"]),
         (".", &["\"type\": \"bucket\"", "\"versioning\": \"Enabled\""]),
@@ -127,8 +130,12 @@ fn the_past_is_compared_with_the_present() {
     assert!(output.status.success(), "{}", super::text(&output.stderr));
     let diff = super::text(&mounted.try_sh("diff -r $T/past/bkt .").stdout);
     mounted.sh("cp $T/past/bkt/d/gone d/gone; umount $T/past");
-    let lines: Vec<&str> = diff.lines().filter(|line| !line.starts_with("diff -r") && *line != "---" && *line != "1c1").collect();
+    let lines: Vec<&str> =
+        diff.lines().filter(|line| !line.starts_with("diff -r") && *line != "---" && *line != "1c1").collect();
     assert_eq!(lines.len(), 4, "{diff}");
-    assert!(lines[..2] == ["< one", "> two"] && lines[2].contains("past/bkt/d: gone") && lines[3].contains("./d: new"), "{diff}");
+    assert!(
+        lines[..2] == ["< one", "> two"] && lines[2].contains("past/bkt/d: gone") && lines[3].contains("./d: new"),
+        "{diff}"
+    );
     assert_eq!(mounted.sh("cat d/gone"), "was\n");
 }

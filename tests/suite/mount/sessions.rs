@@ -164,7 +164,10 @@ fn o_append_writes_at_the_end_and_o_excl_makes_only_once() {
     let directory = OpenOptions::new().write(true).create(true).truncate(false).open(mounted.path(""));
     assert_eq!(errno(directory), Errno::EISDIR);
     std::os::unix::fs::symlink("g", mounted.path("link")).unwrap();
-    assert_eq!(errno(OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(mounted.path("link"))), Errno::ELOOP);
+    assert_eq!(
+        errno(OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(mounted.path("link"))),
+        Errno::ELOOP
+    );
 }
 
 #[test]
@@ -242,7 +245,8 @@ fn fsync_makes_files_and_names_durable() {
     let mut file = File::create(mounted.path("synced")).unwrap();
     file.write_all(&body).unwrap();
     file.sync_all().unwrap();
-    let sync = OpenOptions::new().write(true).create_new(true).custom_flags(nix::libc::O_SYNC).open(mounted.path("osync"));
+    let sync =
+        OpenOptions::new().write(true).create_new(true).custom_flags(nix::libc::O_SYNC).open(mounted.path("osync"));
     sync.unwrap().write_all(b"each write").unwrap();
     fs::create_dir(mounted.path("dir")).unwrap();
     fs::rename(mounted.path("osync"), mounted.path("dir/osync")).unwrap();

@@ -11,7 +11,8 @@ fn one_redirection_is_one_version() {
     mounted.sh("{ echo d; (sleep 0.3; echo e) & wait; } > f");
     assert_eq!(mounted.versions("f").len(), 2);
     assert_eq!(mounted.sh("cat f"), "d\ne\n");
-    mounted.sh("echo f >> f; printf g | tee -a f > /dev/null; dd if=/dev/zero of=f bs=1 count=1 conv=notrunc status=none");
+    mounted
+        .sh("echo f >> f; printf g | tee -a f > /dev/null; dd if=/dev/zero of=f bs=1 count=1 conv=notrunc status=none");
     assert_eq!(mounted.versions("f").len(), 5);
     assert_eq!(fs::read(mounted.path("f")).unwrap(), b"\0\ne\nf\ng");
 }

@@ -33,7 +33,7 @@ fn sqlite_keeps_its_integrity_in_both_journal_modes() {
     }
     mounted.restart();
     for mode in ["delete", "wal"] {
-        let said = mounted.sh(&format!("sqlite3 {mode}.db 'pragma integrity_check; select count(*) from t;'"));
+        let said = mounted.run("sqlite3", &[&format!("{mode}.db"), "pragma integrity_check; select count(*) from t;"]);
         assert_eq!(said, "ok\n2000\n");
     }
 }
@@ -58,7 +58,8 @@ fn saving_by_rename_leaves_no_litter() {
         printf '%s\\n' 's/four/five/' w q | ed -s a.txt");
     assert_eq!(mounted.sh("cat a.txt; stat -c %a b.txt"), "five\n644\n");
     assert_eq!(names_in(&mounted.path(".versions")), ["a.txt", "b.txt"]);
-    let bytes: Vec<_> = mounted.versions("a.txt").iter().map(|v| fs::read(mounted.version("a.txt", v)).unwrap()).collect();
+    let bytes: Vec<_> =
+        mounted.versions("a.txt").iter().map(|v| fs::read(mounted.version("a.txt", v)).unwrap()).collect();
     assert_eq!(bytes, [&b"five\n"[..], b"four\n", b"three\n", b"two\n", b"one\n"]);
 }
 
@@ -67,7 +68,9 @@ fn vim_saves_in_each_of_its_ways() {
     let mounted = Mounted::versioned();
     mounted.sh("echo one > a.txt");
     for (how, word) in [("backupcopy=no", "two"), ("backupcopy=yes", "three")] {
-        let script = format!("vim -Nu NONE -i NONE -es -c 'set {how} backup writebackup swapfile' -c '%s/.*/{word}/' -c 'wq' a.txt < /dev/null");
+        let script = format!(
+            "vim -Nu NONE -i NONE -es -c 'set {how} backup writebackup swapfile' -c '%s/.*/{word}/' -c 'wq' a.txt < /dev/null"
+        );
         mounted.try_sh(&script);
         assert_eq!(fs::read_to_string(mounted.path("a.txt")).unwrap(), format!("{word}\n"), "{how}");
     }
@@ -90,7 +93,8 @@ fn sed_keeps_the_mode_and_the_one_name() {
 #[test]
 fn who_walks_a_tree_meets_no_hidden_names() {
     let mounted = Mounted::versioned();
-    mounted.sh("mkdir -p a/b; echo 1 > a/b/c; echo 2 > a/b/c; test -d .versions; test -d a/b/.versions; test -d .keyfold");
+    mounted
+        .sh("mkdir -p a/b; echo 1 > a/b/c; echo 2 > a/b/c; test -d .versions; test -d a/b/.versions; test -d .keyfold");
     assert_eq!(mounted.sh("find . | sort"), ".\n./a\n./a/b\n./a/b/c\n");
     assert_eq!(mounted.sh("find . -name c -newermt '-1 hour' -size -2k -type f -user 0"), "./a/b/c\n");
     assert_eq!(mounted.sh("ls -A . a/b"), ".:\na\n\na/b:\nc\n");

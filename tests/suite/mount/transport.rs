@@ -45,7 +45,10 @@ fn rsync_ax_carries() {
 
 #[test]
 fn tar_carries() {
-    carried("tar --xattrs --xattrs-include='*' -cf $T/t.tar -C tree . && mkdir copy && tar --xattrs --xattrs-include='*' -xpf $T/t.tar -C copy", true);
+    carried(
+        "tar --xattrs --xattrs-include='*' -cf $T/t.tar -C tree . && mkdir copy && tar --xattrs --xattrs-include='*' -xpf $T/t.tar -C copy",
+        true,
+    );
 }
 
 #[test]

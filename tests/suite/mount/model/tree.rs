@@ -204,7 +204,10 @@ impl Tree {
                     if meta.len() != bytes.len() as u64 || found != *bytes {
                         let at = found.iter().zip(bytes).position(|(found, want)| found != want);
                         let (told, read, want) = (meta.len(), found.len(), bytes.len());
-                        return Err(format!("{}: {told} bytes told, {read} read, {want} wanted, first difference at {at:?}", path.display()));
+                        return Err(format!(
+                            "{}: {told} bytes told, {read} read, {want} wanted, first difference at {at:?}",
+                            path.display()
+                        ));
                     }
                     if meta.nlink() != self.links(*id) {
                         return Err(format!("{}: {} links, not {}", path.display(), meta.nlink(), self.links(*id)));
