@@ -14,6 +14,12 @@ struct World {
     _home: tempfile::TempDir,
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        self.store.close().unwrap();
+    }
+}
+
 fn world() -> World {
     let home = tempfile::tempdir().unwrap();
     Store::init(home.path(), &Options::system()).unwrap();

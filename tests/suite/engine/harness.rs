@@ -17,11 +17,23 @@ pub const B: &str = "bucket";
 pub struct Home {
     pub dir: tempfile::TempDir,
     pub clock: Arc<ManualClock>,
+    /// Closed before the process may end: RocksDB's threads must not outlive `main`.
+    opened: std::sync::Mutex<Option<Arc<Store>>>,
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl Home {
     pub fn new() -> Self {
-        let home = Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(1_700_000_000)) };
+        let home = Self {
+            dir: tempfile::tempdir().unwrap(),
+            clock: Arc::new(ManualClock::at(1_700_000_000)),
+            opened: std::sync::Mutex::default(),
+        };
         Store::init(home.dir.path(), &home.options()).unwrap();
         home
     }
@@ -37,7 +49,17 @@ impl Home {
     }
 
     pub fn open(&self) -> Arc<Store> {
-        Store::open(self.dir.path(), self.options()).unwrap()
+        self.close();
+        let store = Store::open(self.dir.path(), self.options()).unwrap();
+        *self.opened.lock().unwrap() = Some(Arc::clone(&store));
+        store
+    }
+
+    /// Closes what was opened last, if anything is open.
+    pub fn close(&self) {
+        if let Some(store) = self.opened.lock().unwrap().take() {
+            let _ = store.close();
+        }
     }
 
     /// A store with one bucket.

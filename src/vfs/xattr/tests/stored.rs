@@ -14,6 +14,12 @@ struct World {
 const VIEW: XattrView = XattrView { list: XattrList::Copy, trusted: true };
 const ALL: XattrView = XattrView { list: XattrList::All, trusted: true };
 
+impl Drop for World {
+    fn drop(&mut self) {
+        self.store.close().unwrap();
+    }
+}
+
 fn world() -> World {
     let home = tempfile::tempdir().unwrap();
     Store::init(home.path(), &Options::system()).unwrap();
