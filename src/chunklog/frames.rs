@@ -37,7 +37,7 @@ impl Verified {
         Self((0..frames.div_ceil(64)).map(|_| AtomicU64::new(0)).collect())
     }
 
-    fn has(&self, frame: u64) -> bool {
+    pub(super) fn has(&self, frame: u64) -> bool {
         self.0.get((frame / 64) as usize).is_some_and(|word| word.load(Relaxed) >> (frame % 64) & 1 == 1)
     }
 

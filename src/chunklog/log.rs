@@ -4,6 +4,7 @@ use super::cache::{Handles, Sharded, Weighed};
 use super::durable::{KnownDirs, Tracked};
 use super::format::{Binder, Flaw, footer};
 use super::id::{Class, FileKey, SegmentId, SoloId};
+use super::maps::Maps;
 use super::read::RunTable;
 use super::segment::OpenSegment;
 use super::solo::{Live, SoloTable};
@@ -124,6 +125,7 @@ pub(super) struct Inner {
     pub(super) handles: Handles,
     pub(super) tables: Sharded<(SegmentId, u32), Arc<RunTable>>,
     pub(super) sums: Weighed<SoloId, Arc<SoloTable>>,
+    pub(super) maps: Maps,
     pub(super) counts: Counts,
     pub(super) tracked: Mutex<BTreeMap<FileKey, Arc<Tracked>>>,
     pub(super) dirs: KnownDirs,
@@ -162,6 +164,7 @@ impl ChunkLog {
             handles: Handles::new(Arc::clone(&disk), settings.open_files),
             tables: Sharded::new(settings.cached_runs),
             sums: Weighed::new(settings.cached_sum_bytes),
+            maps: Maps::new(),
             disk,
             settings,
             lanes: Mutex::default(),
@@ -246,6 +249,7 @@ impl ChunkLog {
         self.0.sums.remove(&id);
         // Checksums last: without them what is left of a crash is an orphan that nobody can read.
         self.0.delete(FileKey::Solo(id))?;
+        self.0.maps.removed(id);
         self.0.delete(FileKey::Sum(id))
     }
 

@@ -15,6 +15,7 @@ pub mod format;
 mod frames;
 mod id;
 mod log;
+mod maps;
 mod read;
 mod scan;
 mod segment;

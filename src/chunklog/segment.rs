@@ -15,7 +15,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 const STEP_MIN: u64 = 256 << 10;
-const STEP_MAX: u64 = 16 << 20;
+const STEP_MAX: u64 = 512 << 10;
 /// Payloads below this are copied behind their heads rather than handed over as a slice of their own.
 const COPY_BELOW: usize = 16 << 10;
 

@@ -298,7 +298,8 @@ impl ChunkLog {
         }
         let table = self.0.solo_table(id)?;
         within(table.len)?;
-        read(&*table, &*self.0.handle(key)?, at, buf)
+        let file = self.0.handle(key)?;
+        if self.0.maps.read(id, &*table, &*file, at, buf)? { Ok(()) } else { read(&*table, &*file, at, buf) }
     }
 
     /// The file and its length, for the kernel to read past this process: unverified, so a scrub must cover it.
@@ -351,7 +352,7 @@ impl ChunkLog {
 }
 
 impl Inner {
-    fn solo_table(&self, id: SoloId) -> Result<Arc<SoloTable>> {
+    pub(super) fn solo_table(&self, id: SoloId) -> Result<Arc<SoloTable>> {
         if let Some(table) = self.sums.get(&id) {
             return Ok(table);
         }

@@ -7,7 +7,7 @@ use super::reply::{
     FIRST, LASTING, NOT_AT_ALL, ONE_LOOK, answer_read, emptied, entered, fopen_flags, guarded, sized, ttl, wrote,
 };
 use crate::model::FileKind;
-use crate::vfs::{MakeNode, OpenHow, RenameHow, SetAttr, Vfs, Whence, XattrFlags};
+use crate::vfs::{Keep, MakeNode, OpenHow, RenameHow, SetAttr, Vfs, Whence, XattrFlags};
 use fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, IoctlFlags,
     KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap,
@@ -231,8 +231,10 @@ impl Filesystem for Adapter {
             match self.vfs.create(caller(req), parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
                 Ok((found, opening)) => {
                     // One time for the name and the attributes: until it is published, neither lasts. But before the
-                    // call returns, the kernel looks at the mode of what it has just been told.
-                    let keep = ttl(found.name_keep.min(found.attr_keep)).max(ONE_LOOK);
+                    // call returns, the kernel looks at the mode of what it has just been told. A control file's name may
+                    // mean another file at once.
+                    let least = if found.name_keep == Keep::Never { NOT_AT_ALL } else { ONE_LOOK };
+                    let keep = ttl(found.name_keep.min(found.attr_keep)).max(least);
                     reply.created(&keep, &attr(&found.attr), FIRST, FileHandle(opening.fh), fopen_flags(&opening));
                 }
                 Err(error) => reply.error(errno(error)),

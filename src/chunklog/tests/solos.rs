@@ -114,3 +114,41 @@ fn a_full_disk_may_be_tried_again() {
     let (id, _) = writer.finish().unwrap();
     assert_eq!(get(&log, id, 0, 1800).unwrap(), [[1; 900], [2; 900]].concat());
 }
+
+#[test]
+#[ignore = "scratch measurement"]
+fn scratch_measure() {
+    use super::super::frames;
+    use super::super::id::FileKey;
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    let log = ChunkLog::open(Arc::new(OsDisk::new(dir.path())), settings(1, 1 << 20)).unwrap();
+    let mut writer = log.solo(Class::Hot).unwrap();
+    let data = bytes(3, 64 << 20);
+    data.chunks(1 << 20).for_each(|c| writer.write(c).unwrap());
+    let (id, _) = writer.finish().unwrap();
+    log.sync().unwrap();
+    for size in [256usize << 10, 1 << 20, 4 << 20] {
+        let mut buf = vec![0; size];
+        let mut t: Vec<Vec<f64>> = vec![vec![]; 4];
+        for round in 0..80 {
+            for kind in 0..4 {
+                if kind >= 2 { log.0.sums.remove(&id); }
+                let table = log.0.solo_table(id).unwrap();
+                let file = log.0.handle(FileKey::Solo(id)).unwrap();
+                let start = std::time::Instant::now();
+                for at in (0..64usize << 20).step_by(size) {
+                    if kind % 2 == 0 {
+                        frames::read(&*table, &*file, at as u64, &mut buf).unwrap();
+                    } else {
+                        assert!(log.0.maps.read(id, &*table, &*file, at as u64, &mut buf).unwrap());
+                    }
+                }
+                if round > 1 { t[kind].push(start.elapsed().as_secs_f64() * 1e6 / 64.0); }
+            }
+        }
+        for (name, v) in ["pread known", "map known", "pread unknown (crc)", "map unknown (crc)"].iter().zip(&mut t) {
+            v.sort_by(|a, b| a.total_cmp(b));
+            println!("{:5} KiB {name:22} us/MiB min {:6.1} p25 {:6.1} p50 {:6.1}", size >> 10, v[0], v[v.len() / 4], v[v.len() / 2]);
+        }
+    }
+}

@@ -25,10 +25,11 @@ fn started() -> Mounted {
     mounted
 }
 
-/// Writes a file as `cp` does, in pieces that each are one request.
-fn put(path: &Path, body: &[u8]) {
-    let mut file = File::create(path).unwrap();
-    body.chunks(128 << 10).for_each(|piece| file.write_all(piece).unwrap());
+/// Writes a file of `bkt` by a process of its own. A program that another test starts would for a moment have a
+/// descriptor of ours, and closing it would publish half of the file, which then lies in two pieces.
+fn put(mounted: &Mounted, name: &str, body: &[u8]) {
+    fs::write(mounted.aside("body"), body).unwrap();
+    mounted.sh(&format!("cp $T/body {name}"));
 }
 
 /// The store's file that holds these bytes and nothing else.
@@ -42,7 +43,8 @@ fn solo(mounted: &Mounted, body: &[u8]) -> PathBuf {
             same.then_some(path)
         })
     }
-    below(&mounted.store().join("solo"), body).expect("no file of the store holds exactly these bytes")
+    let told = || mounted.sh("find $T/store/solo $T/store/seg -type f -printf '%P %s\n'");
+    below(&mounted.store().join("solo"), body).unwrap_or_else(|| panic!("in no file of its own: {}", told()))
 }
 
 fn flip(path: &Path) {
@@ -74,7 +76,7 @@ fn whole(path: &Path) -> std::io::Result<Vec<u8>> {
 fn a_large_version_is_read_from_the_disk_below() {
     let mounted = started();
     let body = pattern(1, LEN);
-    put(&mounted.path("f"), &body);
+    put(&mounted, "f", &body);
     let below = solo(&mounted, &body);
     let version = mounted.version("f", &mounted.versions("f")[0]);
 
@@ -124,7 +126,7 @@ fn a_large_version_is_read_from_the_disk_below() {
 fn an_inode_is_read_one_way_while_it_is_open() {
     let mounted = started();
     let body = pattern(2, LEN);
-    put(&mounted.path("f"), &body);
+    put(&mounted, "f", &body);
     let version = mounted.version("f", &mounted.versions("f")[0]);
     // Opened, released, opened again by many at once: never EIO.
     std::thread::scope(|scope| {
@@ -164,10 +166,10 @@ fn a_session_that_publishes_again_makes_its_version_another_file() {
 fn the_past_is_read_from_the_disk_below() {
     let mut mounted = started();
     let (old, new) = (pattern(5, LEN), pattern(6, LEN));
-    put(&mounted.path("f"), &old);
+    put(&mounted, "f", &old);
     fs::hard_link(mounted.path("f"), mounted.path("g")).unwrap();
     let then = instant(&mounted);
-    put(&mounted.path("f"), &new);
+    put(&mounted, "f", &new);
     let below = solo(&mounted, &old);
     let mut damaged = old.clone();
     damaged[DAMAGED] = !damaged[DAMAGED];
@@ -192,9 +194,9 @@ fn the_past_is_read_from_the_disk_below() {
 fn a_purge_takes_a_file_from_the_past_but_not_from_its_reader() {
     let mounted = started();
     let (one, two) = (pattern(7, LEN), pattern(8, LEN));
-    put(&mounted.path("f"), &one);
+    put(&mounted, "f", &one);
     let then = instant(&mounted);
-    put(&mounted.path("f"), &two);
+    put(&mounted, "f", &two);
     let at = |when: &str| mounted.path(".keyfold/at").join(when).join("f");
     let open = File::open(at(&then)).unwrap();
     fs::remove_file(mounted.version("f", &mounted.versions("f")[1])).unwrap();

@@ -1,0 +1,103 @@
+//! Large reads of finished one-object files through memory maps, which saves the system's part of a copy.
+//!
+//! Touching a page that the disk cannot give kills the process (SIGBUS), so every range is populated first by a call
+//! that fails instead, and whatever fails is read again the ordinary way, which tells why. Finished files are never
+//! cut. Locks: the table of maps, never held during I/O.
+
+use super::cache::Sharded;
+use super::format::FRAME_BYTES;
+use super::frames::Framed;
+use super::id::SoloId;
+use crate::model::Result;
+use crate::sys::disk::DiskFile;
+use memmap2::Mmap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const FRAME: u64 = FRAME_BYTES as u64;
+/// Reads of fewer bytes are not worth it.
+const LARGE: usize = 256 << 10;
+/// Maps kept; they take address space, and page tables of what was read.
+const MAPS: usize = 64;
+
+/// The maps of files read lately.
+pub(super) struct Maps {
+    open: Sharded<SoloId, Arc<Mmap>>,
+    /// Counts removals, so that a map made before one is not kept after it: it would keep the file's room.
+    removals: AtomicU64,
+}
+
+impl Maps {
+    pub(super) fn new() -> Self {
+        Self { open: Sharded::new(MAPS), removals: AtomicU64::new(0) }
+    }
+
+    /// To be called when the file's name is gone.
+    pub(super) fn removed(&self, id: SoloId) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        self.open.remove(&id);
+    }
+
+    /// Reads a large range of a finished file, which lies within its frames, or says that it has to be read the
+    /// ordinary way.
+    pub(super) fn read(
+        &self,
+        id: SoloId,
+        frames: &impl Framed,
+        file: &dyn DiskFile,
+        at: u64,
+        buf: &mut [u8],
+    ) -> Result<bool> {
+        if !cfg!(target_os = "linux") || buf.len() < LARGE {
+            return Ok(false);
+        }
+        let Some(map) = self.map(id, frames.len(), file) else { return Ok(false) };
+        let end = at + buf.len() as u64;
+        let from = at / FRAME * FRAME;
+        let to = end.next_multiple_of(FRAME).min(frames.len());
+        let Some(bytes) = map.get(from as usize..to as usize) else { return Ok(false) };
+        if !populated(&map, from as usize, bytes.len()) {
+            return Ok(false);
+        }
+        for (n, whole) in bytes.chunks(FRAME as usize).enumerate() {
+            let frame = from / FRAME + n as u64;
+            let start = frame * FRAME;
+            if !frames.verified().is_some_and(|verified| verified.has(frame)) && !frames.verify(frame, whole) {
+                return Err(frames.bad(frame, "its bytes are not the ones that were written there"));
+            }
+            let (first, last) = (at.max(start), end.min(start + whole.len() as u64));
+            let wanted = &whole[(first - start) as usize..(last - start) as usize];
+            buf[(first - at) as usize..(last - at) as usize].copy_from_slice(wanted);
+        }
+        Ok(true)
+    }
+
+    fn map(&self, id: SoloId, len: u64, file: &dyn DiskFile) -> Option<Arc<Mmap>> {
+        if let Some(map) = self.open.get(&id) {
+            return Some(map);
+        }
+        let before = self.removals.load(Ordering::SeqCst);
+        let fd = file.fd()?;
+        // A file that was cut by others has no page for its end.
+        if file.size().ok()? != len {
+            return None;
+        }
+        use std::os::fd::AsRawFd;
+        // SAFETY: nobody writes to a finished file or cuts it; it may be removed, which leaves the map whole.
+        let map = Arc::new(unsafe { Mmap::map(fd.as_raw_fd()) }.ok()?);
+        if before == self.removals.load(Ordering::SeqCst) {
+            self.open.put(id, Arc::clone(&map));
+        }
+        Some(map)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn populated(map: &Mmap, at: usize, len: usize) -> bool {
+    map.advise_range(memmap2::Advice::PopulateRead, at, len).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn populated(_: &Mmap, _: usize, _: usize) -> bool {
+    false
+}
