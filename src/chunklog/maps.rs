@@ -1,8 +1,9 @@
 //! Large reads of finished one-object files through memory maps, which saves the system's part of a copy.
 //!
 //! Touching a page that the disk cannot give kills the process (SIGBUS), so every range is populated first by a call
-//! that fails instead, and whatever fails is read again the ordinary way, which tells why. Finished files are never
-//! cut. Locks: the table of maps, never held during I/O.
+//! that fails instead, and whatever fails is read again the ordinary way, which tells why. What is left is a page
+//! that the system takes back within those microseconds and the disk then refuses. Finished files are never cut.
+//! Locks: the table of maps, never held during I/O.
 
 use super::cache::Sharded;
 use super::format::FRAME_BYTES;
@@ -11,6 +12,7 @@ use super::id::SoloId;
 use crate::model::Result;
 use crate::sys::disk::DiskFile;
 use memmap2::Mmap;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,7 +53,11 @@ impl Maps {
         if !cfg!(target_os = "linux") || buf.len() < LARGE {
             return Ok(false);
         }
-        let Some(map) = self.map(id, frames.len(), file) else { return Ok(false) };
+        // Of a file that was cut by others, a page would end in zeros.
+        if file.size().ok() != Some(frames.len()) {
+            return Ok(false);
+        }
+        let Some(map) = self.map(id, file) else { return Ok(false) };
         let end = at + buf.len() as u64;
         let from = at / FRAME * FRAME;
         let to = end.next_multiple_of(FRAME).min(frames.len());
@@ -72,17 +78,12 @@ impl Maps {
         Ok(true)
     }
 
-    fn map(&self, id: SoloId, len: u64, file: &dyn DiskFile) -> Option<Arc<Mmap>> {
+    fn map(&self, id: SoloId, file: &dyn DiskFile) -> Option<Arc<Mmap>> {
         if let Some(map) = self.open.get(&id) {
             return Some(map);
         }
         let before = self.removals.load(Ordering::SeqCst);
         let fd = file.fd()?;
-        // A file that was cut by others has no page for its end.
-        if file.size().ok()? != len {
-            return None;
-        }
-        use std::os::fd::AsRawFd;
         // SAFETY: nobody writes to a finished file or cuts it; it may be removed, which leaves the map whole.
         let map = Arc::new(unsafe { Mmap::map(fd.as_raw_fd()) }.ok()?);
         if before == self.removals.load(Ordering::SeqCst) {

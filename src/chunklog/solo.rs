@@ -352,7 +352,7 @@ impl ChunkLog {
 }
 
 impl Inner {
-    pub(super) fn solo_table(&self, id: SoloId) -> Result<Arc<SoloTable>> {
+    fn solo_table(&self, id: SoloId) -> Result<Arc<SoloTable>> {
         if let Some(table) = self.sums.get(&id) {
             return Ok(table);
         }

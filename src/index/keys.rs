@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn format_md_shows_a_real_version_key() {
         let text = include_str!("FORMAT.md");
-        let block = text.split("```hex").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let block = text.split("```text hex").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let bytes: Vec<u8> = block.split_whitespace().map(|hex| u8::from_str_radix(hex, 16).unwrap()).collect();
         assert_eq!(bytes, ver_key(DirId(18), "cat.jpg", Seq(258)));
         for family in super::super::Family::ALL {

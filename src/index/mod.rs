@@ -1,6 +1,6 @@
 //! The index: an ordered key-value store with serialised transactions over RocksDB.
 //!
-//! Committed changes live in a [`stage`] in memory until a durability round writes them to RocksDB as one
+//! Committed changes live in a stage in memory until a durability round writes them to RocksDB as one
 //! synced batch. That order lets the owner of the data sync it first, so no record on disk ever points at
 //! bytes that are not there. Readers never take a lock: they merge the stage, the stage being written and
 //! RocksDB. One transaction runs at a time and sees everything before it, which is how preconditions hold.

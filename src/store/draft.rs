@@ -290,13 +290,10 @@ impl Draft {
                 _ => None,
             })
             .collect();
-        if let [(at, len)] = buffers[..]
-            && may_go_on
-            && self.solo.is_none()
-            && len >= BUFFER_BYTES / 2
-            && at + len as u64 == self.size
-        {
-            return self.begin_solo(at);
+        let joined = buffers.windows(2).all(|pair| pair[0].0 + pair[0].1 as u64 == pair[1].0);
+        let at_end = buffers.last().is_some_and(|(at, len)| at + *len as u64 == self.size);
+        if may_go_on && self.solo.is_none() && joined && at_end && self.buffered >= BUFFER_BYTES / 2 {
+            return self.begin_solo(&buffers);
         }
         // Runs of one call are written together; each call stays within a few megabytes.
         let mut group: Vec<u64> = Vec::new();
@@ -313,14 +310,20 @@ impl Draft {
         self.spill_group(&group)
     }
 
-    fn begin_solo(&mut self, at: u64) -> Result<()> {
-        let Some(Piece::Buffer(bytes)) = self.pieces.get(&at) else { return Ok(()) };
+    /// Buffers that join become the beginning of a file of its own.
+    fn begin_solo(&mut self, buffers: &[(u64, usize)]) -> Result<()> {
+        let Some((first, _)) = buffers.first() else { return Ok(()) };
         let mut writer = self.store.log.solo(Class::Hot)?;
-        writer.write(bytes)?;
-        let len = bytes.len() as u64;
+        for (at, _) in buffers {
+            if let Some(Piece::Buffer(bytes)) = self.pieces.get(at) {
+                writer.write(bytes)?;
+            }
+        }
+        buffers.iter().for_each(|(at, _)| drop(self.pieces.remove(at)));
+        self.buffered = 0;
         self.pending.add(writer.id().0);
-        self.pieces.insert(at, Piece::Fresh(Extent { len, source: Source::Solo { id: writer.id().0, at: 0 } }));
-        self.buffered -= usize::try_from(len).unwrap_or(0);
+        let source = Source::Solo { id: writer.id().0, at: 0 };
+        self.pieces.insert(*first, Piece::Fresh(Extent { len: writer.len(), source }));
         self.solo = Some(writer);
         Ok(())
     }

@@ -116,39 +116,36 @@ fn a_full_disk_may_be_tried_again() {
 }
 
 #[test]
-#[ignore = "scratch measurement"]
-fn scratch_measure() {
-    use super::super::frames;
-    use super::super::id::FileKey;
-    let dir = tempfile::tempdir_in("/tmp").unwrap();
+#[cfg(target_os = "linux")]
+fn large_reads_through_a_map_verify_and_fail_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
     let log = ChunkLog::open(Arc::new(OsDisk::new(dir.path())), settings(1, 1 << 20)).unwrap();
+    let data = bytes(5, (2 << 20) + 4099);
     let mut writer = log.solo(Class::Hot).unwrap();
-    let data = bytes(3, 64 << 20);
-    data.chunks(1 << 20).for_each(|c| writer.write(c).unwrap());
+    writer.write(&data).unwrap();
     let (id, _) = writer.finish().unwrap();
-    log.sync().unwrap();
-    for size in [256usize << 10, 1 << 20, 4 << 20] {
-        let mut buf = vec![0; size];
-        let mut t: Vec<Vec<f64>> = vec![vec![]; 4];
-        for round in 0..80 {
-            for kind in 0..4 {
-                if kind >= 2 { log.0.sums.remove(&id); }
-                let table = log.0.solo_table(id).unwrap();
-                let file = log.0.handle(FileKey::Solo(id)).unwrap();
-                let start = std::time::Instant::now();
-                for at in (0..64usize << 20).step_by(size) {
-                    if kind % 2 == 0 {
-                        frames::read(&*table, &*file, at as u64, &mut buf).unwrap();
-                    } else {
-                        assert!(log.0.maps.read(id, &*table, &*file, at as u64, &mut buf).unwrap());
-                    }
-                }
-                if round > 1 { t[kind].push(start.elapsed().as_secs_f64() * 1e6 / 64.0); }
-            }
-        }
-        for (name, v) in ["pread known", "map known", "pread unknown (crc)", "map unknown (crc)"].iter().zip(&mut t) {
-            v.sort_by(|a, b| a.total_cmp(b));
-            println!("{:5} KiB {name:22} us/MiB min {:6.1} p25 {:6.1} p50 {:6.1}", size >> 10, v[0], v[v.len() / 4], v[v.len() / 2]);
-        }
+    let path = dir.path().join(super::super::id::FileKey::Solo(id).path());
+    let mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap());
+    assert!(get(&log, id, 7, 100_000).unwrap() == data[7..100_007] && !mapped());
+    for (at, len) in [(1 << 20, 1 << 20), (65_530, 300_000), (0, data.len()), (data.len() - 300_001, 300_001)] {
+        assert!(get(&log, id, at, len).unwrap() == data[at..at + len]);
     }
+    assert!(mapped());
+    // Damage costs its frame, once nothing remembers that it was good.
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let write = |byte: u8| std::os::unix::fs::FileExt::write_all_at(&file, &[byte], 1 << 20).unwrap();
+    write(!data[1 << 20]);
+    log.0.sums.remove(&id);
+    assert_eq!(kind(get(&log, id, 1 << 19, 1 << 20)), Kind::Corrupt);
+    assert!(get(&log, id, 0, 1 << 20).unwrap() == data[..1 << 20]);
+    write(data[1 << 20]);
+    assert!(get(&log, id, 1 << 19, 1 << 20).unwrap() == data[1 << 19..][..1 << 20]);
+    // Cut by others below a map that is there: an error, not a signal.
+    file.set_len(data.len() as u64 - 1).unwrap();
+    assert_eq!(kind(get(&log, id, 1 << 20, data.len() - (1 << 20))), Kind::Corrupt);
+    file.set_len(1 << 20).unwrap();
+    assert_eq!(kind(get(&log, id, 0, data.len())), Kind::Corrupt);
+    assert!(get(&log, id, 0, 1 << 20).unwrap() == data[..1 << 20]);
+    log.delete_solo(id).unwrap();
+    assert!(!mapped(), "the map keeps the room of a file that is gone");
 }
