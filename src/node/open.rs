@@ -49,7 +49,12 @@ pub(super) fn ensure(dir: &Path) -> Result<PathBuf> {
     };
     // Somebody's other directory is refused before a log is written into it.
     let foreign = !empty && !dir.join(crate::store::FORMAT_FILE).try_exists().unwrap_or(true);
-    if empty || foreign {
+    if foreign {
+        return Err(Error::new(Kind::StoreUnavailable, format!("there is no store in {}", dir.display()))
+            .why("the directory holds something else")
+            .mend("name the store's directory, or an empty one for a new store"));
+    }
+    if empty {
         match init(dir) {
             // Another process was faster.
             Err(error) if error.kind() == Kind::AlreadyExists => {}
