@@ -149,9 +149,12 @@ impl Vfs {
         let node = self.nodes.hold(self.entry_number(view, dir, component, entry), what);
         if view == View::Live {
             let mut places = node.places.lock();
-            // A file that has come to its end is not brought back by a look-up that began before.
-            if places.last.is_none() || self.still_leads(view, dir, component, entry)? {
+            // A rename or unlink may have passed since the entry was read, and found no node to leave a word with. A file
+            // that has come to its end is not brought back, and can still be opened by who has just found it.
+            if !places.names.is_empty() && places.last.is_none() || self.still_leads(view, dir, component, entry)? {
                 places.add(dir, component);
+            } else if let (None, Entry::File(file)) = (&places.last, entry) {
+                places.last = Some(Box::new(FileEntry { nlink: 0, ..file.clone() }));
             }
         }
         let (attr, settled) = self.attr_of_entry(&node, view, entry);

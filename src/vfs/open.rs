@@ -1,6 +1,6 @@
 //! `open`, `create`, `flush`, `fsync`, `release`.
 
-use super::errno::{Errno, Outcome};
+use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
 use super::lookup::{Caller, Lookup};
 use super::node::{Node, View, What};
@@ -109,7 +109,11 @@ impl Vfs {
                 if fresh {
                     *slot = None;
                 }
-                return Err(fault);
+                // Replaced at this moment: the kernel looks the name up again, and finds what took its place.
+                return Err(match fault {
+                    Fault::Store(error) if error.kind() == Kind::NoSuchVersion => Errno::ESTALE.into(),
+                    fault => fault,
+                });
             }
         };
         Ok(self.opening(node, opened, how, keep_cache))
