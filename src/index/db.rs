@@ -112,6 +112,12 @@ impl Index {
         self.layers.load().active.bytes()
     }
 
+    /// Memory of all commits that are not in RocksDB yet, in bytes, roughly.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> usize {
+        self.layers.load().each().map(|stage| stage.bytes()).sum()
+    }
+
     /// Closes the present stage. Commits up to the returned number are on disk once [`Index::write_sealed`]
     /// has succeeded. A stage whose writing failed stays sealed and comes first.
     #[must_use]

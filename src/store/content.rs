@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::extents::{self, locate};
-use super::pins::Pins;
+use super::pins::Pin;
 use crate::chunklog::{Run, SegmentId, SoloId};
 use crate::crypto::Crc64;
 use crate::index::{Body, ContentRecord, Extent, Family, Read, Source, content_key};
@@ -14,16 +14,8 @@ use std::sync::Arc;
 pub struct Content {
     store: Arc<Store>,
     id: ContentId,
-    pinned: bool,
+    _pin: Option<Pin>,
     record: ContentRecord,
-}
-
-impl Drop for Content {
-    fn drop(&mut self) {
-        if self.pinned {
-            self.store.pins.unpin(self.id);
-        }
-    }
 }
 
 impl Store {
@@ -38,27 +30,27 @@ impl Store {
     pub(super) fn content(self: &Arc<Self>, id: ContentId) -> Result<Content> {
         if id == ContentId::EMPTY {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(Content { store: Arc::clone(self), id, pinned: false, record });
+            return Ok(Content { store: Arc::clone(self), id, _pin: None, record });
         }
         let gone = || {
             Error::new(Kind::NoSuchVersion, "cannot open the object")
                 .why("it was replaced or deleted at this moment")
                 .mend("look it up again")
         };
-        if !self.pins.pin(id) {
-            return Err(gone());
-        }
-        let unpin = Unpin(&self.pins, id);
+        let pin = self.pins.pin(id).ok_or_else(gone)?;
         let record: Option<ContentRecord> = self.index.record(Family::Content, &content_key(id))?;
         let record = record.ok_or_else(gone)?;
-        std::mem::forget(unpin);
-        Ok(Content { store: Arc::clone(self), id, pinned: true, record })
+        Ok(Content { store: Arc::clone(self), id, _pin: Some(pin), record })
     }
 
     /// A content that is about to be committed, pinned beforehand so that nothing can free it in between.
     pub(super) fn pinned_content(self: &Arc<Self>, id: ContentId, record: ContentRecord) -> Content {
-        let pinned = id != ContentId::EMPTY && self.pins.pin(id);
-        Content { store: Arc::clone(self), id, pinned, record }
+        Content { store: Arc::clone(self), id, _pin: self.pins.pin(id), record }
+    }
+
+    /// Keeps an object's bytes from being freed; `None` when they are being freed already.
+    pub fn pin(&self, object: &Object) -> Option<Pin> {
+        self.pins.pin(object.content)
     }
 
     /// Reads `[skip, skip + buf.len())` of a source.
@@ -103,14 +95,6 @@ impl Store {
             })?;
         }
         Ok(value)
-    }
-}
-
-struct Unpin<'a>(&'a Pins, ContentId);
-
-impl Drop for Unpin<'_> {
-    fn drop(&mut self) {
-        self.0.unpin(self.1);
     }
 }
 

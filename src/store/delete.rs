@@ -134,11 +134,8 @@ impl Store {
         let mut record = super::names::dir_record(tx, id)?;
         record.marker = None;
         tx.put(Family::Dir, &id_key(id.0), &record);
-        if super::names::dir_stat(tx, id)?.live <= 0 {
-            super::stack::bury(tx, id, record, now)?;
-            detach(tx, at.0, at.1, now)?;
-        }
-        Ok(())
+        let live = super::names::dir_stat(tx, id)?.live;
+        super::stack::vanish(tx, id, record, live, now)
     }
 
     /// Puts a delete marker on top of a name's stack (DEL-2 to DEL-4).

@@ -4,7 +4,7 @@ use super::Store;
 use super::names::{FileEntry, no_such_name};
 use super::node::need_free;
 use super::stack::{attach, bucket_of, current, older};
-use crate::index::{DentRecord, Family, InodeRecord, Read, Tx, dent_key, id_key};
+use crate::index::{DentRecord, Family, InodeRecord, Read, dent_key, id_key};
 use crate::model::{DirId, Error, Ino, Kind, Object, Result, Seq, VersionId, Versioning};
 
 /// Most names a file has.
@@ -64,16 +64,11 @@ impl Store {
         let record: Option<InodeRecord> = self.index.record(Family::Ino, &id_key(ino.0))?;
         Ok(record.map(|record| record.names).unwrap_or_default())
     }
+}
 
-    /// A file's record of names follows a rename.
-    pub(super) fn rename_link(tx: &mut Tx<'_>, ino: Ino, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
-        let Some(mut inode) = tx.record::<InodeRecord>(Family::Ino, &id_key(ino.0))? else { return Ok(()) };
-        for name in &mut inode.names {
-            if (name.0, name.1.as_str()) == from {
-                *name = (to.0, to.1.to_owned());
-            }
-        }
-        tx.put(Family::Ino, &id_key(ino.0), &inode);
-        Ok(())
+/// A file's list of names follows a rename.
+pub(super) fn rename_in(names: &mut [(DirId, String)], from: (DirId, &str), to: (DirId, &str)) {
+    for name in names.iter_mut().filter(|(dir, name)| (*dir, name.as_str()) == from) {
+        *name = (to.0, to.1.to_owned());
     }
 }

@@ -5,7 +5,8 @@
 //! one transaction of the index; reads take no lock. A change is visible when the call returns and durable after the
 //! next round (`rounds`), at the latest a commit interval later.
 //!
-//! Locks: the reaper's own lock is outermost; the index's commit lock is taken first; `pins`, `pending`, caches and queues are leaves, taken alone.
+//! Locks: the reaper's own is outermost, then the index's commit lock; `pins`, `pending`, caches and queues are leaves,
+//! taken alone.
 
 mod asof;
 mod bucket;
@@ -49,6 +50,7 @@ pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry};
 pub use open::{FORMAT_FILE, Options, Reserve, Settings, Space, Status};
+pub use pins::Pin;
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;
@@ -76,7 +78,7 @@ pub struct Store {
     opaque: Opaque,
     ids: ids::Ids,
     nodes: tree::NodeCache,
-    pins: pins::Pins,
+    pins: Arc<pins::Pins>,
     pending: Arc<pins::Pending>,
     rounds: Arc<rounds::Rounds>,
     unsynced: Arc<rounds::Unsynced>,
@@ -141,7 +143,8 @@ impl Store {
     /// New data needs room on the disk beyond the reserve; deletes do not.
     fn room_for_data(&self, len: u64) -> Result<()> {
         self.writable()?;
-        self.rounds.room(len, &|| Ok(self.space()?.free))
+        // What is staged will be on the disk after the next round.
+        self.rounds.room(len, &|| Ok(self.space()?.free.saturating_sub(self.index.unwritten_bytes() as u64)))
     }
 
     fn sys_number(read: &impl Read, key: &str) -> Result<Option<u64>> {

@@ -1,6 +1,6 @@
 //! Making, opening and describing a store.
 
-use super::{Store, complaints, feed, ids, pins, rounds, tree};
+use super::{Store, complaints, feed, ids, rounds, tree};
 use crate::chunklog::{self, ChunkLog};
 use crate::crypto::Opaque;
 use crate::index::{self, Family, Index};
@@ -238,7 +238,7 @@ impl Store {
             opaque: Opaque::new(&id_key),
             ids,
             nodes: tree::NodeCache::new(),
-            pins: pins::Pins::default(),
+            pins: Arc::default(),
             pending: Arc::default(),
             unsynced: Arc::default(),
             reaping: parking_lot::Mutex::default(),

@@ -16,17 +16,20 @@ struct PinState {
 pub(super) struct Pins(Mutex<PinState>);
 
 impl Pins {
-    /// Keeps a content from being freed; false when it is being freed already.
-    pub(super) fn pin(&self, id: ContentId) -> bool {
-        let mut state = self.0.lock();
-        if state.freeing.contains(&id) {
-            return false;
+    /// Keeps a content from being freed; `None` when it is being freed already.
+    pub(super) fn pin(self: &Arc<Self>, id: ContentId) -> Option<Pin> {
+        // The empty content is never stored, so it is never freed.
+        if id != ContentId::EMPTY {
+            let mut state = self.0.lock();
+            if state.freeing.contains(&id) {
+                return None;
+            }
+            *state.held.entry(id).or_insert(0) += 1;
         }
-        *state.held.entry(id).or_insert(0) += 1;
-        true
+        Some(Pin { pins: Arc::clone(self), id })
     }
 
-    pub(super) fn unpin(&self, id: ContentId) {
+    fn unpin(&self, id: ContentId) {
         let mut state = self.0.lock();
         if let Some(count) = state.held.get_mut(&id) {
             *count -= 1;
@@ -47,6 +50,18 @@ impl Pins {
 
     pub(super) fn end_free(&self, id: ContentId) {
         self.0.lock().freeing.remove(&id);
+    }
+}
+
+/// Keeps a version's bytes from being freed, whatever happens to its name, for as long as this is held.
+pub struct Pin {
+    pins: Arc<Pins>,
+    id: ContentId,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.pins.unpin(self.id);
     }
 }
 

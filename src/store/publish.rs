@@ -122,13 +122,7 @@ impl Store {
         let size = draft.size();
         if size == 0 {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(Prepared {
-                id: ContentId::EMPTY,
-                record,
-                plan: Plan::default(),
-                unsynced: Arc::clone(&self.unsynced),
-                _base: None,
-            });
+            return Ok(self.whole(ContentId::EMPTY, record));
         }
         let id = ContentId(self.ids.take());
         if size <= self.settings.inline_max {
@@ -138,13 +132,7 @@ impl Store {
             crc.update(&bytes);
             let record =
                 ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
-            return Ok(Prepared {
-                id,
-                record,
-                plan: Plan::default(),
-                unsynced: Arc::clone(&self.unsynced),
-                _base: None,
-            });
+            return Ok(self.whole(id, record));
         }
         draft.settle()?;
         let base = draft.base();
@@ -159,7 +147,12 @@ impl Store {
         let body = plan.body.take().unwrap_or(Body::Extents(Vec::new()));
         let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
         let base = base.map(|(content, _)| Arc::clone(content));
-        Ok(Prepared { id, record, plan, unsynced: Arc::clone(&self.unsynced), _base: base })
+        Ok(Prepared { plan, _base: base, ..self.whole(id, record) })
+    }
+
+    /// A content whose bytes are all in its record.
+    fn whole(&self, id: ContentId, record: ContentRecord) -> Prepared {
+        Prepared { id, record, plan: Plan::default(), unsynced: Arc::clone(&self.unsynced), _base: None }
     }
 
     /// Makes a write session's bytes the current version of its file. The session's first publication makes a

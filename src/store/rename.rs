@@ -1,6 +1,7 @@
 //! Rename: a name's current entry and its history move together, in one commit; a directory in constant time.
 
 use super::Store;
+use super::link::rename_in;
 use super::names::{dent, dir_record, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
 use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
@@ -88,9 +89,7 @@ impl Store {
         let object = moved.object.clone();
         let draft = moved.draft;
         if let Some(mut names) = moved.names.clone() {
-            names.iter_mut().filter(|(dir, name)| (*dir, name.as_str()) == from).for_each(|name| {
-                *name = (to.0, to.1.to_owned());
-            });
+            rename_in(&mut names, from, to);
             tx.put(Family::Ino, &id_key(object.ino.0), &InodeRecord { object: object.clone(), draft, names });
         }
         Self::reattach(tx, to, moved, now)?;
@@ -138,6 +137,10 @@ impl Store {
 
     /// Older versions go along. A null version that would be the second one of the name gets an id (VER-9).
     fn move_history(&self, tx: &mut Tx<'_>, bucket: &Bucket, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
+        if bucket.versioning == Versioning::Unversioned {
+            // Never left and entered again (VER-1): there is nothing below any name.
+            return Ok(());
+        }
         let there = older(tx, to.0, to.1)?.iter().any(|object| object.version == VersionId::Null);
         move_older(tx, bucket.id, from, to)?;
         if !there {
@@ -282,17 +285,15 @@ impl Store {
                     let posix = &dir.posix;
                     Some(super::node::empty_object((*id).into(), Seq(0), VersionId::Null, posix, now))
                 }
-                DentRecord::Link(ino) => {
-                    Self::rename_link(tx, *ino, from, to)?;
-                    match tx.record::<InodeRecord>(Family::Ino, &id_key(ino.0))? {
-                        Some(mut inode) => {
-                            inode.object.seq = seq;
-                            tx.put(Family::Ino, &id_key(ino.0), &inode);
-                            Some(inode.object).filter(|_| !inode.draft)
-                        }
-                        None => None,
+                DentRecord::Link(ino) => match tx.record::<InodeRecord>(Family::Ino, &id_key(ino.0))? {
+                    Some(mut inode) => {
+                        rename_in(&mut inode.names, from, to);
+                        inode.object.seq = seq;
+                        tx.put(Family::Ino, &id_key(ino.0), &inode);
+                        Some(inode.object).filter(|_| !inode.draft)
                     }
-                }
+                    None => None,
+                },
                 DentRecord::Object { object, draft } => {
                     object.seq = seq;
                     Self::move_session(tx, object.ino, from, to)?;

@@ -125,21 +125,21 @@ impl Rounds {
         Ok(())
     }
 
-    /// Refuses `len` bytes of new data when less than the reserve would be free. `free` asks the disk.
+    /// Refuses `len` bytes of new data when less than the reserve would be free. `free` asks the disk; nothing is
+    /// refused without asking.
     pub(super) fn room(&self, len: u64, free: &dyn Fn() -> Result<u64>) -> Result<()> {
         let now = Instant::now();
+        let needed = self.reserve.saturating_add(len);
         let mut space = self.space.lock();
-        let bytes = match *space {
-            Some((when, bytes)) if now.duration_since(when) < SPACE_AGE => bytes,
-            _ => free()?,
+        let (when, bytes) = match *space {
+            Some((when, bytes)) if now.duration_since(when) < SPACE_AGE && bytes >= needed => (when, bytes),
+            _ => (now, free()?),
         };
-        let when = space.map(|(when, _)| when).filter(|when| now.duration_since(*when) < SPACE_AGE).unwrap_or(now);
-        if bytes >= self.reserve.saturating_add(len) {
+        if bytes >= needed {
             // Until the disk is asked again, what was let in counts as written.
             *space = Some((when, bytes - len));
             return Ok(());
         }
-        *space = Some((when, bytes));
         Err(Error::new(Kind::Full, "cannot store new data")
             .why(format!("{bytes} bytes are free on the store's disk, {} are kept in reserve", self.reserve))
             .mend("delete objects or versions, which always works, or give the disk more room"))

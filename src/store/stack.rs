@@ -94,12 +94,17 @@ pub(super) fn release_hold(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Resul
     let mut stat = dir_stat(tx, dir)?;
     stat.live -= 1;
     tx.put(Family::DirStat, &id_key(dir.0), &stat);
-    if stat.live <= 0 && record.marker.is_none() && record.parent != dir && record.alive {
-        let (parent, name) = (record.parent, record.name.clone());
-        bury(tx, dir, record, now)?;
-        detach(tx, parent, &name, now)?;
+    vanish(tx, dir, record, stat.live, now)
+}
+
+/// A directory without its `dir/` object that has no live name left goes, and so on upwards (KEY-6).
+pub(super) fn vanish(tx: &mut Tx<'_>, dir: DirId, record: DirRecord, live: i64, now: Timestamp) -> Result<()> {
+    if live > 0 || record.marker.is_some() || record.parent == dir || !record.alive {
+        return Ok(());
     }
-    Ok(())
+    let (parent, name) = (record.parent, record.name.clone());
+    bury(tx, dir, record, now)?;
+    detach(tx, parent, &name, now)
 }
 
 /// Gives a live directory a new live name.
@@ -115,12 +120,7 @@ pub(super) fn detach(tx: &mut Tx<'_>, dir: DirId, component: &str, now: Timestam
     tx.delete(Family::Dent, &dent_key(dir, component));
     let stat = touch_dir(tx, dir, -1, -i64::from(is_dir(component)), now)?;
     let record = dir_record(tx, dir)?;
-    if stat.live <= 0 && record.marker.is_none() && record.parent != dir && record.alive {
-        let (parent, name) = (record.parent, record.name.clone());
-        bury(tx, dir, record, now)?;
-        detach(tx, parent, &name, now)?;
-    }
-    Ok(())
+    vanish(tx, dir, record, stat.live, now)
 }
 
 /// A directory loses its live name: it is kept as a ghost while there is history in it.

@@ -2,7 +2,7 @@
 
 use super::control::ControlNode;
 use super::errno::{Errno, Fault, Outcome};
-use super::node::{Node, View, What};
+use super::node::{Ended, Node, View, What};
 use super::session::without_setid;
 use super::tree::Found;
 use super::{Attr, Vfs};
@@ -67,28 +67,24 @@ impl Vfs {
     fn look(&self, parent: &Node, name: &[u8]) -> Outcome<Option<Lookup>> {
         match &parent.what {
             What::Dir { dir, root, view } => {
-                let Some(mut found) = self.find(*view, *dir, *root, name)? else { return Ok(None) };
-                for _ in 0..ATTEMPTS {
-                    let Found::Entry(component, entry) = &found else { break };
-                    let lookup = self.arrive(*view, *dir, component, entry)?;
-                    if self.still_leads(*view, *dir, component, entry)? {
-                        return Ok(Some(lookup));
-                    }
-                    // Replaced before the node was held: whoever replaced it has not seen the node, nor kept its end.
-                    self.nodes.forget(lookup.node, 1);
+                let mut attempts = 0;
+                let what = loop {
                     match self.find(*view, *dir, *root, name)? {
-                        Some(other) => found = other,
                         None => return Ok(None),
+                        Some(Found::Entry(component, entry)) => {
+                            let (lookup, leads) = self.arrive_at(*view, *dir, &component, &entry)?;
+                            attempts += 1;
+                            if leads || attempts == ATTEMPTS {
+                                return Ok(Some(lookup));
+                            }
+                            self.nodes.forget(lookup.node, 1);
+                        }
+                        Some(Found::MarkerBody) => break What::MarkerBody { dir: *dir, view: *view },
+                        Some(Found::Versions) => break What::History([*dir].into()),
+                        Some(Found::Control) => break self.control_of(*dir)?,
                     }
-                }
-                match found {
-                    Found::Entry(component, entry) => {
-                        self.arrive(*view, *dir, &component, &entry).map(Some).map_err(Fault::Store)
-                    }
-                    Found::MarkerBody => Ok(Some(self.virtual_lookup(What::MarkerBody { dir: *dir, view: *view })?)),
-                    Found::Versions => Ok(Some(self.virtual_lookup(What::History([*dir].into()))?)),
-                    Found::Control => self.virtual_lookup(self.control_of(*dir)?).map(Some),
-                }
+                };
+                self.virtual_lookup(what).map(Some)
             }
             What::Buckets(view) => self.look_bucket(*view, name),
             What::History(dirs) => self.look_history(dirs, name),
@@ -101,11 +97,8 @@ impl Vfs {
     }
 
     /// Whether a component of the present still leads to the file it led to.
-    fn still_leads(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<bool> {
+    fn still_leads(&self, dir: DirId, component: &str, entry: &Entry) -> Result<bool> {
         let Entry::File(file) = entry else { return Ok(true) };
-        if view != View::Live {
-            return Ok(true);
-        }
         let now = self.store.lookup(dir, component)?;
         Ok(matches!(now, Some(Entry::File(now)) if now.object.ino == file.object.ino))
     }
@@ -145,22 +138,34 @@ impl Vfs {
 
     /// Holds the node of an entry of a directory.
     pub(super) fn arrive(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<Lookup> {
+        self.arrive_at(view, dir, component, entry).map(|(lookup, _)| lookup)
+    }
+
+    /// As [`Vfs::arrive`]; and whether the name still leads there. A file that lost it since `entry` was read is not
+    /// brought back, and what it was can be opened if it has no other name.
+    fn arrive_at(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<(Lookup, bool)> {
         let what = self.what(view, dir, component, entry);
         let node = self.nodes.hold(self.entry_number(view, dir, component, entry), what);
+        let mut leads = true;
         if view == View::Live {
             let mut places = node.places.lock();
-            // A rename or unlink may have passed since the entry was read, and found no node to leave a word with. A file
-            // that has come to its end is not brought back, and can still be opened by who has just found it.
-            if !places.names.is_empty() && places.last.is_none() || self.still_leads(view, dir, component, entry)? {
+            // Who takes a name away does it with the places locked.
+            leads = places.has(dir, component) || self.still_leads(dir, component, entry)?;
+            if leads {
                 places.add(dir, component);
-            } else if let (None, Entry::File(file)) = (&places.last, entry) {
-                places.last = Some(Box::new(FileEntry { nlink: 0, ..file.clone() }));
+            } else if places.names.is_empty()
+                && places.last.is_none()
+                && let Entry::File(file) = entry
+                && file.nlink <= 1
+            {
+                let file = FileEntry { nlink: 0, ..file.clone() };
+                places.last = Some(Box::new(Ended { _pin: self.store.pin(&file.object), file }));
             }
         }
         let (attr, settled) = self.attr_of_entry(&node, view, entry);
         let name_keep = self.keep(&node);
         let attr_keep = if settled { name_keep } else { Keep::Never };
-        Ok(Lookup { node: node.id, attr, name_keep, attr_keep })
+        Ok((Lookup { node: node.id, attr, name_keep, attr_keep }, leads))
     }
 
     /// The attributes an entry has as that node.
@@ -261,7 +266,7 @@ impl Vfs {
             }
         }
         match &places.last {
-            Some(last) => Ok((**last).clone()),
+            Some(last) => Ok(last.file.clone()),
             None => Err(Errno::ESTALE.into()),
         }
     }
@@ -281,7 +286,7 @@ impl Vfs {
         if found.is_err()
             && let Some(last) = &node.places.lock().last
         {
-            return Ok(last.object.clone());
+            return Ok(last.file.object.clone());
         }
         found
     }

@@ -6,7 +6,7 @@ use super::lookup::{Caller, Lookup};
 use super::node::{Node, View, What};
 use super::tree::Found;
 use crate::model::{BucketName, DirId, Error, FileKind, Kind, ObjectKey, Posix};
-use crate::store::{Entry, FileEntry, PosixChange, PutOptions, Session};
+use crate::store::{Entry, PosixChange, PutOptions, Session};
 use std::sync::Arc;
 
 /// What `mknod` makes.
@@ -148,15 +148,12 @@ impl Vfs {
                 Ok(())
             }
             Some(Found::Entry(component, Entry::File(file))) => {
-                let node = self.nodes.get(file.object.ino.0);
-                let mut places = node.as_ref().map(|node| node.places.lock());
+                let ino = file.object.ino;
+                let node = self.nodes.held(ino.0, What::File(ino));
+                let mut places = node.places.lock();
+                let ended = self.at_its_end(&node, (dir, &component), &file)?;
                 let removed = self.store.remove(dir, &component)?;
-                if let Some(places) = &mut places {
-                    places.remove(dir, &component);
-                    if places.names.is_empty() && removed.nlink == 0 {
-                        places.last = Some(Box::new(FileEntry { nlink: 0, ..file }));
-                    }
-                }
+                places.remove(dir, &component, Some(ended).filter(|_| removed.nlink == 0));
                 drop(places);
                 self.settle(dir);
                 Ok(())

@@ -7,10 +7,11 @@
 use super::control::ControlNode;
 use super::session::Opened;
 use crate::model::{ContentId, DirId, Ino, Seq, Timestamp, VersionId};
-use crate::store::FileEntry;
+use crate::store::{FileEntry, Pin};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,8 +74,16 @@ impl What {
 #[derive(Default)]
 pub(super) struct Places {
     pub(super) names: Vec<(DirId, String)>,
-    /// The object of a file that is open and has no name any more; of the past and of history, while it is open.
-    pub(super) last: Option<Box<FileEntry>>,
+    /// What a file was that has no name any more, until the kernel forgets it: who found it by its name may still open
+    /// it. For one of the past and of history, while it is open.
+    pub(super) last: Option<Box<Ended>>,
+}
+
+/// A file at its end.
+pub(super) struct Ended {
+    pub(super) file: FileEntry,
+    /// Keeps its bytes; `None` when they were gone before, or when its handles keep them.
+    pub(super) _pin: Option<Pin>,
 }
 
 impl Places {
@@ -88,8 +97,18 @@ impl Places {
         self.last = None;
     }
 
-    pub(super) fn remove(&mut self, dir: DirId, component: &str) {
+    /// The file lost a name; if it was the last one, `ended` is what it was.
+    pub(super) fn remove(&mut self, dir: DirId, component: &str, ended: Option<Ended>) {
         self.names.retain(|(d, c)| *d != dir || c != component);
+        if self.names.is_empty()
+            && let Some(ended) = ended
+        {
+            self.last = Some(Box::new(ended));
+        }
+    }
+
+    pub(super) fn has(&self, dir: DirId, component: &str) -> bool {
+        self.names.iter().any(|(d, c)| *d == dir && c == component)
     }
 }
 
@@ -117,6 +136,26 @@ impl Node {
     /// Notes that the kernel's pages, if any, are of no known content.
     pub(super) fn not_cached(&self) {
         self.cached.store(NOTHING, Ordering::Relaxed);
+    }
+}
+
+/// A node that is not forgotten while this is held.
+pub(super) struct Held<'a> {
+    nodes: &'a Nodes,
+    node: Arc<Node>,
+}
+
+impl Deref for Held<'_> {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.nodes.forget(self.node.id, 1);
     }
 }
 
@@ -169,6 +208,11 @@ impl Nodes {
         }
     }
 
+    /// As [`Nodes::hold`], for as long as a handler needs it.
+    pub(super) fn held(&self, number: u64, what: What) -> Held<'_> {
+        Held { nodes: self, node: self.hold(number, what) }
+    }
+
     /// The kernel dropped `count` of its references.
     pub(super) fn forget(&self, id: u64, count: u64) {
         let mut shard = self.shard(id).lock();
@@ -176,7 +220,9 @@ impl Nodes {
         let before = node.lookups.load(Ordering::Relaxed);
         node.lookups.store(before.saturating_sub(count), Ordering::Relaxed);
         if before <= count && node.open.load(Ordering::Relaxed) == 0 {
-            shard.remove(&id);
+            let gone = shard.remove(&id);
+            // With what it held of an ended file.
+            drop((shard, gone));
         }
     }
 
@@ -185,7 +231,8 @@ impl Nodes {
         let mut shard = self.shard(node.id).lock();
         let left = node.open.fetch_sub(1, Ordering::Relaxed) - 1;
         if left == 0 && node.lookups.load(Ordering::Relaxed) == 0 {
-            shard.remove(&node.id);
+            let gone = shard.remove(&node.id);
+            drop((shard, gone));
         }
     }
 

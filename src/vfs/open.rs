@@ -3,7 +3,7 @@
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
 use super::lookup::{Caller, Lookup};
-use super::node::{Node, View, What};
+use super::node::{Ended, Node, View, What};
 use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
 use crate::model::{FileKind, Kind, Posix};
@@ -76,7 +76,8 @@ impl Vfs {
         let keep_cache = node.now_cached(object.content.0);
         let lasting = node.what.bytes().is_some();
         if lasting {
-            node.places.lock().last = Some(Box::new(FileEntry { object, draft: false, nlink: 1 }));
+            let file = FileEntry { object, draft: false, nlink: 1 };
+            node.places.lock().last = Some(Box::new(Ended { file, _pin: None }));
         }
         let fh = self.handles.add(Arc::clone(node), Open::Fixed(content));
         Ok(Opening { fh, keep_cache, direct: false, no_flush: true, lasting })
@@ -97,6 +98,10 @@ impl Vfs {
         let file = self.file(node)?;
         if file.object.posix.kind != FileKind::File {
             return Err(Errno::EOPNOTSUPP.into());
+        }
+        if slot.as_ref().is_some_and(|opened| opened.handles == 0 && file.nlink > 0) {
+            // It has a name again.
+            *slot = None;
         }
         let fresh = slot.is_none();
         let opened = slot.get_or_insert_default();
@@ -333,9 +338,9 @@ impl Vfs {
         opened.writers = opened.writers.saturating_sub(u32::from(write));
         let outcome =
             if opened.writers == 0 && (write || opened.handles == 0) { self.end_session(node, opened) } else { Ok(()) };
-        if opened.handles == 0 {
+        // A file without a name keeps what its handles wrote for who found it by its name and opens it now.
+        if opened.handles == 0 && node.places.lock().last.is_none() {
             *slot = None;
-            node.places.lock().last = None;
         }
         outcome
     }

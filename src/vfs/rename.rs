@@ -2,11 +2,12 @@
 
 use super::Vfs;
 use super::errno::{Errno, Outcome};
-use super::node::{Node, View, What};
+use super::node::{Ended, Node, View, What};
 use super::tree::Found;
-use crate::model::{DirId, Error, Kind};
+use crate::model::{DirId, Error, Kind, Result};
 use crate::store::{Entry, FileEntry};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub use crate::store::RenameHow;
 
@@ -92,12 +93,13 @@ impl Vfs {
 
     /// Moves, holding the places of the files at both ends, so that no publish sees one of them between two names.
     fn rename_entry(&self, source: &End, target: &End, how: RenameHow) -> Outcome<()> {
-        let node_of = |end: &End| {
+        let held = |end: &End| {
             let entry = end.entry.as_ref()?;
-            self.nodes.get(self.entry_number(View::Live, end.dir, &end.component, entry))
+            let what = self.what(View::Live, end.dir, &end.component, entry);
+            Some(self.nodes.held(self.entry_number(View::Live, end.dir, &end.component, entry), what))
         };
-        let (moved, met) = (node_of(source), node_of(target));
-        let same = moved.as_ref().zip(met.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
+        let (moved, met) = (held(source), held(target));
+        let same = moved.as_ref().zip(met.as_ref()).is_some_and(|(a, b)| a.id == b.id);
         if same {
             // Two names of one file: POSIX says to do nothing, unless they must not both exist.
             return Ok(self.store.rename((source.dir, &source.component), (target.dir, &target.component), how)?);
@@ -109,38 +111,42 @@ impl Vfs {
         let (first, second) = if first_is_moved { (&moved, &met) } else { (&met, &moved) };
         let mut first = first.as_ref().map(|node| node.places.lock());
         let mut second = second.as_ref().map(|node| node.places.lock());
+        let ended = match (&met, target.file()) {
+            (Some(node), Some(file)) if how == RenameHow::Replace && file.nlink <= 1 => {
+                Some(self.at_its_end(node, (target.dir, &target.component), file)?)
+            }
+            _ => None,
+        };
         self.store.rename((source.dir, &source.component), (target.dir, &target.component), how)?;
         let (moved_places, met_places) =
             if first_is_moved { (&mut first, &mut second) } else { (&mut second, &mut first) };
         if let Some(places) = moved_places {
-            places.remove(source.dir, &source.component);
+            places.remove(source.dir, &source.component, None);
             places.add(target.dir, &target.component);
         }
         if let Some(places) = met_places {
-            places.remove(target.dir, &target.component);
-            if matches!(how, RenameHow::Exchange) {
+            places.remove(target.dir, &target.component, ended);
+            if how == RenameHow::Exchange {
                 places.add(source.dir, &source.component);
-            } else if places.names.is_empty()
-                && let Some(file) = target.file()
-                && file.nlink <= 1
-            {
-                places.last = Some(Box::new(FileEntry { nlink: 0, ..file.clone() }));
             }
         }
         drop((first, second));
-        if met.is_none()
-            && !matches!(how, RenameHow::Exchange)
-            && let (Some(node), Some(file)) = (node_of(target), target.file())
-        {
-            // Looked up meanwhile.
-            let mut places = node.places.lock();
-            places.remove(target.dir, &target.component);
-            if places.names.is_empty() && file.nlink <= 1 {
-                places.last = Some(Box::new(FileEntry { nlink: 0, ..file.clone() }));
-            }
-        }
         self.after_rename(source, target);
         Ok(())
+    }
+
+    /// What a file is that is about to lose its last name, with its bytes kept; called with its places locked.
+    pub(super) fn at_its_end(&self, node: &Node, at: (DirId, &str), known: &FileEntry) -> Result<Ended> {
+        let mut file = known.clone();
+        // A handle may have published since it was looked up.
+        if node.open.load(Ordering::Relaxed) > 0
+            && let Some(Entry::File(now)) = self.store.lookup(at.0, at.1)?
+            && now.object.ino == file.object.ino
+        {
+            file = now;
+        }
+        file.nlink = 0;
+        Ok(Ended { _pin: self.store.pin(&file.object), file })
     }
 
     /// Tells the kernel what it cannot know: shadowed names (KEY-8) and directories that vanished (KEY-6).

@@ -169,7 +169,7 @@ impl Vfs {
                 }
                 // Open and without a name: what it was is all there is.
                 let Some(last) = &mut places.last else { return Err(Errno::ESTALE.into()) };
-                let posix = &mut last.object.posix;
+                let posix = &mut last.file.object.posix;
                 posix.mode = change.mode.unwrap_or(posix.mode);
                 posix.uid = change.uid.unwrap_or(posix.uid);
                 posix.gid = change.gid.unwrap_or(posix.gid);

@@ -131,7 +131,7 @@ impl Vfs {
             let number = self.entry_number(View::Live, dir, component, &entry);
             let known = self.nodes.get(number).is_some_and(|node| {
                 let places = node.places.try_lock();
-                places.is_some_and(|places| places.names.iter().any(|(d, c)| *d == dir && c == component))
+                places.is_some_and(|places| places.has(dir, component))
             });
             if known {
                 self.node_is_stale(number, false);

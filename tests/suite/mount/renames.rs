@@ -88,9 +88,7 @@ fn inode_numbers_and_open_handles_survive_renames() {
 }
 
 /// Somebody who looks all the time sees the file under the name at every moment, whole.
-#[test]
-fn replacing_by_rename_is_atomic_for_readers() {
-    let mounted = Mounted::versioned();
+fn replace_while_read(mounted: &Mounted) {
     let path = mounted.path("f");
     let body = |round: usize| format!("{round:06}").repeat(2000);
     fs::write(&path, body(0)).unwrap();
@@ -98,10 +96,13 @@ fn replacing_by_rename_is_atomic_for_readers() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
+                let mut last = 0;
                 while !done.load(Ordering::Relaxed) {
                     let seen = fs::read_to_string(&path).unwrap();
                     let round: usize = seen[..6].parse().unwrap();
                     assert!(seen == body(round), "a mixture of two versions");
+                    assert!(round >= last, "{round} after {last}");
+                    last = round;
                 }
             });
         }
@@ -111,6 +112,18 @@ fn replacing_by_rename_is_atomic_for_readers() {
         }
         done.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn replacing_by_rename_is_atomic_for_readers() {
+    let mounted = Mounted::start();
+    replace_while_read(&mounted);
+}
+
+#[test]
+fn replacing_by_rename_keeps_all_versions() {
+    let mounted = Mounted::versioned();
+    replace_while_read(&mounted);
     assert_eq!(names_in(&mounted.path(".versions")), ["f"]);
     assert_eq!(mounted.versions("f").len(), 300);
 }
