@@ -42,12 +42,12 @@ impl Vfs {
         let copied = match &from.0.open {
             Open::Fixed(content) => {
                 let mut slot = node.opened.lock();
-                let opened = slot.as_deref_mut().ok_or(Fault::Bare(Errno::EBADF))?;
+                let opened = Self::writing(to.0, slot.as_deref_mut())?;
                 self.copy_into(caller, node, opened, to.1, Source::Content(Arc::clone(content)), from.1, len)?
             }
             Open::Live { read: true, .. } if from.0.node.id == node.id => {
                 let mut slot = node.opened.lock();
-                let opened = slot.as_deref_mut().ok_or(Fault::Bare(Errno::EBADF))?;
+                let opened = Self::writing(to.0, slot.as_deref_mut())?;
                 self.copy_within(node, opened, from.1, to.1, len)?
             }
             Open::Live { read: true, .. } => {
@@ -62,7 +62,7 @@ impl Vfs {
                     (second_slot.as_deref_mut(), first_slot.as_deref_mut())
                 };
                 let source = source.ok_or(Fault::Bare(Errno::EBADF))?;
-                let target = target.ok_or(Fault::Bare(Errno::EBADF))?;
+                let target = Self::writing(to.0, target)?;
                 // What a session has not published yet has no content to share: publish it.
                 self.publish(&from.0.node, source)?;
                 let source = match (&source.draft, &source.content) {

@@ -130,6 +130,9 @@ impl Vfs {
         if let Some(error) = Self::unchangeable(node) {
             return Err(error.into());
         }
+        if let Some(opened) = node.opened.lock().as_deref_mut() {
+            self.settle_session(node, opened)?;
+        }
         match edit(&self.target(node)?)? {
             SetEffect::Unchanged | SetEffect::Ignored | SetEffect::Stored => Ok(()),
             SetEffect::Rewritten(object) => {

@@ -8,14 +8,21 @@ use crate::store::Content;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const SHARDS: usize = 16;
 
 /// What is open.
 pub(super) enum Open {
     /// A present file, whose bytes its node's session knows.
-    Live { read: bool, write: bool, append: bool, sync: bool },
+    Live {
+        read: bool,
+        write: bool,
+        append: bool,
+        sync: bool,
+        /// Of a writer: it was closed, and nothing was written through it since. Changed with the node's session locked.
+        closed: AtomicBool,
+    },
     /// A version, or a file of the past: bytes that never change.
     Fixed(Arc<Content>),
     /// A control file.

@@ -93,7 +93,7 @@ impl Vfs {
             _ => return Err(Errno::EBADF.into()),
         };
         let mut slot = handle.node.opened.lock();
-        let opened = slot.as_deref_mut().ok_or(Fault::Bare(Errno::EBADF))?;
+        let opened = Self::writing(handle, slot.as_deref_mut())?;
         let draft = self.draft(&handle.node, opened)?;
         let at = if append { draft.size() } else { at };
         draft.write_at(at, data)?;
@@ -141,7 +141,7 @@ impl Vfs {
             }
         }
         let mut slot = handle.node.opened.lock();
-        let opened = slot.as_deref_mut().ok_or(Fault::Bare(Errno::EBADF))?;
+        let opened = Self::writing(handle, slot.as_deref_mut())?;
         let size = self.size(handle, opened)?;
         let grows = !keep && end > size;
         if act == 0 && !grows {

@@ -10,7 +10,7 @@ use crate::model::{FileKind, Kind, Posix};
 use crate::store::{Entry, FileEntry};
 use crate::sys::disk::DiskFile;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -103,6 +103,11 @@ impl Vfs {
             // It has a name again.
             *slot = None;
         }
+        if (how.write || how.truncate)
+            && let Some(opened) = slot.as_deref_mut()
+        {
+            self.settle_session(node, opened)?;
+        }
         let fresh = slot.is_none();
         let opened = slot.get_or_insert_default();
         let mode = file.object.posix.mode;
@@ -157,8 +162,11 @@ impl Vfs {
     fn opening(&self, node: &Arc<Node>, opened: &mut Opened, how: OpenHow, keep_cache: bool) -> Opening {
         opened.handles += 1;
         opened.writers += u32::from(how.write);
+        opened.writing += u32::from(how.write);
         let OpenHow { read, write, append, sync, .. } = how;
-        let fh = self.handles.add(Arc::clone(node), Open::Live { read, write, append, sync });
+        let fh = self
+            .handles
+            .add(Arc::clone(node), Open::Live { read, write, append, sync, closed: AtomicBool::new(false) });
         Opening { fh, keep_cache, direct: write && !read, no_flush: !write && !opened.touched, lasting: false }
     }
 
@@ -261,6 +269,7 @@ impl Vfs {
                 let mut slot = handle.node.opened.lock();
                 let Some(opened) = slot.as_deref_mut() else { return Ok(()) };
                 let dirty = opened.is_dirty();
+                Self::not_writing(handle, opened);
                 self.publish(&handle.node, opened)?;
                 drop(slot);
                 if dirty && self.settings.durability == Durability::Close {
@@ -316,7 +325,7 @@ impl Vfs {
     pub fn release(&self, fh: u64) {
         let Some(handle) = self.handles.remove(fh) else { return };
         let outcome = match &handle.open {
-            Open::Live { write, .. } => self.release_live(&handle.node, *write),
+            Open::Live { write, .. } => self.release_live(&handle, *write),
             Open::Control(file) => Self::flush_control(&mut file.lock()),
             Open::Fixed(_) => {
                 if handle.node.open.load(Ordering::Relaxed) == 1 {
@@ -331,9 +340,11 @@ impl Vfs {
         self.nodes.closed(&handle.node);
     }
 
-    fn release_live(&self, node: &Node, write: bool) -> Outcome<()> {
+    fn release_live(&self, handle: &Handle, write: bool) -> Outcome<()> {
+        let node = &handle.node;
         let mut slot = node.opened.lock();
         let Some(opened) = slot.as_deref_mut() else { return Ok(()) };
+        Self::not_writing(handle, opened);
         opened.handles = opened.handles.saturating_sub(1);
         opened.writers = opened.writers.saturating_sub(u32::from(write));
         let outcome =

@@ -3,7 +3,8 @@
 //! A node with handles has an [`Opened`]. Its draft, made by the first change, is what everybody on the mount reads;
 //! publishing makes the draft's bytes the name's current version, replacing what the same session published before.
 
-use super::errno::{Fault, Outcome};
+use super::errno::{Errno, Fault, Outcome};
+use super::handle::{Handle, Open};
 use super::node::{Node, What};
 use super::{Attr, Vfs, attr, xattr};
 use crate::model::{ContentId, Kind, Object, Result, Timestamp};
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub(super) struct Opened {
     pub(super) handles: u32,
     pub(super) writers: u32,
+    /// Writers that were not closed since they were opened or last wrote.
+    pub(super) writing: u32,
     /// The bytes, once the session changed something.
     pub(super) draft: Option<Draft>,
     session: Option<Session>,
@@ -79,6 +82,35 @@ impl Opened {
 }
 
 impl Vfs {
+    /// The session that a writer's handle is about to change.
+    pub(super) fn writing<'a>(handle: &Handle, opened: Option<&'a mut Opened>) -> Outcome<&'a mut Opened> {
+        let opened = opened.ok_or(Fault::Bare(Errno::EBADF))?;
+        if let Open::Live { write: true, closed, .. } = &handle.open
+            && closed.swap(false, Ordering::Relaxed)
+        {
+            opened.writing += 1;
+        }
+        Ok(opened)
+    }
+
+    /// A writer's handle is closed, as far as its program is concerned; the kernel may still hold it.
+    pub(super) fn not_writing(handle: &Handle, opened: &mut Opened) {
+        if let Open::Live { write: true, closed, .. } = &handle.open
+            && !closed.swap(true, Ordering::Relaxed)
+        {
+            opened.writing -= 1;
+        }
+    }
+
+    /// Ends a session that every writer has closed. The kernel says so in its own time, which may be after the next
+    /// change: two programs that write a file one after the other would make one version.
+    pub(super) fn settle_session(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
+        if opened.writing == 0 && opened.has_published() && !opened.is_dirty() {
+            self.end_session(node, opened)?;
+        }
+        Ok(())
+    }
+
     /// The draft of a node's session, begun over the current bytes when there is none yet.
     pub(super) fn draft<'a>(&self, node: &Node, opened: &'a mut Opened) -> Outcome<&'a mut Draft> {
         if opened.draft.is_none() {
@@ -86,7 +118,7 @@ impl Vfs {
             opened.draft = Some(self.store.draft(Some(&file.object))?);
         }
         // Just made when it was not there.
-        opened.draft.as_mut().ok_or(Fault::Bare(super::Errno::EIO))
+        opened.draft.as_mut().ok_or(Fault::Bare(Errno::EIO))
     }
 
     /// What readers without a draft read: the content the name has now.

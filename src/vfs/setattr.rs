@@ -67,17 +67,21 @@ impl Vfs {
         if !matches!(node.what, What::File(_)) {
             return Err(Errno::EISDIR.into());
         }
-        if let Some(fh) = fh
-            && !matches!(self.handles.get(fh)?.open, Open::Live { write: true, .. })
-        {
+        let handle = fh.map(|fh| self.handles.get(fh)).transpose()?;
+        if handle.as_ref().is_some_and(|handle| !matches!(handle.open, Open::Live { write: true, .. })) {
             return Err(Errno::EINVAL.into());
         }
         let mut slot = node.opened.lock();
+        match (&handle, slot.as_deref_mut()) {
+            (Some(handle), opened) => drop(Self::writing(handle, opened)?),
+            (None, Some(opened)) => self.settle_session(node, opened)?,
+            (None, None) => {}
+        }
         let file = self.file(node)?;
         if file.object.posix.kind != FileKind::File {
             return Err(Errno::EINVAL.into());
         }
-        let joins = slot.as_deref().is_some_and(|opened| opened.writers > 0 || opened.draft.is_some());
+        let joins = slot.as_deref().is_some_and(|opened| opened.writing > 0 || opened.draft.is_some());
         let opened = slot.get_or_insert_default();
         let mode = file.object.posix.mode;
         opened.setid = without_setid(mode) != mode;

@@ -30,7 +30,8 @@ fn fills_and_recovers(len: usize) {
         assert!(kept.len() * len < 96 << 20, "more fits than there is");
     };
     assert_eq!(errno::<()>(Err(refused.1)), Errno::ENOSPC);
-    assert!(kept.len() * len > 40 << 20, "full after {} bytes", kept.len() * len);
+    let used = || mounted.sh("df $T/store; find $T/store -type f -size +64k -ls");
+    assert!(kept.len() * len > 40 << 20, "full after {} bytes\n{}", kept.len() * len, used());
     assert!(mounted.errors().contains("mend"), "{}", mounted.errors());
     let check = |mounted: &Mounted, kept: &[u64]| {
         assert_eq!(fs::read(mounted.path("small")).unwrap(), b"in the index");

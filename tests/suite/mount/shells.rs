@@ -2,6 +2,7 @@
 
 use super::{Mounted, names_in};
 use std::fs;
+use std::io::Write;
 
 #[test]
 fn one_redirection_is_one_version() {
@@ -43,6 +44,26 @@ fn a_close_publishes_and_the_session_goes_on() {
     assert!(mid == b"one\n" || mid == b"one\ntwo\n", "{mid:?}");
     assert_eq!(mounted.versions("f").len(), 1);
     assert_eq!(mounted.sh("cat .versions/f/*"), "one\ntwo\nthree\n");
+}
+
+/// FSX-1: what was closed is a version, though a copy of the descriptor lives on.
+#[test]
+fn who_comes_after_the_last_close_makes_a_version_of_their_own() {
+    let mounted = Mounted::versioned();
+    mounted.sh("exec 3>f; (echo one >&3); echo two > f; echo three >> f; truncate -s 3 f");
+    assert_eq!(
+        mounted.sh("for v in $(ls .versions/f); do cat .versions/f/$v; echo ,; done"),
+        "one\n,\ntwo\n,\ntwo\nthree\n,\ntwo,\n"
+    );
+    // What is written through the copy goes on with the session: who opens then joins it.
+    let mut copy = fs::File::create(mounted.path("g")).unwrap();
+    drop(copy.try_clone().unwrap());
+    copy.write_all(b"one\n").unwrap();
+    let mut other = fs::OpenOptions::new().append(true).open(mounted.path("g")).unwrap();
+    other.write_all(b"two\n").unwrap();
+    drop(other);
+    assert_eq!(mounted.versions("g").len(), 1);
+    assert_eq!(mounted.sh("cat g"), "one\ntwo\n");
 }
 
 #[test]
