@@ -31,7 +31,8 @@ fn fills_and_recovers(len: usize) {
     };
     assert_eq!(errno::<()>(Err(refused.1)), Errno::ENOSPC);
     let used = || mounted.sh("df $T/store; find $T/store -type f -size +64k -ls");
-    assert!(kept.len() * len > 40 << 20, "full after {} bytes\n{}", kept.len() * len, used());
+    // A quarter is the reserve; the index's log has room made for it beforehand, twice while one takes over.
+    assert!(kept.len() * len > 30 << 20, "full after {} bytes\n{}", kept.len() * len, used());
     assert!(mounted.errors().contains("mend"), "{}", mounted.errors());
     let check = |mounted: &Mounted, kept: &[u64]| {
         assert_eq!(fs::read(mounted.path("small")).unwrap(), b"in the index");
