@@ -10,10 +10,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # A program and the Debian package that brings it.
 BUILD=(fusermount3:fuse3 flock:util-linux)
 TRY=(getfattr:attr)
-TEST=(rsync:rsync git:git sqlite3:sqlite3 fio:fio bindfs:bindfs shellcheck:shellcheck tar:tar xz:xz-utils)
+TEST=(rsync:rsync git:git sqlite3:sqlite3 fio:fio bindfs:bindfs shellcheck:shellcheck tar:tar xz:xz-utils
+    stress-ng:stress-ng)
 # Cargo's own tools and the version this repository was checked with.
 NEXTEST=0.9.143
 DENY=0.20.2
+# Suites of tests for file systems.
+PJDFSTEST=0.2.2
+FSX=0.3.2
 
 usage() {
     echo "usage: $0 build|try|test" >&2
@@ -109,14 +113,15 @@ need_component() {
     fail "cargo $1 is not there" "the toolchain came without $2" "rustup component add $2"
 }
 
-need_cargo_tool() {
-    local tool=$1 version=$2
-    if cargo "$tool" --version >/dev/null 2>&1; then return; fi
-    note "installing cargo-$tool $version (some minutes, once)"
+# `need_crate PROGRAM VERSION`: a program that cargo installs from the crate of its name.
+need_crate() {
+    local crate=$1 version=$2
+    if have "$crate"; then return; fi
+    note "installing $crate $version (some minutes, once)"
     # Its own target directory: ours must not fill with another program's parts.
-    env -u CARGO_TARGET_DIR -u ROCKSDB_LIB_DIR cargo install --locked "cargo-$tool" --version "$version" >&2 ||
-        fail "cannot install cargo-$tool" "cargo install ended with an error; its messages are above" \
-            "cargo install --locked cargo-$tool --version $version"
+    env -u CARGO_TARGET_DIR -u ROCKSDB_LIB_DIR cargo install --locked "$crate" --version "$version" >&2 ||
+        fail "cannot install $crate" "cargo install ended with an error; its messages are above" \
+            "cargo install --locked $crate --version $version"
 }
 
 need_fuse_device() {
@@ -147,8 +152,10 @@ test)
     need_rust
     need_component fmt rustfmt
     need_component clippy clippy
-    need_cargo_tool nextest "$NEXTEST"
-    need_cargo_tool deny "$DENY"
+    need_crate cargo-nextest "$NEXTEST"
+    need_crate cargo-deny "$DENY"
+    need_crate pjdfstest "$PJDFSTEST"
+    need_crate fsx "$FSX"
     need_fuse_device
     ;;
 *) usage ;;

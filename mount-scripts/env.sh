@@ -69,11 +69,13 @@ _keyfold_build_rocksdb() {
 }
 
 _keyfold_env() {
-    local cache version triple directory
-    # rustup puts cargo here, and a shell opened before that does not know it yet.
-    if ! have cargo && [ -x "${CARGO_HOME:-${HOME:-}/.cargo}/bin/cargo" ]; then
-        export PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
-    fi
+    local cache version triple directory programs
+    # Here rustup puts cargo, and cargo what it installs; a shell opened before that does not know it yet.
+    programs=${CARGO_HOME:-${HOME:-}/.cargo}/bin
+    case ":$PATH:" in
+    *":$programs:"*) ;;
+    *) export PATH=$PATH:$programs ;;
+    esac
     if ! have cargo || ! have rustc; then
         complain "cargo is not there" "Keyfold is built from source by Rust" \
             "install Rust with rustup (https://rustup.rs), open a new shell and try again"

@@ -17,6 +17,7 @@ mod model;
 mod names;
 mod passthrough;
 mod past;
+mod posix;
 mod refusals;
 mod renames;
 mod scenarios;

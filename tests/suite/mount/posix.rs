@@ -1,0 +1,152 @@
+//! Suites that judge any file system: pjdfstest, fsx and stress-ng. `tests/POSIX.md` says what they count.
+
+use super::{Mounted, long, text};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::process::Command;
+
+/// Both buckets of a mount that anybody may enter.
+fn open_to_all() -> Mounted {
+    let mounted = Mounted::bare("allow_other,default_permissions,suid,dev");
+    for name in ["bkt", "versioned"] {
+        let bucket = mounted.root().join(name);
+        fs::create_dir(&bucket).unwrap();
+        mounted.sh(&format!("chmod 777 {}", bucket.display()));
+    }
+    xattr::set(mounted.root().join("versioned"), "user.s3.versioning", b"Enabled").unwrap();
+    mounted
+}
+
+/// Every case passes but those that need a path longer than a key can be (KEY-1): one for each call.
+#[test]
+fn pjdfstest_passes_but_for_paths_longer_than_keys() {
+    let mounted = open_to_all();
+    let config = mounted.aside("pjdfstest.toml");
+    fs::write(
+        &config,
+        "[features]\nposix_fallocate = {}\nrename_ctime = {}\nutimensat = {}\nutime_now = {}\n\
+         [settings]\nnaptime = 0.01\nallow_remount = false\n\
+         [dummy_auth]\nentries = [[\"nobody\", \"nogroup\"], [\"daemon\", \"daemon\"]]\n",
+    )
+    .unwrap();
+    for bucket in ["bkt", "versioned"] {
+        let mut command = Command::new("pjdfstest");
+        command.arg("-c").arg(&config).arg("-p").arg(mounted.root().join(bucket)).arg("-s").arg(mounted.aside(""));
+        let output = command.output().unwrap();
+        let said = text(&output.stdout);
+        let with = |end: &str| -> BTreeSet<&str> {
+            said.lines().filter_map(|line| line.strip_suffix(end)).map(str::trim).collect()
+        };
+        let failed: Vec<_> =
+            with(" FAILED").into_iter().filter(|name| !name.ends_with("::enametoolong_path")).collect();
+        assert!(failed.is_empty(), "{bucket}: {failed:#?}\n{said}");
+        assert!(with(" ok").len() >= 370, "{bucket}: {said}");
+    }
+}
+
+/// A mix of operations; the length decides where the bytes lie.
+struct Mix {
+    name: &'static str,
+    /// Longest the file gets, in bytes.
+    file: u64,
+    /// Longest operation, in bytes.
+    operation: u64,
+    operations: u32,
+    /// In the long form.
+    operations_long: u32,
+    /// Relative frequencies.
+    weights: &'static [(&'static str, f32)],
+}
+
+const ALL: &[(&str, f32)] = &[
+    ("close_open", 0.5),
+    ("invalidate", 1.0),
+    ("truncate", 1.0),
+    ("fsync", 0.3),
+    ("fdatasync", 0.3),
+    ("mapread", 1.0),
+    ("mapwrite", 1.0),
+    ("read", 1.0),
+    ("write", 1.0),
+    ("punch_hole", 0.5),
+    ("posix_fallocate", 0.5),
+    ("copy_file_range", 1.0),
+    ("sendfile", 1.0),
+    ("posix_fadvise", 0.2),
+];
+/// Appends, cuts and holes far apart.
+const SPARSE: &[(&str, f32)] = &[
+    ("close_open", 0.3),
+    ("invalidate", 0.0),
+    ("truncate", 3.0),
+    ("fsync", 0.2),
+    ("fdatasync", 0.0),
+    ("mapread", 0.5),
+    ("mapwrite", 0.5),
+    ("read", 1.0),
+    ("write", 0.5),
+    ("punch_hole", 2.0),
+    ("copy_file_range", 0.5),
+];
+const MIXES: [Mix; 4] = [
+    Mix { name: "inline", file: 3000, operation: 2000, operations: 5000, operations_long: 100_000, weights: ALL },
+    Mix {
+        name: "extents",
+        file: 1 << 18,
+        operation: 1 << 16,
+        operations: 5000,
+        operations_long: 100_000,
+        weights: ALL,
+    },
+    Mix { name: "large", file: 64 << 20, operation: 4 << 20, operations: 300, operations_long: 20_000, weights: ALL },
+    Mix { name: "sparse", file: 1 << 30, operation: 4096, operations: 60, operations_long: 1000, weights: SPARSE },
+];
+
+#[test]
+fn fsx_reads_what_it_wrote_in_every_form() {
+    let mut mounted = open_to_all();
+    let seeds = if long() { 10 } else { 1 };
+    for mix in MIXES {
+        let mut config = format!("flen = {}\n[opsize]\nmin = 1\nmax = {}\n[weights]\n", mix.file, mix.operation);
+        for (name, weight) in mix.weights {
+            writeln!(config, "{name} = {weight:?}").unwrap();
+        }
+        fs::write(mounted.aside("fsx.toml"), config).unwrap();
+        let operations = if long() { mix.operations_long } else { mix.operations };
+        for seed in 1..=seeds {
+            for bucket in ["bkt", "versioned"] {
+                let file = format!("$M/{bucket}/{}.{seed}", mix.name);
+                let script = format!("fsx -q -f $T/fsx.toml -N {operations} -S {seed} -P $T {file} > $T/said 2>&1");
+                let done = mounted.try_sh(&script);
+                let said = fs::read_to_string(mounted.aside("said")).unwrap();
+                assert!(done.status.success(), "{script}\n{said}");
+                mounted.sh(&format!("cksum < {file} > $T/{bucket}.{}.{seed}", mix.name));
+            }
+        }
+    }
+    let same = |mounted: &Mounted| {
+        mounted.sh("for b in bkt versioned; do for f in $M/$b/*; do cksum < $f | cmp - $T/$b.${f##*/}; done; done");
+    };
+    mounted.restart();
+    same(&mounted);
+    mounted.sh("sync -f $M/bkt");
+    mounted.crash();
+    same(&mounted);
+    mounted.fsck();
+}
+
+/// stress-ng's stressors of file systems, each by itself, checking what they do. Left out are those that mount, or
+/// that touch other file systems than the one they are put on.
+#[test]
+fn stress_ng_verifies() {
+    let mounted = open_to_all();
+    let seconds = if long() { 20 } else { 1 };
+    mounted.sh(&format!(
+        "cd $M/versioned; stress-ng --class filesystem --sequential 1 --timeout {seconds}s --verify --temp-path . \
+         --exclude bind-mount,binderfs,fanotify,eventfd,procfs > $T/said 2>&1 || {{ cat $T/said; exit 1; }}"
+    ));
+    let said = fs::read_to_string(mounted.aside("said")).unwrap();
+    assert!(said.contains("successful run completed") && !said.contains("fail:"), "{said}");
+    mounted.fsck();
+}
