@@ -48,11 +48,6 @@ impl Store {
         Content { store: Arc::clone(self), id, _pin: self.pins.pin(id), record }
     }
 
-    /// Keeps an object's bytes from being freed; `None` when they are being freed already.
-    pub fn pin(&self, object: &Object) -> Option<Pin> {
-        self.pins.pin(object.content)
-    }
-
     /// Reads `[skip, skip + buf.len())` of a source.
     pub(super) fn read_source(&self, source: Source, buf: &mut [u8]) -> Result<()> {
         match source {

@@ -14,6 +14,7 @@ use crate::model::{Error, Ino, Kind, Object, Result};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Buffered bytes at which a session spills into the log, and from which a sequence gets a file of its own.
 const BUFFER_BYTES: usize = RUN_BYTES_MAX as usize;
@@ -64,6 +65,26 @@ struct Running {
     at: u64,
 }
 
+/// Bytes in memory that will need room on the disk: one session's, and with `all` the sum of every session's.
+struct Buffered {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Buffered {
+    fn set(&mut self, bytes: usize) {
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Buffered {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// The bytes of a file being written.
 pub struct Draft {
     store: Arc<Store>,
@@ -73,7 +94,7 @@ pub struct Draft {
     base_len: u64,
     size: u64,
     pieces: BTreeMap<u64, Piece>,
-    buffered: usize,
+    buffered: Buffered,
     solo: Option<SoloWriter>,
     running: Option<Running>,
     pending: PendingSet,
@@ -88,30 +109,43 @@ impl Store {
     /// # Errors
     /// As [`Store::open_content`].
     pub fn draft(self: &Arc<Self>, base: Option<&Object>) -> Result<Draft> {
-        let mut draft = Draft {
+        match base {
+            Some(object) => Ok(self.draft_over(object.ino, Arc::new(self.open_content(object)?))),
+            None => Ok(self.blank_draft(Ino(0))),
+        }
+    }
+
+    /// Begins a write session of the file `ino` over the bytes it has.
+    #[must_use]
+    pub fn draft_over(self: &Arc<Self>, ino: Ino, content: Arc<Content>) -> Draft {
+        let mut draft = self.blank_draft(ino);
+        if content.size() > 0 {
+            draft.rebase(content);
+        }
+        draft
+    }
+
+    fn blank_draft(self: &Arc<Self>, ino: Ino) -> Draft {
+        Draft {
             store: Arc::clone(self),
-            ino: base.map_or(Ino(0), |object| object.ino),
+            ino,
             base: None,
             base_len: 0,
             size: 0,
             pieces: BTreeMap::new(),
-            buffered: 0,
+            buffered: Buffered { bytes: 0, all: Arc::clone(&self.buffered) },
             solo: None,
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
             dirty: false,
             lost: None,
-        };
-        if let Some(object) = base.filter(|object| object.size > 0) {
-            draft.rebase(self.open_content(object)?);
         }
-        Ok(draft)
     }
 }
 
 impl Draft {
     /// Begins anew over what was just published.
-    pub(super) fn rebase(&mut self, content: Content) {
+    pub(super) fn rebase(&mut self, content: Arc<Content>) {
         let record = content.record();
         self.size = record.size;
         self.running = record.crc64.0.map(|value| Running { crc: Crc64::resume(value), at: record.size });
@@ -122,12 +156,12 @@ impl Draft {
             self.base = None;
             self.base_len = 0;
             if !bytes.is_empty() {
-                self.buffered = bytes.len();
+                self.buffered.set(bytes.len());
                 self.pieces.insert(0, Piece::Buffer(bytes.to_vec()));
             }
         } else {
             self.base_len = record.size;
-            self.base = Some(Arc::new(content));
+            self.base = Some(content);
         }
     }
 
@@ -183,12 +217,12 @@ impl Draft {
             let Some(piece) = self.pieces.remove(&at) else { continue };
             let len = piece.len();
             if let Piece::Buffer(bytes) = &piece {
-                self.buffered -= bytes.len();
+                self.buffered.set(self.buffered.bytes - bytes.len());
             }
             if at + len > end {
                 let (_, rest) = piece.split(end - at);
                 if let Piece::Buffer(bytes) = &rest {
-                    self.buffered += bytes.len();
+                    self.buffered.set(self.buffered.bytes + bytes.len());
                 }
                 self.pieces.insert(end, rest);
             }
@@ -227,7 +261,7 @@ impl Draft {
         }
         self.size = self.size.max(end);
         self.dirty = true;
-        if self.buffered >= BUFFER_BYTES {
+        if self.buffered.bytes >= BUFFER_BYTES {
             self.spill(true)?;
         }
         Ok(())
@@ -264,7 +298,7 @@ impl Draft {
         } else {
             self.pieces.insert(at, Piece::Buffer(data.to_vec()));
         }
-        self.buffered += data.len();
+        self.buffered.set(self.buffered.bytes + data.len());
     }
 
     /// Continues the file of its own, when its end is at `at`.
@@ -292,7 +326,7 @@ impl Draft {
             .collect();
         let joined = buffers.windows(2).all(|pair| pair[0].0 + pair[0].1 as u64 == pair[1].0);
         let at_end = buffers.last().is_some_and(|(at, len)| at + *len as u64 == self.size);
-        if may_go_on && self.solo.is_none() && joined && at_end && self.buffered >= BUFFER_BYTES / 2 {
+        if may_go_on && self.solo.is_none() && joined && at_end && self.buffered.bytes >= BUFFER_BYTES / 2 {
             return self.begin_solo(&buffers);
         }
         // Runs of one call are written together; each call stays within a few megabytes.
@@ -320,7 +354,7 @@ impl Draft {
             }
         }
         buffers.iter().for_each(|(at, _)| drop(self.pieces.remove(at)));
-        self.buffered = 0;
+        self.buffered.set(0);
         self.pending.add(writer.id().0);
         let source = Source::Solo { id: writer.id().0, at: 0 };
         self.pieces.insert(*first, Piece::Fresh(Extent { len: writer.len(), source }));
@@ -354,7 +388,7 @@ impl Draft {
             })
             .collect();
         for (at, piece) in placed {
-            self.buffered -= usize::try_from(piece.len()).unwrap_or(0);
+            self.buffered.set(self.buffered.bytes - usize::try_from(piece.len()).unwrap_or(0));
             self.pieces.insert(at, piece);
         }
         Ok(())
@@ -615,7 +649,7 @@ impl Draft {
     /// Its bytes have an owner now: nothing is to be cleaned up when it is dropped.
     pub(super) fn published(&mut self) {
         self.pieces.clear();
-        self.buffered = 0;
+        self.buffered.set(0);
         self.pending.clear();
     }
 }

@@ -50,7 +50,6 @@ pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry};
 pub use open::{FORMAT_FILE, Options, Reserve, Settings, Space, Status};
-pub use pins::Pin;
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;
@@ -79,6 +78,8 @@ pub struct Store {
     ids: ids::Ids,
     nodes: tree::NodeCache,
     pins: Arc<pins::Pins>,
+    /// Bytes of all write sessions that are in memory only.
+    buffered: Arc<std::sync::atomic::AtomicUsize>,
     pending: Arc<pins::Pending>,
     rounds: Arc<rounds::Rounds>,
     unsynced: Arc<rounds::Unsynced>,
@@ -143,8 +144,19 @@ impl Store {
     /// New data needs room on the disk beyond the reserve; deletes do not.
     fn room_for_data(&self, len: u64) -> Result<()> {
         self.writable()?;
-        // What is staged will be on the disk after the next round.
-        self.rounds.room(len, &|| Ok(self.space()?.free.saturating_sub(self.index.unwritten_bytes() as u64)))
+        let buffered = || self.buffered.load(std::sync::atomic::Ordering::Relaxed) as u64;
+        // What is in memory comes to the disk with the next round or the sessions' ends.
+        let free = || {
+            let coming = (self.index.unwritten_bytes() as u64).saturating_add(buffered());
+            Ok(self.space()?.free.saturating_sub(coming))
+        };
+        let Err(refused) = self.rounds.room(len, &free) else { return Ok(()) };
+        if self.space()?.available < buffered().saturating_add(len) {
+            return Err(refused);
+        }
+        // A stage takes more memory than room on the disk: written out, it may leave enough.
+        self.sync()?;
+        self.rounds.room(len, &free)
     }
 
     fn sys_number(read: &impl Read, key: &str) -> Result<Option<u64>> {

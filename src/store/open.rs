@@ -239,6 +239,7 @@ impl Store {
             ids,
             nodes: tree::NodeCache::new(),
             pins: Arc::default(),
+            buffered: Arc::default(),
             pending: Arc::default(),
             unsynced: Arc::default(),
             reaping: parking_lot::Mutex::default(),

@@ -54,7 +54,7 @@ impl Pins {
 }
 
 /// Keeps a version's bytes from being freed, whatever happens to its name, for as long as this is held.
-pub struct Pin {
+pub(super) struct Pin {
     pins: Arc<Pins>,
     id: ContentId,
 }

@@ -205,7 +205,7 @@ impl Store {
         })?;
         session.version = Some((object.version, object.seq));
         session.ino = Some(ino);
-        draft.rebase(published);
+        draft.rebase(Arc::new(published));
         Ok(object)
     }
 

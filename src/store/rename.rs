@@ -287,6 +287,7 @@ impl Store {
                 }
                 DentRecord::Link(ino) => match tx.record::<InodeRecord>(Family::Ino, &id_key(ino.0))? {
                     Some(mut inode) => {
+                        Self::move_session(tx, *ino, from, to)?;
                         rename_in(&mut inode.names, from, to);
                         inode.object.seq = seq;
                         tx.put(Family::Ino, &id_key(ino.0), &inode);

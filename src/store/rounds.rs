@@ -141,7 +141,10 @@ impl Rounds {
             return Ok(());
         }
         Err(Error::new(Kind::Full, "cannot store new data")
-            .why(format!("{bytes} bytes are free on the store's disk, {} are kept in reserve", self.reserve))
+            .why(format!(
+                "{bytes} bytes are free on the store's disk, without what is still in memory, and {} are kept in reserve",
+                self.reserve
+            ))
             .mend("delete objects or versions, which always works, or give the disk more room"))
     }
 

@@ -70,7 +70,7 @@ impl Vfs {
                     (Some(_), _) => {
                         Source::Content(Arc::new(self.store.open_content(&self.file(&from.0.node)?.object)?))
                     }
-                    (None, Some((_, content))) => Source::Content(Arc::clone(content)),
+                    (None, Some(content)) => Source::Content(Arc::clone(content)),
                     (None, None) => return Ok(0),
                 };
                 self.copy_into(caller, node, target, to.1, source, from.1, len)?

@@ -4,7 +4,7 @@ use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, What};
 use super::xattr::{self, SetEffect, Target, XattrView};
-use crate::model::Error;
+use crate::model::{Error, Object};
 use std::sync::Arc;
 
 /// How `setxattr` treats a name that is there already, or is not.
@@ -32,7 +32,7 @@ impl Vfs {
                     Target::Dir(directory)
                 }
             }
-            What::File(_) => {
+            What::File(ino) => {
                 let mut entry = self.file(node)?;
                 let slot = node.opened.lock();
                 let mut pending = false;
@@ -41,7 +41,18 @@ impl Vfs {
                     opened.edit(&mut entry.object)?;
                 }
                 drop(slot);
-                let (dir, component) = node.places.lock().names.first().cloned().ok_or(Fault::Bare(Errno::ENOENT))?;
+                let places = node.places.lock();
+                let named = match places.names.first() {
+                    Some(place) => Some(place.clone()),
+                    None => self.other_names(&places, *ino)?.into_iter().next(),
+                };
+                let ended = places.last.as_ref().and_then(|last| last.place.clone());
+                if named.is_none() {
+                    // Only its handles see it: edits stay with the node.
+                    pending = true;
+                    entry.draft = false;
+                }
+                let (dir, component) = named.or(ended).ok_or(Fault::Bare(Errno::ESTALE))?;
                 Target::File { dir, component, entry, pending }
             }
             What::PastFile { dir, component, .. } => {
@@ -130,9 +141,6 @@ impl Vfs {
         if let Some(error) = Self::unchangeable(node) {
             return Err(error.into());
         }
-        if let Some(opened) = node.opened.lock().as_deref_mut() {
-            self.settle_session(node, opened)?;
-        }
         match edit(&self.target(node)?)? {
             SetEffect::Unchanged | SetEffect::Ignored | SetEffect::Stored => Ok(()),
             SetEffect::Rewritten(object) => {
@@ -156,15 +164,19 @@ impl Vfs {
             opened.ctime = Some(self.store.now());
             return Ok(());
         }
-        let places = node.places.lock();
-        let (dir, component) = places.names.first().ok_or(Fault::Bare(Errno::ENOENT))?;
-        self.store.edit_in_place((*dir, component), ino, |object| {
+        let edit = |object: &mut Object| -> Result<(), Error> {
             match value {
                 Some(value) => xattr::apply(object, name, value)?,
                 None => xattr::withdraw(object, name)?,
             };
             Ok(())
-        })?;
+        };
+        let mut places = node.places.lock();
+        if let Some(last) = &mut places.last {
+            return Ok(edit(&mut last.file.object)?);
+        }
+        let (dir, component) = places.names.first().ok_or(Fault::Bare(Errno::ESTALE))?;
+        self.store.edit_in_place((*dir, component), ino, edit)?;
         Ok(())
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Open {
         write: bool,
         append: bool,
         sync: bool,
+        /// Counts as a writer: it may write, or has cut the file when it was opened.
+        writer: bool,
         /// Of a writer: it was closed, and nothing was written through it since. Changed with the node's session locked.
         closed: AtomicBool,
     },

@@ -9,8 +9,6 @@ use crate::model::{Error, Kind};
 use crate::store::Content;
 use crate::sys::abi;
 
-use std::sync::Arc;
-
 /// What `lseek` looks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Whence {
@@ -42,7 +40,7 @@ impl Vfs {
                 if let Some(draft) = &opened.draft {
                     draft.read_at(at, buf)?
                 } else {
-                    let content = opened.content.as_ref().map(|(_, content)| Arc::clone(content));
+                    let content = opened.content.clone();
                     drop(slot);
                     match content {
                         Some(content) => content.read_at(at, buf)?,
@@ -69,7 +67,7 @@ impl Vfs {
             Open::Fixed(content) => inline(content),
             Open::Live { .. } => handle.node.opened.try_lock().is_some_and(|slot| {
                 slot.as_deref().is_some_and(|opened| {
-                    opened.draft.is_none() && opened.content.as_ref().is_some_and(|(_, content)| inline(content))
+                    opened.draft.is_none() && opened.content.as_ref().is_some_and(|content| inline(content))
                 })
             }),
             Open::Control(_) | Open::Dir(_) => false,
@@ -196,7 +194,7 @@ impl Vfs {
                         Whence::Data => draft.seek_data(at)?,
                         Whence::Hole => Some(draft.seek_hole(at)?),
                     },
-                    (None, Some((_, content))) => in_content(content)?,
+                    (None, Some(content)) => in_content(content)?,
                     (None, None) => None,
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::control::ControlNode;
 use super::errno::{Errno, Fault, Outcome};
-use super::node::{Ended, Node, View, What};
+use super::node::{Node, View, What};
 use super::session::without_setid;
 use super::tree::Found;
 use super::{Attr, Vfs};
@@ -158,8 +158,7 @@ impl Vfs {
                 && let Entry::File(file) = entry
                 && file.nlink <= 1
             {
-                let file = FileEntry { nlink: 0, ..file.clone() };
-                places.last = Some(Box::new(Ended { _pin: self.store.pin(&file.object), file }));
+                places.last = Some(Box::new(self.ended((dir, component), file.clone())));
             }
         }
         let (attr, settled) = self.attr_of_entry(&node, view, entry);
@@ -184,7 +183,8 @@ impl Vfs {
         // A write clears set-id bits, and the kernel would not ask again for the mode alone.
         let mode = file.object.posix.mode;
         let mut settled = !file.draft && without_setid(mode) == mode;
-        if node.open.load(std::sync::atomic::Ordering::Relaxed) > 0
+        // A file without a name may keep a session that no handle is left of.
+        if (node.open.load(std::sync::atomic::Ordering::Relaxed) > 0 || file.nlink == 0)
             && let Some(opened) = node.opened.lock().as_deref()
         {
             opened.overlay(&mut attr);
@@ -254,11 +254,25 @@ impl Vfs {
         Ok((self.masked(attr), keep))
     }
 
-    /// The entry of a present file: by the first of its names that still leads to it, or what it was at the end.
+    /// The entry of a present file: by the first of its names that still leads to it, or what it was at the end; for
+    /// whoever has it open, also when another door took it away.
     pub(super) fn file(&self, node: &Node) -> Outcome<FileEntry> {
-        let What::File(ino) = node.what else { return Err(Errno::EINVAL.into()) };
         let places = node.places.lock();
-        for (dir, component) in places.names.iter().chain(&self.other_names(&places, ino)?) {
+        match (self.file_at(node, &places), &places.seen) {
+            (Err(Fault::Bare(Errno::ESTALE)), Some(seen)) => Ok(FileEntry { nlink: 0, ..(**seen).clone() }),
+            (found, _) => found,
+        }
+    }
+
+    /// As [`Vfs::file`] for whoever came by the name: `ESTALE` when another door took it away, so that the kernel looks
+    /// it up again.
+    pub(super) fn named_file(&self, node: &Node) -> Outcome<FileEntry> {
+        self.file_at(node, &node.places.lock())
+    }
+
+    fn file_at(&self, node: &Node, places: &super::node::Places) -> Outcome<FileEntry> {
+        let What::File(ino) = node.what else { return Err(Errno::EINVAL.into()) };
+        for (dir, component) in places.names.iter().chain(&self.other_names(places, ino)?) {
             if let Some(Entry::File(file)) = self.store.lookup(*dir, component)?
                 && file.object.ino == ino
             {

@@ -151,7 +151,7 @@ impl Vfs {
                 let ino = file.object.ino;
                 let node = self.nodes.held(ino.0, What::File(ino));
                 let mut places = node.places.lock();
-                let ended = self.at_its_end(&node, (dir, &component), &file)?;
+                let ended = self.at_its_end((dir, &component), &file)?;
                 let removed = self.store.remove(dir, &component)?;
                 places.remove(dir, &component, Some(ended).filter(|_| removed.nlink == 0));
                 drop(places);

@@ -7,7 +7,7 @@
 use super::control::ControlNode;
 use super::session::Opened;
 use crate::model::{ContentId, DirId, Ino, Seq, Timestamp, VersionId};
-use crate::store::{FileEntry, Pin};
+use crate::store::{Content, FileEntry};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -77,13 +77,17 @@ pub(super) struct Places {
     /// What a file was that has no name any more, until the kernel forgets it: who found it by its name may still open
     /// it. For one of the past and of history, while it is open.
     pub(super) last: Option<Box<Ended>>,
+    /// What an open file was when it was opened or published last: another door may take it away without a word.
+    pub(super) seen: Option<Box<FileEntry>>,
 }
 
 /// A file at its end.
 pub(super) struct Ended {
     pub(super) file: FileEntry,
-    /// Keeps its bytes; `None` when they were gone before, or when its handles keep them.
-    pub(super) _pin: Option<Pin>,
+    /// The last name, of a present file.
+    pub(super) place: Option<(DirId, String)>,
+    /// Its bytes; `None` when they were gone before, or when its handles keep them.
+    pub(super) content: Option<Arc<Content>>,
 }
 
 impl Places {

@@ -77,7 +77,7 @@ impl Vfs {
         let lasting = node.what.bytes().is_some();
         if lasting {
             let file = FileEntry { object, draft: false, nlink: 1 };
-            node.places.lock().last = Some(Box::new(Ended { file, _pin: None }));
+            node.places.lock().last = Some(Box::new(Ended { file, place: None, content: None }));
         }
         let fh = self.handles.add(Arc::clone(node), Open::Fixed(content));
         Ok(Opening { fh, keep_cache, direct: false, no_flush: true, lasting })
@@ -95,7 +95,7 @@ impl Vfs {
 
     fn open_live(&self, caller: Caller, node: &Arc<Node>, how: OpenHow) -> Outcome<Opening> {
         let mut slot = node.opened.lock();
-        let file = self.file(node)?;
+        let file = self.named_file(node)?;
         if file.object.posix.kind != FileKind::File {
             return Err(Errno::EOPNOTSUPP.into());
         }
@@ -126,6 +126,7 @@ impl Vfs {
                 });
             }
         };
+        node.places.lock().seen = Some(Box::new(file));
         Ok(self.opening(node, opened, how, keep_cache))
     }
 
@@ -155,18 +156,19 @@ impl Vfs {
         if opened.draft.is_some() {
             return Ok(true);
         }
-        self.refresh(opened, object)?;
+        self.refresh(node, opened, object)?;
         Ok(node.now_cached(object.content.0))
     }
 
     fn opening(&self, node: &Arc<Node>, opened: &mut Opened, how: OpenHow, keep_cache: bool) -> Opening {
         opened.handles += 1;
-        opened.writers += u32::from(how.write);
-        opened.writing += u32::from(how.write);
         let OpenHow { read, write, append, sync, .. } = how;
+        let writer = write || how.truncate;
+        opened.writers += u32::from(writer);
+        opened.writing += u32::from(writer);
         let fh = self
             .handles
-            .add(Arc::clone(node), Open::Live { read, write, append, sync, closed: AtomicBool::new(false) });
+            .add(Arc::clone(node), Open::Live { read, write, append, sync, writer, closed: AtomicBool::new(false) });
         Opening { fh, keep_cache, direct: write && !read, no_flush: !write && !opened.touched, lasting: false }
     }
 
@@ -325,7 +327,7 @@ impl Vfs {
     pub fn release(&self, fh: u64) {
         let Some(handle) = self.handles.remove(fh) else { return };
         let outcome = match &handle.open {
-            Open::Live { write, .. } => self.release_live(&handle, *write),
+            Open::Live { writer, .. } => self.release_live(&handle, *writer),
             Open::Control(file) => Self::flush_control(&mut file.lock()),
             Open::Fixed(_) => {
                 if handle.node.open.load(Ordering::Relaxed) == 1 {
@@ -340,18 +342,22 @@ impl Vfs {
         self.nodes.closed(&handle.node);
     }
 
-    fn release_live(&self, handle: &Handle, write: bool) -> Outcome<()> {
+    fn release_live(&self, handle: &Handle, writer: bool) -> Outcome<()> {
         let node = &handle.node;
         let mut slot = node.opened.lock();
         let Some(opened) = slot.as_deref_mut() else { return Ok(()) };
         Self::not_writing(handle, opened);
         opened.handles = opened.handles.saturating_sub(1);
-        opened.writers = opened.writers.saturating_sub(u32::from(write));
-        let outcome =
-            if opened.writers == 0 && (write || opened.handles == 0) { self.end_session(node, opened) } else { Ok(()) };
+        opened.writers = opened.writers.saturating_sub(u32::from(writer));
+        let ends = opened.writers == 0 && (writer || opened.handles == 0);
+        let outcome = if ends { self.end_session(node, opened) } else { Ok(()) };
         // A file without a name keeps what its handles wrote for who found it by its name and opens it now.
-        if opened.handles == 0 && node.places.lock().last.is_none() {
-            *slot = None;
+        if opened.handles == 0 {
+            let mut places = node.places.lock();
+            places.seen = None;
+            if places.last.is_none() {
+                *slot = None;
+            }
         }
         outcome
     }

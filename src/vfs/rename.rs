@@ -7,7 +7,6 @@ use super::tree::Found;
 use crate::model::{DirId, Error, Kind, Result};
 use crate::store::{Entry, FileEntry};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub use crate::store::RenameHow;
 
@@ -111,12 +110,11 @@ impl Vfs {
         let (first, second) = if first_is_moved { (&moved, &met) } else { (&met, &moved) };
         let mut first = first.as_ref().map(|node| node.places.lock());
         let mut second = second.as_ref().map(|node| node.places.lock());
-        let ended = match (&met, target.file()) {
-            (Some(node), Some(file)) if how == RenameHow::Replace && file.nlink <= 1 => {
-                Some(self.at_its_end(node, (target.dir, &target.component), file)?)
-            }
-            _ => None,
-        };
+        let ended = target
+            .file()
+            .filter(|file| how == RenameHow::Replace && file.nlink <= 1)
+            .map(|file| self.at_its_end((target.dir, &target.component), file))
+            .transpose()?;
         self.store.rename((source.dir, &source.component), (target.dir, &target.component), how)?;
         let (moved_places, met_places) =
             if first_is_moved { (&mut first, &mut second) } else { (&mut second, &mut first) };
@@ -135,18 +133,23 @@ impl Vfs {
         Ok(())
     }
 
+    /// A file without a name, with its bytes kept if they are still there.
+    pub(super) fn ended(&self, last_name: (DirId, &str), file: FileEntry) -> Ended {
+        let content = self.store.open_content(&file.object).ok().map(Arc::new);
+        let place = Some((last_name.0, last_name.1.to_owned()));
+        Ended { content, place, file: FileEntry { nlink: 0, ..file } }
+    }
+
     /// What a file is that is about to lose its last name, with its bytes kept; called with its places locked.
-    pub(super) fn at_its_end(&self, node: &Node, at: (DirId, &str), known: &FileEntry) -> Result<Ended> {
+    pub(super) fn at_its_end(&self, at: (DirId, &str), known: &FileEntry) -> Result<Ended> {
         let mut file = known.clone();
-        // A handle may have published since it was looked up.
-        if node.open.load(Ordering::Relaxed) > 0
-            && let Some(Entry::File(now)) = self.store.lookup(at.0, at.1)?
+        // It may have been published since it was looked up.
+        if let Some(Entry::File(now)) = self.store.lookup(at.0, at.1)?
             && now.object.ino == file.object.ino
         {
             file = now;
         }
-        file.nlink = 0;
-        Ok(Ended { _pin: self.store.pin(&file.object), file })
+        Ok(self.ended(at, file))
     }
 
     /// Tells the kernel what it cannot know: shadowed names (KEY-8) and directories that vanished (KEY-6).

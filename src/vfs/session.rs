@@ -5,10 +5,10 @@
 
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
-use super::node::{Node, What};
+use super::node::{Node, Places, What};
 use super::{Attr, Vfs, attr, xattr};
-use crate::model::{ContentId, Kind, Object, Result, Timestamp};
-use crate::store::{Content, Draft, PosixChange, Session};
+use crate::model::{Kind, Object, Result, Timestamp};
+use crate::store::{Content, Draft, FileEntry, PosixChange, Session};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) struct Opened {
     /// When the first change not yet published was made.
     since: Option<Timestamp>,
     /// What is read while there is no draft; pinned, so that it outlives the name.
-    pub(super) content: Option<(ContentId, Arc<Content>)>,
+    pub(super) content: Option<Arc<Content>>,
     /// Whether the file has a set-id bit that writing must clear.
     pub(super) setid: bool,
     /// Attributes set (or removed) on what the session has not published yet, in order.
@@ -85,7 +85,7 @@ impl Vfs {
     /// The session that a writer's handle is about to change.
     pub(super) fn writing<'a>(handle: &Handle, opened: Option<&'a mut Opened>) -> Outcome<&'a mut Opened> {
         let opened = opened.ok_or(Fault::Bare(Errno::EBADF))?;
-        if let Open::Live { write: true, closed, .. } = &handle.open
+        if let Open::Live { writer: true, closed, .. } = &handle.open
             && closed.swap(false, Ordering::Relaxed)
         {
             opened.writing += 1;
@@ -95,7 +95,7 @@ impl Vfs {
 
     /// A writer's handle is closed, as far as its program is concerned; the kernel may still hold it.
     pub(super) fn not_writing(handle: &Handle, opened: &mut Opened) {
-        if let Open::Live { write: true, closed, .. } = &handle.open
+        if let Open::Live { writer: true, closed, .. } = &handle.open
             && !closed.swap(true, Ordering::Relaxed)
         {
             opened.writing -= 1;
@@ -114,19 +114,27 @@ impl Vfs {
     /// The draft of a node's session, begun over the current bytes when there is none yet.
     pub(super) fn draft<'a>(&self, node: &Node, opened: &'a mut Opened) -> Outcome<&'a mut Draft> {
         if opened.draft.is_none() {
-            let file = self.file(node)?;
-            opened.draft = Some(self.store.draft(Some(&file.object))?);
+            let object = self.file(node)?.object;
+            let content = self.refresh(node, opened, &object)?;
+            opened.draft = Some(self.store.draft_over(object.ino, content));
         }
         // Just made when it was not there.
         opened.draft.as_mut().ok_or(Fault::Bare(Errno::EIO))
     }
 
-    /// What readers without a draft read: the content the name has now.
-    pub(super) fn refresh(&self, opened: &mut Opened, object: &Object) -> Result<()> {
-        if opened.content.as_ref().is_none_or(|(id, _)| *id != object.content) {
-            opened.content = Some((object.content, Arc::new(self.store.open_content(object)?)));
+    /// What readers without a draft read: the content the name has now, or had last.
+    pub(super) fn refresh(&self, node: &Node, opened: &mut Opened, object: &Object) -> Result<Arc<Content>> {
+        let is_it = |kept: &Arc<Content>| kept.id() == object.content;
+        if let Some(content) = opened.content.clone().filter(is_it) {
+            return Ok(content);
         }
-        Ok(())
+        let kept = node.places.lock().last.as_ref().and_then(|last| last.content.clone()).filter(is_it);
+        let content = match kept {
+            Some(content) => content,
+            None => Arc::new(self.store.open_content(object)?),
+        };
+        opened.content = Some(Arc::clone(&content));
+        Ok(content)
     }
 
     /// Makes the session's bytes the name's current version, if it changed any. On failure the session stays dirty.
@@ -143,8 +151,10 @@ impl Vfs {
         // Publishing is no change: ctime stays where the last write put it, and where it was for a file just made.
         let ctime = Some(opened.ctime.unwrap_or_default());
         let change = PosixChange { mtime: opened.mtime, ctime, ..PosixChange::default() };
-        let places = node.places.lock();
-        for (dir, component) in places.names.iter().chain(&self.other_names(&places, ino)?) {
+        let mut places = node.places.lock();
+        let others = self.other_names(&places, ino)?;
+        let Places { names, seen, .. } = &mut *places;
+        for (dir, component) in names.iter().chain(&others) {
             match self.store.publish((*dir, component), ino, draft, session, &change) {
                 Ok(object) => {
                     node.now_cached(object.content.0);
@@ -160,6 +170,10 @@ impl Vfs {
                     opened.mtime = None;
                     opened.ctime = None;
                     opened.since = None;
+                    if opened.handles > 0 {
+                        let nlink = seen.as_ref().map_or(1, |seen| seen.nlink);
+                        *seen = Some(Box::new(FileEntry { object, draft: false, nlink }));
+                    }
                     return Ok(());
                 }
                 // Another door took the name away; the file may have more.
@@ -184,7 +198,7 @@ impl Vfs {
             let named = !node.places.lock().names.is_empty();
             if named {
                 let file = self.file(node)?;
-                self.refresh(opened, &file.object)?;
+                self.refresh(node, opened, &file.object)?;
                 opened.draft = None;
             }
         }

@@ -77,7 +77,7 @@ impl Vfs {
             (None, Some(opened)) => self.settle_session(node, opened)?,
             (None, None) => {}
         }
-        let file = self.file(node)?;
+        let file = if handle.is_some() { self.file(node)? } else { self.named_file(node)? };
         if file.object.posix.kind != FileKind::File {
             return Err(Errno::EINVAL.into());
         }
@@ -89,7 +89,7 @@ impl Vfs {
             // Without a writer this is a session of its own.
             if joins { Ok(()) } else { self.end_session(node, opened) }
         });
-        if opened.handles == 0 {
+        if opened.handles == 0 && node.places.lock().last.is_none() {
             *slot = None;
         }
         outcome

@@ -93,3 +93,32 @@ fn without_fsync_the_refusal_comes_at_write_or_close() {
     mounted.sh("rm -f f*; ls | wc -l");
     mounted.fsck();
 }
+
+/// What many open files hold in memory counts: the write is refused, not the `close` of a write that was accepted.
+#[test]
+fn a_close_fails_for_nothing_that_write_accepted() {
+    let mut mounted = Mounted::unmounted();
+    mounted.on_small_disk("96m");
+    mounted.remount("");
+    fs::create_dir(mounted.path("")).unwrap();
+    let part = pattern(1, 3 << 20);
+    let mut open = vec![];
+    let refused = loop {
+        let mut file = File::create(mounted.path(&open.len().to_string())).unwrap();
+        match file.write_all(&part) {
+            Ok(()) => open.push(file),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(errno::<()>(Err(refused)), Errno::ENOSPC);
+    let count = open.len();
+    assert!((6..32).contains(&count), "{count} files of 3 MiB");
+    for file in open {
+        nix::unistd::close(file).unwrap();
+    }
+    mounted.restart();
+    for n in 0..count {
+        assert!(fs::read(mounted.path(&n.to_string())).unwrap() == part, "{n} of {count}");
+    }
+    mounted.fsck();
+}

@@ -1,6 +1,6 @@
 //! Files through system calls: sessions and versions, unlink and rename of what is open, append, truncate, maps.
 
-use super::{Mounted, errno, pattern};
+use super::{Mounted, errno, names_in, pattern};
 use nix::errno::Errno;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
@@ -115,7 +115,7 @@ fn a_file_never_closed_before_its_unlink_leaves_nothing() {
     handle.write_all_at(&pattern(2, 300_000), 0).unwrap();
     fs::remove_file(mounted.path("tmp")).unwrap();
     drop(handle);
-    assert_eq!(super::names_in(&mounted.path(".versions")).len(), 0);
+    assert_eq!(names_in(&mounted.path(".versions")).len(), 0);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_file_renamed_while_written_is_published_under_its_new_name() {
     drop(writer);
     assert_eq!(fs::read(mounted.path("b")).unwrap(), b"first second");
     assert_eq!(mounted.versions("b").len(), 1);
-    assert_eq!(super::names_in(&mounted.path(".versions")), ["b"]);
+    assert_eq!(names_in(&mounted.path(".versions")), ["b"]);
 }
 
 #[test]
@@ -285,4 +285,89 @@ fn sigterm_publishes_what_is_open() {
     assert_eq!(fs::read(mounted.path("open")).unwrap(), b"not closed");
     assert_eq!(mounted.versions("open").len(), 1);
     mounted.fsck();
+}
+
+/// FSX-7: a file whose last handle is closed is the same file for who holds it without having it open.
+#[test]
+fn a_file_without_a_name_keeps_what_was_written_for_who_opens_it_again() {
+    let mounted = Mounted::start();
+    let path = mounted.path("f");
+    for over_a_published_file in [false, true] {
+        if over_a_published_file {
+            fs::write(&path, b"abc").unwrap();
+        }
+        let mut writer = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        let held = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(&path).unwrap();
+        let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
+        fs::remove_file(&path).unwrap();
+        writer.write_all(b"defgh").unwrap();
+        drop(writer);
+        let all: &[u8] = if over_a_published_file { b"abcdefgh" } else { b"defgh" };
+        assert_eq!(held.metadata().unwrap().len(), all.len() as u64);
+        assert_eq!(fs::read(&again).unwrap(), all);
+        nix::unistd::truncate(again.as_str(), 4).unwrap();
+        assert_eq!(fs::read(&again).unwrap(), all[..4]);
+        OpenOptions::new().append(true).open(&again).unwrap().write_all(b"!").unwrap();
+        assert_eq!(fs::read(&again).unwrap(), [&all[..4], b"!"].concat());
+        assert!(names_in(&mounted.path("")).is_empty());
+    }
+}
+
+#[test]
+fn attributes_of_a_file_without_a_name() {
+    let mounted = Mounted::start();
+    let path = mounted.path("f");
+    fs::write(&path, b"text").unwrap();
+    xattr::set(&path, "user.s3.tag.a", b"1").unwrap();
+    let file = open(&path);
+    fs::remove_file(&path).unwrap();
+    let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    assert_eq!(xattr::get_deref(&name, "user.s3.tag.a").unwrap().unwrap(), b"1");
+    for (name_of, value) in [("user.s3.tag.a", "2"), ("user.s3.tag.b", "3"), ("user.own", "4")] {
+        xattr::set_deref(&name, name_of, value.as_bytes()).unwrap();
+        assert_eq!(xattr::get_deref(&name, name_of).unwrap().unwrap(), value.as_bytes());
+    }
+    fs::write(&path, b"other").unwrap();
+    assert_eq!(xattr::get(&path, "user.s3.tag.a").unwrap(), None, "the file that has the name now is another");
+}
+
+/// Whoever replaces a file does not disturb who uses it by its name.
+#[test]
+fn attributes_are_there_while_a_file_is_replaced() {
+    let mounted = Mounted::start();
+    let path = mounted.path("f");
+    fs::write(&path, b"0").unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for _ in 0..300 {
+                fs::write(mounted.path("new"), b"1").unwrap();
+                fs::rename(mounted.path("new"), &path).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            xattr::list(&path).unwrap().count();
+            xattr::set(&path, "user.s3.tag.a", b"1").unwrap();
+        }
+    });
+}
+
+/// A name that another door took away: the handle goes on with what it had.
+#[test]
+fn what_another_door_deletes_is_unlinked_for_who_has_it_open() {
+    let mounted = Mounted::start();
+    let path = mounted.path("f");
+    fs::write(&path, b"text").unwrap();
+    let file = open(&path);
+    assert!(mounted.keyfold(&["purge", "f", "--version", "null"]).status.success());
+    assert_eq!(file.metadata().unwrap().len(), 4);
+    let mut seen = [0; 4];
+    file.read_exact_at(&mut seen, 0).unwrap();
+    assert_eq!(&seen, b"text");
+    file.write_all_at(b"more", 4).unwrap();
+    file.set_len(6).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 6);
+    assert!(!path.exists());
+    fs::write(&path, b"new").unwrap();
+    drop(file);
+    assert_eq!(fs::read(&path).unwrap(), b"new");
 }
