@@ -6,6 +6,7 @@ use super::pool::Pool;
 use super::reply::{
     FIRST, LASTING, NOT_AT_ALL, ONE_LOOK, answer_read, emptied, entered, fopen_flags, guarded, sized, ttl, wrote,
 };
+use super::wakeful::Wakeful;
 use crate::model::FileKind;
 use crate::vfs::{Keep, MakeNode, OpenHow, RenameHow, SetAttr, Vfs, Whence, XattrFlags};
 use fuser::{
@@ -35,13 +36,19 @@ pub(super) struct Adapter {
     vfs: Arc<Vfs>,
     pool: Pool,
     passing: Passing,
+    wakeful: Wakeful,
     /// Quick reads still to come before the reader answers reads itself; 0 while it does.
     cold: Arc<AtomicU32>,
 }
 
 impl Adapter {
-    pub(super) fn new(vfs: Arc<Vfs>, pool: Pool) -> Self {
-        Self { vfs, pool, passing: Passing::default(), cold: Arc::default() }
+    pub(super) fn new(vfs: Arc<Vfs>, pool: Pool, wakeful: Wakeful) -> Self {
+        Self { vfs, pool, passing: Passing::default(), wakeful, cold: Arc::default() }
+    }
+
+    fn answer(&self, request: impl FnOnce()) {
+        self.wakeful.note();
+        guarded(request);
     }
 }
 
@@ -70,7 +77,7 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        guarded(|| {
+        self.answer(|| {
             match self.vfs.lookup(parent.0, name.as_bytes()) {
                 Ok(Some(found)) => entered(reply, Ok(found)),
                 // An inode number of zero is remembered as "nothing there".
@@ -86,7 +93,7 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        guarded(|| match self.vfs.getattr(ino.0) {
+        self.answer(|| match self.vfs.getattr(ino.0) {
             Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
             Err(error) => reply.error(errno(error)),
         });
@@ -110,7 +117,7 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        guarded(|| {
+        self.answer(|| {
             let now = self.vfs.now();
             let change = SetAttr {
                 mode: mode.map(permissions),
@@ -128,7 +135,7 @@ impl Filesystem for Adapter {
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        guarded(|| match self.vfs.readlink(ino.0) {
+        self.answer(|| match self.vfs.readlink(ino.0) {
             Ok(target) => reply.data(&target),
             Err(error) => reply.error(errno(error)),
         });
@@ -144,7 +151,7 @@ impl Filesystem for Adapter {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        guarded(|| {
+        self.answer(|| {
             let Some(kind) = kind_of_mode(mode) else { return reply.error(fuser::Errno::EINVAL) };
             let make = MakeNode { kind, mode: permissions(mode), rdev, target: Vec::new() };
             entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
@@ -152,25 +159,25 @@ impl Filesystem for Adapter {
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
-        guarded(|| {
+        self.answer(|| {
             entered(reply, self.vfs.mkdir(caller(req), parent.0, name.as_bytes(), permissions(mode)));
         });
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        guarded(|| {
+        self.answer(|| {
             emptied(reply, self.vfs.unlink(parent.0, name.as_bytes()));
         });
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        guarded(|| {
+        self.answer(|| {
             emptied(reply, self.vfs.rmdir(parent.0, name.as_bytes()));
         });
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        guarded(|| {
+        self.answer(|| {
             let target = target.as_os_str().as_bytes().to_vec();
             let make = MakeNode { kind: FileKind::Symlink, mode: 0o777, rdev: 0, target };
             entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
@@ -187,7 +194,7 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        self.answer(|| {
             const NO_REPLACE: u32 = 1;
             const EXCHANGE: u32 = 2;
             let how = match flags.bits() {
@@ -202,13 +209,13 @@ impl Filesystem for Adapter {
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
-        guarded(|| {
+        self.answer(|| {
             entered(reply, self.vfs.link(ino.0, newparent.0, newname.as_bytes()));
         });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| {
+        self.answer(|| {
             let how = OpenHow { exclusive: false, ..open_how(flags.0) };
             match self.vfs.open(caller(req), ino.0, how) {
                 Ok(opening) => self.passing.opened(&self.vfs, ino.0, &opening, flags, reply),
@@ -227,7 +234,7 @@ impl Filesystem for Adapter {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        guarded(|| {
+        self.answer(|| {
             match self.vfs.create(caller(req), parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
                 Ok((found, opening)) => {
                     // One time for the name and the attributes: until it is published, neither lasts. But before the
@@ -253,7 +260,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        guarded(|| {
+        self.answer(|| {
             if self.cold.load(Ordering::Relaxed) == 0 || self.vfs.read_is_quick(fh.0) {
                 if answer_read(&self.vfs, fh, offset, size, reply) > SLOW {
                     self.cold.store(QUICK_READS, Ordering::Relaxed);
@@ -284,7 +291,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        guarded(|| {
+        self.answer(|| {
             let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
             let written = data.len() as u64;
             if self.vfs.write_may_block(fh.0) {
@@ -297,7 +304,7 @@ impl Filesystem for Adapter {
     }
 
     fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
-        guarded(|| {
+        self.answer(|| {
             if self.vfs.flush_may_block(fh.0) {
                 let vfs = Arc::clone(&self.vfs);
                 self.pool.run(move || emptied(reply, vfs.flush(fh.0)));
@@ -317,7 +324,7 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        self.answer(|| {
             self.passing.released(ino.0);
             self.vfs.release(fh.0);
             reply.ok();
@@ -325,21 +332,21 @@ impl Filesystem for Adapter {
     }
 
     fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        guarded(|| {
+        self.answer(|| {
             let vfs = Arc::clone(&self.vfs);
             self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
         });
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| match self.vfs.opendir(ino.0) {
+        self.answer(|| match self.vfs.opendir(ino.0) {
             Ok(fh) => reply.opened(FileHandle(fh), FopenFlags::empty()),
             Err(error) => reply.error(errno(error)),
         });
     }
 
     fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        guarded(|| {
+        self.answer(|| {
             let told = self.vfs.readdir(fh.0, offset, |entry| {
                 reply.add(INodeNo(entry.ino), entry.offset, file_type(entry.kind), &entry.name)
             });
@@ -351,7 +358,7 @@ impl Filesystem for Adapter {
     }
 
     fn readdirplus(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
-        guarded(|| {
+        self.answer(|| {
             let told = self.vfs.readdirplus(fh.0, offset, |entry, found| match found {
                 Some(found) => {
                     // One time for both again.
@@ -372,21 +379,21 @@ impl Filesystem for Adapter {
     }
 
     fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
-        guarded(|| {
+        self.answer(|| {
             self.vfs.releasedir(fh.0);
             reply.ok();
         });
     }
 
     fn fsyncdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        guarded(|| {
+        self.answer(|| {
             let vfs = Arc::clone(&self.vfs);
             self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
         });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        guarded(|| match self.vfs.statfs() {
+        self.answer(|| match self.vfs.statfs() {
             Ok(space) => reply.statfs(
                 space.total / BLOCK,
                 space.free / BLOCK,
@@ -411,7 +418,7 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        self.answer(|| {
             let flags =
                 XattrFlags { create: flags & libc::XATTR_CREATE != 0, replace: flags & libc::XATTR_REPLACE != 0 };
             emptied(reply, self.vfs.setxattr(ino.0, name.as_bytes(), value, flags));
@@ -419,7 +426,7 @@ impl Filesystem for Adapter {
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        guarded(|| {
+        self.answer(|| {
             // A checksum may have to be computed from all bytes.
             if name.as_bytes().windows(9).any(|part| part == b".checksum") {
                 let (vfs, name) = (Arc::clone(&self.vfs), name.as_bytes().to_vec());
@@ -431,13 +438,13 @@ impl Filesystem for Adapter {
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        guarded(|| {
+        self.answer(|| {
             sized(reply, size, self.vfs.listxattr(ino.0, req.uid() == 0));
         });
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        guarded(|| {
+        self.answer(|| {
             emptied(reply, self.vfs.removexattr(ino.0, name.as_bytes()));
         });
     }
@@ -489,13 +496,13 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        self.answer(|| {
             emptied(reply, self.vfs.fallocate(caller(req), fh.0, offset, length, mode));
         });
     }
 
     fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
-        guarded(|| {
+        self.answer(|| {
             const DATA: i32 = 3;
             const HOLE: i32 = 4;
             let whence = match whence {
@@ -524,7 +531,7 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        guarded(|| {
+        self.answer(|| {
             // The reply counts in 32 bits; a caller goes on where it ended.
             let len = len.min(u64::from(u32::MAX) & !(BLOCK - 1));
             let (vfs, who) = (Arc::clone(&self.vfs), caller(req));

@@ -21,5 +21,6 @@ mod notifier;
 mod passing;
 mod pool;
 mod reply;
+mod wakeful;
 
 pub use mount::{Mount, MountSettings};

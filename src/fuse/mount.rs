@@ -11,6 +11,7 @@
 use super::adapter::Adapter;
 use super::notifier;
 use super::pool::Pool;
+use super::wakeful::Wakeful;
 use crate::model::{Error, Kind, Result};
 use crate::vfs::{StaleEntries, Vfs};
 use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
@@ -94,7 +95,7 @@ impl Mount {
     /// When the mount point cannot be used or the kernel refuses, with the way to mend it.
     pub fn start(vfs: Arc<Vfs>, mountpoint: &Path, settings: &MountSettings) -> Result<Self> {
         let pool = Pool::new(if settings.threads == 0 { THREADS } else { settings.threads })?;
-        let adapter = Adapter::new(Arc::clone(&vfs), pool);
+        let adapter = Adapter::new(Arc::clone(&vfs), pool, Wakeful::start()?);
         let (session, unmounter) = open_session(adapter, mountpoint, settings)?;
         let stale = vfs.stale_entries();
         let sender = session.notifier();
