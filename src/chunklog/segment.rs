@@ -18,6 +18,8 @@ const STEP_MIN: u64 = 256 << 10;
 const STEP_MAX: u64 = 512 << 10;
 /// Payloads below this are copied behind their heads rather than handed over as a slice of their own.
 const COPY_BELOW: usize = 16 << 10;
+/// Runs written at once with which the disk may begin before anybody asks for a sync.
+const WRITE_BACK: u64 = 1 << 20;
 
 pub(super) struct OpenSegment {
     pub(super) id: SegmentId,
@@ -174,8 +176,11 @@ impl OpenSegment {
             offset += layout.total;
         }
         let at = u64::from(places.start);
+        let file = &self.tracked.file;
         if cuts.is_empty() {
-            return self.tracked.file.write_at(at, &buffer);
+            file.write_at(at, &buffer)?;
+            self.begin_write_back(at, u64::from(offset) - at);
+            return Ok(());
         }
         let mut slices = Vec::with_capacity(cuts.len() * 2 + 1);
         let mut from = 0;
@@ -185,7 +190,16 @@ impl OpenSegment {
             from = cut;
         }
         slices.push(IoSlice::new(&buffer[from..]));
-        self.tracked.file.write_vectored_at(at, &mut slices)
+        file.write_vectored_at(at, &mut slices)?;
+        self.begin_write_back(at, u64::from(offset) - at);
+        Ok(())
+    }
+
+    /// What a session spills, unlike what it publishes, is followed by no sync soon.
+    fn begin_write_back(&self, at: u64, len: u64) {
+        if len >= WRITE_BACK {
+            self.tracked.file.begin_write_back(at, len);
+        }
     }
 
     /// Takes no more runs; whoever writes last, or this call, seals the file.

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 const FRAME: u64 = FRAME_BYTES as u64;
+/// Bytes with which the disk may begin before anybody asks for a sync: enough for it to write them in one go.
+const WRITE_BACK: u64 = 8 << 20;
 /// Bytes of a `.sum` file at most.
 const SUM_BYTES_MAX: u64 = SUM_HEADER_BYTES as u64 + SOLO_BYTES_MAX / FRAME * 4;
 
@@ -142,6 +144,8 @@ pub struct SoloWriter {
     live: Arc<Live>,
     room: Room,
     len: u64,
+    /// Up to where the disk was let begin.
+    begun: u64,
     open: bool,
 }
 
@@ -190,6 +194,10 @@ impl SoloWriter {
         }
         self.live.sums.lock().take(&self.live.bind, bytes);
         self.len = end;
+        if end - self.begun >= WRITE_BACK {
+            file.begin_write_back(self.begun, end - self.begun);
+            self.begun = end;
+        }
         self.inner.counts.appended.fetch_add(bytes.len() as u64, Relaxed);
         if self.live.tracked.wrote([0]) {
             return Ok(());
@@ -260,7 +268,7 @@ impl ChunkLog {
         let sums = Mutex::new(Growing { len: 0, crcs: Vec::new(), tail: sum::frame_hasher(&bind, 0) });
         let live = Arc::new(Live { tracked, bind, sums });
         inner.live.lock().insert(id, Arc::clone(&live));
-        Ok(SoloWriter { inner: Arc::clone(inner), id, class, live, room: Room::none(), len: 0, open: true })
+        Ok(SoloWriter { inner: Arc::clone(inner), id, class, live, room: Room::none(), len: 0, begun: 0, open: true })
     }
 
     /// Reads bytes `at..at + buf.len()` of a one-object file, verified like runs, while it is written too. On an

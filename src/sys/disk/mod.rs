@@ -130,6 +130,10 @@ pub trait DiskFile: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Lets the disk begin with bytes written at `at..at + len`, so that a later [`DiskFile::sync_data`] finds less to
+    /// do. A hint: nothing is waited for, and nothing is durable by it.
+    fn begin_write_back(&self, _at: u64, _len: u64) {}
+
     /// Makes the bytes written so far durable, and the size if it is needed to read them.
     ///
     /// # Errors
