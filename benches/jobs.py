@@ -55,6 +55,33 @@ ROWS = [
     ("sqlite", "op/s", "sqlite, one insert a transaction"),
 ]
 
+# What is aimed at: so many times as fast as that side, without versions.
+TARGETS = {
+    "seq-write": {"plain": 0.9},
+    "seq-read-warm": {"plain": 0.95},
+    "seq-read-cold": {"plain": 0.95},
+    "rand-read": {"plain": 0.9},
+    "rand-write": {"plain": 0.9, "bindfs": 1.2},
+    "create": {"bindfs": 2.0},
+    "create-4": {"bindfs": 2.0},
+    "create-fsync": {"plain": 1.0},
+    "create-fsync-4": {"plain": 1.0},
+    "read-small": {"bindfs": 2.0},
+    "read-small-cold": {"bindfs": 2.0},
+    "stat": {"plain": 0.9},
+    "stat-cold": {"bindfs": 1.5},
+    "stat-missing": {"plain": 0.9},
+    "ls-l-cold": {"plain": 0.5},
+    "rename": {"bindfs": 2.0},
+    "delete": {"plain": 1.0},
+    "untar": {"plain": 0.7, "bindfs": 1.2},
+    "copy-tree": {"plain": 0.7, "bindfs": 1.2},
+    "git-clone": {"plain": 0.7, "bindfs": 1.2},
+    "sqlite": {"plain": 0.9},
+}
+# With versions a row may be slower by this part.
+VERSIONS_COST = 0.1
+
 
 class Run:
     """Where a stage works, how much, and where it writes what it measured."""
@@ -330,7 +357,8 @@ def table(results):
     middle = {key: statistics.median(values) for key, values in found.items()}
     ours = [side for side in sides if side.startswith("keyfold")]
     others = [side for side in sides if side not in ours]
-    head = ["job", "unit", *sides, *(f"{o} / {t}" for o in ours for t in others)]
+    plainly = "keyfold" in ours
+    head = ["job", "unit", *sides, *(f"to {t}" for t in others if plainly), "target", "verdict", "versions"]
     rows = [head]
     for job, unit, what in ROWS:
         if not any((job, side) in middle for side in sides):
@@ -339,10 +367,13 @@ def table(results):
         for side in sides:
             value = middle.get((job, side))
             row.append("-" if value is None else f"{value:,.0f}")
-        for our in ours:
-            for their in others:
-                us, them = middle.get((job, our)), middle.get((job, their))
-                row.append(f"{us / them:.2f}" if us is not None and them else "-")
+        us, versioned = middle.get((job, "keyfold")), middle.get((job, "keyfold-v"))
+        ratios = {their: us / middle[job, their] for their in others if us is not None and middle.get((job, their))}
+        row += [f"{ratios[their]:.2f}" if their in ratios else "-" for their in others if plainly]
+        aims = {their: aim for their, aim in TARGETS.get(job, {}).items() if their in ratios}
+        row.append(", ".join(f"{aim:g} x {their}" for their, aim in aims.items()) or "-")
+        row.append("-" if not aims else "reached" if all(ratios[t] >= aim for t, aim in aims.items()) else "short")
+        row.append(f"{versioned / us - 1:+.0%}" if us and versioned else "-")
         rows.append(row)
     widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
     for row in rows:
@@ -350,6 +381,7 @@ def table(results):
         print("  ".join(cells).rstrip())
     most = max(len(values) for values in found.values())
     print(f"\nmedians of {most}; the ratios are of speeds: above 1 Keyfold is the faster")
+    print(f"versions: how much faster the versioned bucket is; {-VERSIONS_COST:+.0%} is the least aimed at")
 
 
 def main(words):

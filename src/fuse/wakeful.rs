@@ -39,7 +39,7 @@ impl Window {
         if now.duration_since(self.since) > WINDOW {
             *self = Self { since: now, first: n };
         }
-        n - self.first >= BURST
+        n.saturating_sub(self.first) >= BURST
     }
 }
 

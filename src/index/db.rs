@@ -82,7 +82,7 @@ impl Index {
     }
 
     pub(super) fn view(&self) -> View<'_> {
-        View { db: &self.db, layers: self.layers.load_full(), seq: self.visible.load(Ordering::Acquire) }
+        View { db: &self.db, layers: self.layers.load_full(), seq: self.visible() }
     }
 
     /// Runs `body` alone and commits what it wrote, all at once. Returns its result and the commit's number,
@@ -104,6 +104,12 @@ impl Index {
         *next = seq + 1;
         self.visible.store(seq, Ordering::Release);
         Ok((result, seq))
+    }
+
+    /// Number of the last commit that readers see.
+    #[must_use]
+    pub fn visible(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
     }
 
     /// Memory of commits not yet being written, in bytes, roughly.

@@ -4,7 +4,7 @@ use super::Store;
 use super::names::{FileEntry, no_such_name};
 use super::node::need_free;
 use super::stack::{attach, bucket_of, current, older};
-use crate::index::{DentRecord, Family, InodeRecord, Read, dent_key, id_key};
+use crate::index::{DentRecord, Family, InodeRecord, OpenSession, Read, dent_key, id_key};
 use crate::model::{DirId, Error, Ino, Kind, Object, Result, Seq, VersionId, Versioning};
 
 /// Most names a file has.
@@ -62,7 +62,10 @@ impl Store {
     /// When the index cannot be read.
     pub fn links(&self, ino: Ino) -> Result<Vec<(DirId, String)>> {
         let record: Option<InodeRecord> = self.index.record(Family::Ino, &id_key(ino.0))?;
-        Ok(record.map(|record| record.names).unwrap_or_default())
+        let open: Option<OpenSession> = self.index.record(Family::Unsealed, &id_key(ino.0))?;
+        let mut names = record.map(|record| record.names).unwrap_or_default();
+        names.extend(open.map(|open| open.place));
+        Ok(names)
     }
 }
 

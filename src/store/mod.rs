@@ -126,6 +126,12 @@ impl Store {
         Ok(result)
     }
 
+    /// Number of the last commit that reads see: between two equal answers nothing changed.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.index.visible()
+    }
+
     fn writable(&self) -> Result<()> {
         if let Some(why) = self.stopped.get() {
             return Err(Error::new(Kind::ReadOnly, "the store takes no changes")

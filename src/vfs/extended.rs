@@ -4,7 +4,7 @@ use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, What};
 use super::xattr::{self, SetEffect, Target, XattrView};
-use crate::model::{Error, Object};
+use crate::model::{Error, Kind, Object};
 use std::sync::Arc;
 
 /// How `setxattr` treats a name that is there already, or is not.
@@ -41,17 +41,14 @@ impl Vfs {
                     opened.edit(&mut entry.object)?;
                 }
                 drop(slot);
-                let places = node.places.lock();
-                let named = match places.names.first() {
-                    Some(place) => Some(place.clone()),
-                    None => self.other_names(&places, *ino)?.into_iter().next(),
-                };
-                let ended = places.last.as_ref().and_then(|last| last.place.clone());
-                if named.is_none() {
+                if entry.nlink == 0 {
                     // Only its handles see it: edits stay with the node.
                     pending = true;
                     entry.draft = false;
                 }
+                let places = node.places.lock();
+                let named = self.names(&places, *ino).next().transpose()?;
+                let ended = places.last.as_ref().and_then(|last| last.place.clone());
                 let (dir, component) = named.or(ended).ok_or(Fault::Bare(Errno::ESTALE))?;
                 Target::File { dir, component, entry, pending }
             }
@@ -172,11 +169,23 @@ impl Vfs {
             Ok(())
         };
         let mut places = node.places.lock();
-        if let Some(last) = &mut places.last {
-            return Ok(edit(&mut last.file.object)?);
+        let mut edited = None;
+        for name in self.names(&places, ino) {
+            let (dir, component) = name?;
+            match self.store.edit_in_place((dir, &component), ino, edit) {
+                Ok(object) => {
+                    edited = Some(object);
+                    break;
+                }
+                Err(error) if error.kind() == Kind::NoSuchKey => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let (dir, component) = places.names.first().ok_or(Fault::Bare(Errno::ESTALE))?;
-        self.store.edit_in_place((*dir, component), ino, edit)?;
-        Ok(())
+        if let Some(object) = edited {
+            places.now_seen(object);
+            return Ok(());
+        }
+        let file = places.nameless().ok_or(Fault::Bare(Errno::ESTALE))?;
+        Ok(edit(&mut file.object)?)
     }
 }

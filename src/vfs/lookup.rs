@@ -69,10 +69,11 @@ impl Vfs {
             What::Dir { dir, root, view } => {
                 let mut attempts = 0;
                 let what = loop {
+                    let commits = self.store.commits();
                     match self.find(*view, *dir, *root, name)? {
                         None => return Ok(None),
                         Some(Found::Entry(component, entry)) => {
-                            let (lookup, leads) = self.arrive_at(*view, *dir, &component, &entry)?;
+                            let (lookup, leads) = self.arrive_at(*view, *dir, &component, &entry, Some(commits))?;
                             attempts += 1;
                             if leads || attempts == ATTEMPTS {
                                 return Ok(Some(lookup));
@@ -138,19 +139,29 @@ impl Vfs {
 
     /// Holds the node of an entry of a directory.
     pub(super) fn arrive(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<Lookup> {
-        self.arrive_at(view, dir, component, entry).map(|(lookup, _)| lookup)
+        self.arrive_at(view, dir, component, entry, None).map(|(lookup, _)| lookup)
     }
 
     /// As [`Vfs::arrive`]; and whether the name still leads there. A file that lost it since `entry` was read is not
-    /// brought back, and what it was can be opened if it has no other name.
-    fn arrive_at(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> Result<(Lookup, bool)> {
+    /// brought back, and what it was can be opened if it has no other name. `commits` is the store's count from before
+    /// `entry` was read.
+    pub(super) fn arrive_at(
+        &self,
+        view: View,
+        dir: DirId,
+        component: &str,
+        entry: &Entry,
+        commits: Option<u64>,
+    ) -> Result<(Lookup, bool)> {
         let what = self.what(view, dir, component, entry);
         let node = self.nodes.hold(self.entry_number(view, dir, component, entry), what);
         let mut leads = true;
         if view == View::Live {
             let mut places = node.places.lock();
             // Who takes a name away does it with the places locked.
-            leads = places.has(dir, component) || self.still_leads(dir, component, entry)?;
+            leads = places.has(dir, component)
+                || commits == Some(self.store.commits())
+                || self.still_leads(dir, component, entry)?;
             if leads {
                 places.add(dir, component);
             } else if places.names.is_empty()
@@ -272,8 +283,9 @@ impl Vfs {
 
     fn file_at(&self, node: &Node, places: &super::node::Places) -> Outcome<FileEntry> {
         let What::File(ino) = node.what else { return Err(Errno::EINVAL.into()) };
-        for (dir, component) in places.names.iter().chain(&self.other_names(places, ino)?) {
-            if let Some(Entry::File(file)) = self.store.lookup(*dir, component)?
+        for name in self.names(places, ino) {
+            let (dir, component) = name?;
+            if let Some(Entry::File(file)) = self.store.lookup(dir, &component)?
                 && file.object.ino == ino
             {
                 return Ok(file);
@@ -285,13 +297,18 @@ impl Vfs {
         }
     }
 
-    /// Names of a file that the kernel has not asked for, when those it asked for are gone.
-    pub(super) fn other_names(
-        &self,
-        places: &super::node::Places,
+    /// Names that may lead to a file: those the kernel asked for, and when they do not, those the store knows of.
+    pub(super) fn names<'a>(
+        &'a self,
+        places: &'a super::node::Places,
         ino: crate::model::Ino,
-    ) -> Result<Vec<(DirId, String)>> {
-        if places.names.is_empty() { self.store.links(ino) } else { Ok(Vec::new()) }
+    ) -> impl Iterator<Item = Result<(DirId, String)>> + 'a {
+        let others = std::iter::once_with(move || self.store.links(ino)).flat_map(|found| match found {
+            Ok(names) => names.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        let new = |name: &Result<(DirId, String)>| name.as_ref().map_or(true, |(dir, at)| !places.has(*dir, at));
+        places.names.iter().cloned().map(Ok).chain(others.filter(new))
     }
 
     /// The version a read-only file node shows; while it is open, also when it was purged.

@@ -103,7 +103,7 @@ impl Vfs {
         let component = self.new_component(dir, root, name, false)?;
         let mut places = node.places.lock();
         let mut failed = Fault::Bare(Errno::ENOENT);
-        let names = [places.names.clone(), self.other_names(&places, ino)?].concat();
+        let names: Vec<_> = self.names(&places, ino).collect::<Result<_, _>>()?;
         for (from, known) in names {
             match self.store.link(ino, (from, &known), (dir, &component)) {
                 Ok(file) => {

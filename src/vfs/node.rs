@@ -6,7 +6,7 @@
 
 use super::control::ControlNode;
 use super::session::Opened;
-use crate::model::{ContentId, DirId, Ino, Seq, Timestamp, VersionId};
+use crate::model::{ContentId, DirId, Ino, Object, Seq, Timestamp, VersionId};
 use crate::store::{Content, FileEntry};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -108,6 +108,22 @@ impl Places {
             && let Some(ended) = ended
         {
             self.last = Some(Box::new(ended));
+        }
+    }
+
+    /// What a file is that no name leads to.
+    pub(super) fn nameless(&mut self) -> Option<&mut FileEntry> {
+        match &mut self.last {
+            Some(last) => Some(&mut last.file),
+            None => self.seen.as_deref_mut(),
+        }
+    }
+
+    /// An open file's object is this now.
+    pub(super) fn now_seen(&mut self, object: Object) {
+        if let Some(seen) = &mut self.seen {
+            seen.object = object;
+            seen.draft = false;
         }
     }
 

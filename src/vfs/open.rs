@@ -203,6 +203,7 @@ impl Vfs {
         let (dir, root) = Self::live_dir(parent)?;
         let component = self.new_component(dir, root, name, false)?;
         let posix = self.new_posix(caller, dir, FileKind::File, mode)?;
+        let commits = self.store.commits();
         let file = match self.store.create_draft(dir, &component, &posix) {
             Ok(file) => file,
             Err(error) if error.kind() == Kind::AlreadyExists && !how.exclusive => {
@@ -213,7 +214,9 @@ impl Vfs {
             }
             Err(error) => return Err(error.into()),
         };
-        let lookup = self.arrive(View::Live, dir, &component, &Entry::File(file))?;
+        // That was one commit; if it was the only one, the name still leads here.
+        let entry = Entry::File(file);
+        let (lookup, _) = self.arrive_at(View::Live, dir, &component, &entry, Some(commits + 1))?;
         let node = self.node(lookup.node)?;
         let mut slot = node.opened.lock();
         let opened = slot.get_or_insert_default();
@@ -226,6 +229,8 @@ impl Vfs {
             }
         }
         opened.touched = true;
+        let Entry::File(file) = entry else { return Err(Errno::EIO.into()) };
+        node.places.lock().seen = Some(Box::new(file));
         let opening = self.opening(&node, opened, how, false);
         Ok((lookup, opening))
     }
@@ -289,7 +294,7 @@ impl Vfs {
     pub fn flush_may_block(&self, fh: u64) -> bool {
         const MUCH: u64 = 1 << 20;
         let Ok(handle) = self.handles.get(fh) else { return false };
-        let Open::Live { write: true, .. } = handle.open else { return false };
+        let Open::Live { writer: true, .. } = handle.open else { return false };
         if self.settings.durability == Durability::Close {
             return true;
         }

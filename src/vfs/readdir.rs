@@ -121,7 +121,7 @@ impl Vfs {
         offset: u64,
         mut tell: impl FnMut(&DirEntry) -> bool,
     ) -> std::result::Result<(), Errno> {
-        self.walk(fh, offset, |item, ino, offset| {
+        self.walk(fh, offset, |item, ino, offset, _| {
             let Item { name, kind, .. } = item;
             Ok(tell(&DirEntry { ino, kind, name, offset }))
         })
@@ -142,12 +142,12 @@ impl Vfs {
             What::Dir { dir, view, .. } => Some((*dir, *view)),
             _ => None,
         };
-        self.walk(fh, offset, |item, ino, offset| {
+        self.walk(fh, offset, |item, ino, offset, commits| {
             let Item { name, kind, target, mark } = item;
             let entry = DirEntry { ino, kind, name, offset };
             let found = match target {
                 Target::Entry(found) => match place {
-                    Some((dir, view)) => Some(self.arrive(view, dir, &mark, &found)?),
+                    Some((dir, view)) => Some(self.arrive_at(view, dir, &mark, &found, Some(commits))?.0),
                     None => None,
                 },
                 Target::Virtual(what) => Some(self.virtual_lookup(what)?),
@@ -164,12 +164,13 @@ impl Vfs {
         })
     }
 
-    /// The common part: `each` gets an item, its number and the offset after it, and says whether it was too much.
+    /// The common part: `each` gets an item, its number, the offset after it and the store's count of commits from before
+    /// it was read, and says whether it was too much.
     fn walk(
         &self,
         fh: u64,
         offset: u64,
-        each: impl FnMut(Item, u64, u64) -> Outcome<bool>,
+        each: impl FnMut(Item, u64, u64, u64) -> Outcome<bool>,
     ) -> std::result::Result<(), Errno> {
         let handle = self.handles.get(fh)?;
         let Open::Dir(stream) = &handle.open else { return Err(Errno::ENOTDIR) };
@@ -183,17 +184,18 @@ impl Vfs {
         node: &Arc<Node>,
         stream: &mut Stream,
         offset: u64,
-        mut each: impl FnMut(Item, u64, u64) -> Outcome<bool>,
+        mut each: impl FnMut(Item, u64, u64, u64) -> Outcome<bool>,
     ) -> Outcome<()> {
-        if offset < 1 && each(dot(".", node), node.id, 1)? {
+        if offset < 1 && each(dot(".", node), node.id, 1, 0)? {
             return Ok(());
         }
-        if offset < DOTS && each(dot("..", node), self.above(node)?, DOTS)? {
+        if offset < DOTS && each(dot("..", node), self.above(node)?, DOTS, 0)? {
             return Ok(());
         }
         let (mut after, mut skip) = stream.rewind(offset.max(DOTS));
         let mut told = 0;
         loop {
+            let commits = self.store.commits();
             let limit = (stream.fitted + 8).saturating_sub(told).clamp(8, PAGE_MAX);
             let items = self.items(node, stream, after.as_deref(), limit)?;
             let last = items.len() < limit;
@@ -203,7 +205,7 @@ impl Vfs {
                     skip -= 1;
                 } else {
                     let number = self.item_number(node, &item);
-                    if each(item, number, stream.next_offset() + 1)? {
+                    if each(item, number, stream.next_offset() + 1, commits)? {
                         stream.fitted = told.max(8);
                         return Ok(());
                     }

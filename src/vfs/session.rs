@@ -5,10 +5,10 @@
 
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
-use super::node::{Node, Places, What};
+use super::node::{Node, What};
 use super::{Attr, Vfs, attr, xattr};
 use crate::model::{Kind, Object, Result, Timestamp};
-use crate::store::{Content, Draft, FileEntry, PosixChange, Session};
+use crate::store::{Content, Draft, PosixChange, Session};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -152,37 +152,39 @@ impl Vfs {
         let ctime = Some(opened.ctime.unwrap_or_default());
         let change = PosixChange { mtime: opened.mtime, ctime, ..PosixChange::default() };
         let mut places = node.places.lock();
-        let others = self.other_names(&places, ino)?;
-        let Places { names, seen, .. } = &mut *places;
-        for (dir, component) in names.iter().chain(&others) {
-            match self.store.publish((*dir, component), ino, draft, session, &change) {
+        let mut published = None;
+        for name in self.names(&places, ino) {
+            let at = name?;
+            match self.store.publish((at.0, &at.1), ino, draft, session, &change) {
                 Ok(object) => {
-                    node.now_cached(object.content.0);
-                    if !opened.edits.is_empty() {
-                        let at = (*dir, component.as_str());
-                        self.store.edit_in_place(at, ino, |edited| {
-                            edited.posix.ctime = object.posix.ctime;
-                            opened.edit(edited)
-                        })?;
-                        opened.edits.clear();
-                    }
-                    opened.touched = false;
-                    opened.mtime = None;
-                    opened.ctime = None;
-                    opened.since = None;
-                    if opened.handles > 0 {
-                        let nlink = seen.as_ref().map_or(1, |seen| seen.nlink);
-                        *seen = Some(Box::new(FileEntry { object, draft: false, nlink }));
-                    }
-                    return Ok(());
+                    published = Some((at, object));
+                    break;
                 }
                 // Another door took the name away; the file may have more.
                 Err(error) if error.kind() == Kind::NoSuchKey => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        // No name leads here: what an unlinked file holds goes with its last handle (FSX-7).
+        let Some(((dir, component), mut object)) = published else {
+            // No name leads here: what an unlinked file holds goes with its last handle (FSX-7).
+            opened.touched = false;
+            draft.mark_dirty();
+            return Ok(());
+        };
+        node.now_cached(object.content.0);
+        if !opened.edits.is_empty() {
+            let ctime = object.posix.ctime;
+            object = self.store.edit_in_place((dir, &component), ino, |edited| {
+                edited.posix.ctime = ctime;
+                opened.edit(edited)
+            })?;
+            opened.edits.clear();
+        }
         opened.touched = false;
+        opened.mtime = None;
+        opened.ctime = None;
+        opened.since = None;
+        places.now_seen(object);
         Ok(())
     }
 
@@ -192,15 +194,12 @@ impl Vfs {
         if let Some(session) = opened.session.take() {
             self.store.seal(session)?;
         }
-        let had_draft = opened.draft.is_some();
-        if published.is_ok() && opened.handles > 0 && had_draft {
-            // Readers go on with the published bytes; without a name, with the draft.
-            let named = !node.places.lock().names.is_empty();
-            if named {
-                let file = self.file(node)?;
-                self.refresh(node, opened, &file.object)?;
-                opened.draft = None;
-            }
+        // Readers go on with the published bytes; without a name, with the draft.
+        let is_published = opened.draft.as_ref().is_some_and(|draft| !draft.is_dirty());
+        if published.is_ok() && opened.handles > 0 && is_published {
+            let file = self.file(node)?;
+            self.refresh(node, opened, &file.object)?;
+            opened.draft = None;
         }
         published
     }

@@ -7,7 +7,7 @@ use super::node::{Node, View, What};
 use super::session::{Opened, without_setid};
 use super::{Attr, Vfs};
 use crate::model::{FileKind, Kind, Timestamp};
-use crate::store::PosixChange;
+use crate::store::{Entry, PosixChange};
 use std::sync::Arc;
 
 /// What to change.
@@ -164,16 +164,29 @@ impl Vfs {
             }
             What::File(ino) => {
                 let mut places = node.places.lock();
-                for (dir, component) in places.names.iter().chain(&self.other_names(&places, *ino)?) {
-                    match self.store.set_posix((*dir, component), *ino, change) {
-                        Ok(_) => return Ok(()),
+                let mut stored = None;
+                for name in self.names(&places, *ino) {
+                    let (dir, component) = name?;
+                    match self.store.set_posix((dir, &component), *ino, change) {
+                        Ok(entry) => {
+                            stored = Some(entry);
+                            break;
+                        }
                         Err(error) if error.kind() == Kind::NoSuchKey => {}
                         Err(error) => return Err(error.into()),
                     }
                 }
+                match stored {
+                    Some(Entry::File(file)) => {
+                        places.now_seen(file.object);
+                        return Ok(());
+                    }
+                    Some(Entry::Dir(_)) => return Ok(()),
+                    None => {}
+                }
                 // Open and without a name: what it was is all there is.
-                let Some(last) = &mut places.last else { return Err(Errno::ESTALE.into()) };
-                let posix = &mut last.file.object.posix;
+                let Some(file) = places.nameless() else { return Err(Errno::ESTALE.into()) };
+                let posix = &mut file.object.posix;
                 posix.mode = change.mode.unwrap_or(posix.mode);
                 posix.uid = change.uid.unwrap_or(posix.uid);
                 posix.gid = change.gid.unwrap_or(posix.gid);

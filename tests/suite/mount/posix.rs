@@ -1,4 +1,4 @@
-//! Suites that judge any file system: pjdfstest, fsx and stress-ng. `tests/POSIX.md` says what they count.
+//! Suites that judge any file system: pjdfstest, fsx, stress-ng, fio and dbench. `tests/POSIX.md` says what they count.
 
 use super::{Mounted, long, text};
 use std::collections::BTreeSet;
@@ -128,10 +128,10 @@ fn fsx_reads_what_it_wrote_in_every_form() {
     let same = |mounted: &Mounted| {
         mounted.sh("for b in bkt versioned; do for f in $M/$b/*; do cksum < $f | cmp - $T/$b.${f##*/}; done; done");
     };
-    mounted.restart();
-    same(&mounted);
-    mounted.sh("sync -f $M/bkt");
+    mounted.sh("sync $M/bkt");
     mounted.crash();
+    same(&mounted);
+    mounted.restart();
     same(&mounted);
     mounted.fsck();
 }
@@ -148,5 +148,38 @@ fn stress_ng_verifies() {
     ));
     let said = fs::read_to_string(mounted.aside("said")).unwrap();
     assert!(said.contains("successful run completed") && !said.contains("fail:"), "{said}");
+    mounted.fsck();
+}
+
+/// FSX-13: what fio wrote it reads back, through the page cache, past it, and mapped.
+#[test]
+fn fio_verifies_every_way_of_writing() {
+    let mounted = open_to_all();
+    let size = if long() { "512m" } else { "24m" };
+    for (engine, direct) in [("psync", 0), ("psync", 1), ("libaio", 1), ("mmap", 0), ("io_uring", 0)] {
+        for (pattern, block) in [("write", "1m"), ("randwrite", "4k"), ("randrw", "1k-64k")] {
+            let block = if pattern == "randrw" && (direct == 1 || engine == "mmap") { "4k-64k" } else { block };
+            mounted.sh(&format!(
+                "cd $M/versioned; fio --name={engine}{direct}{pattern} --ioengine={engine} --direct={direct} --rw={pattern} \
+                 --bs{range}={block} --size={size} --verify=crc32c --verify_fatal=1 --fsync=64 --iodepth=8 \
+                 --randseed=1 --output=$T/said || {{ cat $T/said; exit 1; }}; rm {engine}{direct}{pattern}*",
+                range = if block.contains('-') { "range" } else { "" },
+            ));
+        }
+    }
+    mounted.fsck();
+}
+
+/// A file server's load of four clients: it ends, and says so.
+#[test]
+fn dbench_runs_to_its_end() {
+    let mounted = open_to_all();
+    let seconds = if long() { 60 } else { 2 };
+    for (bucket, flags) in [("bkt", ""), ("versioned", ""), ("bkt", "-s"), ("bkt", "-S"), ("bkt", "-x -F")] {
+        let said = mounted.sh(&format!(
+            "cd $M/{bucket}; mkdir db; dbench -D db -t {seconds} {flags} -c /usr/share/dbench/client.txt 4 2>&1; rm -r db"
+        ));
+        assert!(said.contains("Throughput") && !said.contains("ERROR") && !said.contains("failed"), "{flags}: {said}");
+    }
     mounted.fsck();
 }

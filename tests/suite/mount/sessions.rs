@@ -371,3 +371,35 @@ fn what_another_door_deletes_is_unlinked_for_who_has_it_open() {
     drop(file);
     assert_eq!(fs::read(&path).unwrap(), b"new");
 }
+
+/// Two mounts of one store: what is written through the one stays with the file whose names the other changes.
+#[test]
+fn an_open_file_outlives_what_another_mount_does_to_its_names() {
+    let mut mounted = Mounted::start();
+    let second = mounted.aside("second");
+    fs::create_dir(&second).unwrap();
+    let (store, at) = (mounted.store(), second.join("bkt"));
+    let said = mounted.keyfold(&["mount", store.to_str().unwrap(), second.to_str().unwrap()]);
+    assert!(said.status.success(), "{said:?}");
+    // One of two names goes, and a file moves that was never published; one loses its only name.
+    mounted.sh(&format!("cd {}; echo old > f; ln f g; echo old > k", at.display()));
+    let (linked, made) = (open(&mounted.path("f")), open(&mounted.path("t1")));
+    let (writer, reader) = (open(&mounted.path("k")), File::open(mounted.path("k")).unwrap());
+    made.write_all_at(b"be", 0).unwrap();
+    mounted.sh(&format!("cd {}; rm f k; mv t1 t2", at.display()));
+    for (file, text) in [(&linked, "link"), (&made, "fore")] {
+        file.write_all_at(text.as_bytes(), 0).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(0o640)).unwrap();
+        file.sync_all().unwrap();
+    }
+    drop((linked, made));
+    writer.write_all_at(b"newer than that", 0).unwrap();
+    drop(writer);
+    let mut seen = [0; 15];
+    reader.read_exact_at(&mut seen, 0).unwrap();
+    assert_eq!(&seen, b"newer than that");
+    drop(reader);
+    assert!(mounted.keyfold(&["umount", second.to_str().unwrap()]).status.success());
+    mounted.restart();
+    assert_eq!(mounted.sh("cat g t2; stat -c %a g t2; ls"), "linkfore640\n640\ng\nt2\n");
+}
