@@ -179,27 +179,23 @@ impl OpenSegment {
         let file = &self.tracked.file;
         if cuts.is_empty() {
             file.write_at(at, &buffer)?;
-            self.begin_write_back(at, u64::from(offset) - at);
-            return Ok(());
+        } else {
+            let mut slices = Vec::with_capacity(cuts.len() * 2 + 1);
+            let mut from = 0;
+            for (cut, payload) in cuts {
+                slices.push(IoSlice::new(&buffer[from..cut]));
+                slices.push(IoSlice::new(payload));
+                from = cut;
+            }
+            slices.push(IoSlice::new(&buffer[from..]));
+            file.write_vectored_at(at, &mut slices)?;
         }
-        let mut slices = Vec::with_capacity(cuts.len() * 2 + 1);
-        let mut from = 0;
-        for (cut, payload) in cuts {
-            slices.push(IoSlice::new(&buffer[from..cut]));
-            slices.push(IoSlice::new(payload));
-            from = cut;
-        }
-        slices.push(IoSlice::new(&buffer[from..]));
-        file.write_vectored_at(at, &mut slices)?;
-        self.begin_write_back(at, u64::from(offset) - at);
-        Ok(())
-    }
-
-    /// What a session spills, unlike what it publishes, is followed by no sync soon.
-    fn begin_write_back(&self, at: u64, len: u64) {
+        // What a session spills, unlike what it publishes, is followed by no sync soon.
+        let len = u64::from(offset) - at;
         if len >= WRITE_BACK {
-            self.tracked.file.begin_write_back(at, len);
+            file.begin_write_back(at, len);
         }
+        Ok(())
     }
 
     /// Takes no more runs; whoever writes last, or this call, seals the file.

@@ -4,7 +4,7 @@ use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, What};
 use super::xattr::{self, SetEffect, Target, XattrView};
-use crate::model::{Error, Kind, Object};
+use crate::model::{Error, Object};
 use std::sync::Arc;
 
 /// How `setxattr` treats a name that is there already, or is not.
@@ -169,19 +169,8 @@ impl Vfs {
             Ok(())
         };
         let mut places = node.places.lock();
-        let mut edited = None;
-        for name in self.names(&places, ino) {
-            let (dir, component) = name?;
-            match self.store.edit_in_place((dir, &component), ino, edit) {
-                Ok(object) => {
-                    edited = Some(object);
-                    break;
-                }
-                Err(error) if error.kind() == Kind::NoSuchKey => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if let Some(object) = edited {
+        let edited = self.under_a_name(&places, ino, |at| self.store.edit_in_place(at, ino, edit))?;
+        if let Some((_, object)) = edited {
             places.now_seen(object);
             return Ok(());
         }

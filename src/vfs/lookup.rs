@@ -311,6 +311,24 @@ impl Vfs {
         places.names.iter().cloned().map(Ok).chain(others.filter(new))
     }
 
+    /// Does something under the first name that leads to a file; `None` when none does, because other doors took them away.
+    pub(super) fn under_a_name<T>(
+        &self,
+        places: &super::node::Places,
+        ino: crate::model::Ino,
+        mut act: impl FnMut((DirId, &str)) -> Result<T>,
+    ) -> Result<Option<((DirId, String), T)>> {
+        for name in self.names(places, ino) {
+            let at = name?;
+            match act((at.0, &at.1)) {
+                Ok(done) => return Ok(Some((at, done))),
+                Err(error) if error.kind() == Kind::NoSuchKey => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// The version a read-only file node shows; while it is open, also when it was purged.
     pub(super) fn fixed_object(&self, node: &Node) -> Outcome<Object> {
         let found = self.find_fixed(node);

@@ -7,7 +7,7 @@ use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
 use super::node::{Node, What};
 use super::{Attr, Vfs, attr, xattr};
-use crate::model::{Kind, Object, Result, Timestamp};
+use crate::model::{Object, Result, Timestamp};
 use crate::store::{Content, Draft, PosixChange, Session};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -152,19 +152,7 @@ impl Vfs {
         let ctime = Some(opened.ctime.unwrap_or_default());
         let change = PosixChange { mtime: opened.mtime, ctime, ..PosixChange::default() };
         let mut places = node.places.lock();
-        let mut published = None;
-        for name in self.names(&places, ino) {
-            let at = name?;
-            match self.store.publish((at.0, &at.1), ino, draft, session, &change) {
-                Ok(object) => {
-                    published = Some((at, object));
-                    break;
-                }
-                // Another door took the name away; the file may have more.
-                Err(error) if error.kind() == Kind::NoSuchKey => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let published = self.under_a_name(&places, ino, |at| self.store.publish(at, ino, draft, session, &change))?;
         let Some(((dir, component), mut object)) = published else {
             // No name leads here: what an unlinked file holds goes with its last handle (FSX-7).
             opened.touched = false;

@@ -6,7 +6,7 @@ use super::lookup::{Caller, Keep};
 use super::node::{Node, View, What};
 use super::session::{Opened, without_setid};
 use super::{Attr, Vfs};
-use crate::model::{FileKind, Kind, Timestamp};
+use crate::model::{FileKind, Timestamp};
 use crate::store::{Entry, PosixChange};
 use std::sync::Arc;
 
@@ -164,25 +164,13 @@ impl Vfs {
             }
             What::File(ino) => {
                 let mut places = node.places.lock();
-                let mut stored = None;
-                for name in self.names(&places, *ino) {
-                    let (dir, component) = name?;
-                    match self.store.set_posix((dir, &component), *ino, change) {
-                        Ok(entry) => {
-                            stored = Some(entry);
-                            break;
-                        }
-                        Err(error) if error.kind() == Kind::NoSuchKey => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                match stored {
-                    Some(Entry::File(file)) => {
+                if let Some((_, entry)) =
+                    self.under_a_name(&places, *ino, |at| self.store.set_posix(at, *ino, change))?
+                {
+                    if let Entry::File(file) = entry {
                         places.now_seen(file.object);
-                        return Ok(());
                     }
-                    Some(Entry::Dir(_)) => return Ok(()),
-                    None => {}
+                    return Ok(());
                 }
                 // Open and without a name: what it was is all there is.
                 let Some(file) = places.nameless() else { return Err(Errno::ESTALE.into()) };

@@ -6,6 +6,15 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+/// A new store with a bucket, on a disk of 96 MiB.
+fn on_small_disk() -> Mounted {
+    let mut mounted = Mounted::unmounted();
+    mounted.on_small_disk("96m");
+    mounted.remount("");
+    fs::create_dir(mounted.path("")).unwrap();
+    mounted
+}
+
 /// Writes a file and makes it durable.
 fn write(mounted: &Mounted, name: &str, seed: u64, len: usize) -> std::io::Result<()> {
     let mut file = File::create(mounted.path(name))?;
@@ -14,10 +23,7 @@ fn write(mounted: &Mounted, name: &str, seed: u64, len: usize) -> std::io::Resul
 }
 
 fn fills_and_recovers(len: usize) {
-    let mut mounted = Mounted::unmounted();
-    mounted.on_small_disk("96m");
-    mounted.remount("");
-    fs::create_dir(mounted.path("")).unwrap();
+    let mut mounted = on_small_disk();
     let mut kept = vec![];
     fs::write(mounted.path("small"), b"in the index").unwrap();
     let refused = loop {
@@ -79,10 +85,7 @@ fn with_small_files() {
 /// With programs that do not sync: what `close` took without an error is there, in the order of the writes.
 #[test]
 fn without_fsync_the_refusal_comes_at_write_or_close() {
-    let mut mounted = Mounted::unmounted();
-    mounted.on_small_disk("96m");
-    mounted.remount("");
-    fs::create_dir(mounted.path("")).unwrap();
+    let mut mounted = on_small_disk();
     let output = mounted.try_sh("for i in $(seq 200); do head -c 1000000 /dev/zero | tr '\\0' x > f$i || exit 7; done");
     assert!(!output.status.success());
     let whole = mounted.sh("for f in f*; do test $(stat -c %s $f) = 1000000 && echo $f; done | wc -l");
@@ -97,10 +100,7 @@ fn without_fsync_the_refusal_comes_at_write_or_close() {
 /// What many open files hold in memory counts: the write is refused, not the `close` of a write that was accepted.
 #[test]
 fn a_close_fails_for_nothing_that_write_accepted() {
-    let mut mounted = Mounted::unmounted();
-    mounted.on_small_disk("96m");
-    mounted.remount("");
-    fs::create_dir(mounted.path("")).unwrap();
+    let mut mounted = on_small_disk();
     let part = pattern(1, 3 << 20);
     let mut open = vec![];
     let refused = loop {
