@@ -64,6 +64,12 @@ impl Tracked {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// Whether its name is durable, and every write to it so far succeeded.
+    pub(super) fn is_named(&self) -> bool {
+        let state = self.state.lock();
+        state.named && state.failure.is_none()
+    }
+
     /// Notes completed writes at `places`. False when the file failed meanwhile: they will never be durable.
     pub(super) fn wrote(&self, places: impl IntoIterator<Item = u32>) -> bool {
         let mut state = self.state.lock();

@@ -1,7 +1,7 @@
 //! The chunk log: where the bytes of objects lie. Append-only segment files of runs, and large objects as files of
 //! their own.
 //!
-//! It owns the directories `seg/` and `solo/` below its disk's root. It knows nothing of the index: what is live, who
+//! It owns the directories `seg/` and `solo/` and the file `journal` below its disk's root. It knows nothing of the index: what is live, who
 //! refers to a run and when a file may go is told to it. All I/O goes through [`sys::disk`](crate::sys::disk).
 //!
 //! Locks, in the order in which they may be taken: a class's lane, the segment's room (`segment.rs`), the file's
@@ -14,6 +14,7 @@ mod durable;
 pub mod format;
 mod frames;
 mod id;
+mod journal;
 mod log;
 mod maps;
 mod read;
@@ -25,9 +26,11 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
+pub use format::journal::{Entry, RawRun};
 pub use format::run::{KEY_TAIL_MAX, RUN_BYTES_MAX};
 pub use format::sum::SOLO_BYTES_MAX;
 pub use id::{Class, Owner, Run, SegmentId, SoloId};
+pub use journal::Journal;
 pub use log::{ChunkLog, SegmentInfo, SegmentState, Settings, SoloInfo, SoloState, Stats};
 pub use scan::{RunFound, Scanned};
 pub use solo::{BadFrame, SoloWriter};

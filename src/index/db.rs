@@ -48,9 +48,30 @@ pub struct Index {
     visible: AtomicU64,
     /// Held while a transaction runs or the stage is swapped: the next commit's number.
     commit: Mutex<u64>,
+    /// Numbers of the last commit written to RocksDB, and of the last that its log was synced with.
+    written: AtomicU64,
+    synced: AtomicU64,
 }
 
 const SEQ_KEY: &[u8] = b"seq";
+const SYNCED_KEY: &[u8] = b"synced";
+
+/// A sealed stage as RocksDB takes it: one batch, all or nothing.
+pub struct Sealed {
+    batch: WriteBatch,
+    /// Number of the last commit written before it.
+    pub before: u64,
+    /// Number of its own last commit.
+    pub commit: u64,
+}
+
+impl Sealed {
+    /// What [`Index::replay`] takes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.batch.data()
+    }
+}
 
 impl Index {
     /// Opens the index in `dir`, making it when absent. Cost does not grow with what is stored.
@@ -74,11 +95,74 @@ impl Index {
             layers: ArcSwap::from_pointee(Layers { active: Arc::default(), sealed: None }),
             visible: AtomicU64::new(0),
             commit: Mutex::new(1),
+            written: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
         };
-        let last: u64 = index.record(Family::Sys, SEQ_KEY)?.unwrap_or(0);
-        index.visible.store(last, Ordering::Release);
-        *index.commit.lock() = last + 1;
+        let last = index.record(Family::Sys, SEQ_KEY)?.unwrap_or(0);
+        index.synced.store(index.record(Family::Sys, SYNCED_KEY)?.unwrap_or(0), Ordering::Release);
+        index.begin_after(last);
         Ok(index)
+    }
+
+    fn begin_after(&self, last: u64) {
+        self.written.store(last, Ordering::Release);
+        self.visible.store(last, Ordering::Release);
+        *self.commit.lock() = last + 1;
+    }
+
+    /// Number of the last commit of the last synced write. What was written after it may be lost with the machine's
+    /// power, but for what somebody else keeps.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Writes a batch that was kept elsewhere while it was not synced here; one that is here already is left alone.
+    /// For use before the first transaction.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] when it is no batch or does not follow what is here, or what the disk says.
+    pub fn replay(&self, before: u64, commit: u64, batch: &[u8]) -> Result<()> {
+        let last = self.written.load(Ordering::Acquire);
+        if commit <= last {
+            return Ok(());
+        }
+        if before != last {
+            let why = format!("it follows commit {before}, and the last one here is {last}");
+            return Err(Error::corrupt("cannot write a kept batch to the index", why));
+        }
+        // RocksDB reads sequence number and count without looking whether they are there.
+        if batch.len() < 12 {
+            return Err(Error::corrupt("cannot write a kept batch to the index", "it is too short"));
+        }
+        self.db
+            .write(WriteBatch::from_data(batch))
+            .map_err(|error| failed("cannot write a kept batch to the index", &error))?;
+        self.begin_after(commit);
+        Ok(())
+    }
+
+    /// Syncs what was written unsynced.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&self) -> Result<()> {
+        let written = self.written.load(Ordering::Acquire);
+        self.write(WriteBatch::default(), written, true)
+    }
+
+    fn write(&self, mut batch: WriteBatch, commit: u64, sync: bool) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        if sync {
+            batch.put_cf(handle(&self.db, Family::Sys)?, SYNCED_KEY, super::codec::encode(&commit));
+        }
+        self.db.write_opt(batch, &options).map_err(|error| failed("cannot write the index", &error))?;
+        self.written.store(commit, Ordering::Release);
+        if sync {
+            self.synced.store(commit, Ordering::Release);
+        }
+        Ok(())
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -124,7 +208,7 @@ impl Index {
         self.layers.load().each().map(|stage| stage.bytes()).sum()
     }
 
-    /// Closes the present stage. Commits up to the returned number are on disk once [`Index::write_sealed`]
+    /// Closes the present stage. Commits up to the returned number are written once [`Index::write_sealed`]
     /// has succeeded. A stage whose writing failed stays sealed and comes first.
     #[must_use]
     pub fn seal(&self) -> u64 {
@@ -142,23 +226,16 @@ impl Index {
         }
     }
 
-    /// Whether a sealed stage waits to be written.
-    #[must_use]
-    pub fn has_sealed(&self) -> bool {
-        self.layers.load().sealed.is_some()
-    }
-
-    /// Writes the sealed stage to RocksDB as one synced batch. Whoever owns data that its records point at
-    /// syncs that data before calling this.
+    /// The sealed stage, when one waits to be written.
     ///
     /// # Errors
-    /// When the disk refuses; the stage stays in memory and the call may be repeated.
-    pub fn write_sealed(&self) -> Result<()> {
+    /// [`Kind::Corrupt`] when a family is missing.
+    pub fn sealed(&self) -> Result<Option<Sealed>> {
         let layers = self.layers.load_full();
-        let Some((sealed, seq)) = &layers.sealed else { return Ok(()) };
+        let Some((stage, commit)) = &layers.sealed else { return Ok(None) };
         let mut batch = WriteBatch::default();
         let mut problem = None;
-        sealed.newest(|family, key, value| match (handle(&self.db, family), value) {
+        stage.newest(|family, key, value| match (handle(&self.db, family), value) {
             (Ok(handle), Some(value)) => batch.put_cf(handle, key, value),
             (Ok(handle), None) => batch.delete_cf(handle, key),
             (Err(error), _) => problem = Some(error),
@@ -166,10 +243,17 @@ impl Index {
         if let Some(error) = problem {
             return Err(error);
         }
-        batch.put_cf(handle(&self.db, Family::Sys)?, SEQ_KEY, super::codec::encode(seq));
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        self.db.write_opt(batch, &options).map_err(|error| failed("cannot write the index", &error))?;
+        batch.put_cf(handle(&self.db, Family::Sys)?, SEQ_KEY, super::codec::encode(commit));
+        Ok(Some(Sealed { batch, before: self.written.load(Ordering::Acquire), commit: *commit }))
+    }
+
+    /// Writes the sealed stage to RocksDB as one batch. Whoever owns data that its records point at makes that durable
+    /// before; whoever does not `sync` has made the batch durable too.
+    ///
+    /// # Errors
+    /// When the disk refuses; the stage stays in memory and comes again from [`Index::sealed`].
+    pub fn write_sealed(&self, sealed: Sealed, sync: bool) -> Result<()> {
+        self.write(sealed.batch, sealed.commit, sync)?;
         let _commit = self.commit.lock();
         let active = Arc::clone(&self.layers.load().active);
         self.layers.store(Arc::new(Layers { active, sealed: None }));

@@ -21,7 +21,7 @@ mod tx;
 mod tests;
 
 pub use codec::{Record, decode, encode};
-pub use db::{Index, Settings};
+pub use db::{Index, Sealed, Settings};
 pub use family::Family;
 pub use keys::{
     RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, id_key, id_of, next_name, part_key,

@@ -11,7 +11,9 @@ fn open(dir: &std::path::Path) -> Index {
 
 fn write_out(index: &Index) {
     let _ = index.seal();
-    index.write_sealed().unwrap();
+    if let Some(sealed) = index.sealed().unwrap() {
+        index.write_sealed(sealed, true).unwrap();
+    }
 }
 
 fn all(index: &Index) -> Vec<(Vec<u8>, Vec<u8>)> {

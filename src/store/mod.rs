@@ -54,7 +54,7 @@ pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;
 
-use crate::chunklog::ChunkLog;
+use crate::chunklog::{ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{Family, Index, Read, Tx};
 use crate::model::{Error, Kind, Result, Timestamp};
@@ -82,6 +82,8 @@ pub struct Store {
     buffered: Arc<std::sync::atomic::AtomicUsize>,
     pending: Arc<pins::Pending>,
     rounds: Arc<rounds::Rounds>,
+    /// Used by the round that runs.
+    journal: parking_lot::Mutex<Journal>,
     unsynced: Arc<rounds::Unsynced>,
     /// One call frees at a time. Taken before any other lock.
     reaping: parking_lot::Mutex<()>,
@@ -122,7 +124,7 @@ impl Store {
     /// Runs a change and returns when it is durable.
     fn transact_durably<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let (result, seq) = self.transact_seq(body)?;
-        self.rounds.wait(seq)?;
+        self.wait_durable(seq)?;
         Ok(result)
     }
 

@@ -143,7 +143,7 @@ impl Store {
             Ok(part)
         })?;
         draft.published();
-        self.rounds.wait(commit)?;
+        self.wait_durable(commit)?;
         Ok(PartInfo { number, size: part.size, etag: part.etag, modified: part.modified })
     }
 
@@ -252,7 +252,7 @@ impl Store {
         })?;
         draft.published();
         self.tell(bucket, &key, object.ino);
-        self.rounds.wait(commit)?;
+        self.wait_durable(commit)?;
         Ok(object)
     }
 

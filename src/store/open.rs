@@ -1,7 +1,7 @@
 //! Making, opening and describing a store.
 
 use super::{Store, complaints, feed, ids, rounds, tree};
-use crate::chunklog::{self, ChunkLog};
+use crate::chunklog::{self, ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{self, Family, Index};
 use crate::model::{Error, Kind, Result};
@@ -215,8 +215,10 @@ impl Store {
             &dir.join("meta"),
             index::Settings { cache_bytes: settings.cache_bytes, memtable_bytes: settings.memtable_bytes },
         )?;
-        let epoch = next_epoch(&index)?;
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
+        let journal = Journal::open(Arc::clone(&disk), uuid)?;
+        catch_up(&index, &journal)?;
+        let epoch = next_epoch(&index)?;
         let mut log_settings = chunklog::Settings::new(uuid, epoch, Arc::clone(&options.clock));
         log_settings.segment_bytes = settings.segment_bytes;
         let log = ChunkLog::open(Arc::clone(&disk), log_settings)?;
@@ -230,6 +232,7 @@ impl Store {
             opened: options.clock.now(),
             read_only: options.read_only,
             rounds: Arc::new(rounds::Rounds::new(settings.commit_interval, settings.reserve.of(total), done)),
+            journal: parking_lot::Mutex::new(journal),
             settings,
             index,
             disk,
@@ -313,6 +316,20 @@ impl Store {
     }
 }
 
+/// Writes to where it belongs what a crash left in the journal only.
+fn catch_up(index: &Index, journal: &Journal) -> Result<()> {
+    let entries = journal.entries(index.synced())?;
+    if entries.is_empty() {
+        return Ok(());
+    }
+    // Also the runs of batches that are in the index: it was not synced after them.
+    journal.restore(&entries)?;
+    for entry in &entries {
+        index.replay(entry.before, entry.commit, &entry.batch)?;
+    }
+    index.sync()
+}
+
 /// A number no earlier opening had, on disk before it is used.
 fn next_epoch(index: &Index) -> Result<u32> {
     let last = Store::sys_number(index, EPOCH_KEY)?.unwrap_or(0);
@@ -321,7 +338,9 @@ fn next_epoch(index: &Index) -> Result<u32> {
         Ok(())
     })?;
     let _ = index.seal();
-    index.write_sealed()?;
+    if let Some(sealed) = index.sealed()? {
+        index.write_sealed(sealed, true)?;
+    }
     u32::try_from(last + 1)
         .map_err(|_| Error::corrupt("cannot open the store", format!("it was opened {last} times, which cannot be")))
 }

@@ -104,7 +104,7 @@ impl Store {
         // The bytes have an owner from the commit on, durable or not.
         draft.published();
         self.tell(bucket, key, object.ino);
-        self.rounds.wait(commit)?;
+        self.wait_durable(commit)?;
         Ok(object)
     }
 

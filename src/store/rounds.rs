@@ -2,12 +2,13 @@
 //!
 //! Close the index's stage, sync the chunk log, write the stage to RocksDB with its log synced. Whoever waits for a
 //! commit shares the round with all others that wait (group commit). Without waiters a round runs once an interval.
+//! A small round that somebody waits for goes through the journal instead, and a later one syncs what it left.
 
 use super::Store;
 use crate::chunklog::{Run, SegmentId, SoloId};
 use crate::index::{Index, Source};
 use crate::model::{Error, Kind, Result};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 const ROUND_BYTES: usize = 16 << 20;
 /// Staged bytes at which writers wait for the round.
 const STAGE_BYTES_MAX: usize = 64 << 20;
+/// How often, and after how long each time, a commit is tried again that found the disk full.
+const FULL_TRIES: u32 = 40;
+const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// How long a reading of the disk's free space is believed.
 const SPACE_AGE: Duration = Duration::from_millis(200);
 
@@ -50,6 +54,7 @@ struct State {
     failures: u64,
     failed_up_to: u64,
     problem: Option<(Kind, String)>,
+    running: bool,
     stop: bool,
 }
 
@@ -59,6 +64,8 @@ pub(super) struct Rounds {
     state: Mutex<State>,
     wake: Condvar,
     finished: Condvar,
+    /// Told of rounds that left nothing to later ones.
+    settled: Condvar,
     crowded: AtomicBool,
     space: Mutex<Option<(Instant, u64)>>,
     rounds: AtomicU64,
@@ -73,6 +80,7 @@ impl Rounds {
             state,
             wake: Condvar::new(),
             finished: Condvar::new(),
+            settled: Condvar::new(),
             crowded: AtomicBool::new(false),
             space: Mutex::new(None),
             rounds: AtomicU64::new(0),
@@ -103,26 +111,6 @@ impl Rounds {
             self.wake.notify_one();
             self.finished.wait_for(&mut state, Duration::from_millis(100));
         }
-    }
-
-    /// Returns when commit `seq` is durable.
-    pub(super) fn wait(&self, seq: u64) -> Result<()> {
-        let mut state = self.state.lock();
-        let failures = state.failures;
-        while state.done < seq {
-            if state.stop {
-                return Err(Error::new(Kind::StoreUnavailable, "cannot make the change durable")
-                    .why("the store is being closed"));
-            }
-            if state.failures != failures && state.failed_up_to >= seq {
-                let (kind, why) = state.problem.clone().unwrap_or((Kind::Io, String::new()));
-                return Err(Error::new(kind, "cannot make the change durable").why(why));
-            }
-            state.wanted = state.wanted.max(seq);
-            self.wake.notify_one();
-            self.finished.wait_for(&mut state, Duration::from_secs(1));
-        }
-        Ok(())
     }
 
     /// Refuses `len` bytes of new data when less than the reserve would be free. `free` asks the disk; nothing is
@@ -156,11 +144,11 @@ impl Rounds {
         self.state.lock().stop
     }
 
-    /// Waits for the next round or `at_most`.
+    /// Waits until a round has left nothing to later ones, or `at_most`.
     pub(super) fn idle(&self, at_most: Duration) {
         let mut state = self.state.lock();
         if !state.stop {
-            self.finished.wait_for(&mut state, at_most);
+            self.settled.wait_for(&mut state, at_most);
         }
     }
 
@@ -168,6 +156,7 @@ impl Rounds {
         self.state.lock().stop = true;
         self.wake.notify_all();
         self.finished.notify_all();
+        self.settled.notify_all();
     }
 }
 
@@ -178,34 +167,95 @@ impl Store {
     /// When the disk refuses; what was not durable before may then be lost with the process.
     pub fn sync(&self) -> Result<()> {
         let ((), seq) = self.index.transact(|_| Ok(()))?;
-        self.rounds.wait(seq)
+        self.wait_durable(seq)
     }
 
-    /// One round, on the caller's thread. Only one may run at a time.
-    fn round(&self) -> Result<u64> {
-        let seq = self.index.seal();
-        if !self.index.has_sealed() {
-            return Ok(seq);
-        }
-        // Taken after the stage was closed: every commit in it has noted its bytes. They are synced once for all, so a
-        // round whose index write fails and is repeated need not know them any more.
-        let (runs, solos) = self.unsynced.take();
-        if let Err(error) = self.log.sync_of(&runs, &solos) {
-            let why = format!("data could not be made durable: {error}");
-            let _ = self.stopped.set(why);
-            return Err(error);
-        }
-        self.index.write_sealed()?;
-        self.rounds.rounds.fetch_add(1, Ordering::Relaxed);
-        Ok(seq)
-    }
-
-    fn round_once(&self) {
-        self.rounds.crowded.store(false, Ordering::Relaxed);
-        let result = if self.stopped.get().is_some() { Ok(0) } else { self.round() };
+    /// Returns when commit `seq` is durable: by a round that runs already, or else by one on this thread, since to
+    /// wake another costs as much as the disk.
+    pub(super) fn wait_durable(&self, seq: u64) -> Result<()> {
         let mut state = self.rounds.state.lock();
+        let mut failures = state.failures;
+        let mut patience = FULL_TRIES;
+        while state.done < seq {
+            if state.stop {
+                return Err(Error::new(Kind::StoreUnavailable, "cannot make the change durable")
+                    .why("the store is being closed"));
+            }
+            if state.failures != failures && state.failed_up_to >= seq {
+                let (kind, why) = state.problem.clone().unwrap_or((Kind::Io, String::new()));
+                // The reaper may be about to give room back, and RocksDB writes its tables before it deletes the old.
+                if kind == Kind::Full && patience > 0 {
+                    patience -= 1;
+                    failures = state.failures;
+                    self.rounds.finished.wait_for(&mut state, FULL_PAUSE);
+                    continue;
+                }
+                return Err(Error::new(kind, "cannot make the change durable").why(why));
+            }
+            state.wanted = state.wanted.max(seq);
+            if state.running {
+                self.rounds.finished.wait(&mut state);
+            } else {
+                state = self.round_once(state);
+            }
+        }
+        Ok(())
+    }
+
+    /// One round, on the caller's thread. Only one may run at a time. A `swift` one may end with its changes in the
+    /// journal only; any other leaves nothing there. Returns the last commit it made durable, and whether the journal
+    /// holds nothing.
+    fn round(&self, swift: bool) -> Result<(u64, bool)> {
+        let seq = self.index.seal();
+        let sealed = self.index.sealed()?;
+        let mut journal = self.journal.lock();
+        if sealed.is_none() && (swift || !journal.holds()) {
+            return Ok((seq, !journal.holds()));
+        }
+        // Taken after the stage was closed: every commit in it has noted its bytes. They are made durable once for all,
+        // so a round whose index write fails and is repeated need not know them any more.
+        let (mut runs, solos) = self.unsynced.take();
+        let raw = if swift && solos.is_empty() { self.log.raw(&runs) } else { None };
+        let kept = match (&sealed, raw) {
+            (Some(sealed), Some(raw)) => journal.append(sealed.before, sealed.commit, sealed.bytes(), &raw),
+            _ => false,
+        };
+        if !kept {
+            runs.extend(journal.held());
+            if let Err(error) = self.log.sync_of(&runs, &solos) {
+                let why = format!("data could not be made durable: {error}");
+                let _ = self.stopped.set(why);
+                return Err(error);
+            }
+        }
+        match sealed {
+            Some(sealed) => self.index.write_sealed(sealed, !kept)?,
+            None => self.index.sync()?,
+        }
+        if !kept {
+            journal.restart();
+        }
+        self.rounds.rounds.fetch_add(1, Ordering::Relaxed);
+        Ok((seq, !kept))
+    }
+
+    /// Runs a round and tells everybody. The lock is free meanwhile; no other round may be running.
+    fn round_once<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.rounds.crowded.store(false, Ordering::Relaxed);
+        state.running = true;
+        // After a failure nothing is left to a later round.
+        let swift = state.wanted > state.done && state.problem.is_none() && !state.stop;
+        drop(state);
+        let result = if self.stopped.get().is_some() { Ok((0, true)) } else { self.round(swift) };
+        let settled = !matches!(result, Ok((_, false)));
+        if let Err(error) = &result {
+            tracing::error!(%error, "a durability round failed");
+            self.complain("sync", None, "", error);
+        }
+        let mut state = self.rounds.state.lock();
+        state.running = false;
         match result {
-            Ok(seq) if self.stopped.get().is_none() => {
+            Ok((seq, _)) if self.stopped.get().is_none() => {
                 state.done = state.done.max(seq);
                 state.problem = None;
             }
@@ -218,29 +268,35 @@ impl Store {
                 state.failures += 1;
                 state.failed_up_to = state.wanted;
                 state.problem = Some((error.kind(), error.to_string()));
-                drop(state);
-                tracing::error!(%error, "a durability round failed");
-                self.complain("sync", None, "", &error);
-                state = self.rounds.state.lock();
             }
         }
-        drop(state);
         self.rounds.finished.notify_all();
+        if settled {
+            self.rounds.settled.notify_all();
+        }
+        state
     }
 
     /// Runs rounds until the store stops; the last one empties the stage.
     pub(super) fn run_rounds(store: &Weak<Self>) {
         let Some(rounds) = store.upgrade().map(|store| Arc::clone(&store.rounds)) else { return };
+        let mut retry = false;
         loop {
             // Waiting must not keep a store that everybody let go.
             let mut state = rounds.state.lock();
-            if state.wanted <= state.done && !state.stop && !rounds.crowded.load(Ordering::Relaxed) {
+            if !state.stop && !retry && !rounds.crowded.load(Ordering::Relaxed) {
                 rounds.wake.wait_for(&mut state, rounds.interval);
             }
-            let (stop, retry) = (state.stop, state.problem.is_some());
             drop(state);
             let Some(store) = store.upgrade() else { return };
-            store.round_once();
+            let mut state = rounds.state.lock();
+            while state.running {
+                rounds.finished.wait(&mut state);
+            }
+            state = store.round_once(state);
+            retry = state.problem.is_some();
+            let stop = state.stop;
+            drop(state);
             if stop {
                 return;
             }
@@ -299,9 +355,9 @@ impl Drop for Store {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        // No worker can be in a round any more: each holds the store while it works.
+        // Nobody can be in a round any more: each holds the store while it works.
         if open {
-            self.round_once();
+            drop(self.round_once(self.rounds.state.lock()));
         }
         self.stop_workers();
         if let Err(error) = self.log.seal_open() {

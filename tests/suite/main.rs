@@ -6,3 +6,8 @@ mod engine;
 mod golden;
 mod mount;
 mod tidy;
+
+/// Whether the long forms are wanted.
+fn long() -> bool {
+    std::env::var_os("KEYFOLD_LONG").is_some_and(|value| value != "0")
+}

@@ -3,6 +3,7 @@
 
 pub mod footer;
 pub mod header;
+pub mod journal;
 pub mod run;
 pub mod sum;
 
@@ -85,6 +86,12 @@ impl Binder {
     #[must_use]
     pub fn solo(store: &[u8; 16], id: SoloId) -> Self {
         Self::new(store, id.0, b"solo")
+    }
+
+    /// For places in the journal.
+    #[must_use]
+    pub fn journal(store: &[u8; 16]) -> Self {
+        Self::new(store, 0, b"jour")
     }
 
     fn new(store: &[u8; 16], id: u64, domain: &[u8; 4]) -> Self {

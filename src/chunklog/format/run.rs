@@ -2,6 +2,7 @@
 
 use super::super::id::{Owner, SegmentId};
 use super::{Binder, FRAME_BYTES, FRAME_LOG2, Fields, Flaw, PART_HEAD, align, patch};
+use crate::sys::disk::DiskFile;
 
 /// Plain bytes of a run at most: 4 MiB.
 pub const RUN_BYTES_MAX: u32 = 4 << 20;
@@ -19,6 +20,7 @@ pub const FIXED_BYTES: usize = 96;
 /// The first bytes of a run.
 pub const MAGIC: &[u8; 4] = b"KFR1";
 const CRC_AT: usize = 4;
+const HEAD_LEN_AT: usize = 8;
 const FRAME_ENTRY_BYTES: usize = 24;
 /// Payloads of at least this many bytes start on a page.
 const PAGED_BYTES: u32 = 64 << 10;
@@ -95,6 +97,18 @@ pub fn encode_head(
     out.resize(from + head as usize, 0);
     let crc = bind.crc_around(offset, PART_HEAD, &out[from..], CRC_AT);
     patch(&mut out[from..], CRC_AT, crc);
+}
+
+/// Bytes of a run of `len` plain bytes as they are in its file, head and padding included; `None` when no run seems to
+/// lie there. Nothing is verified.
+pub fn read_raw(file: &dyn DiskFile, offset: u32, len: u32) -> Option<Vec<u8>> {
+    let mut fixed = [0; HEAD_LEN_AT + 4];
+    if file.read_at(u64::from(offset), &mut fixed).ok()? < fixed.len() {
+        return None;
+    }
+    let head = Fields(&fixed[HEAD_LEN_AT..]).u32().ok().filter(|head| *head as usize <= HEAD_BYTES_MAX)?;
+    let mut bytes = vec![0; align(u64::from(head) + u64::from(len), RUN_ALIGN) as usize];
+    (file.read_at(u64::from(offset), &mut bytes).ok()? == bytes.len()).then_some(bytes)
 }
 
 /// A verified head of a run.

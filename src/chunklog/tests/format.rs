@@ -2,6 +2,7 @@
 
 use super::super::format::footer::{self, Entry, TRAILER_BYTES, Trailer};
 use super::super::format::header::{self, HEADER_BYTES, SegmentHeader};
+use super::super::format::journal::{self, RawRun};
 use super::super::format::run::{self, Layout, RunHead};
 use super::super::format::sum::{self, Sum};
 use super::super::format::{Binder, Flaw};
@@ -64,6 +65,15 @@ fn format_md_shows_a_real_segment_header() {
     let mut bytes = example("segment-header");
     bytes.resize(HEADER_BYTES, 0);
     assert_eq!(SegmentHeader::decode(&bytes), Ok(sample_header()));
+}
+
+#[test]
+fn format_md_shows_a_real_journal_entry() {
+    let run = RawRun { segment: SEGMENT, offset: 4096, bytes: b"KFR1....".to_vec() };
+    let bytes = journal::encode(&STORE, 8192, 4, 6, b"a batch", std::slice::from_ref(&run));
+    is_example("journal-entry", &bytes[..80]);
+    let entry = journal::decode(&STORE, 8192, &bytes).unwrap();
+    assert_eq!((entry.before, entry.commit, &entry.batch[..], entry.runs), (4, 6, &b"a batch"[..], vec![run]));
 }
 
 #[test]
@@ -161,13 +171,17 @@ proptest! {
 
     /// One byte changed on purpose, checksums set right: an error or a value, never a panic, whatever the field.
     #[test]
-    fn decoders_survive_forged_fields(place in any::<prop::sample::Index>(), value in any::<[u8; 4]>(), which in 0usize..4) {
+    fn decoders_survive_forged_fields(place in any::<prop::sample::Index>(), value in any::<[u8; 4]>(), which in 0usize..5) {
         let solo = Binder::solo(&STORE, SOLO);
         let mut bytes = match which {
             0 => sample_header().encode()[..64].to_vec(),
             1 => run_head(4096, b"b/k", &[7; 70_000])[..192].to_vec(),
             2 => footer_of(4240).1,
-            _ => sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &[1, 2, 3]),
+            3 => sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &[1, 2, 3]),
+            _ => {
+                let run = RawRun { segment: SEGMENT, offset: 4096, bytes: vec![7; 100] };
+                journal::encode(&STORE, 0, 4, 6, b"a batch", &[run])
+            }
         };
         let at = place.index(bytes.len() - 3);
         bytes[at..at + 4].copy_from_slice(&value);
@@ -186,9 +200,13 @@ proptest! {
                 footer::reseal(&mut bytes, &bind(), 4240);
                 let _ = decode_footer(&bytes, 4240);
             }
-            _ => {
+            3 => {
                 sum::reseal(&mut bytes, &solo);
                 let _ = Sum::decode(&bytes, &solo, &STORE, SOLO);
+            }
+            _ => {
+                journal::reseal(&mut bytes, &STORE, 0);
+                let _ = journal::decode(&STORE, 0, &bytes);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod format;
+mod journal;
 mod runs;
 mod solos;
 

@@ -1,8 +1,9 @@
 //! Crashes, closing, and a full disk: what was acknowledged stays, what cannot be done is said.
 
 use super::harness::{
-    B, Home, delete, fsck, get, make_bucket, pattern, put, reap, refused, rewrite_file, root, write_file,
+    B, Home, delete, fsck, get, key, make_bucket, pattern, put, reap, refused, rewrite_file, root, versions, write_file,
 };
+use crate::long;
 use keyfold::model::Kind;
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::store::{PutOptions, Store};
@@ -68,6 +69,142 @@ fn a_store_has_one_owner_and_a_crashed_one_none() {
     store.abandon();
     drop(home.open());
     refused(Store::init(home.dir.path(), &home.options()), Kind::AlreadyExists);
+}
+
+/// The store as it was when its index and segments were last synced, with nothing newer than the journal: what a power
+/// cut may leave of rounds that went there.
+#[test]
+fn what_only_the_journal_holds_is_there_after_a_crash() {
+    let (home, store) = Home::with_bucket(Enabled);
+    put(&store, "large", &pattern(30_000, 1));
+    let after = tempfile::tempdir().unwrap();
+    let copy = |what: &str| {
+        let from = home.dir.path().join(what);
+        let done = std::process::Command::new("cp").arg("-r").arg(from).arg(after.path()).status().unwrap();
+        assert!(done.success());
+    };
+    copy(".");
+    for n in 0..40 {
+        put(&store, &format!("inline {n}"), &pattern(100 * n, n as u64));
+        put(&store, &format!("run {n}"), &pattern(5000 + 1000 * n, n as u64));
+    }
+    delete(&store, "large");
+    rewrite_file(&store, root(&store), "run 7", &store.get(B, &key("run 7"), None).unwrap(), |draft| {
+        draft.write_at(5, b"changed").unwrap();
+    });
+    store.sync().unwrap();
+    copy("journal");
+    store.abandon();
+    for _ in 0..2 {
+        let store = Store::open(after.path(), home.options()).unwrap();
+        for n in 0..40 {
+            assert!(get(&store, &format!("inline {n}")).unwrap() == pattern(100 * n, n as u64));
+            let mut bytes = pattern(5000 + 1000 * n, n as u64);
+            if n == 7 {
+                bytes[5..12].copy_from_slice(b"changed");
+            }
+            assert!(get(&store, &format!("run {n}")).unwrap() == bytes, "run {n}");
+        }
+        refused(get(&store, "large"), Kind::NoSuchKey);
+        assert_eq!(versions(&store, "large").len(), 2);
+        fsck(&store);
+        put(&store, "more", b"x");
+        store.abandon();
+    }
+}
+
+/// A file system on a loop device that can be shut down as by a power cut: what it had not synced is lost.
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    /// `None` where this process may not mount.
+    fn new() -> Option<Self> {
+        let machine = Self { dir: tempfile::tempdir().unwrap() };
+        let image = machine.dir.path().join("image");
+        std::fs::File::create(&image).unwrap().set_len(2 << 30).unwrap();
+        std::fs::create_dir(machine.at()).unwrap();
+        let made = std::process::Command::new("mkfs.ext4").arg("-qF").arg(&image).status();
+        (made.is_ok_and(|status| status.success()) && machine.mount()).then_some(machine)
+    }
+
+    fn at(&self) -> std::path::PathBuf {
+        self.dir.path().join("disk")
+    }
+
+    fn mount(&self) -> bool {
+        let mut mount = std::process::Command::new("mount");
+        let mount = mount.args(["-o", "loop"]).arg(self.dir.path().join("image")).arg(self.at()).output();
+        mount.is_ok_and(|done| done.status.success())
+    }
+
+    fn unmount(&self) {
+        let _ = std::process::Command::new("umount").arg(self.at()).output();
+    }
+
+    /// EXT4_IOC_SHUTDOWN, without a last write of the journal.
+    fn cut_power(&self) {
+        let script = "import fcntl, os, struct, sys\n\
+                      fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+        let cut = std::process::Command::new("python3").args(["-c", script]).arg(self.at()).output().unwrap();
+        assert!(cut.status.success(), "{cut:?}");
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+/// Puts from several threads, as their answers come; then the power goes. What was answered is there.
+#[test]
+fn what_was_answered_outlives_a_power_cut() {
+    let Some(machine) = Machine::new() else { return };
+    let home = Home::new();
+    let path = machine.at().join("store");
+    let mut options = home.options();
+    options.settings.commit_interval = std::time::Duration::from_millis(30);
+    Store::init(&path, &options).unwrap();
+    let mut answered: Vec<(String, usize)> = Vec::new();
+    for round in 0..if long() { 60 } else { 4 } {
+        let store = Store::open(&path, options.clone()).unwrap();
+        if round == 0 {
+            make_bucket(&store, B);
+            store.sync().unwrap();
+        }
+        let puts = |worker: usize| {
+            let mut done = Vec::new();
+            for n in 0.. {
+                let (name, len) = (format!("{round} {worker} {n}"), (n * 7919 + worker * 1013) % 40_000);
+                let bytes = pattern(len, n as u64);
+                let put = store.put(B, &key(&name), &mut &bytes[..], &PutOptions::default());
+                if put.is_err() {
+                    return done;
+                }
+                done.push((name, len));
+            }
+            done
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..3).map(|worker| scope.spawn(move || puts(worker))).collect();
+            std::thread::sleep(std::time::Duration::from_millis(150 + 90 * (round % 5)));
+            machine.cut_power();
+            answered.extend(workers.into_iter().flat_map(|worker| worker.join().unwrap()));
+        });
+        store.abandon();
+        machine.unmount();
+        assert!(machine.mount());
+        let store = Store::open(&path, options.clone()).unwrap();
+        for (name, len) in &answered {
+            let n = name.rsplit(' ').next().unwrap().parse().unwrap();
+            assert!(get(&store, name).unwrap() == pattern(*len, n), "{name} of {}", answered.len());
+        }
+        fsck(&store);
+        store.close().unwrap();
+    }
+    assert!(answered.len() > 100, "{} puts were answered", answered.len());
 }
 
 /// A small disk of its own, unmounted when it is dropped.

@@ -321,11 +321,6 @@ pub fn copy_file_range(
     nix::errno::Errno::result(copied).map(isize::cast_unsigned)
 }
 
-/// Whether the long forms are wanted.
-pub fn long() -> bool {
-    std::env::var_os("KEYFOLD_LONG").is_some_and(|value| value != "0")
-}
-
 /// Bytes that no two seeds share and that do not repeat.
 pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

@@ -26,4 +26,5 @@ mod shells;
 mod tools;
 mod transport;
 
-use harness::{Mounted, errno, long, names_in, pattern, text};
+use crate::long;
+use harness::{Mounted, errno, names_in, pattern, text};

@@ -1,0 +1,209 @@
+//! The journal: one file, written over and over, that makes a small durability round one write and one sync.
+//!
+//! A round that somebody waits for and that moved little would else sync a segment and the index's log, each with its
+//! file's metadata. Instead the index's batch and the runs it points at go into the journal, whose blocks are there
+//! since it was made; segment and index's log are written as well, and synced later, together for many rounds. From
+//! then on the journal begins again at its start.
+//!
+//! After a crash the entries since that moment are written once more to where they belong. They are found as a chain:
+//! each names the commit it follows, and the first follows the last commit the index was synced with.
+
+use super::format::journal::{self, ENTRY_ALIGN, Entry, RawRun};
+use super::id::{FileKey, Run};
+use super::log::ChunkLog;
+use crate::model::{Error, Result};
+use crate::sys::disk::{Access, Disk, DiskFile};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+
+const FILE: &str = "journal";
+/// Bytes of the file, on a disk that has 256 times as many.
+const BYTES: u64 = 4 << 20;
+/// Runs longer than this are not worth writing twice, nor so many bytes of them at once.
+const RUN_BYTES: u32 = 64 << 10;
+const RUNS_BYTES: u64 = 256 << 10;
+
+/// The journal of a store. One round at a time uses it.
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    store: [u8; 16],
+    file: Option<Arc<dyn DiskFile>>,
+    /// Bytes of the file, once it is there in full.
+    room: u64,
+    /// Where the next entry goes.
+    at: u64,
+    /// Runs in the entries before `at`.
+    held: Vec<Run>,
+    /// A write or sync failed: this opening of the store does without.
+    broken: bool,
+}
+
+impl Journal {
+    /// The journal on `disk`, which may have none yet.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn open(disk: Arc<dyn Disk>, store: [u8; 16]) -> Result<Self> {
+        let file = match disk.open(Path::new(FILE), Access::Write) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io("cannot open the journal", error)),
+        };
+        let room = match &file {
+            Some(file) => file.size().map_err(|error| Error::io("cannot open the journal", error))?,
+            None => 0,
+        };
+        Ok(Self { disk, store, file, room, at: 0, held: Vec::new(), broken: false })
+    }
+
+    /// The entries whose chain begins after commit `synced`. What ends the chain was never acknowledged.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn entries(&self, synced: u64) -> Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        let Some(file) = &self.file else { return Ok(found) };
+        let failed = |error| {
+            Error::io("cannot read the journal", error)
+                .mend("move the file `journal` out of the store to open it without the last changes")
+        };
+        let (mut at, mut last) = (0, synced);
+        loop {
+            let mut fixed = [0; journal::FIXED_BYTES];
+            let read = file.read_at(at, &mut fixed).map_err(failed)?;
+            let Ok(total) = journal::total(&fixed[..read]) else { return Ok(found) };
+            if at + u64::from(total) > self.room.min(BYTES) {
+                return Ok(found);
+            }
+            let mut bytes = vec![0; total as usize];
+            let read = file.read_at(at, &mut bytes).map_err(failed)?;
+            match journal::decode(&self.store, at as u32, &bytes[..read]) {
+                Ok(entry) if entry.before == last => {
+                    (at, last) = (at + u64::from(total), entry.commit);
+                    found.push(entry);
+                }
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// Writes the runs of entries to their segments once more, and syncs these. A segment that is not there was
+    /// deleted since.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn restore(&self, entries: &[Entry]) -> Result<()> {
+        let mut files = BTreeMap::new();
+        for run in entries.iter().flat_map(|entry| &entry.runs) {
+            let key = FileKey::Segment(run.segment);
+            let failed = |error| Error::io(format!("cannot restore the end of {key}"), error);
+            let file = match files.entry(run.segment) {
+                Slot::Occupied(file) => file.into_mut(),
+                Slot::Vacant(slot) => match self.disk.open(&key.path(), Access::Write) {
+                    Ok(file) => slot.insert(file),
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    Err(error) => return Err(failed(error)),
+                },
+            };
+            file.write_at(u64::from(run.offset), &run.bytes).map_err(failed)?;
+        }
+        for (id, file) in files {
+            file.sync_data().map_err(|error| Error::io(format!("cannot restore the end of segment {id}"), error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes an entry durable. False when it does not fit, or the journal is out of use: nothing was written then.
+    pub fn append(&mut self, before: u64, commit: u64, batch: &[u8], runs: &[(Run, RawRun)]) -> bool {
+        if self.broken {
+            return false;
+        }
+        let raw: Vec<RawRun> = runs.iter().map(|(_, raw)| raw.clone()).collect();
+        let total = journal::entry_bytes(batch, &raw);
+        let written = self.make().and_then(|()| {
+            let Some(file) = self.file.as_ref().filter(|_| self.at + total <= self.room) else { return Ok(false) };
+            file.write_at(self.at, &journal::encode(&self.store, self.at as u32, before, commit, batch, &raw))?;
+            file.sync_data()?;
+            Ok(true)
+        });
+        match written {
+            Ok(true) => {
+                self.at += total;
+                self.held.extend(runs.iter().map(|(run, _)| *run));
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::warn!(%error, "the journal failed and is not used any more; syncs take longer");
+                self.broken = true;
+                false
+            }
+        }
+    }
+
+    /// Makes the file when it is not there in full; never takes the last of a disk.
+    fn make(&mut self) -> io::Result<()> {
+        if self.file.is_some() && self.room >= BYTES {
+            return Ok(());
+        }
+        let space = self.disk.space()?;
+        if space.total < 256 * BYTES || space.free < space.total / 32 {
+            return Ok(());
+        }
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => self.disk.create_new(Path::new(FILE))?,
+        };
+        let zeros = vec![0; BYTES as usize];
+        let from = self.room.min(BYTES);
+        file.write_at(from, &zeros[from as usize..])?;
+        file.sync_data()?;
+        self.disk.sync_dir(Path::new(""))?;
+        (self.file, self.room) = (Some(file), BYTES);
+        Ok(())
+    }
+
+    /// Whether something in it is not yet synced where it belongs.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.at > 0
+    }
+
+    /// The runs that only the journal makes durable.
+    #[must_use]
+    pub fn held(&self) -> &[Run] {
+        &self.held
+    }
+
+    /// Begins anew: all it holds is synced where it belongs, and so is the index.
+    pub fn restart(&mut self) {
+        self.at = 0;
+        self.held.clear();
+    }
+}
+
+impl ChunkLog {
+    /// The bytes of runs that a journal may make durable in place of a sync: few of them, in segments whose names are
+    /// durable. `None` when any of them is of another kind.
+    #[must_use]
+    pub fn raw(&self, runs: &[Run]) -> Option<Vec<(Run, RawRun)>> {
+        let small = runs.iter().all(|run| run.len <= RUN_BYTES);
+        if !small || runs.iter().map(|run| u64::from(run.len)).sum::<u64>() > RUNS_BYTES {
+            return None;
+        }
+        let raw = |run: &Run| {
+            let tracked = Arc::clone(self.0.tracked.lock().get(&FileKey::Segment(run.segment))?);
+            if !tracked.is_named() {
+                return None;
+            }
+            let bytes = super::format::run::read_raw(&*tracked.file, run.offset, run.len)?;
+            Some((*run, RawRun { segment: run.segment, offset: run.offset, bytes }))
+        };
+        runs.iter().map(raw).collect()
+    }
+}
+
+const _: () = assert!(BYTES.is_multiple_of(ENTRY_ALIGN));
