@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 BUILD=(fusermount3:fuse3 flock:util-linux)
 TRY=(getfattr:attr)
 TEST=(rsync:rsync git:git sqlite3:sqlite3 fio:fio bindfs:bindfs shellcheck:shellcheck tar:tar xz:xz-utils
-    stress-ng:stress-ng dbench:dbench)
+    stress-ng:stress-ng dbench:dbench python3:python3 unzip:unzip inotifywait:inotify-tools mkfs.ext4:e2fsprogs)
 # Cargo's own tools and the version this repository was checked with.
 NEXTEST=0.9.143
 DENY=0.20.2

@@ -31,7 +31,7 @@ pub struct Journal {
     disk: Arc<dyn Disk>,
     store: [u8; 16],
     file: Option<Arc<dyn DiskFile>>,
-    /// Bytes of the file, once it is there in full.
+    /// Bytes of the file, at most [`BYTES`]: what is behind is not ours.
     room: u64,
     /// Where the next entry goes.
     at: u64,
@@ -53,7 +53,7 @@ impl Journal {
             Err(error) => return Err(Error::io("cannot open the journal", error)),
         };
         let room = match &file {
-            Some(file) => file.size().map_err(|error| Error::io("cannot open the journal", error))?,
+            Some(file) => file.size().map_err(|error| Error::io("cannot open the journal", error))?.min(BYTES),
             None => 0,
         };
         Ok(Self { disk, store, file, room, at: 0, held: Vec::new(), broken: false })
@@ -75,7 +75,7 @@ impl Journal {
             let mut fixed = [0; journal::FIXED_BYTES];
             let read = file.read_at(at, &mut fixed).map_err(failed)?;
             let Ok(total) = journal::total(&fixed[..read]) else { return Ok(found) };
-            if at + u64::from(total) > self.room.min(BYTES) {
+            if at + u64::from(total) > self.room {
                 return Ok(found);
             }
             let mut bytes = vec![0; total as usize];
@@ -158,8 +158,7 @@ impl Journal {
             None => self.disk.create_new(Path::new(FILE))?,
         };
         let zeros = vec![0; BYTES as usize];
-        let from = self.room.min(BYTES);
-        file.write_at(from, &zeros[from as usize..])?;
+        file.write_at(self.room, &zeros[self.room as usize..])?;
         file.sync_data()?;
         self.disk.sync_dir(Path::new(""))?;
         (self.file, self.room) = (Some(file), BYTES);

@@ -449,9 +449,16 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn access(&self, _req: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
-        // The kernel has checked the bits (default_permissions) and does not ask; should it, it need not again.
-        reply.error(fuser::Errno::ENOSYS);
+    /// Asked only where the kernel does not check the bits itself: on a mount of root's for root alone, who may do
+    /// anything but run what nobody may.
+    fn access(&self, _req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        self.answer(|| {
+            let may = self.vfs.getattr(ino.0).and_then(|(attr, _)| {
+                let runs = attr.kind != FileKind::File || attr.mode & 0o111 != 0;
+                if runs || !mask.contains(AccessFlags::X_OK) { Ok(()) } else { Err(crate::vfs::Errno::EACCES) }
+            });
+            emptied(reply, may);
+        });
     }
 
     fn bmap(&self, _req: &Request, _ino: INodeNo, _blocksize: u32, _idx: u64, reply: ReplyBmap) {

@@ -34,6 +34,9 @@ pub struct MountSettings {
     pub allow_other: bool,
     /// Root may enter besides the owner.
     pub allow_root: bool,
+    /// The kernel checks permission bits. It does also when this is not set, but on a mount of root's that nobody else
+    /// may enter: there root's rights decide, and each change of a directory saves the kernel a question.
+    pub default_permissions: bool,
     /// No changes.
     pub read_only: bool,
     /// Device nodes work.
@@ -55,6 +58,7 @@ impl Default for MountSettings {
             subtype: "keyfold".to_owned(),
             allow_other: false,
             allow_root: false,
+            default_permissions: false,
             read_only: false,
             dev: false,
             suid: false,
@@ -252,8 +256,12 @@ fn linux_mount(path: &Path, settings: &MountSettings) -> Result<OwnedFd> {
             .mend("load the kernel's module with modprobe fuse, or give the container the device")
     })?;
     let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
-    let mut data = format!("fd={},rootmode=40000,user_id={uid},group_id={gid},default_permissions", device.as_raw_fd());
-    if settings.allow_other || settings.allow_root {
+    let mut data = format!("fd={},rootmode=40000,user_id={uid},group_id={gid}", device.as_raw_fd());
+    let others = settings.allow_other || settings.allow_root;
+    if others || settings.default_permissions {
+        data.push_str(",default_permissions");
+    }
+    if others {
         data.push_str(",allow_other");
     }
     let flags = [

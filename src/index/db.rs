@@ -1,5 +1,6 @@
 //! The index itself: opening RocksDB, committing into the stage, writing the stage out.
 
+use super::cache::Cache;
 use super::family::Family;
 use super::stage::Stage;
 use super::tx::{Read, Tx, View};
@@ -7,7 +8,7 @@ use crate::model::{Error, Kind, Result};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch, WriteOptions};
+use rocksdb::{BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch, WriteOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +44,7 @@ impl Layers {
 /// The ordered store of records. Shared between threads by reference.
 pub struct Index {
     db: DB,
+    cache: Cache,
     layers: ArcSwap<Layers>,
     /// Number of the last commit readers may see.
     visible: AtomicU64,
@@ -59,6 +61,7 @@ const SYNCED_KEY: &[u8] = b"synced";
 /// A sealed stage as RocksDB takes it: one batch, all or nothing.
 pub struct Sealed {
     batch: WriteBatch,
+    stage: Arc<Stage>,
     /// Number of the last commit written before it.
     pub before: u64,
     /// Number of its own last commit.
@@ -79,7 +82,7 @@ impl Index {
     /// # Errors
     /// When RocksDB cannot open: another process, a damaged or newer format, a full disk.
     pub fn open(dir: &Path, settings: Settings) -> Result<Self> {
-        let cache = Cache::new_lru_cache(settings.cache_bytes);
+        let cache = rocksdb::Cache::new_lru_cache(settings.cache_bytes);
         let families = Family::ALL
             .iter()
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, settings, &cache)));
@@ -92,15 +95,17 @@ impl Index {
             .map_err(|error| failed("cannot open the index", &error))?;
         let index = Self {
             db,
+            cache: Cache::new(),
             layers: ArcSwap::from_pointee(Layers { active: Arc::default(), sealed: None }),
             visible: AtomicU64::new(0),
             commit: Mutex::new(1),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
         };
-        let last = index.record(Family::Sys, SEQ_KEY)?.unwrap_or(0);
-        index.synced.store(index.record(Family::Sys, SYNCED_KEY)?.unwrap_or(0), Ordering::Release);
-        index.begin_after(last);
+        // Not through the cache, which a replay passes by.
+        let number = |key| disk_get(&index.db, Family::Sys, key)?.map_or(Ok(0), |bytes| super::codec::decode(&bytes));
+        index.synced.store(number(SYNCED_KEY)?, Ordering::Release);
+        index.begin_after(number(SEQ_KEY)?);
         Ok(index)
     }
 
@@ -110,27 +115,27 @@ impl Index {
         *self.commit.lock() = last + 1;
     }
 
-    /// Number of the last commit of the last synced write. What was written after it may be lost with the machine's
-    /// power, but for what somebody else keeps.
+    /// Number of the last commit of the last synced write. What was written after it, or any part of that, may be lost
+    /// with the machine's power, but for what somebody else keeps.
     #[must_use]
     pub fn synced(&self) -> u64 {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// Writes a batch that was kept elsewhere while it was not synced here; one that is here already is left alone.
-    /// For use before the first transaction.
+    /// Number of the last commit that is here, as far as the index knows: of those after the [synced](Index::synced) ones
+    /// a crash may have taken any.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Writes a batch that was kept elsewhere while it was not synced here. All kept batches must be written, in their
+    /// order: of those that seem to be here RocksDB may have lost one in the middle, where its log changes from one file
+    /// to the next. For use before the first transaction.
     ///
     /// # Errors
-    /// [`Kind::Corrupt`] when it is no batch or does not follow what is here, or what the disk says.
-    pub fn replay(&self, before: u64, commit: u64, batch: &[u8]) -> Result<()> {
-        let last = self.written.load(Ordering::Acquire);
-        if commit <= last {
-            return Ok(());
-        }
-        if before != last {
-            let why = format!("it follows commit {before}, and the last one here is {last}");
-            return Err(Error::corrupt("cannot write a kept batch to the index", why));
-        }
+    /// [`Kind::Corrupt`] when it is no batch, or what the disk says.
+    pub fn replay(&self, commit: u64, batch: &[u8]) -> Result<()> {
         // RocksDB reads sequence number and count without looking whether they are there.
         if batch.len() < 12 {
             return Err(Error::corrupt("cannot write a kept batch to the index", "it is too short"));
@@ -147,14 +152,17 @@ impl Index {
     /// # Errors
     /// When the disk refuses.
     pub fn sync(&self) -> Result<()> {
-        let written = self.written.load(Ordering::Acquire);
-        self.write(WriteBatch::default(), written, true)
+        self.write(WriteBatch::default(), self.written(), true)
     }
 
     fn write(&self, mut batch: WriteBatch, commit: u64, sync: bool) -> Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
         if sync {
+            // The record that says so must not come to the disk before the logs it speaks of.
+            if self.written() > self.synced() {
+                self.db.flush_wal(true).map_err(|error| failed("cannot sync the index", &error))?;
+            }
             batch.put_cf(handle(&self.db, Family::Sys)?, SYNCED_KEY, super::codec::encode(&commit));
         }
         self.db.write_opt(batch, &options).map_err(|error| failed("cannot write the index", &error))?;
@@ -166,7 +174,7 @@ impl Index {
     }
 
     pub(super) fn view(&self) -> View<'_> {
-        View { db: &self.db, layers: self.layers.load_full(), seq: self.visible() }
+        View { db: &self.db, cache: &self.cache, layers: self.layers.load_full(), seq: self.visible() }
     }
 
     /// Runs `body` alone and commits what it wrote, all at once. Returns its result and the commit's number,
@@ -235,7 +243,7 @@ impl Index {
         let Some((stage, commit)) = &layers.sealed else { return Ok(None) };
         let mut batch = WriteBatch::default();
         let mut problem = None;
-        stage.newest(|family, key, value| match (handle(&self.db, family), value) {
+        stage.newest(&mut |family, key, value| match (handle(&self.db, family), value) {
             (Ok(handle), Some(value)) => batch.put_cf(handle, key, value),
             (Ok(handle), None) => batch.delete_cf(handle, key),
             (Err(error), _) => problem = Some(error),
@@ -244,7 +252,7 @@ impl Index {
             return Err(error);
         }
         batch.put_cf(handle(&self.db, Family::Sys)?, SEQ_KEY, super::codec::encode(commit));
-        Ok(Some(Sealed { batch, before: self.written.load(Ordering::Acquire), commit: *commit }))
+        Ok(Some(Sealed { batch, stage: Arc::clone(stage), before: self.written(), commit: *commit }))
     }
 
     /// Writes the sealed stage to RocksDB as one batch. Whoever owns data that its records point at makes that durable
@@ -253,7 +261,10 @@ impl Index {
     /// # Errors
     /// When the disk refuses; the stage stays in memory and comes again from [`Index::sealed`].
     pub fn write_sealed(&self, sealed: Sealed, sync: bool) -> Result<()> {
-        self.write(sealed.batch, sealed.commit, sync)?;
+        self.cache.begin();
+        let written = self.write(sealed.batch, sealed.commit, sync);
+        self.cache.end(|changed| sealed.stage.newest(changed));
+        written?;
         let _commit = self.commit.lock();
         let active = Arc::clone(&self.layers.load().active);
         self.layers.store(Arc::new(Layers { active, sealed: None }));
@@ -303,7 +314,7 @@ impl Index {
 
 impl Read for Index {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
-        self.view().get(family, key, Bytes::copy_from_slice(key))
+        self.view().get(family, Bytes::copy_from_slice(key))
     }
 
     fn scan(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<super::Scan<'_>> {
@@ -359,7 +370,7 @@ fn database_options(settings: Settings) -> Options {
     options
 }
 
-fn family_options(family: Family, settings: Settings, cache: &Cache) -> Options {
+fn family_options(family: Family, settings: Settings, cache: &rocksdb::Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_bloom_filter(10.0, false);

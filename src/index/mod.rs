@@ -8,6 +8,7 @@
 //! May not know: the chunk log, S3's rules. Locks: `commit` (one transaction), nothing else is taken inside.
 #![doc = include_str!("FORMAT.md")]
 
+mod cache;
 mod codec;
 mod db;
 mod family;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StageKey {
     family: Family,
-    key: Bytes,
+    pub(super) key: Bytes,
     seq: Reverse<u64>,
 }
 
@@ -80,14 +80,14 @@ impl Stage {
     }
 
     /// Every key's newest value, once.
-    pub(super) fn newest(&self, mut visit: impl FnMut(Family, &[u8], Option<&[u8]>)) {
+    pub(super) fn newest(&self, visit: &mut dyn FnMut(Family, &Bytes, Option<&Bytes>)) {
         let mut last: Option<(Family, Bytes)> = None;
         for entry in &self.map {
             let key = entry.key();
             if last.as_ref().is_some_and(|(family, bytes)| *family == key.family && *bytes == key.key) {
                 continue;
             }
-            visit(key.family, &key.key, entry.value().as_deref());
+            visit(key.family, &key.key, entry.value().as_ref());
             last = Some((key.family, key.key.clone()));
         }
     }

@@ -1,5 +1,6 @@
 //! Reading the index, and the transaction that changes it.
 
+use super::cache::Cache;
 use super::codec::{Record, decode, encode};
 use super::db::{Layers, disk_get};
 use super::family::Family;
@@ -53,6 +54,7 @@ pub trait Read {
 /// The index as of one commit. A point read may show a newer value once that is on disk.
 pub(super) struct View<'a> {
     pub(super) db: &'a DB,
+    pub(super) cache: &'a Cache,
     pub(super) layers: Arc<Layers>,
     pub(super) seq: u64,
 }
@@ -64,12 +66,12 @@ impl View<'_> {
 }
 
 impl View<'_> {
-    /// `owned` is a copy of `key`, since what the stages hold can only be compared with a key of their kind.
-    pub(super) fn get(&self, family: Family, key: &[u8], owned: Bytes) -> Result<Option<Bytes>> {
-        let probe = StageKey::probe(family, owned, self.seq);
+    /// The key is owned, since what the stages hold can only be compared with a key of their kind.
+    pub(super) fn get(&self, family: Family, key: Bytes) -> Result<Option<Bytes>> {
+        let probe = StageKey::probe(family, key, self.seq);
         match self.layers.each().find_map(|stage| stage.get(&probe)) {
             Some(value) => Ok(value),
-            None => disk_get(self.db, family, key),
+            None => self.cache.get((family, probe.key), |key| disk_get(self.db, family, key)),
         }
     }
 }
@@ -147,7 +149,7 @@ impl Read for Tx<'_> {
         let probe = (family, Bytes::copy_from_slice(key));
         match self.writes.get(&probe) {
             Some(value) => Ok(value.clone()),
-            None => self.view.get(family, key, probe.1),
+            None => self.view.get(family, probe.1),
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) fn of_the_kernel(settings: &MountSettings, store: &Path) -> fuse::Mou
         subtype: settings.subtype.clone(),
         allow_other: settings.allow_other,
         allow_root: settings.allow_root,
+        default_permissions: settings.default_permissions,
         read_only: settings.read_only,
         dev: settings.dev,
         suid: settings.suid,

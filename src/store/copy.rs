@@ -5,7 +5,7 @@ use super::bucket::need_bucket;
 use super::put::{Condition, PutOptions};
 use super::stack::hold_content;
 use crate::index::{Family, Read, content_key};
-use crate::model::{ContentId, Error, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass, TagSet};
+use crate::model::{ContentId, Error, Kind, Metadata, Object, ObjectKey, Posix, Result, StorageClass, TagSet};
 
 /// How a copy differs from its source.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,6 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVersion`] when the source was purged meanwhile, else as [`Store::put`].
     pub fn copy(&self, from: &Object, bucket: &str, key: &ObjectKey, how: &CopyOptions) -> Result<Object> {
-        let (now, seq) = (self.now(), Seq(self.ids.take()));
         let options = PutOptions {
             metadata: how.metadata.clone().unwrap_or_else(|| from.metadata.clone()),
             tags: how.tags.clone().unwrap_or_else(|| from.tags.clone()),
@@ -39,6 +38,7 @@ impl Store {
             etag: None,
         };
         let object = self.transact_durably(|tx| {
+            let (now, seq) = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
             // Held before the old version is retired: it may be the only other holder.
             if from.content != ContentId::EMPTY {

@@ -5,7 +5,7 @@ use super::names::{FileEntry, no_such_name};
 use super::node::need_free;
 use super::stack::{attach, bucket_of, current, older};
 use crate::index::{DentRecord, Family, InodeRecord, OpenSession, Read, dent_key, id_key};
-use crate::model::{DirId, Error, Ino, Kind, Object, Result, Seq, VersionId, Versioning};
+use crate::model::{DirId, Error, Ino, Kind, Object, Result, VersionId, Versioning};
 
 /// Most names a file has.
 const LINKS_MAX: usize = 1000;
@@ -17,8 +17,8 @@ impl Store {
     /// [`Kind::AlreadyExists`], [`Kind::CrossBucket`], [`Kind::TooManyLinks`], [`Kind::NoSuchKey`].
     pub fn link(&self, ino: Ino, from: (DirId, &str), to: (DirId, &str)) -> Result<FileEntry> {
         self.room_for_data(0)?;
-        let (now, seq) = (self.now(), Seq(self.ids.take()));
         self.transact(|tx| {
+            let (now, seq) = self.stamp();
             let source = current(tx, from.0, from.1)?.filter(|source| source.object.ino == ino);
             let source = source.ok_or_else(|| no_such_name(from.1))?;
             let bucket = bucket_of(tx, from.0)?;

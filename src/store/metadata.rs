@@ -5,7 +5,7 @@ use super::names::{Entry, FileEntry, dir_record, dir_stat, directory_of, is_dir,
 use super::stack::{Current, bucket_of, current, hold_content, older, rewrite};
 use crate::index::{Family, Read, VerRecord, id_key, ver_key};
 use crate::model::{
-    DirId, Error, Ino, Kind, Metadata, Object, Posix, Result, Seq, TagSet, Timestamp, VersionId, Versioning,
+    DirId, Error, Ino, Kind, Metadata, Object, Posix, Result, TagSet, Timestamp, VersionId, Versioning,
 };
 
 /// A change of POSIX attributes; what is `None` stays.
@@ -198,8 +198,8 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`].
     pub fn set_metadata(&self, at: (DirId, &str), metadata: &Metadata) -> Result<Object> {
-        let (now, seq) = (self.now(), Seq(self.ids.take()));
         let object = self.transact(|tx| {
+            let (now, seq) = self.stamp();
             let file = current(tx, at.0, at.1)?.ok_or_else(|| no_such_name(at.1))?;
             let mut object = file.object.clone();
             object.metadata = metadata.clone();

@@ -57,7 +57,7 @@ pub use rename::RenameHow;
 use crate::chunklog::{ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{Family, Index, Read, Tx};
-use crate::model::{Error, Kind, Result, Timestamp};
+use crate::model::{Error, Kind, Result, Seq, Timestamp};
 use crate::sys::clock::Clock;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -101,6 +101,12 @@ impl Store {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The instant of a change and its place in a name's stack. Taken inside the transaction, so that both follow the order
+    /// of commits.
+    fn stamp(&self) -> (Timestamp, Seq) {
+        (self.now(), Seq(self.ids.take()))
     }
 
     /// Runs a change as one transaction.

@@ -219,7 +219,6 @@ impl Store {
         self.concatenate(&mut draft, &chosen)?;
         let prepared = self.prepare(&mut draft)?;
         let key = ObjectKey::parse(&record.key)?;
-        let (now, seq) = (self.now(), Seq(self.ids.take()));
         let options = PutOptions {
             metadata: record.metadata.clone(),
             tags: record.tags.clone(),
@@ -230,6 +229,7 @@ impl Store {
         };
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let (object, commit) = self.transact_seq(|tx| {
+            let (now, seq) = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
             let record = need_upload(tx, upload)?;
             if record.bucket != bucket.id {

@@ -54,9 +54,9 @@ impl Store {
     /// [`Kind::AlreadyExists`], [`Kind::NoSuchKey`] when the parent is gone.
     pub fn make_dir(&self, parent: DirId, component: &str, posix: &Posix) -> Result<Directory> {
         self.room_for_data(0)?;
-        let now = self.now();
-        let (id, seq) = (DirId(self.ids.take()), Seq(self.ids.take()));
+        let id = DirId(self.ids.take());
         self.transact(|tx| {
+            let (now, seq) = self.stamp();
             need_free(tx, parent, component)?;
             // In a directory that was removed nothing is made, although its history may keep it.
             let bucket = read_bucket(tx, live_dir(tx, parent)?.bucket)?;
@@ -158,8 +158,9 @@ impl Store {
     /// As [`Store::create_draft`].
     pub fn make_node(&self, dir: DirId, name: &str, posix: &Posix) -> Result<FileEntry> {
         self.room_for_data(0)?;
-        let (ino, seq, now) = (Ino(self.ids.take()), Seq(self.ids.take()), self.now());
+        let ino = Ino(self.ids.take());
         self.transact(|tx| {
+            let (now, seq) = self.stamp();
             need_free(tx, dir, name)?;
             let bucket = bucket_of(tx, dir)?;
             let object = empty_object(ino, seq, self.version_id(bucket.versioning, seq, ino), posix, now);

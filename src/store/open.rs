@@ -322,10 +322,16 @@ fn catch_up(index: &Index, journal: &Journal) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }
-    // Also the runs of batches that are in the index: it was not synced after them.
+    let last = index.written();
+    if last != index.synced() && entries.iter().all(|entry| entry.commit != last) {
+        let why = format!("its last commit {last} is none of those in the journal, which follow {}", index.synced());
+        return Err(Error::corrupt("cannot bring the index up to date", why)
+            .mend("move the file `journal` out of the store to open it as the index has it"));
+    }
+    // Also what is in the index: it was not synced after that.
     journal.restore(&entries)?;
     for entry in &entries {
-        index.replay(entry.before, entry.commit, &entry.batch)?;
+        index.replay(entry.commit, &entry.batch)?;
     }
     index.sync()
 }

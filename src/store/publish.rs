@@ -169,11 +169,10 @@ impl Store {
         change: &PosixChange,
     ) -> Result<Object> {
         self.writable()?;
-        let now = self.now();
         let prepared = self.prepare(draft)?;
         let published = self.pinned_content(prepared.id, prepared.record.clone());
-        let new_seq = Seq(self.ids.take());
         let object = self.transact(|tx| {
+            let (now, new_seq) = self.stamp();
             let old = current(tx, at.0, at.1)?.filter(|old| old.object.ino == ino);
             let old = old.ok_or_else(|| names::no_such_name(at.1))?;
             let bucket = bucket_of(tx, at.0)?;

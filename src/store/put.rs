@@ -5,11 +5,11 @@ use super::bucket::need_bucket;
 use super::draft::Draft;
 use super::names::{dent, is_dir, no_such_name};
 use super::node::empty_object;
-use super::stack::{Current, attach, current, enthrone_all, older, rewrite, set_marker};
+use super::stack::{Current, attach, current, enthrone_all, rewrite, set_marker};
 use crate::index::{DentRecord, Tx};
 use crate::model::{
-    Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass,
-    TagSet, Timestamp, VersionId,
+    Bucket, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass, TagSet,
+    Timestamp, VersionId,
 };
 use std::sync::Arc;
 
@@ -88,8 +88,8 @@ impl Store {
         event: &str,
     ) -> Result<Object> {
         let prepared = self.prepare(&mut draft)?;
-        let (now, seq) = (self.now(), Seq(self.ids.take()));
         let (object, commit) = self.transact_seq(|tx| {
+            let (now, seq) = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
             let fill = |object: &mut Object| {
                 prepared.describe(self, object);
@@ -192,9 +192,5 @@ impl Store {
             }
         }
         self.invalidate(dir, name, Some(ino));
-    }
-
-    pub(super) fn has_other_null(tx: &Tx<'_>, dir: DirId, name: &str) -> Result<bool> {
-        Ok(older(tx, dir, name)?.iter().any(|object| object.version == VersionId::Null))
     }
 }

@@ -6,7 +6,7 @@ use super::names::{dent, dir_record, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
 use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
 use crate::index::{DentRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key};
-use crate::model::{Bucket, DirId, Error, Ino, Kind, Result, Seq, Timestamp, VersionId, Versioning};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Seq, Timestamp, VersionId, Versioning};
 
 /// What becomes of a taken destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +27,8 @@ impl Store {
     /// [`Kind::NoSuchKey`], [`Kind::AlreadyExists`], [`Kind::NotEmpty`], [`Kind::IsDirectory`],
     /// [`Kind::NotDirectory`], [`Kind::Loop`], [`Kind::CrossBucket`].
     pub fn rename(&self, from: (DirId, &str), to: (DirId, &str), how: RenameHow) -> Result<()> {
-        let now = self.now();
         self.transact(|tx| {
+            let now = self.now();
             let bucket = bucket_of(tx, from.0)?;
             live_dir(tx, to.0)?;
             if bucket.id != bucket_of(tx, to.0)?.id {
@@ -83,7 +83,7 @@ impl Store {
             moved.object.since = now;
         }
         moved.object.posix.ctime = now;
-        if moved.object.version == VersionId::Null && !moved.draft && Self::has_other_null(tx, to.0, to.1)? {
+        if moved.object.version == VersionId::Null && !moved.draft && Self::has_other_null(tx, bucket, to)? {
             self.settle_nulls(tx, bucket, to, &mut moved)?;
         }
         let object = moved.object.clone();
@@ -133,6 +133,12 @@ impl Store {
         self.unlink_one(tx, bucket, to, replaced, &names, now)?;
         tx.delete(Family::Dent, &dent_key(to.0, to.1));
         touch_dir(tx, to.0, -1, 0, now).map(drop)
+    }
+
+    /// Whether a null version lies below a name. Never so where versioning was never on (VER-1).
+    fn has_other_null(tx: &Tx<'_>, bucket: &Bucket, at: (DirId, &str)) -> Result<bool> {
+        let null = |object: &Object| object.version == VersionId::Null;
+        Ok(bucket.versioning != Versioning::Unversioned && older(tx, at.0, at.1)?.iter().any(null))
     }
 
     /// Older versions go along. A null version that would be the second one of the name gets an id (VER-9).
@@ -201,7 +207,7 @@ impl Store {
         if let Some(object) = record.marker.take() {
             let mut marker = Current { object, draft: false, names: None };
             marker.object.seq = Seq(self.ids.take());
-            if marker.object.version == VersionId::Null && Self::has_other_null(tx, to.0, to.1)? {
+            if marker.object.version == VersionId::Null && Self::has_other_null(tx, bucket, to)? {
                 self.settle_nulls(tx, bucket, to, &mut marker)?;
             }
             record.marker = Some(marker.object);
@@ -278,9 +284,13 @@ impl Store {
                     let mut dir = dir_record(tx, *id)?;
                     dir.parent = to.0;
                     to.1.clone_into(&mut dir.name);
+                    dir.posix.ctime = now;
                     if let Some(marker) = &mut dir.marker {
                         marker.seq = seq;
                     }
+                    let mut stat = super::names::dir_stat(tx, *id)?;
+                    stat.ctime = now;
+                    tx.put(Family::DirStat, &id_key(id.0), &stat);
                     tx.put(Family::Dir, &id_key(id.0), &dir);
                     let posix = &dir.posix;
                     Some(super::node::empty_object((*id).into(), Seq(0), VersionId::Null, posix, now))
@@ -290,6 +300,7 @@ impl Store {
                         Self::move_session(tx, *ino, from, to)?;
                         rename_in(&mut inode.names, from, to);
                         inode.object.seq = seq;
+                        inode.object.posix.ctime = now;
                         tx.put(Family::Ino, &id_key(ino.0), &inode);
                         Some(inode.object).filter(|_| !inode.draft)
                     }
@@ -297,6 +308,7 @@ impl Store {
                 },
                 DentRecord::Object { object, draft } => {
                     object.seq = seq;
+                    object.posix.ctime = now;
                     Self::move_session(tx, object.ino, from, to)?;
                     Some(object.clone()).filter(|_| !*draft)
                 }

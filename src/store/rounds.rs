@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const ROUND_BYTES: usize = 16 << 20;
 /// Staged bytes at which writers wait for the round.
 const STAGE_BYTES_MAX: usize = 64 << 20;
-/// How often, and after how long each time, a commit is tried again that found the disk full.
-const FULL_TRIES: u32 = 40;
+/// How long, and after how long each time, a commit is tried again that found the disk full.
+const FULL_PATIENCE: Duration = Duration::from_secs(2);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// How long a reading of the disk's free space is believed.
 const SPACE_AGE: Duration = Duration::from_millis(200);
@@ -160,6 +160,20 @@ impl Rounds {
     }
 }
 
+/// Ends a round that panicked, so that nobody waits for it.
+struct Unwinding<'a>(&'a Rounds);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.running = false;
+        state.failures += 1;
+        state.failed_up_to = u64::MAX;
+        state.problem = Some((Kind::Io, "a durability round panicked".to_owned()));
+        self.0.finished.notify_all();
+    }
+}
+
 impl Store {
     /// Makes everything acknowledged so far durable.
     ///
@@ -175,7 +189,7 @@ impl Store {
     pub(super) fn wait_durable(&self, seq: u64) -> Result<()> {
         let mut state = self.rounds.state.lock();
         let mut failures = state.failures;
-        let mut patience = FULL_TRIES;
+        let mut full_since = None;
         while state.done < seq {
             if state.stop {
                 return Err(Error::new(Kind::StoreUnavailable, "cannot make the change durable")
@@ -184,8 +198,7 @@ impl Store {
             if state.failures != failures && state.failed_up_to >= seq {
                 let (kind, why) = state.problem.clone().unwrap_or((Kind::Io, String::new()));
                 // The reaper may be about to give room back, and RocksDB writes its tables before it deletes the old.
-                if kind == Kind::Full && patience > 0 {
-                    patience -= 1;
+                if kind == Kind::Full && full_since.get_or_insert_with(Instant::now).elapsed() < FULL_PATIENCE {
                     failures = state.failures;
                     self.rounds.finished.wait_for(&mut state, FULL_PAUSE);
                     continue;
@@ -243,15 +256,18 @@ impl Store {
     fn round_once<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.rounds.crowded.store(false, Ordering::Relaxed);
         state.running = true;
+        let wanted = state.wanted;
         // After a failure nothing is left to a later round.
         let swift = state.wanted > state.done && state.problem.is_none() && !state.stop;
         drop(state);
+        let unwinding = Unwinding(&self.rounds);
         let result = if self.stopped.get().is_some() { Ok((0, true)) } else { self.round(swift) };
         let settled = !matches!(result, Ok((_, false)));
         if let Err(error) = &result {
             tracing::error!(%error, "a durability round failed");
             self.complain("sync", None, "", error);
         }
+        std::mem::forget(unwinding);
         let mut state = self.rounds.state.lock();
         state.running = false;
         match result {
@@ -266,7 +282,7 @@ impl Store {
             }
             Err(error) => {
                 state.failures += 1;
-                state.failed_up_to = state.wanted;
+                state.failed_up_to = wanted;
                 state.problem = Some((error.kind(), error.to_string()));
             }
         }
@@ -294,7 +310,8 @@ impl Store {
                 rounds.finished.wait(&mut state);
             }
             state = store.round_once(state);
-            retry = state.problem.is_some();
+            // What only reopening mends is not tried again.
+            retry = state.problem.is_some() && store.stopped.get().is_none();
             let stop = state.stop;
             drop(state);
             if stop {

@@ -20,6 +20,7 @@ pub(super) enum Open {
         write: bool,
         append: bool,
         sync: bool,
+        exec: bool,
         /// Counts as a writer: it may write, or has cut the file when it was opened.
         writer: bool,
         /// Of a writer: it was closed, and nothing was written through it since. Changed with the node's session locked.

@@ -245,7 +245,11 @@ impl Vfs {
                 Attr { mode: 0o755, nlink: buckets + 2, ..attr }
             }
             What::Dir { dir, view, .. } => {
-                let attr = Attr::of_dir(node.id, &self.directory(*view, *dir)?);
+                let attr = match (self.directory(*view, *dir), &node.places.lock().removed) {
+                    (Ok(directory), _) => Attr::of_dir(node.id, &directory),
+                    (Err(error), Some(removed)) if error.kind() == Kind::NoSuchKey => **removed,
+                    (Err(error), _) => return Err(error.into()),
+                };
                 if *view == View::Live { attr } else { attr.read_only() }
             }
             What::File(_) => {

@@ -1,12 +1,12 @@
 //! `mkdir`, `mknod`, `symlink`, `link`, `unlink`, `rmdir`.
 
-use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::lookup::{Caller, Lookup};
 use super::node::{Node, View, What};
 use super::tree::Found;
+use super::{Attr, Vfs};
 use crate::model::{BucketName, DirId, Error, FileKind, Kind, ObjectKey, Posix};
-use crate::store::{Entry, PosixChange, PutOptions, Session};
+use crate::store::{Directory, Entry, PosixChange, PutOptions, Session};
 use std::sync::Arc;
 
 /// What `mknod` makes.
@@ -185,8 +185,12 @@ impl Vfs {
         let (dir, root) = Self::live_dir(parent)?;
         match self.find(View::Live, dir, root, name)? {
             None => Err(Errno::ENOENT.into()),
-            Some(Found::Entry(component, Entry::Dir(_))) => {
+            Some(Found::Entry(component, Entry::Dir(directory))) => {
                 self.store.remove_dir(dir, &component)?;
+                let number = self.dir_number(directory.id, false, View::Live);
+                if let Some(node) = self.nodes.get(number) {
+                    node.places.lock().removed = Some(Box::new(removed_dir(number, &directory)));
+                }
                 // KEY-8: an object that was shadowed has its name back.
                 self.unshadowed(dir, &component)?;
                 self.settle(dir);
@@ -204,4 +208,9 @@ impl Vfs {
         }
         Ok(())
     }
+}
+
+/// What `fstat` tells of a directory that was removed.
+pub(super) fn removed_dir(number: u64, directory: &Directory) -> Attr {
+    Attr { nlink: 0, ..Attr::of_dir(number, directory) }
 }

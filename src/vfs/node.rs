@@ -4,6 +4,7 @@
 //! the mount knows (history, past views, control files) has a number with bit 63 set, drawn from what it stands for,
 //! so it too is the same after being forgotten.
 
+use super::Attr;
 use super::control::ControlNode;
 use super::session::Opened;
 use crate::model::{ContentId, DirId, Ino, Object, Seq, Timestamp, VersionId};
@@ -79,6 +80,8 @@ pub(super) struct Places {
     pub(super) last: Option<Box<Ended>>,
     /// What an open file was when it was opened or published last: another door may take it away without a word.
     pub(super) seen: Option<Box<FileEntry>>,
+    /// What a directory was that was removed while the kernel knew it.
+    pub(super) removed: Option<Box<Attr>>,
 }
 
 /// A file at its end.

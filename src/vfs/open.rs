@@ -27,6 +27,8 @@ pub struct OpenHow {
     pub sync: bool,
     /// It must not exist; for [`Vfs::create`].
     pub exclusive: bool,
+    /// The kernel runs it.
+    pub exec: bool,
 }
 
 /// An open file, and how the kernel may treat it.
@@ -103,6 +105,10 @@ impl Vfs {
             // It has a name again.
             *slot = None;
         }
+        if how.truncate && slot.as_ref().is_some_and(|opened| opened.running > 0) {
+            // The kernel refuses it as well, but after the file was cut.
+            return Err(Errno::ETXTBSY.into());
+        }
         if (how.write || how.truncate)
             && let Some(opened) = slot.as_deref_mut()
         {
@@ -162,13 +168,15 @@ impl Vfs {
 
     fn opening(&self, node: &Arc<Node>, opened: &mut Opened, how: OpenHow, keep_cache: bool) -> Opening {
         opened.handles += 1;
-        let OpenHow { read, write, append, sync, .. } = how;
+        let OpenHow { read, write, append, sync, exec, .. } = how;
         let writer = write || how.truncate;
+        opened.running += u32::from(exec);
         opened.writers += u32::from(writer);
         opened.writing += u32::from(writer);
-        let fh = self
-            .handles
-            .add(Arc::clone(node), Open::Live { read, write, append, sync, writer, closed: AtomicBool::new(false) });
+        let fh = self.handles.add(
+            Arc::clone(node),
+            Open::Live { read, write, append, sync, exec, writer, closed: AtomicBool::new(false) },
+        );
         Opening { fh, keep_cache, direct: write && !read, no_flush: !write && !opened.touched, lasting: false }
     }
 
@@ -332,7 +340,7 @@ impl Vfs {
     pub fn release(&self, fh: u64) {
         let Some(handle) = self.handles.remove(fh) else { return };
         let outcome = match &handle.open {
-            Open::Live { writer, .. } => self.release_live(&handle, *writer),
+            Open::Live { writer, exec, .. } => self.release_live(&handle, *writer, *exec),
             Open::Control(file) => Self::flush_control(&mut file.lock()),
             Open::Fixed(_) => {
                 if handle.node.open.load(Ordering::Relaxed) == 1 {
@@ -347,12 +355,13 @@ impl Vfs {
         self.nodes.closed(&handle.node);
     }
 
-    fn release_live(&self, handle: &Handle, writer: bool) -> Outcome<()> {
+    fn release_live(&self, handle: &Handle, writer: bool, exec: bool) -> Outcome<()> {
         let node = &handle.node;
         let mut slot = node.opened.lock();
         let Some(opened) = slot.as_deref_mut() else { return Ok(()) };
         Self::not_writing(handle, opened);
         opened.handles = opened.handles.saturating_sub(1);
+        opened.running = opened.running.saturating_sub(u32::from(exec));
         opened.writers = opened.writers.saturating_sub(u32::from(writer));
         let ends = opened.writers == 0 && (writer || opened.handles == 0);
         let outcome = if ends { self.end_session(node, opened) } else { Ok(()) };

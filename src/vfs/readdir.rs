@@ -2,7 +2,8 @@
 //! memory.
 //!
 //! An offset is a position in one handle's reading: the handle remembers which name stood before it. The latest names
-//! are kept one by one, older ones as a mark now and then, from which the position is counted again.
+//! are kept one by one, older ones as a mark now and then and four bytes of hash each, by which the last one before a
+//! position that is still there is found again.
 
 use super::Vfs;
 use super::errno::{Errno, Outcome};
@@ -12,6 +13,7 @@ use super::lookup::Lookup;
 use super::node::{Node, View, What, virtual_number};
 use crate::model::{DirId, FileKind};
 use std::collections::VecDeque;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Names remembered one by one.
@@ -46,6 +48,8 @@ pub(super) struct Stream {
     recent: VecDeque<Box<str>>,
     /// Every `MARK_EVERY`-th name told.
     marks: Vec<Box<str>>,
+    /// A hash of every name told.
+    hashes: Vec<u32>,
     /// Entries that fitted last time.
     fitted: usize,
     /// The whole of a listing that is small by nature.
@@ -54,7 +58,14 @@ pub(super) struct Stream {
 
 impl Stream {
     fn new() -> Self {
-        Self { first: DOTS, recent: VecDeque::new(), marks: Vec::new(), fitted: PAGE_FIRST, whole: None }
+        Self {
+            first: DOTS,
+            recent: VecDeque::new(),
+            marks: Vec::new(),
+            hashes: Vec::new(),
+            fitted: PAGE_FIRST,
+            whole: None,
+        }
     }
 
     fn next_offset(&self) -> u64 {
@@ -63,6 +74,7 @@ impl Stream {
 
     fn note(&mut self, mark: &str) {
         self.recent.push_back(mark.into());
+        self.hashes.push(short_hash(mark));
         if (self.next_offset() - DOTS).is_multiple_of(MARK_EVERY) {
             self.marks.push(mark.into());
         }
@@ -72,26 +84,48 @@ impl Stream {
         }
     }
 
-    /// Goes back to `offset`: the name that stands before it, and how many after that to skip.
-    fn rewind(&mut self, offset: u64) -> (Option<Box<str>>, u64) {
+    /// Goes back to `offset`: the name to go on after, or where to look for it.
+    fn rewind(&mut self, offset: u64) -> Rewound {
         if offset <= DOTS {
             *self = Self { fitted: self.fitted, ..Self::new() };
-            return (None, 0);
+            return Rewound::After(None);
         }
+        let told = usize::try_from(offset - DOTS).unwrap_or(usize::MAX).min(self.hashes.len());
+        let marks = told / MARK_EVERY as usize;
         if offset > self.first {
             let keep = usize::try_from(offset - self.first).unwrap_or(usize::MAX).min(self.recent.len());
             self.recent.truncate(keep);
-            let passed = usize::try_from((offset - DOTS) / MARK_EVERY).unwrap_or(usize::MAX);
-            self.marks.truncate(passed);
-            return (self.recent.back().cloned(), 0);
+            self.marks.truncate(marks);
+            self.hashes.truncate(told);
+            return Rewound::After(self.recent.back().cloned());
         }
-        let passed = (offset - DOTS) / MARK_EVERY;
-        self.marks.truncate(usize::try_from(passed).unwrap_or(usize::MAX));
-        let from = self.marks.len() as u64 * MARK_EVERY;
+        let before = self.marks.get(marks.wrapping_sub(1)).cloned();
+        let until = self.marks.get(marks).cloned();
+        self.marks.truncate(marks);
+        let told_since = self.hashes[marks * MARK_EVERY as usize..told].to_vec();
+        self.hashes.truncate(told);
         self.recent.clear();
-        self.first = DOTS + from;
-        (self.marks.last().cloned(), offset - DOTS - from)
+        self.first = DOTS + told as u64;
+        Rewound::Since { before, until, told_since }
     }
+}
+
+/// Where a reading goes on.
+#[derive(Debug, PartialEq)]
+enum Rewound {
+    After(Option<Box<str>>),
+    /// After the last name of those with these hashes, in order, that still stands between two marks.
+    Since {
+        before: Option<Box<str>>,
+        until: Option<Box<str>>,
+        told_since: Vec<u32>,
+    },
+}
+
+fn short_hash(name: &str) -> u32 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish() as u32
 }
 
 impl Vfs {
@@ -192,7 +226,12 @@ impl Vfs {
         if offset < DOTS && each(dot("..", node), self.above(node)?, DOTS, 0)? {
             return Ok(());
         }
-        let (mut after, mut skip) = stream.rewind(offset.max(DOTS));
+        let mut after = match stream.rewind(offset.max(DOTS)) {
+            Rewound::After(name) => name,
+            Rewound::Since { before, until, told_since } => {
+                self.last_of(node, stream, before, until.as_deref(), &told_since)?
+            }
+        };
         let mut told = 0;
         loop {
             let commits = self.store.commits();
@@ -201,21 +240,50 @@ impl Vfs {
             let last = items.len() < limit;
             for item in items {
                 let mark: Box<str> = item.mark.as_str().into();
-                if skip > 0 {
-                    skip -= 1;
-                } else {
-                    let number = self.item_number(node, &item);
-                    if each(item, number, stream.next_offset() + 1, commits)? {
-                        stream.fitted = told.max(8);
-                        return Ok(());
-                    }
-                    told += 1;
+                let number = self.item_number(node, &item);
+                if each(item, number, stream.next_offset() + 1, commits)? {
+                    stream.fitted = told.max(8);
+                    return Ok(());
                 }
+                told += 1;
                 stream.note(&mark);
                 after = Some(mark);
             }
             if last {
                 return Ok(());
+            }
+        }
+    }
+
+    /// The last name between two marks that is there and was told, by the hashes of those that were, in order.
+    fn last_of(
+        &self,
+        node: &Arc<Node>,
+        stream: &mut Stream,
+        before: Option<Box<str>>,
+        until: Option<&str>,
+        mut told: &[u32],
+    ) -> Outcome<Option<Box<str>>> {
+        let ordered = matches!(node.what, What::Dir { .. });
+        let (mut after, mut found) = (before.clone(), before);
+        loop {
+            let items = self.items(node, stream, after.as_deref(), PAGE_MAX)?;
+            let last = items.len() < PAGE_MAX;
+            for item in items {
+                let past = |until: &str| item.mark == until || ordered && item.mark.as_str() > until;
+                if told.is_empty() || until.is_some_and(past) {
+                    return Ok(found);
+                }
+                let mark: Box<str> = item.mark.as_str().into();
+                let hash = short_hash(&mark);
+                if let Some(at) = told.iter().position(|one| *one == hash) {
+                    told = &told[at + 1..];
+                    found = Some(mark.clone());
+                }
+                after = Some(mark);
+            }
+            if last {
+                return Ok(found);
             }
         }
     }
@@ -257,7 +325,7 @@ fn dot(name: &str, node: &Node) -> Item {
 
 #[cfg(test)]
 mod tests {
-    use super::{DOTS, MARK_EVERY, RECENT_MAX, Stream};
+    use super::{DOTS, MARK_EVERY, RECENT_MAX, Rewound, Stream, short_hash};
 
     #[test]
     fn an_offset_leads_back_to_the_name_before_it() {
@@ -267,12 +335,14 @@ mod tests {
             stream.note(&format!("{n:08}"));
         }
         assert_eq!(stream.next_offset(), DOTS + names);
-        let (name, skip) = stream.rewind(DOTS + names - 3);
-        assert_eq!((name.as_deref(), skip), (Some(format!("{:08}", names - 4).as_str()), 0));
-        // Long gone: from the mark before it.
-        let (name, skip) = stream.rewind(DOTS + MARK_EVERY + 10);
-        assert_eq!((name.as_deref(), skip), (Some(format!("{:08}", MARK_EVERY - 1).as_str()), 10));
-        assert_eq!(stream.rewind(0), (None, 0));
+        let name = |n: u64| Some(format!("{n:08}").into_boxed_str());
+        assert_eq!(stream.rewind(DOTS + names - 3), Rewound::After(name(names - 4)));
+        // Long gone: to be looked for between two marks.
+        let told_since = (MARK_EVERY..MARK_EVERY + 10).map(|n| short_hash(&format!("{n:08}"))).collect();
+        let since = Rewound::Since { before: name(MARK_EVERY - 1), until: name(2 * MARK_EVERY - 1), told_since };
+        assert_eq!(stream.rewind(DOTS + MARK_EVERY + 10), since);
+        assert_eq!(stream.next_offset(), DOTS + MARK_EVERY + 10);
+        assert_eq!(stream.rewind(0), Rewound::After(None));
         assert_eq!(stream.next_offset(), DOTS);
     }
 }

@@ -6,6 +6,7 @@ use super::node::{Ended, Node, View, What};
 use super::tree::Found;
 use crate::model::{DirId, Error, Kind, Result};
 use crate::store::{Entry, FileEntry};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use crate::store::RenameHow;
@@ -120,12 +121,16 @@ impl Vfs {
             if first_is_moved { (&mut first, &mut second) } else { (&mut second, &mut first) };
         if let Some(places) = moved_places {
             places.remove(source.dir, &source.component, None);
-            places.add(target.dir, &target.component);
+            places.add(target.dir, &as_kind(&target.component, source.is_dir()));
         }
         if let Some(places) = met_places {
             places.remove(target.dir, &target.component, ended);
+            if let (RenameHow::Replace, Some(Entry::Dir(directory))) = (how, &target.entry) {
+                let number = self.dir_number(directory.id, false, View::Live);
+                places.removed = Some(Box::new(super::make::removed_dir(number, directory)));
+            }
             if how == RenameHow::Exchange {
-                places.add(source.dir, &source.component);
+                places.add(source.dir, &as_kind(&source.component, target.is_dir()));
             }
         }
         drop((first, second));
@@ -164,4 +169,10 @@ impl Vfs {
             self.settle(source.dir);
         }
     }
+}
+
+/// The component of a name that a thing of the other kind may have had: a directory's ends in `/`.
+fn as_kind(component: &str, is_dir: bool) -> Cow<'_, str> {
+    let part = component.strip_suffix('/').unwrap_or(component);
+    if is_dir { format!("{part}/").into() } else { part.into() }
 }

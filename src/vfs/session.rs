@@ -17,6 +17,8 @@ use std::time::Duration;
 #[derive(Default)]
 pub(super) struct Opened {
     pub(super) handles: u32,
+    /// Handles through which the kernel runs the file.
+    pub(super) running: u32,
     pub(super) writers: u32,
     /// Writers that were not closed since they were opened or last wrote.
     pub(super) writing: u32,

@@ -49,6 +49,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("libc", ""),
     ("lru", "index chunklog store vfs"),
     ("memmap2", "chunklog"),
+    ("mimalloc", "cli"),
     ("nix", "sys fuse"),
     ("parking_lot", "*"),
     ("postcard", "index"),

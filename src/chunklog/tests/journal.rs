@@ -162,3 +162,14 @@ fn runs_are_restored_to_their_segments() {
         again.restore(&again.entries(1).unwrap()).unwrap();
     }
 }
+
+/// A file that somebody made longer: what is behind is neither written nor read.
+#[test]
+fn a_longer_file_is_used_as_far_as_it_is_ours() {
+    let disk = MemDisk::new();
+    assert!(open_journal(&disk).append(1, 2, b"first", &[]));
+    disk.tamper(Path::new("journal"), |bytes| bytes.resize(8 << 20, 0)).unwrap();
+    let mut journal = open_journal(&disk);
+    let kept = (2..9).take_while(|last| journal.append(*last, last + 1, &bytes(*last, 1 << 20), &[])).count();
+    assert_eq!(open_journal(&disk).entries(2).unwrap().len(), kept);
+}

@@ -72,18 +72,18 @@ fn a_store_has_one_owner_and_a_crashed_one_none() {
 }
 
 /// The store as it was when its index and segments were last synced, with nothing newer than the journal: what a power
-/// cut may leave of rounds that went there.
+/// cut may leave of rounds that went there. Or with an index that came to the disk by itself.
 #[test]
 fn what_only_the_journal_holds_is_there_after_a_crash() {
     let (home, store) = Home::with_bucket(Enabled);
     put(&store, "large", &pattern(30_000, 1));
-    let after = tempfile::tempdir().unwrap();
-    let copy = |what: &str| {
+    let after = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let copy = |what: &str, to: &tempfile::TempDir| {
         let from = home.dir.path().join(what);
-        let done = std::process::Command::new("cp").arg("-r").arg(from).arg(after.path()).status().unwrap();
+        let done = std::process::Command::new("cp").arg("-r").arg(from).arg(to.path()).status().unwrap();
         assert!(done.success());
     };
-    copy(".");
+    after.iter().for_each(|after| copy(".", after));
     for n in 0..40 {
         put(&store, &format!("inline {n}"), &pattern(100 * n, n as u64));
         put(&store, &format!("run {n}"), &pattern(5000 + 1000 * n, n as u64));
@@ -93,9 +93,11 @@ fn what_only_the_journal_holds_is_there_after_a_crash() {
         draft.write_at(5, b"changed").unwrap();
     });
     store.sync().unwrap();
-    copy("journal");
+    after.iter().for_each(|after| copy("journal", after));
+    std::fs::remove_dir_all(after[1].path().join("meta")).unwrap();
+    copy("meta", &after[1]);
     store.abandon();
-    for _ in 0..2 {
+    for after in after.iter().chain(&after) {
         let store = Store::open(after.path(), home.options()).unwrap();
         for n in 0..40 {
             assert!(get(&store, &format!("inline {n}")).unwrap() == pattern(100 * n, n as u64));
@@ -205,6 +207,38 @@ fn what_was_answered_outlives_a_power_cut() {
         store.close().unwrap();
     }
     assert!(answered.len() > 100, "{} puts were answered", answered.len());
+}
+
+/// The journal begins anew when what it held is synced where it belongs, also where the round that does so has nothing else
+/// to sync, or nothing in the same files.
+#[test]
+fn what_the_journal_held_before_it_began_anew_outlives_a_power_cut() {
+    let Some(machine) = Machine::new() else { return };
+    let home = Home::new();
+    let path = machine.at().join("store");
+    let mut options = home.options();
+    options.settings.commit_interval = std::time::Duration::from_millis(30);
+    Store::init(&path, &options).unwrap();
+    let store = Store::open(&path, options.clone()).unwrap();
+    make_bucket(&store, B);
+    put(&store, "names its segment", &pattern(9000, 1));
+    for n in 0..20 {
+        put(&store, &format!("run {n}"), &pattern(9000, n));
+        if n % 2 == 0 {
+            write_file(&store, root(&store), &format!("inline {n}"), b"x");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    machine.cut_power();
+    store.abandon();
+    machine.unmount();
+    assert!(machine.mount());
+    let store = Store::open(&path, options).unwrap();
+    for n in 0..20 {
+        assert!(get(&store, &format!("run {n}")).unwrap() == pattern(9000, n), "run {n}");
+    }
+    fsck(&store);
+    store.close().unwrap();
 }
 
 /// A small disk of its own, unmounted when it is dropped.

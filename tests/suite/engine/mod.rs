@@ -5,6 +5,7 @@ mod crash;
 mod harness;
 mod links;
 mod listing;
+mod logs;
 mod machine;
 mod model;
 mod multipart;

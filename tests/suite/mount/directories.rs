@@ -1,9 +1,9 @@
 //! Directories: thousands of entries, readings that go on while entries come and go, links, special files.
 
-use super::{Mounted, errno, names_in};
+use super::scenarios::fill;
+use super::{Mounted, errno, long, names_in};
 use nix::errno::Errno;
 use nix::libc;
-use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -66,50 +66,76 @@ impl Drop for Stream {
     }
 }
 
+fn many() -> usize {
+    if long() { 1_000_000 } else { 20_000 }
+}
+
 #[test]
 fn a_position_leads_back_to_the_same_entries() {
     let mounted = Mounted::start();
-    for number in 0..1500 {
-        File::create(mounted.path(&format!("f{number:04}"))).unwrap();
-    }
-    let mut stream = Stream::open(&mounted.path(""));
+    let (dir, many) = (mounted.path("d"), many());
+    fill(&dir, many);
+    let mut stream = Stream::open(&dir);
     let all: Vec<(String, libc::c_long)> = std::iter::from_fn(|| stream.next()).collect();
-    assert_eq!(all.len(), 1502);
-    for at in [0, 1, 2, 700, 1400, 1501] {
+    assert_eq!(all.len(), many + 2);
+    for at in [0, 1, 2, many / 2, many - 100, many + 1] {
         stream.seek(all[at].1);
         let rest = stream.rest();
         assert!(rest.iter().eq(all[at + 1..].iter().map(|(name, _)| name)), "from {at}");
     }
     // SAFETY: the stream is open.
     unsafe { libc::rewinddir(stream.0) };
-    assert_eq!(stream.rest().len(), 1502);
+    assert_eq!(stream.rest().len(), many + 2);
 }
 
-/// What was there all the time is told exactly once, whatever comes and goes meanwhile.
+/// What was there all the time is told exactly once, whatever comes and goes meanwhile, and also to who goes back.
 #[test]
 fn a_reading_goes_on_while_entries_come_and_go() {
     let mounted = Mounted::start();
-    for number in 0..2000 {
-        File::create(mounted.path(&format!("f{number:04}"))).unwrap();
-    }
-    let mut stream = Stream::open(&mounted.path(""));
+    let (dir, many) = (mounted.path("d"), many());
+    fill(&dir, many);
+    // The even ones stay; what comes has another name.
+    let stays =
+        |name: &String| name.strip_prefix("file-").and_then(|n| n.parse().ok()).filter(|n: &usize| n.is_multiple_of(2));
+    let mut stream = Stream::open(&dir);
+    let mut marks = vec![];
     let mut seen = vec![];
-    for round in 0..2000 {
-        let Some((name, _)) = stream.next() else { break };
-        seen.push(name);
-        // Odd ones go, others come in between.
-        if round % 2 == 0 {
-            let _ = fs::remove_file(mounted.path(&format!("f{:04}", ((round * 7 + 1) % 2000) | 1)));
-            File::create(mounted.path(&format!("f{:04}x", (round * 13) % 2000))).unwrap();
+    for round in 0.. {
+        let Some((name, at)) = stream.next() else { break };
+        if let Some(number) = stays(&name) {
+            seen.push(number);
+            if seen.len() % (many / 10) == 1 {
+                marks.push((number, at));
+            }
+        }
+        if round % 8 == 0 {
+            let _ = fs::remove_file(dir.join(format!("file-{:06}", ((round * 7 + 1) % many) | 1)));
+            File::create(dir.join(format!("file-{:06}x", round * 13 % many))).unwrap();
         }
     }
-    seen.extend(stream.rest());
-    let stayed: Vec<&String> = seen.iter().filter(|name| !name.ends_with('x')).collect();
-    let once: BTreeSet<&String> = stayed.iter().copied().collect();
-    assert_eq!(once.len(), stayed.len(), "a name is told twice");
-    for number in (0..2000).step_by(2) {
-        assert!(once.contains(&format!("f{number:04}")), "f{number:04} is not told");
+    assert!(seen.into_iter().eq((0..many).step_by(2)), "one is told twice, out of its turn, or not at all");
+    assert_eq!(marks.len(), 5);
+    for (number, at) in marks.into_iter().rev() {
+        stream.seek(at);
+        let rest: Vec<usize> = stream.rest().iter().filter_map(stays).collect();
+        assert!(rest.into_iter().eq((number + 2..many).step_by(2)), "back after {number}");
     }
+}
+
+/// A position long passed is after the name it was after, also when names before it have gone.
+#[test]
+fn a_position_far_back_is_not_moved_by_what_goes() {
+    let mounted = Mounted::start();
+    let dir = mounted.path("d");
+    fill(&dir, 20_000);
+    let mut stream = Stream::open(&dir);
+    let (name, at) = std::iter::from_fn(|| stream.next()).find(|(name, _)| name == "file-001500").unwrap();
+    for number in 1400..1450 {
+        fs::remove_file(dir.join(format!("file-{number:06}"))).unwrap();
+    }
+    stream.rest();
+    stream.seek(at);
+    assert_eq!(stream.next().unwrap().0, "file-001501", "after {name}");
 }
 
 #[test]

@@ -4,13 +4,15 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const KEYFOLD: &str = env!("CARGO_BIN_EXE_keyfold");
+/// A plain user and their group.
+pub const NOBODY: u32 = 65_534;
 /// How long a process may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -20,6 +22,8 @@ pub struct Mounted {
     disk: Option<SmallDisk>,
     dir: TempDir,
     options: String,
+    /// Who mounts and runs programs, where it is not who runs the tests.
+    user: Option<u32>,
     child: Option<Child>,
 }
 
@@ -52,7 +56,35 @@ impl Mounted {
     pub fn unmounted() -> Self {
         let dir = tempfile::Builder::new().prefix("keyfold-mount-").tempdir().unwrap();
         fs::create_dir(dir.path().join("mnt")).unwrap();
-        Self { disk: None, dir, options: String::new(), child: None }
+        Self { disk: None, dir, options: String::new(), user: None, child: None }
+    }
+
+    /// A new store and mount of a plain user's, with the bucket `bkt`: nobody else can see it, root included.
+    #[track_caller]
+    pub fn of_a_plain_user() -> Self {
+        let mut mounted = Self::unmounted();
+        for dir in [mounted.aside(""), mounted.root()] {
+            std::os::unix::fs::chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        // Where cargo puts programs, others may not enter.
+        fs::copy(KEYFOLD, mounted.aside("keyfold")).unwrap();
+        mounted.user = Some(NOBODY);
+        mounted.remount("");
+        mounted.sh("mkdir $M/bkt");
+        mounted
+    }
+
+    /// A program, run by whoever mounts.
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user).env("HOME", self.aside(""));
+        }
+        command
+    }
+
+    fn binary(&self) -> Command {
+        self.command(if self.user.is_some() { self.aside("keyfold") } else { KEYFOLD.into() })
     }
 
     pub fn store(&self) -> PathBuf {
@@ -107,7 +139,7 @@ impl Mounted {
     pub fn try_mount(&mut self) -> Result<(), String> {
         assert!(self.child.is_none());
         let stderr = File::create(self.aside("stderr")).unwrap();
-        let mut command = Command::new(KEYFOLD);
+        let mut command = self.binary();
         command.arg("mount").arg("--foreground").arg(self.store()).arg(self.root());
         if !self.options.is_empty() {
             command.arg("-o").arg(&self.options);
@@ -137,7 +169,7 @@ impl Mounted {
     #[track_caller]
     pub fn umount(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        let output = Command::new(KEYFOLD).arg("umount").arg(self.root()).output().unwrap();
+        let output = self.binary().arg("umount").arg(self.root()).output().unwrap();
         if !output.status.success() {
             self.child = Some(child);
             panic!("umount: {}", String::from_utf8_lossy(&output.stderr));
@@ -176,7 +208,7 @@ impl Mounted {
     /// Runs a program in the bucket `bkt` that must exit 0; its stdout.
     #[track_caller]
     pub fn run<S: AsRef<OsStr>>(&self, program: &str, args: &[S]) -> String {
-        let output = Command::new(program).args(args).current_dir(self.path("")).output().unwrap();
+        let output = self.command(program).args(args).current_dir(self.path("")).output().unwrap();
         expect(&output, program)
     }
 
@@ -192,7 +224,7 @@ impl Mounted {
 
     pub fn try_sh(&self, script: &str) -> Output {
         let here = if self.path("").is_dir() { self.path("") } else { self.root() };
-        let mut command = Command::new("bash");
+        let mut command = self.command("bash");
         command.args(["-euo", "pipefail", "-c", script]).current_dir(here).stdin(Stdio::null());
         command.env("M", self.root()).env("T", self.dir.path()).env("LC_ALL", "C.UTF-8").output().unwrap()
     }
@@ -200,7 +232,7 @@ impl Mounted {
     /// Runs keyfold in the bucket `bkt`, or beside it when nothing is mounted.
     pub fn keyfold(&self, args: &[&str]) -> Output {
         let here = if self.child.is_some() && self.path("").is_dir() { self.path("") } else { self.aside("") };
-        Command::new(KEYFOLD).args(args).current_dir(here).env("KEYFOLD_STORE", self.store()).output().unwrap()
+        self.binary().args(args).current_dir(here).env("KEYFOLD_STORE", self.store()).output().unwrap()
     }
 
     /// The lines of the mount's `.keyfold/errors`.
@@ -272,7 +304,9 @@ fn end(child: &mut Child) -> std::process::ExitStatus {
 
 /// Takes a mount out of the tree, dead or alive.
 fn detach(root: &Path) {
-    let mounted = || fs::read_to_string("/proc/self/mounts").unwrap_or_default().contains(root.to_str().unwrap());
+    // A test may have mounts that only its thread sees.
+    let mounted =
+        || fs::read_to_string("/proc/thread-self/mounts").unwrap_or_default().contains(root.to_str().unwrap());
     while mounted() {
         let _ = Command::new("umount").arg("-l").arg(root).stderr(Stdio::null()).status();
         std::thread::sleep(PAUSE);

@@ -31,6 +31,8 @@ pub enum Op {
     Mkdir(At),
     Rmdir(At),
     Remount,
+    /// Everything is synced, then the process killed.
+    Crash,
 }
 
 fn path() -> impl Strategy<Value = At> {
@@ -56,6 +58,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => path().prop_map(Op::Mkdir),
         2 => path().prop_map(Op::Rmdir),
         1 => Just(Op::Remount),
+        1 => Just(Op::Crash),
     ]
 }
 
@@ -100,7 +103,7 @@ fn real(root: &Path, op: &Op) -> io::Result<()> {
         Op::Unlink(path) => fs::remove_file(at(path)),
         Op::Mkdir(path) => fs::create_dir(at(path)),
         Op::Rmdir(path) => fs::remove_dir(at(path)),
-        Op::Remount => Ok(()),
+        Op::Remount | Op::Crash => Ok(()),
     }
 }
 
@@ -113,8 +116,13 @@ fn case(mounted: &RefCell<Mounted>, root: &Path, ops: &[Op]) -> Result<(), TestC
     fs::create_dir(root).map_err(|error| TestCaseError::fail(format!("{}: {error}", root.display())))?;
     let mut tree = Tree::default();
     for (step, op) in ops.iter().enumerate() {
-        if matches!(op, Op::Remount) {
-            mounted.borrow_mut().restart();
+        match op {
+            Op::Remount => mounted.borrow_mut().restart(),
+            Op::Crash => {
+                mounted.borrow().sh(&format!("find {} ! -type l -exec sync {{}} +", root.display()));
+                mounted.borrow_mut().crash();
+            }
+            _ => {}
         }
         let want = tree.apply(op);
         let got = real(root, op).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()));

@@ -189,3 +189,21 @@ fn names_of_the_hidden_directories_can_be_changed() {
     assert_eq!(fs::read(mounted.path(".@r.versions")).unwrap(), b"a file");
     assert_eq!(names_in(&mounted.path(".versions/f")).len(), 2);
 }
+
+/// On a mount that root alone may enter the kernel leaves the bits to root's rights, but for the bit that lets a file run.
+#[test]
+fn what_root_may_do_is_the_same_with_and_without_the_kernels_check() {
+    for options in ["", "default_permissions"] {
+        let mounted = Mounted::bare(options);
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let said = mounted.sh(
+            "cd $M && mkdir bkt && cd bkt && mkdir -m 0 shut && cd shut && echo 'echo ran' > tool && chmod 0 tool
+            test -r tool && test -w tool && test ! -x tool && test -x ../shut
+            ./tool 2>/dev/null || echo $?
+            chmod 1 tool && test -x tool && (sh tool; rm tool) && ls -A . | wc -l",
+        );
+        assert_eq!(said, "126\nran\n0\n", "{options:?}");
+    }
+}

@@ -1,13 +1,17 @@
 //! Suites that judge any file system: pjdfstest, fsx, stress-ng, fio and dbench. `tests/POSIX.md` says what they count.
 
 use super::{Mounted, long, text};
-use std::collections::BTreeSet;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
-use std::fs;
-use std::process::Command;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Both buckets of a mount that anybody may enter.
-fn open_to_all() -> Mounted {
+pub(super) fn open_to_all() -> Mounted {
     let mounted = Mounted::bare("allow_other,default_permissions,suid,dev");
     for name in ["bkt", "versioned"] {
         let bucket = mounted.root().join(name);
@@ -46,8 +50,8 @@ fn pjdfstest_passes_but_for_paths_longer_than_keys() {
 }
 
 /// A mix of operations; the length decides where the bytes lie.
-struct Mix {
-    name: &'static str,
+pub(super) struct Mix {
+    pub(super) name: &'static str,
     /// Longest the file gets, in bytes.
     file: u64,
     /// Longest operation, in bytes.
@@ -89,7 +93,7 @@ const SPARSE: &[(&str, f32)] = &[
     ("punch_hole", 2.0),
     ("copy_file_range", 0.5),
 ];
-const MIXES: [Mix; 4] = [
+pub(super) const MIXES: [Mix; 4] = [
     Mix { name: "inline", file: 3000, operation: 2000, operations: 5000, operations_long: 100_000, weights: ALL },
     Mix {
         name: "extents",
@@ -103,16 +107,23 @@ const MIXES: [Mix; 4] = [
     Mix { name: "sparse", file: 1 << 30, operation: 4096, operations: 60, operations_long: 1000, weights: SPARSE },
 ];
 
+impl Mix {
+    /// Writes what fsx is told of the mix, to `fsx.toml` beside the mount.
+    pub(super) fn configure(&self, mounted: &Mounted) {
+        let mut config = format!("flen = {}\n[opsize]\nmin = 1\nmax = {}\n[weights]\n", self.file, self.operation);
+        for (name, weight) in self.weights {
+            writeln!(config, "{name} = {weight:?}").unwrap();
+        }
+        fs::write(mounted.aside("fsx.toml"), config).unwrap();
+    }
+}
+
 #[test]
 fn fsx_reads_what_it_wrote_in_every_form() {
     let mut mounted = open_to_all();
     let seeds = if long() { 10 } else { 1 };
     for mix in MIXES {
-        let mut config = format!("flen = {}\n[opsize]\nmin = 1\nmax = {}\n[weights]\n", mix.file, mix.operation);
-        for (name, weight) in mix.weights {
-            writeln!(config, "{name} = {weight:?}").unwrap();
-        }
-        fs::write(mounted.aside("fsx.toml"), config).unwrap();
+        mix.configure(&mounted);
         let operations = if long() { mix.operations_long } else { mix.operations };
         for seed in 1..=seeds {
             for bucket in ["bkt", "versioned"] {
@@ -133,6 +144,65 @@ fn fsx_reads_what_it_wrote_in_every_form() {
     same(&mounted);
     mounted.restart();
     same(&mounted);
+    mounted.fsck();
+}
+
+/// The step that fsx was at when it was stopped, and the last one that synced the file and was done by then.
+fn last_steps(log: &str) -> (u32, u32) {
+    let steps: Vec<(u32, &str)> = log
+        .lines()
+        .filter_map(|line| line.strip_prefix("[INFO  fsx]")?.trim_start().split_once(' '))
+        .filter_map(|(step, operation)| Some((step.parse().ok()?, operation)))
+        .collect();
+    let Some(((last, _), done)) = steps.split_last() else { return (0, 0) };
+    // What is written through a map is synced at once.
+    let syncs = |operation: &str| ["fsync", "fdatasync", "mapwrite"].iter().any(|sync| operation.starts_with(sync));
+    (*last, done.iter().rfind(|(_, operation)| syncs(operation)).map_or(0, |(step, _)| *step))
+}
+
+/// Killed while fsx is at work, round after round on the same file: each time it is as fsx had it at its last sync
+/// or at a moment since, never a mixture. What fsx has after a step is asked of fsx itself, in memory.
+#[test]
+fn what_fsx_synced_outlives_a_kill() {
+    let mut mounted = open_to_all();
+    let aside = mounted.aside("");
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let (rounds, mixes) = if long() { (120, 3) } else { (8, 2) };
+    let mut before = HashMap::new();
+    for round in 0..rounds {
+        let mix = &MIXES[round / 2 % mixes];
+        mix.configure(&mounted);
+        let fsx = |file: &Path, steps: u32, flag: &str| {
+            let mut command = Command::new("fsx");
+            command.args([flag, "-S", &round.to_string(), "-N", &steps.to_string(), "-f"]);
+            command.arg(aside.join("fsx.toml")).arg("-P").arg(&aside).arg(file);
+            command.stdout(Stdio::null()).stderr(File::create(aside.join("log")).unwrap()).spawn().unwrap()
+        };
+        let file = mounted.root().join(["bkt", "versioned"][round % 2]).join(mix.name);
+        let mut running = fsx(&file, 1_000_000, "-v");
+        std::thread::sleep(Duration::from_millis(150 + round as u64 * 37 % 300));
+        assert!(running.try_wait().unwrap().is_none(), "{}", fs::read_to_string(aside.join("log")).unwrap());
+        kill(Pid::from_raw(mounted.pid().cast_signed()), Signal::SIGKILL).unwrap();
+        // In the middle of a sendfile it would wait for its other thread for ever.
+        running.kill().unwrap();
+        running.wait().unwrap();
+        let (last, synced) = last_steps(&fs::read_to_string(aside.join("log")).unwrap());
+        let reference = memory.path().join("f");
+        mounted.crash();
+        let found = fs::read(&file).unwrap_or_default();
+        let is_as_after = |step: u32| {
+            assert!(fsx(&reference, step, "-q").wait().unwrap().success());
+            fs::read(&reference).unwrap() == found
+        };
+        let old = before.insert(file, found.clone()).unwrap_or_default();
+        assert!(
+            (synced..=last).any(is_as_after) || synced == 0 && old == found,
+            "round {round}, {}: {} bytes that fsx did not have between steps {synced} and {last}",
+            mix.name,
+            found.len()
+        );
+        eprintln!("round {round}: killed at step {last} of {}, synced at {synced}", mix.name);
+    }
     mounted.fsck();
 }
 

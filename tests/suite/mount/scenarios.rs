@@ -45,7 +45,8 @@ fn a_deleted_tree_comes_back() {
     mounted.fsck();
 }
 
-fn fill(dir: &std::path::Path, files: usize) {
+/// Makes a directory with that many files.
+pub(super) fn fill(dir: &std::path::Path, files: usize) {
     fs::create_dir(dir).unwrap();
     std::thread::scope(|scope| {
         for part in 0..4 {

@@ -133,7 +133,7 @@ impl Tree {
                     Node::File(_) | Node::Link => return Err(Errno::ENOTDIR),
                 }
             }
-            Op::Remount => {}
+            Op::Remount | Op::Crash => {}
         }
         Ok(())
     }

@@ -1,0 +1,162 @@
+//! Power cuts between the syncs of the index's logs: RocksDB goes on to another log and syncs the one before later.
+
+use super::harness::{B, Home, key, make_bucket, pattern};
+use keyfold::store::{Options, PutOptions, Store};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the disk does with the syncs of one store.
+#[derive(Default)]
+struct Watch {
+    dir: PathBuf,
+    /// Syncs of files with this end by RocksDB's own threads wait.
+    hold: Option<&'static str>,
+    held: u32,
+    /// Where the store is copied to when another thread syncs a log next.
+    copy_to: Option<PathBuf>,
+    /// Bytes of each log that a sync covered.
+    synced: HashMap<PathBuf, u64>,
+}
+
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+
+fn watch<T>(act: impl FnOnce(&mut Watch) -> T) -> T {
+    act(WATCH.lock().unwrap().get_or_insert_default())
+}
+
+fn end_of(path: &Path) -> &str {
+    path.extension().and_then(|end| end.to_str()).unwrap_or_default()
+}
+
+/// Stands before the C library's, for RocksDB as well.
+///
+/// # Safety
+/// As the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdatasync(fd: i32) -> i32 {
+    let path = WATCHING.load(Ordering::SeqCst).then(|| std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap());
+    let path = path.filter(|path| watch(|watch| path.starts_with(&watch.dir)));
+    if let Some(path) = &path {
+        let thread = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
+        let own = thread.starts_with("rocksdb");
+        if own && watch(|watch| watch.hold == Some(end_of(path))) {
+            watch(|watch| watch.held += 1);
+            while watch(|watch| watch.hold == Some(end_of(path))) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        if !own
+            && end_of(path) == "log"
+            && let Some(to) = watch(|watch| watch.copy_to.take())
+        {
+            copy(&watch(|watch| watch.dir.clone()), &to);
+            watch(|watch| watch.hold = None);
+        }
+    }
+    let len = path.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |meta| meta.len());
+    // SAFETY: the caller's descriptor, for which the call is meant.
+    let done = unsafe { nix::libc::syscall(nix::libc::SYS_fdatasync, fd) };
+    if let Some(path) = path.filter(|_| done == 0) {
+        watch(|watch| watch.synced.insert(path, len));
+    }
+    done as i32
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = std::process::Command::new("cp").arg("-r").arg(from.join(".")).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
+fn logs(store: &Path) -> Vec<PathBuf> {
+    let names = std::fs::read_dir(store.join("meta")).unwrap().map(|entry| entry.unwrap().path());
+    let mut logs: Vec<_> = names.filter(|path| end_of(path) == "log").collect();
+    logs.sort();
+    logs
+}
+
+fn put(store: &Arc<Store>, n: usize, len: usize, options: &PutOptions) {
+    store.put(B, &key(&format!("k{n:04}")), &mut &pattern(len, n as u64)[..], options).unwrap();
+    // RocksDB changes its logs on threads of its own.
+    std::thread::sleep(Duration::from_millis(1));
+}
+
+/// A store whose log changes after little, opened a second time so that nothing of its making is in a log.
+fn opened(home: &Home) -> (Options, Arc<Store>) {
+    let mut options = home.options();
+    options.settings.memtable_bytes = 256 << 10;
+    let open = || Store::open(home.dir.path(), options.clone()).unwrap();
+    let store = open();
+    make_bucket(&store, B);
+    store.close().unwrap();
+    drop(store);
+    watch(|watch| watch.dir = home.dir.path().to_owned());
+    WATCHING.store(true, Ordering::SeqCst);
+    let store = open();
+    (options, store)
+}
+
+fn all_are_there(at: &Path, options: Options, answered: usize) {
+    let store = Store::open(at, options).unwrap();
+    let lost: Vec<_> = (0..answered).filter(|n| store.get(B, &key(&format!("k{n:04}")), None).is_err()).collect();
+    assert!(lost.is_empty(), "{} of {answered} answered puts are lost: {lost:?}", lost.len());
+    super::harness::fsck(&store);
+    store.close().unwrap();
+}
+
+/// The end of the older log is lost, all of the newer one is there: RocksDB sees no gap.
+#[test]
+fn a_hole_between_two_logs_is_filled_from_the_journal() {
+    let home = Home::new();
+    let (options, store) = opened(&home);
+    watch(|watch| watch.hold = Some("log"));
+    let (mut answered, mut after) = (0, 0);
+    while after < 10 {
+        put(&store, answered, 3500, &PutOptions::default());
+        answered += 1;
+        after += u32::from(watch(|watch| watch.held > 0));
+        assert!(answered < 2000);
+    }
+    let cut = tempfile::tempdir().unwrap();
+    copy(home.dir.path(), cut.path());
+    let older = logs(cut.path()).remove(0);
+    assert!(logs(cut.path()).len() > 1);
+    let name = home.dir.path().join("meta").join(older.file_name().unwrap());
+    let synced = watch(|watch| watch.synced.get(&name).copied().unwrap_or(0));
+    assert!(synced < older.metadata().unwrap().len());
+    std::fs::OpenOptions::new().write(true).open(&older).unwrap().set_len(synced).unwrap();
+    watch(|watch| watch.hold = None);
+    store.abandon();
+    all_are_there(cut.path(), options, answered);
+}
+
+/// The power goes while a round that empties the journal syncs the logs, one after the other.
+#[test]
+fn the_journal_is_not_given_up_before_the_logs_are_synced() {
+    let home = Home::new();
+    let (options, store) = opened(&home);
+    watch(|watch| watch.hold = Some("sst"));
+    let mut answered = 0;
+    // The only flush waits for the disk; then names with much metadata fill another family, and the log changes again.
+    let mut rich = PutOptions::default();
+    rich.metadata.set_user("k", &"v".repeat(2000)).unwrap();
+    for (enough, len, options) in [(2, 3500, &PutOptions::default()), (3, 1, &rich)] {
+        while logs(home.dir.path()).len() < enough {
+            put(&store, answered, len, options);
+            answered += 1;
+            assert!(answered < 1000);
+        }
+    }
+    put(&store, answered, 1, &rich);
+    answered += 1;
+    let cut = tempfile::tempdir().unwrap();
+    watch(|watch| watch.copy_to = Some(cut.path().to_owned()));
+    store.close().unwrap();
+    let middle = logs(cut.path()).remove(1);
+    assert_eq!(logs(cut.path()).len(), 3);
+    std::fs::OpenOptions::new().write(true).open(&middle).unwrap().set_len(0).unwrap();
+    all_are_there(cut.path(), options, answered);
+}
