@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing to build Keyfold (`deps.sh build`), to try it (`deps.sh try`) or to run its whole gate
-# (`deps.sh test`). What is there already is left alone; with nothing missing it needs neither network nor root.
+# Installs what is missing to build Keyfold (`deps.sh build`), to try it (`deps.sh try`), to measure it (`deps.sh
+# bench`) or to run its whole gate (`deps.sh test`). What is there already is left alone; with nothing missing it needs
+# neither network nor root.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,6 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # A program and the Debian package that brings it.
 BUILD=(fusermount3:fuse3 flock:util-linux)
 TRY=(getfattr:attr)
+BENCH=(python3:python3 git:git fio:fio bindfs:bindfs gocryptfs:gocryptfs)
 TEST=(rsync:rsync git:git sqlite3:sqlite3 fio:fio bindfs:bindfs shellcheck:shellcheck tar:tar xz:xz-utils
     stress-ng:stress-ng dbench:dbench python3:python3 unzip:unzip inotifywait:inotify-tools mkfs.ext4:e2fsprogs)
 # Cargo's own tools and the version this repository was checked with.
@@ -20,7 +22,7 @@ PJDFSTEST=0.2.2
 FSX=0.3.2
 
 usage() {
-    echo "usage: $0 build|try|test" >&2
+    echo "usage: $0 build|try|bench|test" >&2
     exit 2
 }
 
@@ -144,6 +146,11 @@ build)
     ;;
 try)
     need_packages "${BUILD[@]}" "${TRY[@]}"
+    need_rust
+    need_fuse_device
+    ;;
+bench)
+    need_packages "${BUILD[@]}" "${BENCH[@]}"
     need_rust
     need_fuse_device
     ;;

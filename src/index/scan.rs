@@ -49,6 +49,8 @@ impl<'a> Scan<'a> {
         let handle = super::db::handle(db, family)?;
         let mut options = rocksdb::ReadOptions::default();
         options.set_iterate_upper_bound(upper);
+        // A walk of many names would drive everything else out of memory, and asks for each only once.
+        options.fill_cache(family != Family::Dent);
         let mut disk = db.raw_iterator_cf_opt(handle, options);
         disk.seek(lower);
         let upper = Bytes::copy_from_slice(upper);

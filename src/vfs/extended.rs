@@ -4,7 +4,7 @@ use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, What};
 use super::xattr::{self, SetEffect, Target, XattrView};
-use crate::model::{Error, Object};
+use crate::model::{Error, Ino, Object};
 use std::sync::Arc;
 
 /// How `setxattr` treats a name that is there already, or is not.
@@ -22,7 +22,7 @@ impl Vfs {
     }
 
     fn target(&self, node: &Node) -> Outcome<Target> {
-        Ok(match &node.what {
+        Ok(match &*node.what {
             What::Buckets(_) => Target::Root,
             What::Dir { dir, root, view } => {
                 let directory = self.directory(*view, *dir)?;
@@ -32,7 +32,7 @@ impl Vfs {
                     Target::Dir(directory)
                 }
             }
-            What::File(ino) => {
+            What::File => {
                 let mut entry = self.file(node)?;
                 let slot = node.opened.lock();
                 let mut pending = false;
@@ -47,8 +47,8 @@ impl Vfs {
                     entry.draft = false;
                 }
                 let places = node.places.lock();
-                let named = self.names(&places, *ino).next().transpose()?;
-                let ended = places.last.as_ref().and_then(|last| last.place.clone());
+                let named = self.names(&places, Ino(node.id)).next().transpose()?;
+                let ended = places.last().and_then(|last| last.place.clone());
                 let (dir, component) = named.or(ended).ok_or(Fault::Bare(Errno::ESTALE))?;
                 Target::File { dir, component, entry, pending }
             }
@@ -85,7 +85,7 @@ impl Vfs {
     /// What the store says.
     pub fn listxattr(&self, id: u64, trusted: bool) -> std::result::Result<Vec<u8>, Errno> {
         let node = self.node(id)?;
-        if let What::History(_) | What::Versions { .. } | What::MarkerBody { .. } | What::Control(_) = node.what {
+        if let What::History(_) | What::Versions { .. } | What::MarkerBody { .. } | What::Control(_) = *node.what {
             return Ok(Vec::new());
         }
         let list =
@@ -150,7 +150,7 @@ impl Vfs {
 
     /// Sets an attribute of the version a session is writing: in place once it is published, else with it.
     fn fold(&self, node: &Node, name: &[u8], value: Option<&[u8]>) -> Outcome<()> {
-        let What::File(ino) = node.what else { return Err(Errno::EINVAL.into()) };
+        let Some(ino) = node.ino() else { return Err(Errno::EINVAL.into()) };
         let mut slot = node.opened.lock();
         let file = self.file(node)?;
         if let Some(opened) = slot.as_deref_mut()

@@ -23,7 +23,7 @@ pub(super) enum ControlFile {
 }
 
 fn control(node: &Node) -> Outcome<&ControlNode> {
-    match &node.what {
+    match &*node.what {
         What::Control(control) => Ok(control),
         _ => Err(Errno::ENOTDIR.into()),
     }
@@ -168,7 +168,7 @@ impl Vfs {
     /// Renames within a control directory, as editors do.
     pub(super) fn rename_control(&self, from: (&Arc<Node>, &[u8]), to: (&Arc<Node>, &[u8])) -> Outcome<()> {
         self.writable()?;
-        if from.0.what != to.0.what {
+        if *from.0.what != *to.0.what {
             return Err(Errno::EXDEV.into());
         }
         Ok(self.control.rename(control(from.0)?, text(from.1)?, text(to.1)?)?)

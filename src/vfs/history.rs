@@ -101,7 +101,7 @@ impl Vfs {
 
     /// Attributes of `.versions` and of a name in it.
     pub(super) fn history_attr(&self, node: &Node) -> Outcome<Attr> {
-        let (What::History(dirs) | What::Versions { dirs, .. }) = &node.what else {
+        let (What::History(dirs) | What::Versions { dirs, .. }) = &*node.what else {
             return Err(Errno::EINVAL.into());
         };
         let Some(dir) = dirs.first() else { return Err(Errno::ENOENT.into()) };

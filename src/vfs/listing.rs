@@ -42,13 +42,13 @@ impl Vfs {
         after: Option<&str>,
         limit: usize,
     ) -> Outcome<Vec<Item>> {
-        match &node.what {
+        match &*node.what {
             What::Dir { dir, root, view } => self.dir_items(*view, *dir, *root, after, limit),
             What::Buckets(view) => self.bucket_items(*view, after, limit),
             What::History(dirs) => self.history_items(dirs, after, limit),
             _ => {
                 if stream.whole.is_none() {
-                    stream.whole = Some(match &node.what {
+                    stream.whole = Some(match &*node.what {
                         What::Versions { dirs, part } => self.version_items(dirs, part)?,
                         What::Control(control) => self.control_items(control)?,
                         _ => Vec::new(),

@@ -61,11 +61,11 @@ impl Vfs {
     pub fn remembers_absence(&self, parent: u64) -> bool {
         self.nodes
             .get(parent)
-            .is_some_and(|node| matches!(node.what, What::Dir { .. }) && self.keep(&node) == Keep::Always)
+            .is_some_and(|node| matches!(*node.what, What::Dir { .. }) && self.keep(&node) == Keep::Always)
     }
 
     fn look(&self, parent: &Node, name: &[u8]) -> Outcome<Option<Lookup>> {
-        match &parent.what {
+        match &*parent.what {
             What::Dir { dir, root, view } => {
                 let mut attempts = 0;
                 let what = loop {
@@ -91,7 +91,7 @@ impl Vfs {
             What::History(dirs) => self.look_history(dirs, name),
             What::Versions { dirs, part } => self.look_version(dirs, part, name),
             What::Control(control) => self.look_in_control(control, name),
-            What::File(_) | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
+            What::File | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
                 Err(Errno::ENOTDIR.into())
             }
         }
@@ -164,12 +164,12 @@ impl Vfs {
                 || self.still_leads(dir, component, entry)?;
             if leads {
                 places.add(dir, component);
-            } else if places.names.is_empty()
-                && places.last.is_none()
+            } else if places.is_nameless()
+                && places.last().is_none()
                 && let Entry::File(file) = entry
                 && file.nlink <= 1
             {
-                places.last = Some(Box::new(self.ended((dir, component), file.clone())));
+                places.set_last(Some(self.ended((dir, component), file.clone())));
             }
         }
         let (attr, settled) = self.attr_of_entry(&node, view, entry);
@@ -206,7 +206,7 @@ impl Vfs {
 
     /// How long the kernel may keep what it knows of a node.
     fn keep(&self, node: &Node) -> Keep {
-        match node.what {
+        match &*node.what {
             _ if !node.what.is_lasting() || !(Self::is_live(node) || self.settings.as_of.is_some()) => Keep::Never,
             What::Buckets(View::Live) => Keep::Briefly,
             _ => Keep::Always,
@@ -238,21 +238,21 @@ impl Vfs {
     /// Attributes of a node, and how long the kernel may keep them.
     pub(super) fn attributes(&self, node: &Node) -> Outcome<(Attr, Keep)> {
         let mut keep = self.keep(node);
-        let attr = match &node.what {
+        let attr = match &*node.what {
             What::Buckets(_) => {
                 let buckets = u32::try_from(self.store.buckets()?.len()).unwrap_or(u32::MAX - 2);
                 let attr = self.virtual_dir(node.id, self.started);
                 Attr { mode: 0o755, nlink: buckets + 2, ..attr }
             }
             What::Dir { dir, view, .. } => {
-                let attr = match (self.directory(*view, *dir), &node.places.lock().removed) {
+                let attr = match (self.directory(*view, *dir), node.places.lock().removed()) {
                     (Ok(directory), _) => Attr::of_dir(node.id, &directory),
-                    (Err(error), Some(removed)) if error.kind() == Kind::NoSuchKey => **removed,
+                    (Err(error), Some(removed)) if error.kind() == Kind::NoSuchKey => removed,
                     (Err(error), _) => return Err(error.into()),
                 };
                 if *view == View::Live { attr } else { attr.read_only() }
             }
-            What::File(_) => {
+            What::File => {
                 let file = self.file(node)?;
                 let (attr, known) = self.live_attr(node, &file);
                 if !known {
@@ -273,8 +273,8 @@ impl Vfs {
     /// whoever has it open, also when another door took it away.
     pub(super) fn file(&self, node: &Node) -> Outcome<FileEntry> {
         let places = node.places.lock();
-        match (self.file_at(node, &places), &places.seen) {
-            (Err(Fault::Bare(Errno::ESTALE)), Some(seen)) => Ok(FileEntry { nlink: 0, ..(**seen).clone() }),
+        match (self.file_at(node, &places), places.seen()) {
+            (Err(Fault::Bare(Errno::ESTALE)), Some(seen)) => Ok(FileEntry { nlink: 0, ..seen.clone() }),
             (found, _) => found,
         }
     }
@@ -286,7 +286,7 @@ impl Vfs {
     }
 
     fn file_at(&self, node: &Node, places: &super::node::Places) -> Outcome<FileEntry> {
-        let What::File(ino) = node.what else { return Err(Errno::EINVAL.into()) };
+        let Some(ino) = node.ino() else { return Err(Errno::EINVAL.into()) };
         for name in self.names(places, ino) {
             let (dir, component) = name?;
             if let Some(Entry::File(file)) = self.store.lookup(dir, &component)?
@@ -295,7 +295,7 @@ impl Vfs {
                 return Ok(file);
             }
         }
-        match &places.last {
+        match places.last() {
             Some(last) => Ok(last.file.clone()),
             None => Err(Errno::ESTALE.into()),
         }
@@ -312,7 +312,7 @@ impl Vfs {
             Err(error) => vec![Err(error)],
         });
         let new = |name: &Result<(DirId, String)>| name.as_ref().map_or(true, |(dir, at)| !places.has(*dir, at));
-        places.names.iter().cloned().map(Ok).chain(others.filter(new))
+        places.owned_names().map(Ok).chain(others.filter(new))
     }
 
     /// Does something under the first name that leads to a file; `None` when none does, because other doors took them away.
@@ -337,7 +337,7 @@ impl Vfs {
     pub(super) fn fixed_object(&self, node: &Node) -> Outcome<Object> {
         let found = self.find_fixed(node);
         if found.is_err()
-            && let Some(last) = &node.places.lock().last
+            && let Some(last) = node.places.lock().last()
         {
             return Ok(last.file.object.clone());
         }
@@ -355,7 +355,7 @@ impl Vfs {
     }
 
     fn find_version(&self, node: &Node) -> Outcome<Object> {
-        match &node.what {
+        match &*node.what {
             What::PastFile { dir, component, at, .. } => match self.entry(View::Past(*at), *dir, component)? {
                 Some(Entry::File(file)) => Ok(file.object),
                 _ => Err(Errno::ENOENT.into()),
@@ -389,8 +389,8 @@ impl Vfs {
     pub fn readlink(&self, id: u64) -> std::result::Result<Vec<u8>, Errno> {
         let node = self.node(id)?;
         let target = || -> Outcome<Vec<u8>> {
-            let posix = match &node.what {
-                What::File(_) => self.file(&node)?.object.posix,
+            let posix = match &*node.what {
+                What::File => self.file(&node)?.object.posix,
                 What::PastFile { .. } | What::Version { .. } => self.fixed_object(&node)?.posix,
                 _ => return Err(Errno::EINVAL.into()),
             };
@@ -416,7 +416,7 @@ impl Vfs {
 
     /// Whether opening or changing a node is refused because of what it is, with the reason.
     pub(super) fn unchangeable(node: &Arc<Node>) -> Option<Error> {
-        match &node.what {
+        match &*node.what {
             What::History(_) | What::Versions { .. } | What::Version { .. } => {
                 Some(super::tree::history_is_read_only())
             }
@@ -427,7 +427,7 @@ impl Vfs {
                 Error::new(Kind::ReadOnly, "cannot write the body of a directory's marker")
                     .mend("PUT the key that ends in '/' through S3"),
             ),
-            What::Buckets(View::Live) | What::Dir { view: View::Live, .. } | What::File(_) | What::Control(_) => None,
+            What::Buckets(View::Live) | What::Dir { view: View::Live, .. } | What::File | What::Control(_) => None,
         }
     }
 }

@@ -33,11 +33,11 @@ impl Vfs {
     }
 
     fn mkdir_in(&self, caller: Caller, parent: &Arc<Node>, name: &[u8], mode: u16) -> Outcome<Lookup> {
-        if let What::Control(_) = parent.what {
+        if let What::Control(_) = *parent.what {
             return Err(Errno::EPERM.into());
         }
         self.writable()?;
-        if parent.what == What::Buckets(View::Live) {
+        if *parent.what == What::Buckets(View::Live) {
             let name = BucketName::parse(&String::from_utf8_lossy(name))?;
             let posix = Posix::new(FileKind::Directory, mode, caller.uid, caller.gid, self.store.now());
             let bucket = self.store.create_bucket(&name, &posix)?;
@@ -99,7 +99,7 @@ impl Vfs {
     fn link_in(&self, node: &Arc<Node>, parent: &Arc<Node>, name: &[u8]) -> Outcome<Lookup> {
         self.writable()?;
         let (dir, root) = Self::live_dir(parent)?;
-        let What::File(ino) = node.what else { return Err(Errno::EPERM.into()) };
+        let Some(ino) = node.ino() else { return Err(Errno::EPERM.into()) };
         let component = self.new_component(dir, root, name, false)?;
         let mut places = node.places.lock();
         let mut failed = Fault::Bare(Errno::ENOENT);
@@ -128,11 +128,11 @@ impl Vfs {
     }
 
     fn unlink_in(&self, parent: &Arc<Node>, name: &[u8]) -> Outcome<()> {
-        if let What::Control(_) = parent.what {
+        if let What::Control(_) = *parent.what {
             return self.unlink_control(parent, name);
         }
         self.writable()?;
-        if let What::Versions { dirs, part } = &parent.what {
+        if let What::Versions { dirs, part } = &*parent.what {
             return self.purge(dirs, part, name);
         }
         let (dir, root) = Self::live_dir(parent)?;
@@ -149,7 +149,7 @@ impl Vfs {
             }
             Some(Found::Entry(component, Entry::File(file))) => {
                 let ino = file.object.ino;
-                let node = self.nodes.held(ino.0, What::File(ino));
+                let node = self.nodes.held(ino.0, What::File);
                 let mut places = node.places.lock();
                 let ended = self.at_its_end((dir, &component), &file)?;
                 let removed = self.store.remove(dir, &component)?;
@@ -171,11 +171,11 @@ impl Vfs {
     }
 
     fn rmdir_in(&self, parent: &Arc<Node>, name: &[u8]) -> Outcome<()> {
-        if let What::Control(_) = parent.what {
+        if let What::Control(_) = *parent.what {
             return Err(Errno::EPERM.into());
         }
         self.writable()?;
-        if parent.what == What::Buckets(View::Live) {
+        if *parent.what == What::Buckets(View::Live) {
             let name = std::str::from_utf8(name).map_err(|_| Errno::ENOENT)?;
             if self.settings.reserved.control_dir() == Some(name) {
                 return Err(Errno::EPERM.into());
@@ -189,7 +189,7 @@ impl Vfs {
                 self.store.remove_dir(dir, &component)?;
                 let number = self.dir_number(directory.id, false, View::Live);
                 if let Some(node) = self.nodes.get(number) {
-                    node.places.lock().removed = Some(Box::new(removed_dir(number, &directory)));
+                    node.places.lock().set_removed(removed_dir(number, &directory));
                 }
                 // KEY-8: an object that was shadowed has its name back.
                 self.unshadowed(dir, &component)?;

@@ -196,12 +196,12 @@ impl Vfs {
 
     /// The bucket and key of a node, for a complaint.
     fn path(&self, node: &Node) -> (Option<String>, String) {
-        let dir_and_name = match &node.what {
+        let dir_and_name = match &*node.what {
             What::Dir { dir, .. } | What::MarkerBody { dir, .. } => Some((*dir, String::new())),
             What::PastFile { dir, component, .. } => Some((*dir, component.to_string())),
-            What::File(_) => {
+            What::File => {
                 let places = node.places.try_lock();
-                places.and_then(|places| places.names.first().cloned())
+                places.and_then(|places| places.owned_names().next())
             }
             What::History(dirs) => dirs.first().map(|dir| (*dir, String::new())),
             What::Versions { dirs, part: name } | What::Version { dirs, component: name, .. } => {

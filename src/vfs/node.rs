@@ -10,11 +10,12 @@ use super::session::Opened;
 use crate::model::{ContentId, DirId, Ino, Object, Seq, Timestamp, VersionId};
 use crate::store::{Content, FileEntry};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Number of the mount's root.
 pub const ROOT: u64 = 1;
@@ -40,8 +41,8 @@ pub(super) enum What {
     Buckets(View),
     /// A directory; `root` when it is a bucket's.
     Dir { dir: DirId, root: bool, view: View },
-    /// A present object; where it lies is in [`Node::places`].
-    File(Ino),
+    /// A present object, whose inode number is the node's; where it lies is in [`Node::places`].
+    File,
     /// An object in the past. Its bytes never change: with other bytes, which a purge can bring there, it is another.
     PastFile { dir: DirId, component: Arc<str>, at: Timestamp, content: ContentId },
     /// The body of a directory's own marker (KEY-7).
@@ -59,7 +60,7 @@ pub(super) enum What {
 impl What {
     /// Whether the mount may keep the kernel's cached attributes and names of it until it says otherwise.
     pub(super) const fn is_lasting(&self) -> bool {
-        matches!(self, Self::Buckets(_) | Self::Dir { .. } | Self::File(_) | Self::PastFile { .. })
+        matches!(self, Self::Buckets(_) | Self::Dir { .. } | Self::File | Self::PastFile { .. })
     }
 
     /// The bytes of a thing that can never have others.
@@ -71,17 +72,41 @@ impl What {
     }
 }
 
-/// Names a file is known by, and what it was when the last one went.
+/// A [`What`] in one word: the kernel may know millions of files, and each costs memory.
+pub(super) struct Stands(Option<Box<What>>);
+
+impl From<What> for Stands {
+    fn from(what: What) -> Self {
+        Self(Some(what).filter(|what| *what != What::File).map(Box::new))
+    }
+}
+
+impl Deref for Stands {
+    type Target = What;
+
+    fn deref(&self) -> &What {
+        self.0.as_deref().unwrap_or(&What::File)
+    }
+}
+
+/// A name in a directory.
+type Name = (DirId, Box<str>);
+
+/// Names a file is known by, the one used last first, and what it was when the last one went. Nearly always one name and
+/// nothing else.
 #[derive(Default)]
 pub(super) struct Places {
-    pub(super) names: Vec<(DirId, String)>,
-    /// What a file was that has no name any more, until the kernel forgets it: who found it by its name may still open
-    /// it. For one of the past and of history, while it is open.
-    pub(super) last: Option<Box<Ended>>,
-    /// What an open file was when it was opened or published last: another door may take it away without a word.
-    pub(super) seen: Option<Box<FileEntry>>,
-    /// What a directory was that was removed while the kernel knew it.
-    pub(super) removed: Option<Box<Attr>>,
+    name: Option<Name>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What few nodes have.
+#[derive(Default)]
+struct Rest {
+    names: Vec<Name>,
+    last: Option<Box<Ended>>,
+    seen: Option<Box<FileEntry>>,
+    removed: Option<Box<Attr>>,
 }
 
 /// A file at its end.
@@ -94,54 +119,127 @@ pub(super) struct Ended {
 }
 
 impl Places {
+    pub(super) fn names(&self) -> impl Iterator<Item = (DirId, &str)> {
+        let more = self.rest.iter().flat_map(|rest| rest.names.iter());
+        self.name.iter().chain(more).map(|(dir, name)| (*dir, &**name))
+    }
+
+    /// As [`Places::names`], to keep.
+    pub(super) fn owned_names(&self) -> impl Iterator<Item = (DirId, String)> {
+        self.names().map(|(dir, name)| (dir, name.to_owned()))
+    }
+
+    pub(super) const fn is_nameless(&self) -> bool {
+        self.name.is_none()
+    }
+
+    pub(super) fn has(&self, dir: DirId, component: &str) -> bool {
+        self.names().any(|name| name == (dir, component))
+    }
+
     pub(super) fn add(&mut self, dir: DirId, component: &str) {
-        if let Some(at) = self.names.iter().position(|(d, c)| *d == dir && c == component) {
-            // The name used last stands first: it is the likeliest to be right.
-            self.names.swap(0, at);
-        } else {
-            self.names.insert(0, (dir, component.to_owned()));
+        let is_first = matches!(&self.name, Some((d, c)) if *d == dir && **c == *component);
+        if !is_first {
+            self.take_away(dir, component);
+            if let Some(second) = self.name.replace((dir, component.into())) {
+                self.rest.get_or_insert_default().names.insert(0, second);
+            }
         }
-        self.last = None;
+        self.set_last(None);
     }
 
     /// The file lost a name; if it was the last one, `ended` is what it was.
     pub(super) fn remove(&mut self, dir: DirId, component: &str, ended: Option<Ended>) {
-        self.names.retain(|(d, c)| *d != dir || c != component);
-        if self.names.is_empty()
-            && let Some(ended) = ended
-        {
-            self.last = Some(Box::new(ended));
+        self.take_away(dir, component);
+        if self.is_nameless() && ended.is_some() {
+            self.set_last(ended);
         }
     }
 
-    /// What a file is that no name leads to.
-    pub(super) fn nameless(&mut self) -> Option<&mut FileEntry> {
-        match &mut self.last {
-            Some(last) => Some(&mut last.file),
-            None => self.seen.as_deref_mut(),
+    fn take_away(&mut self, dir: DirId, component: &str) {
+        let is_it = |name: &Name| name.0 == dir && *name.1 == *component;
+        let was_first = self.name.as_ref().is_some_and(is_it);
+        if was_first {
+            self.name = None;
+        }
+        let second = self.change(|rest| {
+            rest.names.retain(|name| !is_it(name));
+            (was_first && !rest.names.is_empty()).then(|| rest.names.remove(0))
+        });
+        if let Some(Some(second)) = second {
+            self.name = Some(second);
+        }
+    }
+
+    /// Changes what is there of the rest, and lets it go when nothing is left of it.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Rest) -> T) -> Option<T> {
+        let rest = self.rest.as_deref_mut()?;
+        let changed = change(rest);
+        if rest.names.is_empty() && rest.last.is_none() && rest.seen.is_none() && rest.removed.is_none() {
+            self.rest = None;
+        }
+        Some(changed)
+    }
+
+    /// What a file was that has no name any more, until the kernel forgets it: who found it by its name may still open
+    /// it. For one of the past and of history, while it is open.
+    pub(super) fn last(&self) -> Option<&Ended> {
+        self.rest.as_ref()?.last.as_deref()
+    }
+
+    pub(super) fn set_last(&mut self, last: Option<Ended>) {
+        match last {
+            Some(last) => self.rest.get_or_insert_default().last = Some(Box::new(last)),
+            None => drop(self.change(|rest| rest.last = None)),
+        }
+    }
+
+    /// What an open file was when it was opened or published last: another door may take it away without a word.
+    pub(super) fn seen(&self) -> Option<&FileEntry> {
+        self.rest.as_ref()?.seen.as_deref()
+    }
+
+    pub(super) fn set_seen(&mut self, seen: Option<FileEntry>) {
+        match seen {
+            Some(seen) => self.rest.get_or_insert_default().seen = Some(Box::new(seen)),
+            None => drop(self.change(|rest| rest.seen = None)),
         }
     }
 
     /// An open file's object is this now.
     pub(super) fn now_seen(&mut self, object: Object) {
-        if let Some(seen) = &mut self.seen {
+        if let Some(seen) = self.rest.as_mut().and_then(|rest| rest.seen.as_mut()) {
             seen.object = object;
             seen.draft = false;
         }
     }
 
-    pub(super) fn has(&self, dir: DirId, component: &str) -> bool {
-        self.names.iter().any(|(d, c)| *d == dir && c == component)
+    /// What a file is that no name leads to.
+    pub(super) fn nameless(&mut self) -> Option<&mut FileEntry> {
+        let rest = self.rest.as_deref_mut()?;
+        match &mut rest.last {
+            Some(last) => Some(&mut last.file),
+            None => rest.seen.as_deref_mut(),
+        }
+    }
+
+    /// What a directory was that was removed while the kernel knew it.
+    pub(super) fn removed(&self) -> Option<Attr> {
+        self.rest.as_ref()?.removed.as_deref().copied()
+    }
+
+    pub(super) fn set_removed(&mut self, removed: Attr) {
+        self.rest.get_or_insert_default().removed = Some(Box::new(removed));
     }
 }
 
 /// A thing the kernel holds a number for.
 pub(super) struct Node {
     pub(super) id: u64,
-    pub(super) what: What,
+    pub(super) what: Stands,
     lookups: AtomicU64,
     /// Handles that are open on it.
-    pub(super) open: AtomicU64,
+    pub(super) open: AtomicU32,
     /// The content whose pages the kernel may still hold.
     cached: AtomicU64,
     /// Held while the places are used or changed, so that a rename never passes a publish.
@@ -151,6 +249,11 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// The number of a present file.
+    pub(super) fn ino(&self) -> Option<Ino> {
+        (*self.what == What::File).then_some(Ino(self.id))
+    }
+
     /// Notes that the kernel's pages are those of `content`; whether they were before.
     pub(super) fn now_cached(&self, content: u64) -> bool {
         self.cached.swap(content, Ordering::Relaxed) == content
@@ -182,24 +285,49 @@ impl Drop for Held<'_> {
     }
 }
 
+/// A node found by its number.
+struct ById(Arc<Node>);
+
+impl Borrow<u64> for ById {
+    fn borrow(&self) -> &u64 {
+        &self.0.id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+type Shard = Mutex<HashSet<ById>>;
+
 /// All nodes the kernel knows.
 pub(super) struct Nodes {
-    shards: [Mutex<HashMap<u64, Arc<Node>>>; SHARDS],
+    shards: [Shard; SHARDS],
 }
 
 impl Nodes {
     pub(super) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::new(HashMap::new())) }
+        Self { shards: std::array::from_fn(|_| Shard::default()) }
     }
 
-    fn shard(&self, id: u64) -> &Mutex<HashMap<u64, Arc<Node>>> {
+    fn shard(&self, id: u64) -> &Shard {
         // Directory and object numbers come from one counter, so the low bits spread well.
         &self.shards[(id % SHARDS as u64) as usize]
     }
 
     /// The node the kernel calls `id`.
     pub(super) fn get(&self, id: u64) -> Option<Arc<Node>> {
-        self.shard(id).lock().get(&id).cloned()
+        self.shard(id).lock().get(&id).map(|found| Arc::clone(&found.0))
     }
 
     /// The node of `what`, made when needed and counted as looked up once more.
@@ -208,7 +336,7 @@ impl Nodes {
         loop {
             let mut shard = self.shard(id).lock();
             match shard.get(&id) {
-                Some(node) if node.what == what || id & VIRTUAL == 0 && node.what.bytes() == what.bytes() => {
+                Some(ById(node)) if *node.what == what || id & VIRTUAL == 0 && node.what.bytes() == what.bytes() => {
                     node.lookups.fetch_add(1, Ordering::Relaxed);
                     return Arc::clone(node);
                 }
@@ -217,14 +345,14 @@ impl Nodes {
                 None => {
                     let node = Arc::new(Node {
                         id,
-                        what,
+                        what: what.into(),
                         lookups: AtomicU64::new(1),
-                        open: AtomicU64::new(0),
+                        open: AtomicU32::new(0),
                         cached: AtomicU64::new(NOTHING),
                         places: Mutex::default(),
                         opened: Mutex::new(None),
                     });
-                    shard.insert(id, Arc::clone(&node));
+                    shard.insert(ById(Arc::clone(&node)));
                     return node;
                 }
             }
@@ -239,11 +367,11 @@ impl Nodes {
     /// The kernel dropped `count` of its references.
     pub(super) fn forget(&self, id: u64, count: u64) {
         let mut shard = self.shard(id).lock();
-        let Some(node) = shard.get(&id) else { return };
+        let Some(ById(node)) = shard.get(&id) else { return };
         let before = node.lookups.load(Ordering::Relaxed);
         node.lookups.store(before.saturating_sub(count), Ordering::Relaxed);
         if before <= count && node.open.load(Ordering::Relaxed) == 0 {
-            let gone = shard.remove(&id);
+            let gone = shard.take(&id);
             // With what it held of an ended file.
             drop((shard, gone));
         }
@@ -254,14 +382,17 @@ impl Nodes {
         let mut shard = self.shard(node.id).lock();
         let left = node.open.fetch_sub(1, Ordering::Relaxed) - 1;
         if left == 0 && node.lookups.load(Ordering::Relaxed) == 0 {
-            let gone = shard.remove(&node.id);
+            let gone = shard.take(&node.id);
             drop((shard, gone));
         }
     }
 
     /// Every node, for what must visit them all.
     pub(super) fn all(&self) -> Vec<Arc<Node>> {
-        self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.lock().iter().map(|found| Arc::clone(&found.0)).collect::<Vec<_>>())
+            .collect()
     }
 }
 
@@ -275,17 +406,39 @@ pub(super) fn virtual_number(what: &What) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{Nodes, View, What, virtual_number};
-    use crate::model::{DirId, Ino, Timestamp};
+    use crate::model::{DirId, Timestamp};
 
     #[test]
     fn a_node_goes_with_the_kernel_s_last_reference() {
         let nodes = Nodes::new();
-        nodes.hold(20, What::File(Ino(20)));
-        nodes.hold(20, What::File(Ino(20)));
+        nodes.hold(20, What::File);
+        nodes.hold(20, What::File);
         nodes.forget(20, 1);
         assert!(nodes.get(20).is_some());
         nodes.forget(20, 1);
         assert!(nodes.get(20).is_none());
+    }
+
+    /// The kernel may know as many files as there are.
+    #[test]
+    fn a_node_is_small() {
+        assert!(size_of::<super::Node>() <= 96, "{} bytes", size_of::<super::Node>());
+    }
+
+    #[test]
+    fn the_name_used_last_stands_first() {
+        let mut places = super::Places::default();
+        let names = |places: &super::Places| places.names().map(|(_, name)| name.to_owned()).collect::<Vec<_>>();
+        for name in ["a", "b", "c", "a", "a"] {
+            places.add(DirId(1), name);
+        }
+        assert_eq!(names(&places), ["a", "c", "b"]);
+        places.remove(DirId(1), "c", None);
+        places.remove(DirId(2), "a", None);
+        places.remove(DirId(1), "a", None);
+        assert_eq!(names(&places), ["b"]);
+        places.remove(DirId(1), "b", None);
+        assert!(places.is_nameless() && !places.has(DirId(1), "b") && places.rest.is_none());
     }
 
     #[test]

@@ -64,8 +64,8 @@ impl Vfs {
             }
             self.writable()?;
         }
-        match &node.what {
-            What::File(_) => self.open_live(caller, node, how),
+        match &*node.what {
+            What::File => self.open_live(caller, node, how),
             What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => self.open_fixed(node),
             What::Control(_) => self.open_control(node, how),
             What::Buckets(_) | What::Dir { .. } | What::History(_) | What::Versions { .. } => Err(Errno::EISDIR.into()),
@@ -79,7 +79,7 @@ impl Vfs {
         let lasting = node.what.bytes().is_some();
         if lasting {
             let file = FileEntry { object, draft: false, nlink: 1 };
-            node.places.lock().last = Some(Box::new(Ended { file, place: None, content: None }));
+            node.places.lock().set_last(Some(Ended { file, place: None, content: None }));
         }
         let fh = self.handles.add(Arc::clone(node), Open::Fixed(content));
         Ok(Opening { fh, keep_cache, direct: false, no_flush: true, lasting })
@@ -132,7 +132,7 @@ impl Vfs {
                 });
             }
         };
-        node.places.lock().seen = Some(Box::new(file));
+        node.places.lock().set_seen(Some(file));
         Ok(self.opening(node, opened, how, keep_cache))
     }
 
@@ -204,7 +204,7 @@ impl Vfs {
         mode: u16,
         how: OpenHow,
     ) -> Outcome<(Lookup, Opening)> {
-        if let What::Control(_) = parent.what {
+        if let What::Control(_) = *parent.what {
             return self.create_control(parent, name, how);
         }
         self.writable()?;
@@ -238,7 +238,7 @@ impl Vfs {
         }
         opened.touched = true;
         let Entry::File(file) = entry else { return Err(Errno::EIO.into()) };
-        node.places.lock().seen = Some(Box::new(file));
+        node.places.lock().set_seen(Some(file));
         let opening = self.opening(&node, opened, how, false);
         Ok((lookup, opening))
     }
@@ -344,7 +344,7 @@ impl Vfs {
             Open::Control(file) => Self::flush_control(&mut file.lock()),
             Open::Fixed(_) => {
                 if handle.node.open.load(Ordering::Relaxed) == 1 {
-                    handle.node.places.lock().last = None;
+                    handle.node.places.lock().set_last(None);
                 }
                 Ok(())
             }
@@ -368,8 +368,8 @@ impl Vfs {
         // A file without a name keeps what its handles wrote for who found it by its name and opens it now.
         if opened.handles == 0 {
             let mut places = node.places.lock();
-            places.seen = None;
-            if places.last.is_none() {
+            places.set_seen(None);
+            if places.last().is_none() {
                 *slot = None;
             }
         }

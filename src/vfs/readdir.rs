@@ -135,13 +135,11 @@ impl Vfs {
     /// `ENOTDIR`.
     pub fn opendir(&self, id: u64) -> std::result::Result<u64, Errno> {
         let node = self.node(id)?;
-        match node.what {
+        match &*node.what {
             What::Buckets(_) | What::Dir { .. } | What::History(_) | What::Versions { .. } | What::Control(_) => {
                 Ok(self.handles.add(node, Open::Dir(parking_lot::Mutex::new(Stream::new()))))
             }
-            What::File(_) | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
-                Err(Errno::ENOTDIR)
-            }
+            What::File | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => Err(Errno::ENOTDIR),
         }
     }
 
@@ -172,7 +170,7 @@ impl Vfs {
         mut tell: impl FnMut(&DirEntry, Option<&Lookup>) -> bool,
     ) -> std::result::Result<(), Errno> {
         let handle = self.handles.get(fh)?;
-        let place = match &handle.node.what {
+        let place = match &*handle.node.what {
             What::Dir { dir, view, .. } => Some((*dir, *view)),
             _ => None,
         };
@@ -264,7 +262,7 @@ impl Vfs {
         until: Option<&str>,
         mut told: &[u32],
     ) -> Outcome<Option<Box<str>>> {
-        let ordered = matches!(node.what, What::Dir { .. });
+        let ordered = matches!(*node.what, What::Dir { .. });
         let (mut after, mut found) = (before.clone(), before);
         loop {
             let items = self.items(node, stream, after.as_deref(), PAGE_MAX)?;
@@ -289,7 +287,7 @@ impl Vfs {
     }
 
     fn above(&self, node: &Node) -> Outcome<u64> {
-        Ok(match &node.what {
+        Ok(match &*node.what {
             What::Dir { dir, view, .. } => self.parent_number(*dir, *view)?,
             What::History(dirs) => match dirs.first() {
                 Some(dir) => self.dir_number(*dir, false, View::Live),
@@ -301,7 +299,7 @@ impl Vfs {
     }
 
     fn item_number(&self, node: &Node, item: &Item) -> u64 {
-        match (&item.target, &node.what) {
+        match (&item.target, &*node.what) {
             (Target::Entry(entry), What::Dir { dir, view, .. }) => self.entry_number(*view, *dir, &item.mark, entry),
             (Target::Virtual(what), _) => virtual_number(what),
             (Target::Dir { dir, view }, _) => self.dir_number(*dir, true, *view),
@@ -316,8 +314,8 @@ impl Vfs {
 }
 
 fn dot(name: &str, node: &Node) -> Item {
-    let target = match node.what {
-        What::Dir { dir, view, .. } => Target::Dir { dir, view },
+    let target = match &*node.what {
+        What::Dir { dir, view, .. } => Target::Dir { dir: *dir, view: *view },
         _ => Target::Dir { dir: DirId(super::ROOT), view: View::Live },
     };
     Item { mark: String::new(), name: name.to_owned(), kind: FileKind::Directory, target }

@@ -44,15 +44,15 @@ impl Vfs {
     }
 
     fn rename_in(&self, from: (&Arc<Node>, &[u8]), to: (&Arc<Node>, &[u8]), how: RenameHow) -> Outcome<()> {
-        if let (What::Control(_), What::Control(_)) = (&from.0.what, &to.0.what) {
+        if let (What::Control(_), What::Control(_)) = (&*from.0.what, &*to.0.what) {
             return self.rename_control(from, to);
         }
         self.writable()?;
-        if let What::Versions { dirs, part } = &from.0.what {
+        if let What::Versions { dirs, part } = &*from.0.what {
             return self.restore(dirs, part, from.1, to);
         }
         for end in [from.0, to.0] {
-            if end.what == What::Buckets(View::Live) {
+            if *end.what == What::Buckets(View::Live) {
                 return Err(Error::new(Kind::NotPermitted, "cannot rename a bucket")
                     .why("a bucket's name is fixed when it is made (BKT-10)")
                     .mend("make another bucket and move the objects")
@@ -127,7 +127,7 @@ impl Vfs {
             places.remove(target.dir, &target.component, ended);
             if let (RenameHow::Replace, Some(Entry::Dir(directory))) = (how, &target.entry) {
                 let number = self.dir_number(directory.id, false, View::Live);
-                places.removed = Some(Box::new(super::make::removed_dir(number, directory)));
+                places.set_removed(super::make::removed_dir(number, directory));
             }
             if how == RenameHow::Exchange {
                 places.add(source.dir, &as_kind(&source.component, target.is_dir()));

@@ -130,7 +130,7 @@ impl Vfs {
         if let Some(content) = opened.content.clone().filter(is_it) {
             return Ok(content);
         }
-        let kept = node.places.lock().last.as_ref().and_then(|last| last.content.clone()).filter(is_it);
+        let kept = node.places.lock().last().and_then(|last| last.content.clone()).filter(is_it);
         let content = match kept {
             Some(content) => content,
             None => Arc::new(self.store.open_content(object)?),
@@ -141,7 +141,7 @@ impl Vfs {
 
     /// Makes the session's bytes the name's current version, if it changed any. On failure the session stays dirty.
     pub(super) fn publish(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
-        let What::File(ino) = node.what else { return Ok(()) };
+        let Some(ino) = node.ino() else { return Ok(()) };
         if !opened.is_dirty() {
             return Ok(());
         }
@@ -208,7 +208,7 @@ impl Vfs {
 
     fn publish_where(&self, wanted: impl Fn(&Opened) -> bool) {
         for node in self.nodes.all() {
-            if node.open.load(Ordering::Relaxed) == 0 || !matches!(node.what, What::File(_)) {
+            if node.open.load(Ordering::Relaxed) == 0 || !matches!(*node.what, What::File) {
                 continue;
             }
             let mut opened = node.opened.lock();

@@ -6,7 +6,7 @@ use super::lookup::{Caller, Keep};
 use super::node::{Node, View, What};
 use super::session::{Opened, without_setid};
 use super::{Attr, Vfs};
-use crate::model::{FileKind, Timestamp};
+use crate::model::{FileKind, Ino, Timestamp};
 use crate::store::{Entry, PosixChange};
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Vfs {
             if let Some(error) = Self::unchangeable(&node) {
                 return Err(error.into());
             }
-            if let What::Control(_) = node.what {
+            if let What::Control(_) = *node.what {
                 return Ok((self.set_control_attr(&node, fh, change)?, Keep::Never));
             }
             self.writable()?;
@@ -64,7 +64,7 @@ impl Vfs {
     }
 
     fn set_size(&self, caller: Caller, node: &Arc<Node>, fh: Option<u64>, size: u64) -> Outcome<()> {
-        if !matches!(node.what, What::File(_)) {
+        if !matches!(*node.what, What::File) {
             return Err(Errno::EISDIR.into());
         }
         let handle = fh.map(|fh| self.handles.get(fh)).transpose()?;
@@ -89,7 +89,7 @@ impl Vfs {
             // Without a writer this is a session of its own.
             if joins { Ok(()) } else { self.end_session(node, opened) }
         });
-        if opened.handles == 0 && node.places.lock().last.is_none() {
+        if opened.handles == 0 && node.places.lock().last().is_none() {
             *slot = None;
         }
         outcome
@@ -124,7 +124,7 @@ impl Vfs {
             mtime: change.mtime,
             ctime: None,
         };
-        if let What::File(_) = node.what
+        if let What::File = *node.what
             && (chown || nothing)
         {
             // The kernel leaves clearing set-id bits at chown to us, also when it changes nothing.
@@ -139,7 +139,7 @@ impl Vfs {
             return Ok(());
         }
         self.change_posix(node, &posix)?;
-        if let What::File(_) = node.what
+        if let What::File = *node.what
             && let Some(opened) = node.opened.lock().as_deref_mut()
         {
             // Times set after a write and before close must win: cp -p, rsync and tar do so.
@@ -156,17 +156,15 @@ impl Vfs {
 
     /// Stores changed attributes under whichever of a node's names leads to it.
     pub(super) fn change_posix(&self, node: &Node, change: &PosixChange) -> Outcome<()> {
-        match &node.what {
+        match &*node.what {
             What::Dir { dir, view: View::Live, .. } => {
                 let directory = self.store.directory(*dir)?;
                 self.store.set_posix((directory.parent, &directory.name), (*dir).into(), change)?;
                 Ok(())
             }
-            What::File(ino) => {
-                let mut places = node.places.lock();
-                if let Some((_, entry)) =
-                    self.under_a_name(&places, *ino, |at| self.store.set_posix(at, *ino, change))?
-                {
+            What::File => {
+                let (mut places, ino) = (node.places.lock(), Ino(node.id));
+                if let Some((_, entry)) = self.under_a_name(&places, ino, |at| self.store.set_posix(at, ino, change))? {
                     if let Entry::File(file) = entry {
                         places.now_seen(file.object);
                     }

@@ -146,7 +146,7 @@ impl Vfs {
     pub(super) fn name_is_stale(&self, dir: DirId, component: &str) {
         let parent = self.dir_number(dir, false, View::Live);
         if let Some(node) = self.nodes.get(parent) {
-            let root = matches!(node.what, What::Dir { root: true, .. });
+            let root = matches!(*node.what, What::Dir { root: true, .. });
             self.name_changed(parent, root, component);
         }
     }
@@ -168,7 +168,7 @@ impl Vfs {
                 Err(_) => {
                     let node = self.nodes.get(dir.0);
                     let place =
-                        node.and_then(|node| node.places.try_lock().and_then(|places| places.names.first().cloned()));
+                        node.and_then(|node| node.places.try_lock().and_then(|places| places.owned_names().next()));
                     let Some(place) = place else { return };
                     place
                 }
@@ -180,6 +180,6 @@ impl Vfs {
 
     /// Whether a node is of the live tree.
     pub(super) fn is_live(node: &Node) -> bool {
-        matches!(node.what, What::File(_) | What::Dir { view: View::Live, .. } | What::Buckets(View::Live))
+        matches!(*node.what, What::File | What::Dir { view: View::Live, .. } | What::Buckets(View::Live))
     }
 }

@@ -165,7 +165,7 @@ impl Vfs {
     pub(super) fn what(&self, view: View, dir: DirId, component: &str, entry: &Entry) -> What {
         match (entry, view) {
             (Entry::Dir(found), _) => What::Dir { dir: found.id, root: found.parent == found.id, view },
-            (Entry::File(file), View::Live) => What::File(file.object.ino),
+            (Entry::File(_), View::Live) => What::File,
             (Entry::File(file), View::Past(at)) => {
                 What::PastFile { dir, component: component.into(), at, content: file.object.content }
             }
@@ -210,7 +210,7 @@ impl Vfs {
 
     /// The live directory a node is, when it is one.
     pub(super) fn live_dir(node: &Node) -> Result<(DirId, bool)> {
-        match &node.what {
+        match &*node.what {
             What::Dir { dir, root, view: View::Live } => Ok((*dir, *root)),
             What::Dir { .. } | What::Buckets(View::Past(_)) => Err(past_is_read_only()),
             What::Buckets(View::Live) => Err(Error::new(Kind::NotPermitted, "cannot put that beside buckets")
@@ -218,7 +218,7 @@ impl Vfs {
                 .mend("go into a bucket, or make one with mkdir")),
             What::History(_) | What::Versions { .. } => Err(history_is_read_only()),
             What::Control(_) => Err(Error::new(Kind::NotPermitted, "cannot make that in the control directory")),
-            What::File(_) | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
+            What::File | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => {
                 Err(Error::new(Kind::NotDirectory, "not a directory"))
             }
         }
