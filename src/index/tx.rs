@@ -96,6 +96,13 @@ impl Tx<'_> {
         self.writes.contains_key(&(family, Bytes::copy_from_slice(key)))
     }
 
+    /// Keys of a family that this transaction wrote.
+    pub fn added(&self, family: Family) -> impl Iterator<Item = Bytes> {
+        let from = (family, Bytes::new());
+        let own = self.writes.range(from..).take_while(move |((found, _), _)| *found == family);
+        own.filter(|(_, value)| value.is_some()).map(|((_, key), _)| key.clone())
+    }
+
     /// Writes raw bytes.
     pub fn put_bytes(&mut self, family: Family, key: &[u8], value: Vec<u8>) {
         self.writes.insert((family, Bytes::copy_from_slice(key)), Some(value.into()));

@@ -5,8 +5,8 @@
 //! one transaction of the index; reads take no lock. A change is visible when the call returns and durable after the
 //! next round (`rounds`), at the latest a commit interval later.
 //!
-//! Locks: the reaper's own is outermost, then the index's commit lock; `pins`, `pending`, caches and queues are leaves,
-//! taken alone.
+//! Locks: the reaper's own is outermost, then the index's commit lock, then `gone`; `pins`, `pending`, caches and queues are
+//! leaves, taken alone.
 
 mod asof;
 mod bucket;
@@ -85,6 +85,7 @@ pub struct Store {
     /// Used by the round that runs.
     journal: parking_lot::Mutex<Journal>,
     unsynced: Arc<rounds::Unsynced>,
+    gone: parking_lot::Mutex<reap::Queue>,
     /// One call frees at a time. Taken before any other lock.
     reaping: parking_lot::Mutex<()>,
     feed: feed::Feed,
@@ -120,6 +121,7 @@ impl Store {
         let done = self.index.transact(|tx| {
             let result = body(tx)?;
             self.ids.reserve(tx);
+            self.gone.lock().add(tx.added(Family::Gone));
             Ok(result)
         })?;
         self.feed.notice(done.1);

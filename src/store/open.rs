@@ -245,6 +245,7 @@ impl Store {
             buffered: Arc::default(),
             pending: Arc::default(),
             unsynced: Arc::default(),
+            gone: parking_lot::Mutex::default(),
             reaping: parking_lot::Mutex::default(),
             feed: feed::Feed::default(),
             complaints: complaints::Complaints::default(),

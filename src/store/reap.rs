@@ -5,6 +5,8 @@ use super::Store;
 use crate::chunklog::{SegmentId, SegmentState, SoloId};
 use crate::index::{Body, ContentRecord, Family, Node, Read, SegRecord, Source, Tx, content_key, id_key, id_of};
 use crate::model::{ContentId, Kind, Result};
+use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,6 +15,35 @@ const STEP: usize = 128;
 const IDLE: Duration = Duration::from_millis(500);
 /// Changes the feed keeps.
 const FEED_KEPT: u64 = 1_000_000;
+
+/// Marks of `gone` kept in memory.
+const QUEUE_MAX: usize = 1 << 16;
+
+/// The marks in `gone`, without asking RocksDB, which would walk over every mark that was ever deleted.
+pub(super) struct Queue {
+    marks: BTreeSet<Bytes>,
+    /// Marks may be in the index that are not here.
+    more: bool,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { marks: BTreeSet::new(), more: true }
+    }
+}
+
+impl Queue {
+    /// A commit has made these marks, or is about to: who takes one asks in a transaction whether it is there.
+    pub(super) fn add(&mut self, marks: impl Iterator<Item = Bytes>) {
+        for mark in marks {
+            if self.marks.len() < QUEUE_MAX {
+                self.marks.insert(mark);
+            } else {
+                self.more = true;
+            }
+        }
+    }
+}
 
 /// Key in `gone` of a content.
 pub(super) fn gone_content(id: ContentId) -> Vec<u8> {
@@ -89,20 +120,16 @@ impl Store {
         let mut claimed = Vec::new();
         let mut nodes = Vec::new();
         let mut files = Vec::new();
-        for found in self.index.scan(Family::Gone, &[], &[0xff])? {
-            let key = found?.0;
-            let id = key.get(1..).and_then(id_of);
-            match (key.first(), id) {
+        let taken = self.take_marks(|key| {
+            match (key.first(), key.get(1..).and_then(id_of)) {
                 (Some(b'c'), Some(id)) if self.pins.begin_free(ContentId(id)) => claimed.push(ContentId(id)),
                 (Some(b'n'), Some(id)) => nodes.push(id),
-                (Some(b'f'), _) => files.push(key.slice(1..)),
-                _ => {}
+                (Some(b'f'), _) => files.push(key.clone()),
+                _ => return false,
             }
-            if claimed.len() + nodes.len() + files.len() >= STEP {
-                break;
-            }
-        }
-        if claimed.is_empty() && nodes.is_empty() && files.is_empty() {
+            true
+        })?;
+        if taken.is_empty() {
             return self.trim_feed();
         }
         let freed = self.transact(|tx| {
@@ -110,13 +137,42 @@ impl Store {
             nodes.iter().try_for_each(|id| self.free_node(tx, *id))
         });
         claimed.iter().for_each(|id| self.pins.end_free(*id));
-        freed?;
+        if let Err(error) = freed {
+            self.gone.lock().add(taken.into_iter());
+            return Err(error);
+        }
         nodes.iter().for_each(|id| self.nodes.forget(*id));
         let mut deleted = false;
-        for file in files {
-            deleted |= self.free_file(&file)?;
+        for mark in files {
+            let done = self.free_file(&mark[1..]);
+            deleted |= matches!(done, Ok(true));
+            if !matches!(done, Ok(true)) {
+                self.gone.lock().add(std::iter::once(mark));
+            }
+            done?;
         }
         Ok(deleted || !claimed.is_empty() || !nodes.is_empty())
+    }
+
+    /// Takes up to [`STEP`] marks of those that `wants` wants.
+    fn take_marks(&self, mut wants: impl FnMut(&Bytes) -> bool) -> Result<Vec<Bytes>> {
+        for again in [true, false] {
+            let mut queue = self.gone.lock();
+            let taken: Vec<Bytes> = queue.marks.iter().filter(|mark| wants(mark)).take(STEP).cloned().collect();
+            for mark in &taken {
+                queue.marks.remove(mark);
+            }
+            if !taken.is_empty() || !queue.more || !again {
+                return Ok(taken);
+            }
+            // Before the look, so that what is marked meanwhile is not forgotten.
+            queue.more = false;
+            drop(queue);
+            let found = self.index.scan(Family::Gone, &[], &[0xff])?.take(QUEUE_MAX + 1);
+            let found: Vec<Bytes> = found.map(|mark| mark.map(|(key, _)| key)).collect::<Result<_>>()?;
+            self.gone.lock().add(found.into_iter());
+        }
+        Ok(Vec::new())
     }
 
     fn free_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
