@@ -454,7 +454,7 @@ impl Filesystem for Adapter {
     fn access(&self, _req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
         self.answer(|| {
             let may = self.vfs.getattr(ino.0).and_then(|(attr, _)| {
-                let runs = attr.kind != FileKind::File || attr.mode & 0o111 != 0;
+                let runs = attr.kind == FileKind::Directory || attr.mode & 0o111 != 0;
                 if runs || !mask.contains(AccessFlags::X_OK) { Ok(()) } else { Err(crate::vfs::Errno::EACCES) }
             });
             emptied(reply, may);

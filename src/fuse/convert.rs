@@ -107,10 +107,10 @@ pub(super) fn time_to_set(time: TimeOrNow, now: Timestamp) -> Timestamp {
     }
 }
 
-/// Flags of `open(2)`.
 /// What Linux adds to the flags of an open that runs the file.
 const FMODE_EXEC: i32 = 0x20;
 
+/// Flags of `open(2)`.
 pub(super) fn open_how(flags: i32) -> OpenHow {
     let mode = flags & libc::O_ACCMODE;
     OpenHow {
@@ -120,7 +120,7 @@ pub(super) fn open_how(flags: i32) -> OpenHow {
         truncate: flags & libc::O_TRUNC != 0,
         sync: flags & (libc::O_SYNC | libc::O_DSYNC) != 0,
         exclusive: flags & libc::O_EXCL != 0,
-        exec: flags & FMODE_EXEC != 0,
+        exec: cfg!(target_os = "linux") && flags & FMODE_EXEC != 0,
     }
 }
 

@@ -8,8 +8,8 @@
 //! Asked of the kernel: parallel directory operations, readdirplus when it pays, truncation in `open`, cached
 //! symbolic links, set-id bits cleared by us. Not asked: the writeback cache (it loses time and hides sizes), locks
 //! (the kernel's own are right for one mount, and a blocking lock in a daemon cannot be killed). Passthrough is for
-//! what never changes (see `passing`). Permission bits are always checked by the kernel (`default_permissions`), because
-//! [`crate::vfs`] does not.
+//! what never changes (see `passing`). Permission bits are checked by the kernel (`default_permissions`), because
+//! [`crate::vfs`] does not; where root alone may enter, root's rights are all that counts.
 //!
 //! Names and attributes are cached without limit: this process is the only writer, and what other doors change is
 //! told by the `notifier`. It sends everything twice, because a reply on its way to the kernel may cross the first.

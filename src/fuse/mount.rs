@@ -207,7 +207,12 @@ fn open_session(
         let fd = linux_mount(&path, settings)?;
         let unmounter = Unmounter::Ours(path);
         // The kernel asks for everybody or nobody but the owner; "root besides" is kept by fuser.
-        let who = if settings.allow_root && !settings.allow_other { SessionACL::RootAndOwner } else { SessionACL::All };
+        let who = match (checked(settings), settings.allow_other) {
+            // Root may act for others, as servers do, and the kernel lets that in: not here, where nothing is checked.
+            (false, _) => SessionACL::Owner,
+            (true, false) if settings.allow_root => SessionACL::RootAndOwner,
+            (true, _) => SessionACL::All,
+        };
         return match Session::from_fd(adapter, fd, who, Config::default()) {
             Ok(session) => Ok((session, unmounter)),
             Err(error) => {
@@ -247,6 +252,12 @@ fn given_descriptor(mountpoint: &Path) -> Result<Option<OwnedFd>> {
     Ok(Some(unsafe { std::os::fd::FromRawFd::from_raw_fd(copy) }))
 }
 
+/// Whether the kernel checks permission bits on a mount that root makes.
+#[cfg(target_os = "linux")]
+fn checked(settings: &MountSettings) -> bool {
+    settings.allow_other || settings.allow_root || settings.default_permissions || !nix::unistd::getuid().is_root()
+}
+
 #[cfg(target_os = "linux")]
 fn linux_mount(path: &Path, settings: &MountSettings) -> Result<OwnedFd> {
     use nix::mount::{MsFlags, mount};
@@ -257,11 +268,10 @@ fn linux_mount(path: &Path, settings: &MountSettings) -> Result<OwnedFd> {
     })?;
     let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
     let mut data = format!("fd={},rootmode=40000,user_id={uid},group_id={gid}", device.as_raw_fd());
-    let others = settings.allow_other || settings.allow_root;
-    if others || settings.default_permissions {
+    if checked(settings) {
         data.push_str(",default_permissions");
     }
-    if others {
+    if settings.allow_other || settings.allow_root {
         data.push_str(",allow_other");
     }
     let flags = [

@@ -8,12 +8,14 @@ use crate::model::{Error, Result};
 use crate::sys::process;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often mounts are looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// How often memory is given back.
+const SPARE_EVERY: Duration = Duration::from_secs(10);
 /// How long callers may finish when the process ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -21,6 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// how the start went.
 pub(super) fn serve(plan: &Plan, ready: impl FnOnce(std::result::Result<&MountRow, &Error>)) -> Result<()> {
     process::raise_open_files_limit();
+    process::share_heaps();
     match start(plan) {
         Ok((node, runtime, parts, row)) => {
             notify("READY=1");
@@ -67,6 +70,7 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
     let Parts { socket, signals: [mut terminate, mut interrupt, mut hangup] } = parts;
     runtime.block_on(async {
         let mut ticks = tokio::time::interval(TICK);
+        let mut spared = Instant::now();
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let serving = socket.run(node);
         tokio::pin!(serving);
@@ -80,7 +84,14 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
                 _ = ticks.tick() => {}
             }
             let looking = Arc::clone(node);
+            let spare = spared.elapsed() > SPARE_EVERY;
+            if spare {
+                spared = Instant::now();
+            }
             let looked = tokio::task::spawn_blocking(move || {
+                if spare {
+                    process::give_memory_back();
+                }
                 looking.tick();
                 looking.reap();
             });

@@ -5,8 +5,8 @@
 //! one transaction of the index; reads take no lock. A change is visible when the call returns and durable after the
 //! next round (`rounds`), at the latest a commit interval later.
 //!
-//! Locks: the reaper's own is outermost, then the index's commit lock, then `gone`; `pins`, `pending`, caches and queues are
-//! leaves, taken alone.
+//! Locks: the reaper's own is outermost, then the index's commit lock; `pins`, `pending`, caches and queues are leaves,
+//! taken alone, but for `pins` under `gone`.
 
 mod asof;
 mod bucket;
@@ -118,12 +118,16 @@ impl Store {
     fn transact_seq<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
         self.rounds.make_room(&self.index);
+        let mut gone = Vec::new();
         let done = self.index.transact(|tx| {
             let result = body(tx)?;
             self.ids.reserve(tx);
-            self.gone.lock().add(tx.added(Family::Gone));
+            gone.extend(tx.added(Family::Gone));
             Ok(result)
         })?;
+        if !gone.is_empty() {
+            self.gone.lock().add(gone.into_iter());
+        }
         self.feed.notice(done.1);
         self.rounds.notice(&self.index);
         Ok(done)

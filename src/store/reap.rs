@@ -33,7 +33,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// A commit has made these marks, or is about to: who takes one asks in a transaction whether it is there.
+    /// Commits have made these marks. Who takes one asks in a transaction whether it is there still.
     pub(super) fn add(&mut self, marks: impl Iterator<Item = Bytes>) {
         for mark in marks {
             if self.marks.len() < QUEUE_MAX {
@@ -142,37 +142,57 @@ impl Store {
             return Err(error);
         }
         nodes.iter().for_each(|id| self.nodes.forget(*id));
-        let mut deleted = false;
+        let (mut deleted, mut failed) = (false, None);
         for mark in files {
-            let done = self.free_file(&mark[1..]);
-            deleted |= matches!(done, Ok(true));
-            if !matches!(done, Ok(true)) {
-                self.gone.lock().add(std::iter::once(mark));
+            match self.free_file(&mark[1..]) {
+                Ok(true) => deleted = true,
+                Ok(false) => self.gone.lock().add(std::iter::once(mark)),
+                Err(error) => {
+                    self.gone.lock().add(std::iter::once(mark));
+                    failed = Some(error);
+                }
             }
-            done?;
         }
-        Ok(deleted || !claimed.is_empty() || !nodes.is_empty())
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(deleted || !claimed.is_empty() || !nodes.is_empty()),
+        }
     }
 
     /// Takes up to [`STEP`] marks of those that `wants` wants.
     fn take_marks(&self, mut wants: impl FnMut(&Bytes) -> bool) -> Result<Vec<Bytes>> {
+        let mut taken = Vec::new();
         for again in [true, false] {
             let mut queue = self.gone.lock();
-            let taken: Vec<Bytes> = queue.marks.iter().filter(|mark| wants(mark)).take(STEP).cloned().collect();
-            for mark in &taken {
+            let some = queue.marks.iter().filter(|mark| wants(mark)).take(STEP - taken.len());
+            let some: Vec<Bytes> = some.cloned().collect();
+            for mark in &some {
                 queue.marks.remove(mark);
             }
-            if !taken.is_empty() || !queue.more || !again {
-                return Ok(taken);
+            taken.extend(some);
+            // Some marks come back each time, so a few may not stand for all.
+            if taken.len() >= STEP || !queue.more || !again {
+                break;
             }
             // Before the look, so that what is marked meanwhile is not forgotten.
             queue.more = false;
             drop(queue);
-            let found = self.index.scan(Family::Gone, &[], &[0xff])?.take(QUEUE_MAX + 1);
-            let found: Vec<Bytes> = found.map(|mark| mark.map(|(key, _)| key)).collect::<Result<_>>()?;
-            self.gone.lock().add(found.into_iter());
+            match self.marks_of_the_index() {
+                Ok(found) => self.gone.lock().add(found.into_iter().filter(|mark| !taken.contains(mark))),
+                Err(error) => {
+                    let mut queue = self.gone.lock();
+                    queue.more = true;
+                    queue.add(taken.into_iter());
+                    return Err(error);
+                }
+            }
         }
-        Ok(Vec::new())
+        Ok(taken)
+    }
+
+    fn marks_of_the_index(&self) -> Result<Vec<Bytes>> {
+        let found = self.index.scan(Family::Gone, &[], &[0xff])?.take(QUEUE_MAX + 1);
+        found.map(|mark| mark.map(|(key, _)| key)).collect()
     }
 
     fn free_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
@@ -247,14 +267,18 @@ impl Store {
             self.pending.settle();
         }
         let gone = self.transact_durably(|tx| {
+            if self.pending.has(id) {
+                return Ok(None);
+            }
             tx.delete(Family::Gone, &gone_file(seg_key));
             let live: SegRecord = tx.record(Family::Seg, seg_key)?.unwrap_or_default();
-            if live.live_bytes > 0 || self.pending.has(id) {
-                return Ok(false);
+            if live.live_bytes > 0 {
+                return Ok(Some(false));
             }
             tx.delete(Family::Seg, seg_key);
-            Ok(true)
+            Ok(Some(true))
         })?;
+        let Some(gone) = gone else { return Ok(false) };
         if gone {
             let deleted = if solo { self.log.delete_solo(SoloId(id)) } else { self.log.delete_segment(SegmentId(id)) };
             if let Err(error) = deleted

@@ -161,16 +161,18 @@ impl Rounds {
 }
 
 /// Ends a round that panicked, so that nobody waits for it.
-struct Unwinding<'a>(&'a Rounds);
+struct Unwinding<'a>(&'a Store);
 
 impl Drop for Unwinding<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
+        // What it had taken to sync is not known any more.
+        let _ = self.0.stopped.set("a durability round panicked".to_owned());
+        let mut state = self.0.rounds.state.lock();
         state.running = false;
         state.failures += 1;
         state.failed_up_to = u64::MAX;
         state.problem = Some((Kind::Io, "a durability round panicked".to_owned()));
-        self.0.finished.notify_all();
+        self.0.rounds.finished.notify_all();
     }
 }
 
@@ -260,7 +262,7 @@ impl Store {
         // After a failure nothing is left to a later round.
         let swift = state.wanted > state.done && state.problem.is_none() && !state.stop;
         drop(state);
-        let unwinding = Unwinding(&self.rounds);
+        let unwinding = Unwinding(self);
         let result = if self.stopped.get().is_some() { Ok((0, true)) } else { self.round(swift) };
         let settled = !matches!(result, Ok((_, false)));
         if let Err(error) = &result {

@@ -12,7 +12,7 @@ use crate::store::Entry;
 use std::sync::Arc;
 
 /// Begins the marks of entries that are no keys: a component holds no `/` but at its end.
-const HIDDEN: &str = "//";
+pub(super) const HIDDEN: &str = "//";
 const MARK_BODY: &str = "//1";
 const MARK_VERSIONS: &str = "//2";
 const MARK_CONTROL: &str = "//3";

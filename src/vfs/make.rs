@@ -186,10 +186,12 @@ impl Vfs {
         match self.find(View::Live, dir, root, name)? {
             None => Err(Errno::ENOENT.into()),
             Some(Found::Entry(component, Entry::Dir(directory))) => {
-                self.store.remove_dir(dir, &component)?;
                 let number = self.dir_number(directory.id, false, View::Live);
-                if let Some(node) = self.nodes.get(number) {
-                    node.places.lock().set_removed(removed_dir(number, &directory));
+                let node = self.nodes.get(number);
+                let places = node.as_ref().map(|node| node.places.lock());
+                self.store.remove_dir(dir, &component)?;
+                if let Some(mut places) = places {
+                    places.set_removed(removed_dir(number, &directory));
                 }
                 // KEY-8: an object that was shadowed has its name back.
                 self.unshadowed(dir, &component)?;

@@ -332,6 +332,7 @@ impl Nodes {
 
     /// The node of `what`, made when needed and counted as looked up once more.
     pub(super) fn hold(&self, number: u64, what: What) -> Arc<Node> {
+        debug_assert!(what != What::File || number & VIRTUAL == 0);
         let mut id = number;
         loop {
             let mut shard = self.shard(id).lock();

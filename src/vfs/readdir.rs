@@ -8,7 +8,7 @@
 use super::Vfs;
 use super::errno::{Errno, Outcome};
 use super::handle::Open;
-use super::listing::{Item, Target};
+use super::listing::{HIDDEN, Item, Target};
 use super::lookup::Lookup;
 use super::node::{Node, View, What, virtual_number};
 use crate::model::{DirId, FileKind};
@@ -50,6 +50,8 @@ pub(super) struct Stream {
     marks: Vec<Box<str>>,
     /// A hash of every name told.
     hashes: Vec<u32>,
+    /// The mark that followed the last one, before the reading went back.
+    bound: Option<Box<str>>,
     /// Entries that fitted last time.
     fitted: usize,
     /// The whole of a listing that is small by nature.
@@ -63,6 +65,7 @@ impl Stream {
             recent: VecDeque::new(),
             marks: Vec::new(),
             hashes: Vec::new(),
+            bound: None,
             fitted: PAGE_FIRST,
             whole: None,
         }
@@ -77,6 +80,7 @@ impl Stream {
         self.hashes.push(short_hash(mark));
         if (self.next_offset() - DOTS).is_multiple_of(MARK_EVERY) {
             self.marks.push(mark.into());
+            self.bound = None;
         }
         if self.recent.len() > RECENT_MAX {
             self.recent.pop_front();
@@ -92,6 +96,9 @@ impl Stream {
         }
         let told = usize::try_from(offset - DOTS).unwrap_or(usize::MAX).min(self.hashes.len());
         let marks = told / MARK_EVERY as usize;
+        if let Some(next) = self.marks.get(marks) {
+            self.bound = Some(next.clone());
+        }
         if offset > self.first {
             let keep = usize::try_from(offset - self.first).unwrap_or(usize::MAX).min(self.recent.len());
             self.recent.truncate(keep);
@@ -100,7 +107,7 @@ impl Stream {
             return Rewound::After(self.recent.back().cloned());
         }
         let before = self.marks.get(marks.wrapping_sub(1)).cloned();
-        let until = self.marks.get(marks).cloned();
+        let until = self.bound.clone();
         self.marks.truncate(marks);
         let told_since = self.hashes[marks * MARK_EVERY as usize..told].to_vec();
         self.hashes.truncate(told);
@@ -262,12 +269,14 @@ impl Vfs {
         until: Option<&str>,
         mut told: &[u32],
     ) -> Outcome<Option<Box<str>>> {
-        let ordered = matches!(*node.what, What::Dir { .. });
+        let ordered = matches!(*node.what, What::Dir { .. } | What::History(_));
         let (mut after, mut found) = (before.clone(), before);
         loop {
             let items = self.items(node, stream, after.as_deref(), PAGE_MAX)?;
             let last = items.len() < PAGE_MAX;
             for item in items {
+                // Names beside the keys come first, whatever they are.
+                let ordered = ordered && !item.mark.starts_with(HIDDEN);
                 let past = |until: &str| item.mark == until || ordered && item.mark.as_str() > until;
                 if told.is_empty() || until.is_some_and(past) {
                     return Ok(found);
