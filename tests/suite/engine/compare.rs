@@ -14,13 +14,22 @@ impl World {
         let told: Vec<_> = shown.iter().map(|entry| (entry.key.as_str(), describe(&entry.object))).collect();
         let meant =
             model.keys.iter().flat_map(|(key, stack)| stack.versions.iter().map(move |v| (key.as_str(), outline(v))));
-        told == meant.collect::<Vec<_>>() && list(&self.store, B, "", None, 1000) == model.list("", None) && {
-            let mut drafts = BTreeSet::new();
-            self.walk("", &mut |key, entry| {
-                drafts.extend(matches!(entry, Entry::File(file) if file.draft).then(|| key.to_owned()));
-            });
-            drafts == model.drafts
-        }
+        // Overwritten in place without versions, a file differs in its bytes alone.
+        let same_bytes = || {
+            let versions = model.keys.values().flat_map(|stack| &stack.versions);
+            let mut pairs = shown.iter().zip(versions).filter(|(_, version)| !version.marker);
+            pairs.all(|(entry, version)| read(&self.store, &entry.object).unwrap() == **version.bytes)
+        };
+        told == meant.collect::<Vec<_>>()
+            && same_bytes()
+            && list(&self.store, B, "", None, 1000) == model.list("", None)
+            && {
+                let mut drafts = BTreeSet::new();
+                self.walk("", &mut |key, entry| {
+                    drafts.extend(matches!(entry, Entry::File(file) if file.draft).then(|| key.to_owned()));
+                });
+                drafts == model.drafts
+            }
     }
 
     fn walk(&self, prefix: &str, visit: &mut dyn FnMut(&str, &Entry)) {
