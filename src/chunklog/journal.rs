@@ -116,23 +116,23 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes an entry durable. False when it does not fit, or the journal is out of use: nothing was written then.
-    pub fn append(&mut self, before: u64, commit: u64, batch: &[u8], runs: &[(Run, RawRun)]) -> bool {
+    /// Makes an entry durable, of a batch and of `runs` as [`ChunkLog::raw`] gave them. False when it does not fit, or the
+    /// journal is out of use: nothing was written then.
+    pub fn append(&mut self, before: u64, commit: u64, batch: &[u8], runs: &[Run], raw: &[RawRun]) -> bool {
         if self.broken {
             return false;
         }
-        let raw: Vec<RawRun> = runs.iter().map(|(_, raw)| raw.clone()).collect();
-        let total = journal::entry_bytes(batch, &raw);
+        let total = journal::entry_bytes(batch, raw);
         let written = self.make().and_then(|()| {
             let Some(file) = self.file.as_ref().filter(|_| self.at + total <= self.room) else { return Ok(false) };
-            file.write_at(self.at, &journal::encode(&self.store, self.at as u32, before, commit, batch, &raw))?;
+            file.write_at(self.at, &journal::encode(&self.store, self.at as u32, before, commit, batch, raw))?;
             file.sync_data()?;
             Ok(true)
         });
         match written {
             Ok(true) => {
                 self.at += total;
-                self.held.extend(runs.iter().map(|(run, _)| *run));
+                self.held.extend(runs);
                 true
             }
             Ok(false) => false,
@@ -188,7 +188,7 @@ impl ChunkLog {
     /// The bytes of runs that a journal may make durable in place of a sync: few of them, in segments whose names are
     /// durable. `None` when any of them is of another kind.
     #[must_use]
-    pub fn raw(&self, runs: &[Run]) -> Option<Vec<(Run, RawRun)>> {
+    pub fn raw(&self, runs: &[Run]) -> Option<Vec<RawRun>> {
         let small = runs.iter().all(|run| run.len <= RUN_BYTES);
         if !small || runs.iter().map(|run| u64::from(run.len)).sum::<u64>() > RUNS_BYTES {
             return None;
@@ -199,7 +199,7 @@ impl ChunkLog {
                 return None;
             }
             let bytes = super::format::run::read_raw(&*tracked.file, run.offset, run.len)?;
-            Some((*run, RawRun { segment: run.segment, offset: run.offset, bytes }))
+            Some(RawRun { segment: run.segment, offset: run.offset, bytes })
         };
         runs.iter().map(raw).collect()
     }

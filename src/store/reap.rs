@@ -161,31 +161,28 @@ impl Store {
 
     /// Takes up to [`STEP`] marks of those that `wants` wants.
     fn take_marks(&self, mut wants: impl FnMut(&Bytes) -> bool) -> Result<Vec<Bytes>> {
-        let mut taken = Vec::new();
-        for again in [true, false] {
+        let refill = {
             let mut queue = self.gone.lock();
-            let some = queue.marks.iter().filter(|mark| wants(mark)).take(STEP - taken.len());
-            let some: Vec<Bytes> = some.cloned().collect();
-            for mark in &some {
-                queue.marks.remove(mark);
-            }
-            taken.extend(some);
-            // Some marks come back each time, so a few may not stand for all.
-            if taken.len() >= STEP || !queue.more || !again {
-                break;
-            }
+            let refill = queue.more && queue.marks.len() <= QUEUE_MAX / 2;
             // Before the look, so that what is marked meanwhile is not forgotten.
-            queue.more = false;
-            drop(queue);
-            match self.marks_of_the_index() {
-                Ok(found) => self.gone.lock().add(found.into_iter().filter(|mark| !taken.contains(mark))),
+            queue.more &= !refill;
+            refill
+        };
+        if refill {
+            let found = self.marks_of_the_index();
+            let mut queue = self.gone.lock();
+            match found {
+                Ok(found) => queue.add(found.into_iter()),
                 Err(error) => {
-                    let mut queue = self.gone.lock();
                     queue.more = true;
-                    queue.add(taken.into_iter());
                     return Err(error);
                 }
             }
+        }
+        let mut queue = self.gone.lock();
+        let taken: Vec<Bytes> = queue.marks.iter().filter(|mark| wants(mark)).take(STEP).cloned().collect();
+        for mark in &taken {
+            queue.marks.remove(mark);
         }
         Ok(taken)
     }

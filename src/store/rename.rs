@@ -2,10 +2,12 @@
 
 use super::Store;
 use super::link::rename_in;
-use super::names::{dent, dir_record, is_dir, live_dir, no_such_name, twin};
+use super::names::{dent, dir_record, dir_stat, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
 use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
-use crate::index::{DentRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key};
+use crate::index::{
+    DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
+};
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Seq, Timestamp, VersionId, Versioning};
 
 /// What becomes of a taken destination.
@@ -147,7 +149,7 @@ impl Store {
             // Never left and entered again (VER-1): there is nothing below any name.
             return Ok(());
         }
-        let there = older(tx, to.0, to.1)?.iter().any(|object| object.version == VersionId::Null);
+        let there = Self::has_other_null(tx, bucket, to)?;
         move_older(tx, bucket.id, from, to)?;
         if !there {
             return Ok(());
@@ -200,10 +202,7 @@ impl Store {
         }
         // The versions of its own key go along.
         self.move_history(tx, bucket, from, to)?;
-        let mut record = dir_record(tx, id)?;
-        record.parent = to.0;
-        to.1.clone_into(&mut record.name);
-        record.posix.ctime = now;
+        let mut record = moved_dir(tx, id, to, now)?;
         if let Some(object) = record.marker.take() {
             let mut marker = Current { object, draft: false, names: None };
             marker.object.seq = Seq(self.ids.take());
@@ -212,9 +211,6 @@ impl Store {
             }
             record.marker = Some(marker.object);
         }
-        let mut stat = super::names::dir_stat(tx, id)?;
-        stat.ctime = now;
-        tx.put(Family::DirStat, &id_key(id.0), &stat);
         tx.put(Family::Dir, &id_key(id.0), &record);
         attach(tx, to.0, to.1, &DentRecord::Dir(id), now)?;
         let (_, old_prefix) = Self::key_prefix(tx, from.0)?;
@@ -281,16 +277,10 @@ impl Store {
             let seq = Seq(self.ids.take());
             let moved = match &mut record {
                 DentRecord::Dir(id) => {
-                    let mut dir = dir_record(tx, *id)?;
-                    dir.parent = to.0;
-                    to.1.clone_into(&mut dir.name);
-                    dir.posix.ctime = now;
+                    let mut dir = moved_dir(tx, *id, to, now)?;
                     if let Some(marker) = &mut dir.marker {
                         marker.seq = seq;
                     }
-                    let mut stat = super::names::dir_stat(tx, *id)?;
-                    stat.ctime = now;
-                    tx.put(Family::DirStat, &id_key(id.0), &stat);
                     tx.put(Family::Dir, &id_key(id.0), &dir);
                     let posix = &dir.posix;
                     Some(super::node::empty_object((*id).into(), Seq(0), VersionId::Null, posix, now))
@@ -324,6 +314,18 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// A directory's record under its new name, not yet written back; its time of change moves.
+fn moved_dir(tx: &mut Tx<'_>, id: DirId, to: (DirId, &str), now: Timestamp) -> Result<DirRecord> {
+    let mut record = dir_record(tx, id)?;
+    record.parent = to.0;
+    to.1.clone_into(&mut record.name);
+    record.posix.ctime = now;
+    let mut stat = dir_stat(tx, id)?;
+    stat.ctime = now;
+    tx.put(Family::DirStat, &id_key(id.0), &stat);
+    Ok(record)
 }
 
 /// A directory cannot move below itself.

@@ -160,18 +160,14 @@ impl Rounds {
     }
 }
 
-/// Ends a round that panicked, so that nobody waits for it.
+/// Ends a round that panicked, so that nobody waits for it: who does runs the next one, which says that the store stopped.
 struct Unwinding<'a>(&'a Store);
 
 impl Drop for Unwinding<'_> {
     fn drop(&mut self) {
         // What it had taken to sync is not known any more.
         let _ = self.0.stopped.set("a durability round panicked".to_owned());
-        let mut state = self.0.rounds.state.lock();
-        state.running = false;
-        state.failures += 1;
-        state.failed_up_to = u64::MAX;
-        state.problem = Some((Kind::Io, "a durability round panicked".to_owned()));
+        self.0.rounds.state.lock().running = false;
         self.0.rounds.finished.notify_all();
     }
 }
@@ -218,21 +214,20 @@ impl Store {
     }
 
     /// One round, on the caller's thread. Only one may run at a time. A `swift` one may end with its changes in the
-    /// journal only; any other leaves nothing there. Returns the last commit it made durable, and whether the journal
-    /// holds nothing.
-    fn round(&self, swift: bool) -> Result<(u64, bool)> {
+    /// journal only; any other leaves nothing there. Returns the last commit it made durable.
+    fn round(&self, swift: bool) -> Result<u64> {
         let seq = self.index.seal();
         let sealed = self.index.sealed()?;
         let mut journal = self.journal.lock();
         if sealed.is_none() && (swift || !journal.holds()) {
-            return Ok((seq, !journal.holds()));
+            return Ok(seq);
         }
         // Taken after the stage was closed: every commit in it has noted its bytes. They are made durable once for all,
         // so a round whose index write fails and is repeated need not know them any more.
         let (mut runs, solos) = self.unsynced.take();
         let raw = if swift && solos.is_empty() { self.log.raw(&runs) } else { None };
         let kept = match (&sealed, raw) {
-            (Some(sealed), Some(raw)) => journal.append(sealed.before, sealed.commit, sealed.bytes(), &raw),
+            (Some(sealed), Some(raw)) => journal.append(sealed.before, sealed.commit, sealed.bytes(), &runs, &raw),
             _ => false,
         };
         if !kept {
@@ -251,7 +246,7 @@ impl Store {
             journal.restart();
         }
         self.rounds.rounds.fetch_add(1, Ordering::Relaxed);
-        Ok((seq, !kept))
+        Ok(seq)
     }
 
     /// Runs a round and tells everybody. The lock is free meanwhile; no other round may be running.
@@ -263,8 +258,8 @@ impl Store {
         let swift = state.wanted > state.done && state.problem.is_none() && !state.stop;
         drop(state);
         let unwinding = Unwinding(self);
-        let result = if self.stopped.get().is_some() { Ok((0, true)) } else { self.round(swift) };
-        let settled = !matches!(result, Ok((_, false)));
+        let result = if self.stopped.get().is_some() { Ok(0) } else { self.round(swift) };
+        let settled = result.is_err() || !self.journal.lock().holds();
         if let Err(error) = &result {
             tracing::error!(%error, "a durability round failed");
             self.complain("sync", None, "", error);
@@ -273,7 +268,7 @@ impl Store {
         let mut state = self.rounds.state.lock();
         state.running = false;
         match result {
-            Ok((seq, _)) if self.stopped.get().is_none() => {
+            Ok(seq) if self.stopped.get().is_none() => {
                 state.done = state.done.max(seq);
                 state.problem = None;
             }

@@ -245,10 +245,10 @@ impl Vfs {
                 Attr { mode: 0o755, nlink: buckets + 2, ..attr }
             }
             What::Dir { dir, view, .. } => {
-                let attr = match (self.directory(*view, *dir), node.places.lock().removed()) {
-                    (Ok(directory), _) => Attr::of_dir(node.id, &directory),
-                    (Err(error), Some(removed)) if error.kind() == Kind::NoSuchKey => removed,
-                    (Err(error), _) => return Err(error.into()),
+                let attr = match self.directory(*view, *dir) {
+                    Ok(directory) => Attr::of_dir(node.id, &directory),
+                    Err(error) if error.kind() == Kind::NoSuchKey => node.places.lock().removed().ok_or(error)?,
+                    Err(error) => return Err(error.into()),
                 };
                 if *view == View::Live { attr } else { attr.read_only() }
             }

@@ -2,7 +2,7 @@
 //! memory.
 //!
 //! An offset is a position in one handle's reading: the handle remembers which name stood before it. The latest names
-//! are kept one by one, older ones as a mark now and then and four bytes of hash each, by which the last one before a
+//! are kept one by one, of older ones a mark now and then and four bytes of hash each, by which the last one before a
 //! position that is still there is found again.
 
 use super::Vfs;
@@ -42,14 +42,12 @@ pub struct DirEntry {
 
 /// How far a handle has read.
 pub(super) struct Stream {
-    /// Offset before the first name in `recent`.
-    first: u64,
+    /// A hash of each name told before those in `recent`.
+    hashes: Vec<u32>,
     /// The last names told, in order.
     recent: VecDeque<Box<str>>,
     /// Every `MARK_EVERY`-th name told.
     marks: Vec<Box<str>>,
-    /// A hash of every name told.
-    hashes: Vec<u32>,
     /// The mark that followed the last one, before the reading went back.
     bound: Option<Box<str>>,
     /// Entries that fitted last time.
@@ -61,10 +59,9 @@ pub(super) struct Stream {
 impl Stream {
     fn new() -> Self {
         Self {
-            first: DOTS,
+            hashes: Vec::new(),
             recent: VecDeque::new(),
             marks: Vec::new(),
-            hashes: Vec::new(),
             bound: None,
             fitted: PAGE_FIRST,
             whole: None,
@@ -72,19 +69,19 @@ impl Stream {
     }
 
     fn next_offset(&self) -> u64 {
-        self.first + self.recent.len() as u64
+        DOTS + (self.hashes.len() + self.recent.len()) as u64
     }
 
     fn note(&mut self, mark: &str) {
         self.recent.push_back(mark.into());
-        self.hashes.push(short_hash(mark));
         if (self.next_offset() - DOTS).is_multiple_of(MARK_EVERY) {
             self.marks.push(mark.into());
             self.bound = None;
         }
-        if self.recent.len() > RECENT_MAX {
-            self.recent.pop_front();
-            self.first += 1;
+        if self.recent.len() > RECENT_MAX
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.hashes.push(short_hash(&oldest));
         }
     }
 
@@ -94,26 +91,20 @@ impl Stream {
             *self = Self { fitted: self.fitted, ..Self::new() };
             return Rewound::After(None);
         }
-        let told = usize::try_from(offset - DOTS).unwrap_or(usize::MAX).min(self.hashes.len());
+        let told = usize::try_from(offset.min(self.next_offset()) - DOTS).unwrap_or(usize::MAX);
         let marks = told / MARK_EVERY as usize;
         if let Some(next) = self.marks.get(marks) {
             self.bound = Some(next.clone());
         }
-        if offset > self.first {
-            let keep = usize::try_from(offset - self.first).unwrap_or(usize::MAX).min(self.recent.len());
-            self.recent.truncate(keep);
-            self.marks.truncate(marks);
-            self.hashes.truncate(told);
+        self.marks.truncate(marks);
+        if told > self.hashes.len() {
+            self.recent.truncate(told - self.hashes.len());
             return Rewound::After(self.recent.back().cloned());
         }
-        let before = self.marks.get(marks.wrapping_sub(1)).cloned();
-        let until = self.bound.clone();
-        self.marks.truncate(marks);
         let told_since = self.hashes[marks * MARK_EVERY as usize..told].to_vec();
         self.hashes.truncate(told);
         self.recent.clear();
-        self.first = DOTS + told as u64;
-        Rewound::Since { before, until, told_since }
+        Rewound::Since { before: self.marks.last().cloned(), until: self.bound.clone(), told_since }
     }
 }
 

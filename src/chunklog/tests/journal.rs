@@ -1,6 +1,6 @@
 //! What the journal made durable comes back, and nothing else.
 
-use super::super::{Journal, RawRun, Run};
+use super::super::{Journal, RawRun};
 use super::{STORE, bytes, get, holds, open, put};
 use crate::sys::disk::{Disk, DiskCall, MemDisk};
 use proptest::prelude::*;
@@ -13,9 +13,8 @@ fn open_journal(disk: &MemDisk) -> Journal {
     Journal::open(Arc::new(disk.clone()), STORE).unwrap()
 }
 
-fn raw(seed: u64, len: usize) -> (Run, RawRun) {
-    let run = Run { segment: super::super::SegmentId(7), offset: 4096, len: len as u32 };
-    (run, RawRun { segment: run.segment, offset: run.offset, bytes: bytes(seed, len) })
+fn raw(seed: u64, len: usize) -> RawRun {
+    RawRun { segment: super::super::SegmentId(7), offset: 4096, bytes: bytes(seed, len) }
 }
 
 #[derive(Clone, Debug)]
@@ -51,8 +50,8 @@ proptest! {
                     let commit = last + u64::from(commits);
                     let runs: Vec<_> = (0..runs as u64).map(|n| raw(seed + n, 700)).collect();
                     let batch = bytes(seed, len);
-                    if journal.append(last, commit, &batch, &runs) {
-                        kept.push((last, commit, batch, runs.into_iter().map(|(_, raw)| raw).collect::<Vec<_>>()));
+                    if journal.append(last, commit, &batch, &[], &runs) {
+                        kept.push((last, commit, batch, runs));
                         last = commit;
                     } else {
                         // The caller makes all of it durable elsewhere, this batch included.
@@ -85,11 +84,11 @@ fn a_torn_entry_ends_the_chain() {
     for seed in 0..200 {
         let disk = MemDisk::new();
         let mut journal = open_journal(&disk);
-        assert!(journal.append(1, 2, &bytes(1, 5000), &[raw(1, 100)]));
+        assert!(journal.append(1, 2, &bytes(1, 5000), &[], &[raw(1, 100)]));
         disk.fail(DiskCall::Sync, 0, 1, EIO);
-        assert!(!journal.append(2, 3, &bytes(2, 9000), &[]), "it was not synced");
+        assert!(!journal.append(2, 3, &bytes(2, 9000), &[], &[]), "it was not synced");
         let found = open_journal(&disk.crash(seed)).entries(1).unwrap();
-        assert!(found[0].batch == bytes(1, 5000) && found[0].runs == [raw(1, 100).1]);
+        assert!(found[0].batch == bytes(1, 5000) && found[0].runs == [raw(1, 100)]);
         assert!(found.len() == 1 || found.len() == 2 && found[1].batch == bytes(2, 9000));
     }
 }
@@ -100,9 +99,9 @@ fn a_journal_that_failed_is_not_used_again() {
         let disk = MemDisk::new();
         let mut journal = open_journal(&disk);
         disk.fail(call, 0, 1, EIO);
-        assert!(!journal.append(1, 2, b"batch", &[]));
-        assert!(!journal.append(1, 2, b"batch", &[]) && !journal.holds());
-        assert!(open_journal(&disk).append(1, 2, b"batch", &[]), "the next opening tries");
+        assert!(!journal.append(1, 2, b"batch", &[], &[]));
+        assert!(!journal.append(1, 2, b"batch", &[], &[]) && !journal.holds());
+        assert!(open_journal(&disk).append(1, 2, b"batch", &[], &[]), "the next opening tries");
     }
 }
 
@@ -110,7 +109,7 @@ fn a_journal_that_failed_is_not_used_again() {
 fn every_changed_bit_ends_the_chain() {
     let disk = MemDisk::new();
     let mut journal = open_journal(&disk);
-    assert!(journal.append(1, 2, b"first", &[]) && journal.append(2, 3, b"second", &[raw(1, 50)]));
+    assert!(journal.append(1, 2, b"first", &[], &[]) && journal.append(2, 3, b"second", &[], &[raw(1, 50)]));
     let whole = disk.contents(Path::new("journal")).unwrap();
     for bit in (4096 * 8..4096 * 8 + 200 * 8).chain([8191 * 8]) {
         disk.tamper(Path::new("journal"), |bytes| {
@@ -130,7 +129,7 @@ fn every_changed_bit_ends_the_chain() {
 fn a_small_disk_has_no_journal() {
     let disk = MemDisk::new();
     disk.set_room(Some(512 << 20));
-    assert!(!open_journal(&disk).append(1, 2, b"batch", &[]));
+    assert!(!open_journal(&disk).append(1, 2, b"batch", &[], &[]));
     assert_eq!(disk.file_len(Path::new("journal")).unwrap(), None);
 }
 
@@ -148,7 +147,7 @@ fn runs_are_restored_to_their_segments() {
         assert!(log.raw(&[second, large]).is_none(), "that is too long");
         let raw = log.raw(&[second, third]).unwrap();
         let mut journal = open_journal(&disk);
-        assert!(journal.append(1, 2, b"batch", &raw));
+        assert!(journal.append(1, 2, b"batch", &[second, third], &raw));
         assert_eq!(journal.held(), [second, third]);
         let after = disk.crash(seed);
         let again = open_journal(&after);
@@ -167,9 +166,9 @@ fn runs_are_restored_to_their_segments() {
 #[test]
 fn a_longer_file_is_used_as_far_as_it_is_ours() {
     let disk = MemDisk::new();
-    assert!(open_journal(&disk).append(1, 2, b"first", &[]));
+    assert!(open_journal(&disk).append(1, 2, b"first", &[], &[]));
     disk.tamper(Path::new("journal"), |bytes| bytes.resize(8 << 20, 0)).unwrap();
     let mut journal = open_journal(&disk);
-    let kept = (2..9).take_while(|last| journal.append(*last, last + 1, &bytes(*last, 1 << 20), &[])).count();
+    let kept = (2..9).take_while(|last| journal.append(*last, last + 1, &bytes(*last, 1 << 20), &[], &[])).count();
     assert_eq!(open_journal(&disk).entries(2).unwrap().len(), kept);
 }

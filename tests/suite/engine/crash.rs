@@ -1,12 +1,13 @@
 //! Crashes, closing, and a full disk: what was acknowledged stays, what cannot be done is said.
 
 use super::harness::{
-    B, Home, delete, fsck, get, key, make_bucket, pattern, put, reap, refused, rewrite_file, root, versions, write_file,
+    B, Home, copy, delete, fsck, get, key, make_bucket, pattern, put, reap, refused, rewrite_file, root, versions,
+    write_file,
 };
 use crate::long;
 use keyfold::model::Kind;
 use keyfold::model::Versioning::{Enabled, Unversioned};
-use keyfold::store::{PutOptions, Store};
+use keyfold::store::{Options, PutOptions, Store};
 use std::sync::Arc;
 
 #[test]
@@ -78,11 +79,7 @@ fn what_only_the_journal_holds_is_there_after_a_crash() {
     let (home, store) = Home::with_bucket(Enabled);
     put(&store, "large", &pattern(30_000, 1));
     let after = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let copy = |what: &str, to: &tempfile::TempDir| {
-        let from = home.dir.path().join(what);
-        let done = std::process::Command::new("cp").arg("-r").arg(from).arg(to.path()).status().unwrap();
-        assert!(done.success());
-    };
+    let copy = |what: &str, to: &tempfile::TempDir| copy(&home.dir.path().join(what), to.path());
     after.iter().for_each(|after| copy(".", after));
     for n in 0..40 {
         put(&store, &format!("inline {n}"), &pattern(100 * n, n as u64));
@@ -115,20 +112,43 @@ fn what_only_the_journal_holds_is_there_after_a_crash() {
     }
 }
 
-/// A file system on a loop device that can be shut down as by a power cut: what it had not synced is lost.
+/// A store, with one bucket, on a file system on a loop device that can be shut down as by a power cut: what it had not
+/// synced is lost.
 struct Machine {
     dir: tempfile::TempDir,
+    options: Options,
 }
 
 impl Machine {
     /// `None` where this process may not mount.
     fn new() -> Option<Self> {
-        let machine = Self { dir: tempfile::tempdir().unwrap() };
+        let mut options = Home::new().options();
+        options.settings.commit_interval = std::time::Duration::from_millis(30);
+        let machine = Self { dir: tempfile::tempdir().unwrap(), options };
         let image = machine.dir.path().join("image");
         std::fs::File::create(&image).unwrap().set_len(2 << 30).unwrap();
         std::fs::create_dir(machine.at()).unwrap();
         let made = std::process::Command::new("mkfs.ext4").arg("-qF").arg(&image).status();
-        (made.is_ok_and(|status| status.success()) && machine.mount()).then_some(machine)
+        if !made.is_ok_and(|status| status.success()) || !machine.mount() {
+            return None;
+        }
+        Store::init(&machine.at().join("store"), &machine.options).unwrap();
+        let store = machine.open();
+        make_bucket(&store, B);
+        store.close().unwrap();
+        Some(machine)
+    }
+
+    fn open(&self) -> Arc<Store> {
+        Store::open(&self.at().join("store"), self.options.clone()).unwrap()
+    }
+
+    /// The store after the power came back.
+    fn start_again(&self, store: Arc<Store>) -> Arc<Store> {
+        store.abandon();
+        self.unmount();
+        assert!(self.mount());
+        self.open()
     }
 
     fn at(&self) -> std::path::PathBuf {
@@ -164,18 +184,9 @@ impl Drop for Machine {
 #[test]
 fn what_was_answered_outlives_a_power_cut() {
     let Some(machine) = Machine::new() else { return };
-    let home = Home::new();
-    let path = machine.at().join("store");
-    let mut options = home.options();
-    options.settings.commit_interval = std::time::Duration::from_millis(30);
-    Store::init(&path, &options).unwrap();
     let mut answered: Vec<(String, usize)> = Vec::new();
     for round in 0..if long() { 60 } else { 4 } {
-        let store = Store::open(&path, options.clone()).unwrap();
-        if round == 0 {
-            make_bucket(&store, B);
-            store.sync().unwrap();
-        }
+        let store = machine.open();
         let puts = |worker: usize| {
             let mut done = Vec::new();
             for n in 0.. {
@@ -195,10 +206,7 @@ fn what_was_answered_outlives_a_power_cut() {
             machine.cut_power();
             answered.extend(workers.into_iter().flat_map(|worker| worker.join().unwrap()));
         });
-        store.abandon();
-        machine.unmount();
-        assert!(machine.mount());
-        let store = Store::open(&path, options.clone()).unwrap();
+        let store = machine.start_again(store);
         for (name, len) in &answered {
             let n = name.rsplit(' ').next().unwrap().parse().unwrap();
             assert!(get(&store, name).unwrap() == pattern(*len, n), "{name} of {}", answered.len());
@@ -214,13 +222,7 @@ fn what_was_answered_outlives_a_power_cut() {
 #[test]
 fn what_the_journal_held_before_it_began_anew_outlives_a_power_cut() {
     let Some(machine) = Machine::new() else { return };
-    let home = Home::new();
-    let path = machine.at().join("store");
-    let mut options = home.options();
-    options.settings.commit_interval = std::time::Duration::from_millis(30);
-    Store::init(&path, &options).unwrap();
-    let store = Store::open(&path, options.clone()).unwrap();
-    make_bucket(&store, B);
+    let store = machine.open();
     put(&store, "names its segment", &pattern(9000, 1));
     for n in 0..20 {
         put(&store, &format!("run {n}"), &pattern(9000, n));
@@ -230,10 +232,7 @@ fn what_the_journal_held_before_it_began_anew_outlives_a_power_cut() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     machine.cut_power();
-    store.abandon();
-    machine.unmount();
-    assert!(machine.mount());
-    let store = Store::open(&path, options).unwrap();
+    let store = machine.start_again(store);
     for n in 0..20 {
         assert!(get(&store, &format!("run {n}")).unwrap() == pattern(9000, n), "run {n}");
     }

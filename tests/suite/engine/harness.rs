@@ -210,6 +210,12 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T>, kind: Kind) {
     assert_eq!(result.unwrap_err().kind(), kind);
 }
 
+/// Copies a file into a directory, or what is in a directory.
+pub fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let done = std::process::Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
 /// Bytes that differ from place to place.
 pub fn pattern(len: usize, seed: u64) -> Vec<u8> {
     (0..len as u64).map(|n| ((n / 251).wrapping_mul(seed | 1).wrapping_add(n) % 255 + 1) as u8).collect()

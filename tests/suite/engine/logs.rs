@@ -1,6 +1,6 @@
 //! Power cuts between the syncs of the index's logs: RocksDB goes on to another log and syncs the one before later.
 
-use super::harness::{B, Home, key, make_bucket, pattern};
+use super::harness::{B, Home, copy, key, make_bucket, pattern};
 use keyfold::store::{Options, PutOptions, Store};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn fdatasync(fd: i32) -> i32 {
             && end_of(path) == "log"
             && let Some(to) = watch(|watch| watch.copy_to.take())
         {
-            copy(&watch(|watch| watch.dir.clone()), &to);
+            copy(&watch(|watch| watch.dir.join(".")), &to);
             watch(|watch| watch.hold = None);
         }
     }
@@ -64,11 +64,6 @@ pub unsafe extern "C" fn fdatasync(fd: i32) -> i32 {
         watch(|watch| watch.synced.insert(path, len));
     }
     done as i32
-}
-
-fn copy(from: &Path, to: &Path) {
-    let done = std::process::Command::new("cp").arg("-r").arg(from.join(".")).arg(to).status().unwrap();
-    assert!(done.success());
 }
 
 fn logs(store: &Path) -> Vec<PathBuf> {
@@ -121,7 +116,7 @@ fn a_hole_between_two_logs_is_filled_from_the_journal() {
         assert!(answered < 2000);
     }
     let cut = tempfile::tempdir().unwrap();
-    copy(home.dir.path(), cut.path());
+    copy(&home.dir.path().join("."), cut.path());
     let older = logs(cut.path()).remove(0);
     assert!(logs(cut.path()).len() > 1);
     let name = home.dir.path().join("meta").join(older.file_name().unwrap());
