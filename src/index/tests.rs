@@ -162,8 +162,8 @@ fn holders_are_counted() {
     let key = RefKey::Content(7);
     index
         .transact(|tx| {
-            tx.hold(key)?;
-            tx.hold(key)?;
+            tx.hold(key, 1)?;
+            tx.hold(key, 1)?;
             assert_eq!(tx.refs(key)?, 3);
             assert!(!tx.release(key)?);
             assert!(!tx.release(key)?);

@@ -118,13 +118,13 @@ impl Tx<'_> {
         self.writes.insert((family, Bytes::copy_from_slice(key)), None);
     }
 
-    /// One more holder of a shared thing.
+    /// `more` more holders of a shared thing.
     ///
     /// # Errors
     /// As [`Read::record`].
-    pub fn hold(&mut self, key: RefKey) -> Result<()> {
+    pub fn hold(&mut self, key: RefKey, more: u64) -> Result<()> {
         let held = self.refs(key)?;
-        self.put(Family::Refs, &key.bytes(), &(held + 1));
+        self.put(Family::Refs, &key.bytes(), &(held + more));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::extents::{self, locate};
-use super::pins::Pin;
+use super::pins::{Pin, Taking};
 use crate::chunklog::{Run, SegmentId, SoloId};
 use crate::crypto::Crc64;
 use crate::index::{Body, ContentRecord, Extent, Family, Read, Source, content_key};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct Content {
     store: Arc<Store>,
     id: ContentId,
-    _pin: Option<Pin>,
+    pin: Option<Pin>,
     record: ContentRecord,
 }
 
@@ -30,7 +30,7 @@ impl Store {
     pub(super) fn content(self: &Arc<Self>, id: ContentId) -> Result<Content> {
         if id == ContentId::EMPTY {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(Content { store: Arc::clone(self), id, _pin: None, record });
+            return Ok(Content { store: Arc::clone(self), id, pin: None, record });
         }
         let gone = || {
             Error::new(Kind::NoSuchVersion, "cannot open the object")
@@ -40,12 +40,12 @@ impl Store {
         let pin = self.pins.pin(id).ok_or_else(gone)?;
         let record: Option<ContentRecord> = self.index.record(Family::Content, &content_key(id))?;
         let record = record.ok_or_else(gone)?;
-        Ok(Content { store: Arc::clone(self), id, _pin: Some(pin), record })
+        Ok(Content { store: Arc::clone(self), id, pin: Some(pin), record })
     }
 
     /// A content that is about to be committed, pinned beforehand so that nothing can free it in between.
     pub(super) fn pinned_content(self: &Arc<Self>, id: ContentId, record: ContentRecord) -> Content {
-        Content { store: Arc::clone(self), id, _pin: self.pins.pin(id), record }
+        Content { store: Arc::clone(self), id, pin: self.pins.pin(id), record }
     }
 
     /// Reads `[skip, skip + buf.len())` of a source.
@@ -104,6 +104,15 @@ impl Content {
     #[must_use]
     pub const fn id(&self) -> ContentId {
         self.id
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Keeps others from reading it, unless somebody does.
+    pub(super) fn claim(&self) -> Option<Taking> {
+        self.pin.as_ref()?.take()
     }
 
     pub(super) const fn record(&self) -> &ContentRecord {

@@ -6,6 +6,7 @@
 
 use crate::index::{Body, Extent, Node, RefKey, Source};
 use crate::model::{Error, Result};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Most entries of a node.
@@ -40,6 +41,8 @@ pub(super) struct Plan {
     pub held: Vec<RefKey>,
     /// Sources that get their first holder.
     pub fresh: Vec<Source>,
+    /// Nodes of the old content that the new one does not share.
+    pub visited: HashSet<u64>,
 }
 
 /// The holder count a source is kept under; holes have none.
@@ -310,6 +313,7 @@ impl Work<'_> {
         if depth == 0 {
             return Err(too_deep());
         }
+        self.plan.visited.insert(id);
         let growing = !tail.is_empty();
         match &*self.nodes.load(id)? {
             Node::Leaf(extents) => {

@@ -34,6 +34,7 @@ mod reap;
 mod rename;
 mod rounds;
 mod stack;
+mod takeover;
 mod tree;
 
 pub use asof::AsOf;

@@ -1,7 +1,7 @@
 //! What must not be freed yet: contents that somebody reads, and runs that no content names yet.
 
 use crate::model::ContentId;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,18 +9,26 @@ use std::sync::Arc;
 struct PinState {
     held: HashMap<ContentId, usize>,
     freeing: HashSet<ContentId>,
+    /// Being freed by the commit that takes their last name: until it is over nobody knows whether they are there.
+    taking: HashSet<ContentId>,
 }
 
 /// Contents in use by readers.
 #[derive(Default)]
-pub(super) struct Pins(Mutex<PinState>);
+pub(super) struct Pins {
+    state: Mutex<PinState>,
+    taken: Condvar,
+}
 
 impl Pins {
     /// Keeps a content from being freed; `None` when it is being freed already.
     pub(super) fn pin(self: &Arc<Self>, id: ContentId) -> Option<Pin> {
         // The empty content is never stored, so it is never freed.
         if id != ContentId::EMPTY {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
+            while state.taking.contains(&id) {
+                self.taken.wait(&mut state);
+            }
             if state.freeing.contains(&id) {
                 return None;
             }
@@ -30,7 +38,7 @@ impl Pins {
     }
 
     fn unpin(&self, id: ContentId) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(count) = state.held.get_mut(&id) {
             *count -= 1;
             if *count == 0 {
@@ -41,7 +49,7 @@ impl Pins {
 
     /// Claims a content for freeing; false while somebody reads it.
     pub(super) fn begin_free(&self, id: ContentId) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.held.contains_key(&id) {
             return false;
         }
@@ -49,7 +57,29 @@ impl Pins {
     }
 
     pub(super) fn end_free(&self, id: ContentId) {
-        self.0.lock().freeing.remove(&id);
+        self.state.lock().freeing.remove(&id);
+    }
+
+    /// Claims a content that the caller alone has pinned; who else comes to pin it waits until the claim is dropped.
+    fn take(self: &Arc<Self>, id: ContentId) -> Option<Taking> {
+        let mut state = self.state.lock();
+        if state.held.get(&id) != Some(&1) || state.freeing.contains(&id) {
+            return None;
+        }
+        state.taking.insert(id).then(|| Taking { pins: Arc::clone(self), id })
+    }
+}
+
+/// A content claimed by the commit that frees it, held until that commit can be seen.
+pub(super) struct Taking {
+    pins: Arc<Pins>,
+    id: ContentId,
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.pins.state.lock().taking.remove(&self.id);
+        self.pins.taken.notify_all();
     }
 }
 
@@ -57,6 +87,13 @@ impl Pins {
 pub(super) struct Pin {
     pins: Arc<Pins>,
     id: ContentId,
+}
+
+impl Pin {
+    /// Claims the content, if this is its only pin.
+    pub(super) fn take(&self) -> Option<Taking> {
+        self.pins.take(self.id)
+    }
 }
 
 impl Drop for Pin {

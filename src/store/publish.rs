@@ -4,13 +4,16 @@ use super::content::Content;
 use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
+use super::pins::Taking;
 use super::rounds::Unsynced;
 use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, resize, retire, rewrite};
+use super::takeover::{Holders, take_over};
 use super::{Store, names};
 use crate::index::{
     Body, ContentRecord, Family, OpenSession, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
 };
 use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, Result, Seq, VersionId};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// What a write session has published so far. One session makes one version, however often it is published.
@@ -51,20 +54,20 @@ pub(super) struct Prepared {
     /// Told what the next round has to sync.
     unsynced: Arc<Unsynced>,
     /// Keeps what the plan shares from being freed before the commit.
-    _base: Option<Arc<Content>>,
+    base: Option<Arc<Content>>,
+    /// Keeps others from the base that the commit frees, until the commit can be seen.
+    taking: Mutex<Option<Taking>>,
 }
 
 impl Prepared {
-    /// Writes the content; from then on it has one holder.
+    /// Writes the content; from then on it has one holder. Comes after what takes the name from the one before, whose
+    /// place it takes in the index if that was the last.
     pub(super) fn commit(&self, tx: &mut Tx<'_>) -> Result<()> {
         if self.id == ContentId::EMPTY {
             return Ok(());
         }
         for (id, node) in &self.plan.nodes {
             tx.put(Family::Node, &id_key(*id), node);
-        }
-        for key in &self.plan.held {
-            tx.hold(*key)?;
         }
         let mut seen = std::collections::HashSet::new();
         for source in &self.plan.fresh {
@@ -73,9 +76,14 @@ impl Prepared {
                 self.unsynced.note(*source);
                 add_live(tx, *source, 1)?;
             } else {
-                tx.hold(key)?;
+                tx.hold(key, 1)?;
             }
         }
+        let mut held = Holders::of(&self.plan);
+        if let Some(base) = &self.base {
+            *self.taking.lock() = take_over(tx, base, &self.plan.visited, &mut held)?;
+        }
+        held.count(tx)?;
         tx.put(Family::Content, &content_key(self.id), &self.record);
         Ok(())
     }
@@ -147,12 +155,13 @@ impl Store {
         let body = plan.body.take().unwrap_or(Body::Extents(Vec::new()));
         let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
         let base = base.map(|(content, _)| Arc::clone(content));
-        Ok(Prepared { plan, _base: base, ..self.whole(id, record) })
+        Ok(Prepared { plan, base, ..self.whole(id, record) })
     }
 
     /// A content whose bytes are all in its record.
     fn whole(&self, id: ContentId, record: ContentRecord) -> Prepared {
-        Prepared { id, record, plan: Plan::default(), unsynced: Arc::clone(&self.unsynced), _base: None }
+        let (plan, unsynced) = (Plan::default(), Arc::clone(&self.unsynced));
+        Prepared { id, record, plan, unsynced, base: None, taking: Mutex::new(None) }
     }
 
     /// Makes a write session's bytes the current version of its file. The session's first publication makes a
@@ -177,7 +186,6 @@ impl Store {
             let old = old.ok_or_else(|| names::no_such_name(at.1))?;
             let bucket = bucket_of(tx, at.0)?;
             let mut object = old.object.clone();
-            prepared.commit(tx)?;
             let own = !old.draft && session.made(&old.object);
             if own {
                 resize(tx, bucket.id, &old, prepared.record.size)?;
@@ -188,6 +196,7 @@ impl Store {
                 object.version = self.version_id(bucket.versioning, new_seq, ino);
                 object.since = now;
             }
+            prepared.commit(tx)?;
             prepared.describe(self, &mut object);
             object.modified = now;
             change.apply(&mut object.posix, now);

@@ -232,7 +232,7 @@ pub(super) fn drop_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
 
 /// One more holder of a content.
 pub(super) fn hold_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
-    if id == ContentId::EMPTY { Ok(()) } else { tx.hold(RefKey::Content(id.0)) }
+    if id == ContentId::EMPTY { Ok(()) } else { tx.hold(RefKey::Content(id.0), 1) }
 }
 
 /// Puts a version or marker below the current entry.

@@ -14,5 +14,6 @@ mod ops;
 mod races;
 mod sessions;
 mod space;
+mod takeover;
 mod tree;
 mod versions;
