@@ -30,14 +30,13 @@ mod umount;
 mod undelete;
 mod versions;
 
+use crate::sys::allocator::Allocator;
 use arguments::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Requests make and drop many small records: the system's allocator takes half as much time again in the daemon, and keeps
-/// what a burst left.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// Runs what the command line asks for and gives the process's exit status.
 #[must_use]

@@ -24,6 +24,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) fn serve(plan: &Plan, ready: impl FnOnce(std::result::Result<&MountRow, &Error>)) -> Result<()> {
     process::raise_open_files_limit();
     process::share_heaps();
+    process::refuse_huge_pages();
     match start(plan) {
         Ok((node, runtime, parts, row)) => {
             notify("READY=1");

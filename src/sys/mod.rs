@@ -1,6 +1,7 @@
 //! The machine, behind seams that tests replace: clock, randomness, disk, locks, processes.
 
 pub mod abi;
+pub mod allocator;
 pub mod clock;
 pub mod disk;
 pub mod entropy;

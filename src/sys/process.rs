@@ -169,6 +169,14 @@ pub fn share_heaps() {
     }
 }
 
+/// Keeps the kernel from backing this process's memory by huge pages, of which a store in use fills few: they would make
+/// tens of megabytes of it. Before any thread runs.
+pub fn refuse_huge_pages() {
+    // Old kernels know nothing of it.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_thp_disable(true);
+}
+
 /// Gives memory back that the C library's heaps hold and nobody uses. Takes some milliseconds when there is much.
 pub fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

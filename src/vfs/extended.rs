@@ -2,10 +2,9 @@
 
 use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
-use super::node::{Node, What};
+use super::node::{Node, NodeRef, What};
 use super::xattr::{self, SetEffect, Target, XattrView};
 use crate::model::{Error, Ino, Object};
-use std::sync::Arc;
 
 /// How `setxattr` treats a name that is there already, or is not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -129,7 +128,7 @@ impl Vfs {
 
     fn edit_xattr(
         &self,
-        node: &Arc<Node>,
+        node: &NodeRef,
         name: &[u8],
         value: Option<&[u8]>,
         edit: impl Fn(&Target) -> Result<SetEffect, Error>,

@@ -2,7 +2,7 @@
 
 use super::errno::Errno;
 use super::hidden::ControlFile;
-use super::node::Node;
+use super::node::NodeRef;
 use super::readdir::Stream;
 use crate::store::Content;
 use parking_lot::{Mutex, RwLock};
@@ -36,7 +36,7 @@ pub(super) enum Open {
 
 /// An open handle.
 pub(super) struct Handle {
-    pub(super) node: Arc<Node>,
+    pub(super) node: NodeRef,
     pub(super) open: Open,
 }
 
@@ -55,7 +55,7 @@ impl Handles {
         &self.shards[(fh % SHARDS as u64) as usize]
     }
 
-    pub(super) fn add(&self, node: Arc<Node>, open: Open) -> u64 {
+    pub(super) fn add(&self, node: NodeRef, open: Open) -> u64 {
         let fh = self.next.fetch_add(1, Ordering::Relaxed);
         node.open.fetch_add(1, Ordering::Relaxed);
         self.shard(fh).write().insert(fh, Arc::new(Handle { node, open }));

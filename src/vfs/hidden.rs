@@ -4,13 +4,12 @@ use super::control::{ControlNode, Writer};
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::Open;
 use super::lookup::{Keep, Lookup};
-use super::node::{Node, View, What, virtual_number};
+use super::node::{Node, NodeRef, View, What, virtual_number};
 use super::open::{OpenHow, Opening};
 use super::setattr::SetAttr;
 use super::{Attr, Vfs};
 use crate::model::{DirId, FileKind, Posix, Result};
 use parking_lot::Mutex;
-use std::sync::Arc;
 
 /// An open control file.
 pub(super) enum ControlFile {
@@ -70,7 +69,7 @@ impl Vfs {
     }
 
     /// Opens a control file.
-    pub(super) fn open_control(&self, node: &Arc<Node>, how: OpenHow) -> Outcome<Opening> {
+    pub(super) fn open_control(&self, node: &NodeRef, how: OpenHow) -> Outcome<Opening> {
         let what = control(node)?;
         if what.kind() == FileKind::Directory {
             return Err(Errno::EISDIR.into());
@@ -83,7 +82,7 @@ impl Vfs {
         } else {
             ControlFile::Text(self.control.render(what)?)
         };
-        let fh = self.handles.add(Arc::clone(node), Open::Control(Mutex::new(file)));
+        let fh = self.handles.add(NodeRef::clone(node), Open::Control(Mutex::new(file)));
         // Sizes are not known beforehand and contents change by themselves: the kernel keeps no pages.
         Ok(Opening { fh, keep_cache: false, direct: true, no_flush: !how.write, lasting: false })
     }
@@ -134,7 +133,7 @@ impl Vfs {
     }
 
     /// Cuts an open control file; other attributes are taken and left as they are, so that editors and `cp -p` go on.
-    pub(super) fn set_control_attr(&self, node: &Arc<Node>, fh: Option<u64>, change: SetAttr) -> Outcome<Attr> {
+    pub(super) fn set_control_attr(&self, node: &NodeRef, fh: Option<u64>, change: SetAttr) -> Outcome<Attr> {
         self.writable()?;
         if let Some(size) = change.size {
             let handle = fh.map(|fh| self.handles.get(fh)).transpose()?;
@@ -166,7 +165,7 @@ impl Vfs {
     }
 
     /// Renames within a control directory, as editors do.
-    pub(super) fn rename_control(&self, from: (&Arc<Node>, &[u8]), to: (&Arc<Node>, &[u8])) -> Outcome<()> {
+    pub(super) fn rename_control(&self, from: (&NodeRef, &[u8]), to: (&NodeRef, &[u8])) -> Outcome<()> {
         self.writable()?;
         if *from.0.what != *to.0.what {
             return Err(Errno::EXDEV.into());

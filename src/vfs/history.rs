@@ -6,7 +6,7 @@
 
 use super::errno::{Errno, Fault, Outcome};
 use super::lookup::Lookup;
-use super::node::{Node, View, What};
+use super::node::{Node, NodeRef, View, What};
 use super::spelling::{Spelled, long_hash, read};
 use super::tree::Found;
 use super::{Attr, Vfs};
@@ -146,7 +146,7 @@ impl Vfs {
     }
 
     /// `mv` of a version over a name: its bytes become that name's current version, and it stays in history.
-    pub(super) fn restore(&self, dirs: &Arc<[DirId]>, part: &str, name: &[u8], to: (&Arc<Node>, &[u8])) -> Outcome<()> {
+    pub(super) fn restore(&self, dirs: &Arc<[DirId]>, part: &str, name: &[u8], to: (&NodeRef, &[u8])) -> Outcome<()> {
         let object = self.version_named(dirs, part, name)?.ok_or(Fault::Bare(Errno::ENOENT))?;
         if object.marker {
             return Err(crate::model::Error::new(Kind::IsMarker, "cannot restore a delete marker")

@@ -2,13 +2,12 @@
 
 use super::control::ControlNode;
 use super::errno::{Errno, Fault, Outcome};
-use super::node::{Node, View, What};
+use super::node::{Node, NodeRef, View, What};
 use super::session::without_setid;
 use super::tree::Found;
 use super::{Attr, Vfs};
 use crate::model::{DirId, Error, FileKind, Kind, Object, Result};
 use crate::store::{Entry, FileEntry, Space};
-use std::sync::Arc;
 
 /// How often a look-up follows a name that is replaced all the time.
 const ATTEMPTS: u32 = 8;
@@ -415,7 +414,7 @@ impl Vfs {
     }
 
     /// Whether opening or changing a node is refused because of what it is, with the reason.
-    pub(super) fn unchangeable(node: &Arc<Node>) -> Option<Error> {
+    pub(super) fn unchangeable(node: &NodeRef) -> Option<Error> {
         match &*node.what {
             What::History(_) | What::Versions { .. } | What::Version { .. } => {
                 Some(super::tree::history_is_read_only())

@@ -2,12 +2,11 @@
 
 use super::errno::{Errno, Fault, Outcome};
 use super::lookup::{Caller, Lookup};
-use super::node::{Node, View, What};
+use super::node::{NodeRef, View, What};
 use super::tree::Found;
 use super::{Attr, Vfs};
 use crate::model::{BucketName, DirId, Error, FileKind, Kind, ObjectKey, Posix};
 use crate::store::{Directory, Entry, PosixChange, PutOptions, Session};
-use std::sync::Arc;
 
 /// What `mknod` makes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +31,7 @@ impl Vfs {
         self.told("mkdir", || self.path_in(&node, name), self.mkdir_in(caller, &node, name, mode))
     }
 
-    fn mkdir_in(&self, caller: Caller, parent: &Arc<Node>, name: &[u8], mode: u16) -> Outcome<Lookup> {
+    fn mkdir_in(&self, caller: Caller, parent: &NodeRef, name: &[u8], mode: u16) -> Outcome<Lookup> {
         if let What::Control(_) = *parent.what {
             return Err(Errno::EPERM.into());
         }
@@ -65,7 +64,7 @@ impl Vfs {
         self.told("mknod", || self.path_in(&node, name), self.mknod_in(caller, &node, name, make))
     }
 
-    fn mknod_in(&self, caller: Caller, parent: &Arc<Node>, name: &[u8], make: MakeNode) -> Outcome<Lookup> {
+    fn mknod_in(&self, caller: Caller, parent: &NodeRef, name: &[u8], make: MakeNode) -> Outcome<Lookup> {
         self.writable()?;
         let (dir, root) = Self::live_dir(parent)?;
         let component = self.new_component(dir, root, name, false)?;
@@ -96,7 +95,7 @@ impl Vfs {
         self.told("link", || self.path_in(&above, name), self.link_in(&node, &above, name))
     }
 
-    fn link_in(&self, node: &Arc<Node>, parent: &Arc<Node>, name: &[u8]) -> Outcome<Lookup> {
+    fn link_in(&self, node: &NodeRef, parent: &NodeRef, name: &[u8]) -> Outcome<Lookup> {
         self.writable()?;
         let (dir, root) = Self::live_dir(parent)?;
         let Some(ino) = node.ino() else { return Err(Errno::EPERM.into()) };
@@ -127,7 +126,7 @@ impl Vfs {
         self.told("unlink", || self.path_in(&node, name), self.unlink_in(&node, name))
     }
 
-    fn unlink_in(&self, parent: &Arc<Node>, name: &[u8]) -> Outcome<()> {
+    fn unlink_in(&self, parent: &NodeRef, name: &[u8]) -> Outcome<()> {
         if let What::Control(_) = *parent.what {
             return self.unlink_control(parent, name);
         }
@@ -170,7 +169,7 @@ impl Vfs {
         self.told("rmdir", || self.path_in(&node, name), self.rmdir_in(&node, name))
     }
 
-    fn rmdir_in(&self, parent: &Arc<Node>, name: &[u8]) -> Outcome<()> {
+    fn rmdir_in(&self, parent: &NodeRef, name: &[u8]) -> Outcome<()> {
         if let What::Control(_) = *parent.what {
             return Err(Errno::EPERM.into());
         }

@@ -51,7 +51,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use control::Control;
 use handle::Handles;
-use node::{Node, Nodes, View, What};
+use node::{Node, NodeRef, Nodes, View, What};
 use spelling::Reserved;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,7 +163,7 @@ impl Vfs {
     }
 
     /// The node behind a number of the kernel's.
-    fn node(&self, id: u64) -> std::result::Result<Arc<Node>, Errno> {
+    fn node(&self, id: u64) -> std::result::Result<NodeRef, Errno> {
         self.nodes.get(id).ok_or(Errno::ESTALE)
     }
 

@@ -233,11 +233,15 @@ impl Places {
     }
 }
 
+/// A node held. Nobody asks for one weakly, so no word of it counts that: 96 bytes each.
+pub(super) type NodeRef = triomphe::Arc<Node>;
+
 /// A thing the kernel holds a number for.
 pub(super) struct Node {
     pub(super) id: u64,
     pub(super) what: Stands,
-    lookups: AtomicU64,
+    /// References of the kernel's and of handlers. At the most it can count it stays, and the node with it.
+    lookups: AtomicU32,
     /// Handles that are open on it.
     pub(super) open: AtomicU32,
     /// The content whose pages the kernel may still hold.
@@ -247,6 +251,8 @@ pub(super) struct Node {
     /// The write session and what readers read. Taken before `places`.
     pub(super) opened: Mutex<Option<Box<Opened>>>,
 }
+
+const _: () = assert!(size_of::<Node>() <= 88, "with its count a node fits into 96 bytes");
 
 impl Node {
     /// The number of a present file.
@@ -268,7 +274,7 @@ impl Node {
 /// A node that is not forgotten while this is held.
 pub(super) struct Held<'a> {
     nodes: &'a Nodes,
-    node: Arc<Node>,
+    node: NodeRef,
 }
 
 impl Deref for Held<'_> {
@@ -286,7 +292,7 @@ impl Drop for Held<'_> {
 }
 
 /// A node found by its number.
-struct ById(Arc<Node>);
+struct ById(NodeRef);
 
 impl Borrow<u64> for ById {
     fn borrow(&self) -> &u64 {
@@ -326,34 +332,35 @@ impl Nodes {
     }
 
     /// The node the kernel calls `id`.
-    pub(super) fn get(&self, id: u64) -> Option<Arc<Node>> {
-        self.shard(id).lock().get(&id).map(|found| Arc::clone(&found.0))
+    pub(super) fn get(&self, id: u64) -> Option<NodeRef> {
+        self.shard(id).lock().get(&id).map(|found| NodeRef::clone(&found.0))
     }
 
     /// The node of `what`, made when needed and counted as looked up once more.
-    pub(super) fn hold(&self, number: u64, what: What) -> Arc<Node> {
+    pub(super) fn hold(&self, number: u64, what: What) -> NodeRef {
         debug_assert!(what != What::File || number & VIRTUAL == 0);
         let mut id = number;
         loop {
             let mut shard = self.shard(id).lock();
             match shard.get(&id) {
                 Some(ById(node)) if *node.what == what || id & VIRTUAL == 0 && node.what.bytes() == what.bytes() => {
-                    node.lookups.fetch_add(1, Ordering::Relaxed);
-                    return Arc::clone(node);
+                    let before = node.lookups.load(Ordering::Relaxed);
+                    node.lookups.store(before.saturating_add(1), Ordering::Relaxed);
+                    return NodeRef::clone(node);
                 }
                 // Two virtual things drew one number, or an object of the past has other bytes: the later moves on.
                 Some(_) => id = (id + 1) | VIRTUAL,
                 None => {
-                    let node = Arc::new(Node {
+                    let node = NodeRef::new(Node {
                         id,
                         what: what.into(),
-                        lookups: AtomicU64::new(1),
+                        lookups: AtomicU32::new(1),
                         open: AtomicU32::new(0),
                         cached: AtomicU64::new(NOTHING),
                         places: Mutex::default(),
                         opened: Mutex::new(None),
                     });
-                    shard.insert(ById(Arc::clone(&node)));
+                    shard.insert(ById(NodeRef::clone(&node)));
                     return node;
                 }
             }
@@ -370,8 +377,12 @@ impl Nodes {
         let mut shard = self.shard(id).lock();
         let Some(ById(node)) = shard.get(&id) else { return };
         let before = node.lookups.load(Ordering::Relaxed);
-        node.lookups.store(before.saturating_sub(count), Ordering::Relaxed);
-        if before <= count && node.open.load(Ordering::Relaxed) == 0 {
+        if before == u32::MAX {
+            return;
+        }
+        let left = before.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        node.lookups.store(left, Ordering::Relaxed);
+        if left == 0 && node.open.load(Ordering::Relaxed) == 0 {
             let gone = shard.take(&id);
             // With what it held of an ended file.
             drop((shard, gone));
@@ -389,10 +400,10 @@ impl Nodes {
     }
 
     /// Every node, for what must visit them all.
-    pub(super) fn all(&self) -> Vec<Arc<Node>> {
+    pub(super) fn all(&self) -> Vec<NodeRef> {
         self.shards
             .iter()
-            .flat_map(|shard| shard.lock().iter().map(|found| Arc::clone(&found.0)).collect::<Vec<_>>())
+            .flat_map(|shard| shard.lock().iter().map(|found| NodeRef::clone(&found.0)).collect::<Vec<_>>())
             .collect()
     }
 }

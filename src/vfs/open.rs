@@ -3,7 +3,7 @@
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
 use super::lookup::{Caller, Lookup};
-use super::node::{Ended, Node, View, What};
+use super::node::{Ended, Node, NodeRef, View, What};
 use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
 use crate::model::{FileKind, Kind, Posix};
@@ -56,7 +56,7 @@ impl Vfs {
         self.told("open", || self.path(&node), self.open_node(caller, &node, how))
     }
 
-    fn open_node(&self, caller: Caller, node: &Arc<Node>, how: OpenHow) -> Outcome<Opening> {
+    fn open_node(&self, caller: Caller, node: &NodeRef, how: OpenHow) -> Outcome<Opening> {
         let changes = how.write || how.truncate;
         if changes {
             if let Some(error) = Self::unchangeable(node) {
@@ -72,7 +72,7 @@ impl Vfs {
         }
     }
 
-    fn open_fixed(&self, node: &Arc<Node>) -> Outcome<Opening> {
+    fn open_fixed(&self, node: &NodeRef) -> Outcome<Opening> {
         let object = self.find_fixed(node)?;
         let content = Arc::new(self.store.open_content(&object)?);
         let keep_cache = node.now_cached(object.content.0);
@@ -81,7 +81,7 @@ impl Vfs {
             let file = FileEntry { object, draft: false, nlink: 1 };
             node.places.lock().set_last(Some(Ended { file, place: None, content: None }));
         }
-        let fh = self.handles.add(Arc::clone(node), Open::Fixed(content));
+        let fh = self.handles.add(NodeRef::clone(node), Open::Fixed(content));
         Ok(Opening { fh, keep_cache, direct: false, no_flush: true, lasting })
     }
 
@@ -95,7 +95,7 @@ impl Vfs {
         content.solo_file()
     }
 
-    fn open_live(&self, caller: Caller, node: &Arc<Node>, how: OpenHow) -> Outcome<Opening> {
+    fn open_live(&self, caller: Caller, node: &NodeRef, how: OpenHow) -> Outcome<Opening> {
         let mut slot = node.opened.lock();
         let file = self.named_file(node)?;
         if file.object.posix.kind != FileKind::File {
@@ -166,7 +166,7 @@ impl Vfs {
         Ok(node.now_cached(object.content.0))
     }
 
-    fn opening(&self, node: &Arc<Node>, opened: &mut Opened, how: OpenHow, keep_cache: bool) -> Opening {
+    fn opening(&self, node: &NodeRef, opened: &mut Opened, how: OpenHow, keep_cache: bool) -> Opening {
         opened.handles += 1;
         let OpenHow { read, write, append, sync, exec, .. } = how;
         let writer = write || how.truncate;
@@ -174,7 +174,7 @@ impl Vfs {
         opened.writers += u32::from(writer);
         opened.writing += u32::from(writer);
         let fh = self.handles.add(
-            Arc::clone(node),
+            NodeRef::clone(node),
             Open::Live { read, write, append, sync, exec, writer, closed: AtomicBool::new(false) },
         );
         Opening { fh, keep_cache, direct: write && !read, no_flush: !write && !opened.touched, lasting: false }
@@ -199,7 +199,7 @@ impl Vfs {
     fn create_in(
         &self,
         caller: Caller,
-        parent: &Arc<Node>,
+        parent: &NodeRef,
         name: &[u8],
         mode: u16,
         how: OpenHow,

@@ -10,7 +10,7 @@ use super::errno::{Errno, Outcome};
 use super::handle::Open;
 use super::listing::{HIDDEN, Item, Target};
 use super::lookup::Lookup;
-use super::node::{Node, View, What, virtual_number};
+use super::node::{Node, NodeRef, View, What, virtual_number};
 use crate::model::{DirId, FileKind};
 use std::collections::VecDeque;
 use std::hash::{Hash as _, Hasher as _};
@@ -211,7 +211,7 @@ impl Vfs {
 
     fn walk_stream(
         &self,
-        node: &Arc<Node>,
+        node: &NodeRef,
         stream: &mut Stream,
         offset: u64,
         mut each: impl FnMut(Item, u64, u64, u64) -> Outcome<bool>,
@@ -254,7 +254,7 @@ impl Vfs {
     /// The last name between two marks that is there and was told, by the hashes of those that were, in order.
     fn last_of(
         &self,
-        node: &Arc<Node>,
+        node: &NodeRef,
         stream: &mut Stream,
         before: Option<Box<str>>,
         until: Option<&str>,

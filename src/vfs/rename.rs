@@ -2,7 +2,7 @@
 
 use super::Vfs;
 use super::errno::{Errno, Outcome};
-use super::node::{Ended, Node, View, What};
+use super::node::{Ended, NodeRef, View, What};
 use super::tree::Found;
 use crate::model::{DirId, Error, Kind, Result};
 use crate::store::{Entry, FileEntry};
@@ -43,7 +43,7 @@ impl Vfs {
         self.told("rename", || self.path_in(&source, from.1), outcome)
     }
 
-    fn rename_in(&self, from: (&Arc<Node>, &[u8]), to: (&Arc<Node>, &[u8]), how: RenameHow) -> Outcome<()> {
+    fn rename_in(&self, from: (&NodeRef, &[u8]), to: (&NodeRef, &[u8]), how: RenameHow) -> Outcome<()> {
         if let (What::Control(_), What::Control(_)) = (&*from.0.what, &*to.0.what) {
             return self.rename_control(from, to);
         }
@@ -69,7 +69,7 @@ impl Vfs {
     }
 
     /// What a name leads to; `as_dir` says what it would be made as when it is free.
-    fn end(&self, at: (&Arc<Node>, &[u8]), as_dir: Option<bool>) -> Outcome<End> {
+    fn end(&self, at: (&NodeRef, &[u8]), as_dir: Option<bool>) -> Outcome<End> {
         let (dir, root) = Self::live_dir(at.0)?;
         match self.find(View::Live, dir, root, at.1)? {
             Some(Found::Entry(component, entry)) => Ok(End { dir, component, entry: Some(entry) }),

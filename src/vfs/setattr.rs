@@ -3,12 +3,11 @@
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::Open;
 use super::lookup::{Caller, Keep};
-use super::node::{Node, View, What};
+use super::node::{Node, NodeRef, View, What};
 use super::session::{Opened, without_setid};
 use super::{Attr, Vfs};
 use crate::model::{FileKind, Ino, Timestamp};
 use crate::store::{Entry, PosixChange};
-use std::sync::Arc;
 
 /// What to change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -63,7 +62,7 @@ impl Vfs {
         self.told("setattr", || self.path(&node), outcome())
     }
 
-    fn set_size(&self, caller: Caller, node: &Arc<Node>, fh: Option<u64>, size: u64) -> Outcome<()> {
+    fn set_size(&self, caller: Caller, node: &NodeRef, fh: Option<u64>, size: u64) -> Outcome<()> {
         if !matches!(*node.what, What::File) {
             return Err(Errno::EISDIR.into());
         }
