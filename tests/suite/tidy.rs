@@ -49,7 +49,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("libc", ""),
     ("lru", "index chunklog store vfs"),
     ("memmap2", "chunklog"),
-    ("mimalloc", "cli"),
+    ("mimalloc", "sys"),
     ("nix", "sys fuse"),
     ("parking_lot", "*"),
     ("postcard", "index"),
@@ -64,6 +64,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("toml", "config"),
     ("tracing", "*"),
     ("tracing_subscriber", "telemetry node"),
+    ("triomphe", "vfs"),
     ("uuid", "sys"),
 ];
 
