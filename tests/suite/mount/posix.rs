@@ -118,22 +118,19 @@ impl Mix {
     }
 }
 
-#[test]
-fn fsx_reads_what_it_wrote_in_every_form() {
+/// fsx over files of one form, on a bucket without and one with versions; they outlive a crash and a remount.
+fn fsx_reads_what_it_wrote(mix: &Mix) {
     let mut mounted = open_to_all();
-    let seeds = if long() { 10 } else { 1 };
-    for mix in MIXES {
-        mix.configure(&mounted);
-        let operations = if long() { mix.operations_long } else { mix.operations };
-        for seed in 1..=seeds {
-            for bucket in ["bkt", "versioned"] {
-                let file = format!("$M/{bucket}/{}.{seed}", mix.name);
-                let script = format!("fsx -q -f $T/fsx.toml -N {operations} -S {seed} -P $T {file} > $T/said 2>&1");
-                let done = mounted.try_sh(&script);
-                let said = fs::read_to_string(mounted.aside("said")).unwrap();
-                assert!(done.status.success(), "{script}\n{said}");
-                mounted.sh(&format!("cksum < {file} > $T/{bucket}.{}.{seed}", mix.name));
-            }
+    mix.configure(&mounted);
+    let (operations, seeds) = if long() { (mix.operations_long, 10) } else { (mix.operations, 1) };
+    for seed in 1..=seeds {
+        for bucket in ["bkt", "versioned"] {
+            let file = format!("$M/{bucket}/{}.{seed}", mix.name);
+            let script = format!("fsx -q -f $T/fsx.toml -N {operations} -S {seed} -P $T {file} > $T/said 2>&1");
+            let done = mounted.try_sh(&script);
+            let said = fs::read_to_string(mounted.aside("said")).unwrap();
+            assert!(done.status.success(), "{script}\n{said}");
+            mounted.sh(&format!("cksum < {file} > $T/{bucket}.{}.{seed}", mix.name));
         }
     }
     let same = |mounted: &Mounted| {
@@ -145,6 +142,26 @@ fn fsx_reads_what_it_wrote_in_every_form() {
     mounted.restart();
     same(&mounted);
     mounted.fsck();
+}
+
+#[test]
+fn fsx_in_the_index() {
+    fsx_reads_what_it_wrote(&MIXES[0]);
+}
+
+#[test]
+fn fsx_in_runs_of_the_log() {
+    fsx_reads_what_it_wrote(&MIXES[1]);
+}
+
+#[test]
+fn fsx_in_a_file_of_its_own() {
+    fsx_reads_what_it_wrote(&MIXES[2]);
+}
+
+#[test]
+fn fsx_in_a_sparse_file() {
+    fsx_reads_what_it_wrote(&MIXES[3]);
 }
 
 /// The step that fsx was at when it was stopped, and the last one that synced the file and was done by then.
