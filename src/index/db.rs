@@ -1,14 +1,17 @@
 //! The index itself: opening RocksDB, committing into the stage, writing the stage out.
 
+use super::backend::{Backend, Batch};
 use super::cache::Cache;
 use super::family::Family;
+use super::memory::Memory;
+use super::rocks::Rocks;
 use super::stage::Stage;
 use super::tx::{Read, Tx, View};
-use crate::model::{Error, Kind, Result};
+use crate::model::Result;
+use crate::sys::disk::Disk;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rocksdb::{BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch, WriteOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +46,7 @@ impl Layers {
 
 /// The ordered store of records. Shared between threads by reference.
 pub struct Index {
-    db: DB,
+    db: Backend,
     cache: Cache,
     layers: ArcSwap<Layers>,
     /// Number of the last commit readers may see.
@@ -60,7 +63,7 @@ const SYNCED_KEY: &[u8] = b"synced";
 
 /// A sealed stage as RocksDB takes it: one batch, all or nothing.
 pub struct Sealed {
-    batch: WriteBatch,
+    batch: Batch,
     stage: Arc<Stage>,
     /// Number of the last commit written before it.
     pub before: u64,
@@ -72,7 +75,7 @@ impl Sealed {
     /// What [`Index::replay`] takes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.batch.data()
+        self.batch.bytes()
     }
 }
 
@@ -82,17 +85,19 @@ impl Index {
     /// # Errors
     /// When RocksDB cannot open: another process, a damaged or newer format, a full disk.
     pub fn open(dir: &Path, settings: Settings) -> Result<Self> {
-        let cache = rocksdb::Cache::new_lru_cache(settings.cache_bytes);
-        let families = Family::ALL
-            .iter()
-            .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, settings, &cache)));
-        // RocksDB preallocates its log by the size of the default family's memtable, which nothing uses otherwise:
-        // enough that a sync rarely changes the file's extents, little enough that a new store is small.
-        let mut unused = Options::default();
-        unused.set_write_buffer_size(4 << 20);
-        let families = families.chain([ColumnFamilyDescriptor::new("default", unused)]);
-        let db = DB::open_cf_descriptors(&database_options(settings), dir, families)
-            .map_err(|error| failed("cannot open the index", &error))?;
+        Self::over(Backend::Rocks(Rocks::open(dir, settings)?))
+    }
+
+    /// Opens an index that lies in memory, with its log and tables on `disk`: it keeps and loses after a crash what
+    /// RocksDB may keep and lose. For simulations.
+    ///
+    /// # Errors
+    /// What the disk says; [`crate::model::Kind::Corrupt`] when what is there is damaged.
+    pub fn in_memory(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+        Self::over(Backend::Memory(Memory::open(disk, settings.memtable_bytes as u64)?))
+    }
+
+    fn over(db: Backend) -> Result<Self> {
         let index = Self {
             db,
             cache: Cache::new(),
@@ -103,7 +108,7 @@ impl Index {
             synced: AtomicU64::new(0),
         };
         // Not through the cache, which a replay passes by.
-        let number = |key| disk_get(&index.db, Family::Sys, key)?.map_or(Ok(0), |bytes| super::codec::decode(&bytes));
+        let number = |key| index.db.get(Family::Sys, key)?.map_or(Ok(0), |bytes| super::codec::decode(&bytes));
         index.synced.store(number(SYNCED_KEY)?, Ordering::Release);
         index.begin_after(number(SEQ_KEY)?);
         Ok(index)
@@ -136,13 +141,7 @@ impl Index {
     /// # Errors
     /// [`Kind::Corrupt`] when it is no batch, or what the disk says.
     pub fn replay(&self, commit: u64, batch: &[u8]) -> Result<()> {
-        // RocksDB reads sequence number and count without looking whether they are there.
-        if batch.len() < 12 {
-            return Err(Error::corrupt("cannot write a kept batch to the index", "it is too short"));
-        }
-        self.db
-            .write(WriteBatch::from_data(batch))
-            .map_err(|error| failed("cannot write a kept batch to the index", &error))?;
+        self.db.write(self.db.batch_of(batch)?, false)?;
         self.begin_after(commit);
         Ok(())
     }
@@ -152,20 +151,18 @@ impl Index {
     /// # Errors
     /// When the disk refuses.
     pub fn sync(&self) -> Result<()> {
-        self.write(WriteBatch::default(), self.written(), true)
+        self.write(self.db.batch(), self.written(), true)
     }
 
-    fn write(&self, mut batch: WriteBatch, commit: u64, sync: bool) -> Result<()> {
-        let mut options = WriteOptions::default();
-        options.set_sync(sync);
+    fn write(&self, mut batch: Batch, commit: u64, sync: bool) -> Result<()> {
         if sync {
             // The record that says so must not come to the disk before the logs it speaks of.
             if self.written() > self.synced() {
-                self.db.flush_wal(true).map_err(|error| failed("cannot sync the index", &error))?;
+                self.db.sync_logs()?;
             }
-            batch.put_cf(handle(&self.db, Family::Sys)?, SYNCED_KEY, super::codec::encode(&commit));
+            self.db.put(&mut batch, Family::Sys, SYNCED_KEY, Some(&super::codec::encode(&commit)))?;
         }
-        self.db.write_opt(batch, &options).map_err(|error| failed("cannot write the index", &error))?;
+        self.db.write(batch, sync)?;
         self.written.store(commit, Ordering::Release);
         if sync {
             self.synced.store(commit, Ordering::Release);
@@ -241,17 +238,15 @@ impl Index {
     pub fn sealed(&self) -> Result<Option<Sealed>> {
         let layers = self.layers.load_full();
         let Some((stage, commit)) = &layers.sealed else { return Ok(None) };
-        let mut batch = WriteBatch::default();
-        let mut problem = None;
-        stage.newest(&mut |family, key, value| match (handle(&self.db, family), value) {
-            (Ok(handle), Some(value)) => batch.put_cf(handle, key, value),
-            (Ok(handle), None) => batch.delete_cf(handle, key),
-            (Err(error), _) => problem = Some(error),
+        let mut batch = self.db.batch();
+        let mut put = Ok(());
+        stage.newest(&mut |family, key, value| {
+            if put.is_ok() {
+                put = self.db.put(&mut batch, family, key, value.map(AsRef::as_ref));
+            }
         });
-        if let Some(error) = problem {
-            return Err(error);
-        }
-        batch.put_cf(handle(&self.db, Family::Sys)?, SEQ_KEY, super::codec::encode(commit));
+        put?;
+        self.db.put(&mut batch, Family::Sys, SEQ_KEY, Some(&super::codec::encode(commit)))?;
         Ok(Some(Sealed { batch, stage: Arc::clone(stage), before: self.written(), commit: *commit }))
     }
 
@@ -276,18 +271,13 @@ impl Index {
     /// # Errors
     /// When the disk refuses.
     pub fn compact(&self) -> Result<()> {
-        for family in Family::ALL {
-            let handle = handle(&self.db, *family)?;
-            self.db.flush_cf(handle).map_err(|error| failed("cannot write the index", &error))?;
-            self.db.compact_range_cf(handle, None::<&[u8]>, None::<&[u8]>);
-        }
-        Ok(())
+        self.db.compact()
     }
 
     /// RocksDB's own counters as text, for diagnosis.
     #[must_use]
     pub fn statistics(&self) -> String {
-        self.db.property_value("rocksdb.stats").ok().flatten().unwrap_or_default()
+        self.db.statistics()
     }
 
     /// Checks the checksums of every table on disk.
@@ -295,20 +285,7 @@ impl Index {
     /// # Errors
     /// [`Kind::Corrupt`] when one does not hold.
     pub fn verify(&self) -> Result<()> {
-        for family in Family::ALL {
-            let mut options = rocksdb::ReadOptions::default();
-            options.set_verify_checksums(true);
-            options.fill_cache(false);
-            let mut walk = self.db.raw_iterator_cf_opt(handle(&self.db, *family)?, options);
-            walk.seek_to_first();
-            while walk.valid() {
-                walk.next();
-            }
-            walk.status().map_err(|error| {
-                Error::corrupt(format!("cannot read the index family {}", family.name()), error.to_string())
-            })?;
-        }
-        Ok(())
+        self.db.verify()
     }
 }
 
@@ -327,68 +304,4 @@ impl Read for Index {
             }
         }
     }
-}
-
-pub(super) fn handle(db: &DB, family: Family) -> Result<&ColumnFamily> {
-    db.cf_handle(family.name())
-        .ok_or_else(|| Error::corrupt("cannot read the index", format!("it has no family {}", family.name())))
-}
-
-pub(super) fn disk_get(db: &DB, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
-    match db.get_pinned_cf(handle(db, family)?, key) {
-        Ok(value) => Ok(value.map(|bytes| Bytes::copy_from_slice(&bytes))),
-        Err(error) => Err(failed("cannot read the index", &error)),
-    }
-}
-
-fn failed(what: &'static str, error: &rocksdb::Error) -> Error {
-    let text = error.to_string();
-    let kind = match error.kind() {
-        rocksdb::ErrorKind::Corruption => Kind::Corrupt,
-        _ if text.contains("No space left") => Kind::Full,
-        _ => Kind::Io,
-    };
-    Error::new(kind, what).why(text)
-}
-
-fn database_options(settings: Settings) -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    options.set_paranoid_checks(true);
-    options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
-    options.set_track_and_verify_wals_in_manifest(true);
-    // A family that is rarely written must not keep the log of all others.
-    options.set_max_total_wal_size(4 * settings.memtable_bytes as u64);
-    options.set_max_open_files(512);
-    options.set_skip_stats_update_on_db_open(true);
-    options.set_max_background_jobs(2);
-    options.set_bytes_per_sync(1 << 20);
-    options.set_keep_log_file_num(2);
-    options.set_max_log_file_size(1 << 20);
-    options.set_manifest_preallocation_size(64 << 10);
-    options
-}
-
-fn family_options(family: Family, settings: Settings, cache: &rocksdb::Cache) -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_cache(cache);
-    table.set_bloom_filter(10.0, false);
-    table.set_format_version(6);
-    table.set_cache_index_and_filter_blocks(true);
-    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&table);
-    options.set_compression_type(rocksdb::DBCompressionType::Lz4);
-    options.set_write_buffer_size(settings.memtable_bytes);
-    options.set_level_compaction_dynamic_level_bytes(true);
-    if family == Family::Content {
-        options.set_target_file_size_base(64 << 20);
-    }
-    if matches!(family, Family::Dent | Family::Ver | Family::Refs) {
-        // Most names that are asked for here are not there.
-        options.set_memtable_prefix_bloom_ratio(0.02);
-        options.set_memtable_whole_key_filtering(true);
-    }
-    options
 }

@@ -8,12 +8,15 @@
 //! May not know: the chunk log, S3's rules. Locks: `commit` (one transaction), nothing else is taken inside.
 #![doc = include_str!("FORMAT.md")]
 
+mod backend;
 mod cache;
 mod codec;
 mod db;
 mod family;
 mod keys;
+mod memory;
 mod records;
+mod rocks;
 mod scan;
 mod stage;
 mod tx;

@@ -1,10 +1,10 @@
 //! An ordered walk over a family: the transaction's own writes, the stages and RocksDB, merged.
 
+use super::backend::{Backend, Walk};
 use super::family::Family;
 use super::stage::Stage;
-use crate::model::{Error, Kind, Result};
+use crate::model::Result;
 use bytes::Bytes;
-use rocksdb::{DB, DBRawIterator};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -40,19 +40,19 @@ pub struct Scan<'a> {
     upper: Bytes,
     layers: Vec<Layer<'a>>,
     peeks: Vec<Peek>,
-    disk: DBRawIterator<'a>,
+    disk: Walk<'a>,
     failed: bool,
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(db: &'a DB, family: Family, lower: &[u8], upper: &[u8], layers: Vec<Layer<'a>>) -> Result<Self> {
-        let handle = super::db::handle(db, family)?;
-        let mut options = rocksdb::ReadOptions::default();
-        options.set_iterate_upper_bound(upper);
-        // A walk of many names would drive everything else out of memory, and asks for each only once.
-        options.fill_cache(family != Family::Dent);
-        let mut disk = db.raw_iterator_cf_opt(handle, options);
-        disk.seek(lower);
+    pub(super) fn new(
+        db: &'a Backend,
+        family: Family,
+        lower: &[u8],
+        upper: &[u8],
+        layers: Vec<Layer<'a>>,
+    ) -> Result<Self> {
+        let disk = db.walk(family, lower, upper)?;
         let upper = Bytes::copy_from_slice(upper);
         let mut scan = Self { family, upper, layers, peeks: Vec::new(), disk, failed: false };
         scan.peeks = scan.layers.iter().map(|layer| layer.next(family, lower, true)).collect();
@@ -106,7 +106,7 @@ impl Iterator for Scan<'_> {
             }
             if let Err(error) = self.disk.status() {
                 self.failed = true;
-                return Some(Err(Error::new(Kind::Io, "cannot read the index").why(error.to_string())));
+                return Some(Err(error));
             }
             let key = self.smallest()?;
             if let Some(value) = self.take(&key) {

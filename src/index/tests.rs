@@ -40,21 +40,17 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    /// Whatever lies in the stage, in the stage being written or on disk, reads are those of one ordered map, and
-    /// reopening shows the commits that were written and no other.
-    #[test]
-    fn reads_are_those_of_one_map(ops in prop::collection::vec(op(), 1..40)) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut index = open(dir.path());
-        let mut staged = false;
-        let (mut now, mut sealed, mut disk) = (BTreeMap::new(), None::<BTreeMap<_, _>>, BTreeMap::new());
-        for op in ops {
-            match op {
-                Op::Commit(writes) => {
-                    index.transact(|tx| {
+/// Whatever lies in the stage, in the stage being written or below, reads are those of one ordered map, and reopening
+/// shows the commits that were written and no other.
+fn reads_are_those_of_one_map(ops: Vec<Op>, open: &dyn Fn() -> Index) {
+    let mut index = open();
+    let mut staged = false;
+    let (mut now, mut sealed, mut disk) = (BTreeMap::new(), None::<BTreeMap<_, _>>, BTreeMap::new());
+    for op in ops {
+        match op {
+            Op::Commit(writes) => {
+                index
+                    .transact(|tx| {
                         for (key, value) in &writes {
                             match value {
                                 Some(value) => tx.put_bytes(Family::Dent, &[*key], vec![*value]),
@@ -65,49 +61,66 @@ proptest! {
                         let seen = tx.get(Family::Dent, &[*last]).unwrap().map(|bytes| bytes[0]);
                         assert_eq!(seen, *value, "a transaction sees its own writes");
                         Ok(())
-                    }).unwrap();
-                    staged = true;
-                    for (key, value) in writes {
-                        match value {
-                            Some(value) => now.insert(vec![key], vec![value]),
-                            None => now.remove(&vec![key]),
-                        };
-                    }
-                }
-                Op::Abort(key) => {
-                    let failed: crate::model::Result<((), u64)> = index.transact(|tx| {
-                        tx.put_bytes(Family::Dent, &[key], vec![0]);
-                        Err(Error::new(Kind::Conflict, "no"))
-                    });
-                    prop_assert!(failed.is_err());
-                }
-                Op::Seal => {
-                    let _ = index.seal();
-                    if sealed.is_none() && std::mem::take(&mut staged) {
-                        sealed = Some(now.clone());
-                    }
-                }
-                Op::Write => {
-                    write_out(&index);
-                    disk = sealed.take().unwrap_or_else(|| {
-                        staged = false;
-                        now.clone()
-                    });
-                }
-                Op::Reopen => {
-                    drop(index);
-                    index = open(dir.path());
-                    now = disk.clone();
-                    (sealed, staged) = (None, false);
+                    })
+                    .unwrap();
+                staged = true;
+                for (key, value) in writes {
+                    match value {
+                        Some(value) => now.insert(vec![key], vec![value]),
+                        None => now.remove(&vec![key]),
+                    };
                 }
             }
-            let want: Vec<(Vec<u8>, Vec<u8>)> = now.clone().into_iter().collect();
-            prop_assert_eq!(all(&index), want);
-            for key in 0..12u8 {
-                let got = index.get(Family::Dent, &[key]).unwrap().map(|bytes| bytes.to_vec());
-                prop_assert_eq!(got, now.get(&vec![key]).cloned());
+            Op::Abort(key) => {
+                let failed: crate::model::Result<((), u64)> = index.transact(|tx| {
+                    tx.put_bytes(Family::Dent, &[key], vec![0]);
+                    Err(Error::new(Kind::Conflict, "no"))
+                });
+                assert!(failed.is_err());
+            }
+            Op::Seal => {
+                let _ = index.seal();
+                if sealed.is_none() && std::mem::take(&mut staged) {
+                    sealed = Some(now.clone());
+                }
+            }
+            Op::Write => {
+                write_out(&index);
+                disk = sealed.take().unwrap_or_else(|| {
+                    staged = false;
+                    now.clone()
+                });
+            }
+            Op::Reopen => {
+                drop(index);
+                index = open();
+                now = disk.clone();
+                (sealed, staged) = (None, false);
             }
         }
+        let want: Vec<(Vec<u8>, Vec<u8>)> = now.clone().into_iter().collect();
+        assert_eq!(all(&index), want);
+        for key in 0..12u8 {
+            let got = index.get(Family::Dent, &[key]).unwrap().map(|bytes| bytes.to_vec());
+            assert_eq!(got, now.get(&vec![key]).cloned());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn over_rocksdb_reads_are_those_of_one_map(ops in prop::collection::vec(op(), 1..40)) {
+        let dir = tempfile::tempdir().unwrap();
+        reads_are_those_of_one_map(ops, &|| open(dir.path()));
+    }
+
+    #[test]
+    fn in_memory_reads_are_those_of_one_map(ops in prop::collection::vec(op(), 1..120)) {
+        let disk = std::sync::Arc::new(crate::sys::disk::MemDisk::new());
+        let settings = Settings { memtable_bytes: 300, ..Settings::default() };
+        reads_are_those_of_one_map(ops, &|| Index::in_memory(disk.clone(), settings).unwrap());
     }
 
     /// No bytes make a decoder panic.

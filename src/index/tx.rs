@@ -1,15 +1,15 @@
 //! Reading the index, and the transaction that changes it.
 
+use super::backend::Backend;
 use super::cache::Cache;
 use super::codec::{Record, decode, encode};
-use super::db::{Layers, disk_get};
+use super::db::Layers;
 use super::family::Family;
 use super::keys::RefKey;
 use super::scan::{Layer, Scan, Writes};
 use super::stage::StageKey;
 use crate::model::Result;
 use bytes::Bytes;
-use rocksdb::DB;
 use std::sync::Arc;
 
 /// Anything that answers point reads and ordered walks.
@@ -53,7 +53,7 @@ pub trait Read {
 
 /// The index as of one commit. A point read may show a newer value once that is on disk.
 pub(super) struct View<'a> {
-    pub(super) db: &'a DB,
+    pub(super) db: &'a Backend,
     pub(super) cache: &'a Cache,
     pub(super) layers: Arc<Layers>,
     pub(super) seq: u64,
@@ -71,7 +71,7 @@ impl View<'_> {
         let probe = StageKey::probe(family, key, self.seq);
         match self.layers.each().find_map(|stage| stage.get(&probe)) {
             Some(value) => Ok(value),
-            None => self.cache.get((family, probe.key), |key| disk_get(self.db, family, key)),
+            None => self.cache.get((family, probe.key), |key| self.db.get(family, key)),
         }
     }
 }

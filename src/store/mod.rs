@@ -95,7 +95,7 @@ pub struct Store {
     stopped: OnceLock<String>,
     closed: std::sync::atomic::AtomicBool,
     workers: parking_lot::Mutex<Vec<std::thread::JoinHandle<()>>>,
-    _lock: crate::sys::lock::LockFile,
+    _lock: Option<crate::sys::lock::LockFile>,
 }
 
 impl Store {

@@ -6,7 +6,7 @@ use crate::crypto::Opaque;
 use crate::index::{self, Family, Index};
 use crate::model::{Error, Kind, Result};
 use crate::sys::clock::{Clock, SystemClock};
-use crate::sys::disk::{Disk, OsDisk};
+use crate::sys::disk::{Access, Disk, OsDisk};
 use crate::sys::entropy::{Entropy, SystemEntropy};
 use crate::sys::lock::LockFile;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ use std::time::Duration;
 pub const FORMAT_VERSION: u32 = 1;
 /// The file that makes a directory a store.
 pub const FORMAT_FILE: &str = "FORMAT";
+/// The file is a few lines.
+const FORMAT_BYTES_MAX: usize = 64 << 10;
 const EPOCH_KEY: &str = "epoch";
 
 /// How a store uses the machine; what `keyfold.toml` resolves to.
@@ -35,6 +37,12 @@ pub struct Settings {
     pub inline_max: u64,
     /// Bytes that stay free on a disk of the given size (SIZE-7).
     pub reserve: Reserve,
+}
+
+impl Settings {
+    const fn index(&self) -> index::Settings {
+        index::Settings { cache_bytes: self.cache_bytes, memtable_bytes: self.memtable_bytes }
+    }
 }
 
 impl Default for Settings {
@@ -85,6 +93,8 @@ pub struct Options {
     pub entropy: Arc<dyn Entropy>,
     /// Whether changes are refused.
     pub read_only: bool,
+    /// Whether rounds and the freeing of space run in threads of their own. A simulation runs them as steps.
+    pub workers: bool,
 }
 
 impl Options {
@@ -96,6 +106,7 @@ impl Options {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             read_only: false,
+            workers: true,
         }
     }
 }
@@ -168,7 +179,7 @@ impl Store {
     /// # Errors
     /// [`Kind::AlreadyExists`] when a store is there, [`Kind::InvalidArgument`] when something else is.
     pub fn init(dir: &Path, options: &Options) -> Result<()> {
-        let what = || format!("cannot make a store in {}", dir.display());
+        let what = || cannot_make(dir);
         std::fs::create_dir_all(dir).map_err(|error| Error::io(what(), error))?;
         let mut entries = std::fs::read_dir(dir).map_err(|error| Error::io(what(), error))?;
         if dir.join(FORMAT_FILE).exists() {
@@ -181,13 +192,20 @@ impl Store {
                 .why("the directory is not empty and holds no store")
                 .mend("choose an empty directory"));
         }
+        Self::init_on(&OsDisk::new(dir), dir, options)
+    }
+
+    /// Makes a store on an empty disk, which messages call `dir`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn init_on(disk: &dyn Disk, dir: &Path, options: &Options) -> Result<()> {
         let (mut uuid, mut id_key) = ([0; 16], [0; 16]);
         options.entropy.fill(&mut uuid)?;
         options.entropy.fill(&mut id_key)?;
         let format = Format { keyfold: FORMAT_VERSION, uuid: hex(&uuid), id_key: hex(&id_key), incompatible: vec![] };
         let text = serde_json::to_string_pretty(&format).unwrap_or_default() + "\n";
-        let disk = OsDisk::new(dir);
-        let failed = |error| Error::io(what(), error);
+        let failed = |error| Error::io(cannot_make(dir), error);
         let file = disk.create_new(Path::new("FORMAT.new")).map_err(failed)?;
         file.write_at(0, text.as_bytes()).map_err(failed)?;
         file.sync_data().map_err(failed)?;
@@ -201,21 +219,32 @@ impl Store {
     /// [`Kind::StoreUnavailable`] when there is none, [`Kind::StoreBusy`] when another process owns it,
     /// [`Kind::StoreFormat`] when a newer release wrote it.
     pub fn open(dir: &Path, options: Options) -> Result<Arc<Self>> {
-        let format = read_format(dir)?;
-        let (uuid, id_key) = (unhex(&format.uuid), unhex(&format.id_key));
-        let (Some(uuid), Some(id_key)) = (uuid, id_key) else {
-            return Err(Error::corrupt(
-                format!("cannot open the store {}", dir.display()),
-                "its FORMAT file is damaged",
-            ));
-        };
-        let lock = LockFile::take(&dir.join("LOCK"))?;
-        let settings = options.settings;
-        let index = Index::open(
-            &dir.join("meta"),
-            index::Settings { cache_bytes: settings.cache_bytes, memtable_bytes: settings.memtable_bytes },
-        )?;
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
+        let identity = Identity::read(&*disk, dir)?;
+        let lock = LockFile::take(&dir.join("LOCK"))?;
+        let index = Index::open(&dir.join("meta"), options.settings.index())?;
+        Self::open_on(disk, index, dir, identity, options, Some(lock))
+    }
+
+    /// Opens the store on a disk, with its index in memory and on that disk too: for simulations.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_simulated(disk: Arc<dyn Disk>, dir: &Path, options: Options) -> Result<Arc<Self>> {
+        let identity = Identity::read(&*disk, dir)?;
+        let index = Index::in_memory(Arc::clone(&disk), options.settings.index())?;
+        Self::open_on(disk, index, dir, identity, options, None)
+    }
+
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        index: Index,
+        dir: &Path,
+        Identity { uuid, id_key }: Identity,
+        options: Options,
+        lock: Option<LockFile>,
+    ) -> Result<Arc<Self>> {
+        let settings = options.settings;
         let journal = Journal::open(Arc::clone(&disk), uuid)?;
         catch_up(&index, &journal)?;
         let epoch = next_epoch(&index)?;
@@ -231,7 +260,12 @@ impl Store {
             epoch,
             opened: options.clock.now(),
             read_only: options.read_only,
-            rounds: Arc::new(rounds::Rounds::new(settings.commit_interval, settings.reserve.of(total), done)),
+            rounds: Arc::new(rounds::Rounds::new(
+                settings.commit_interval,
+                settings.reserve.of(total),
+                done,
+                options.workers,
+            )),
             journal: parking_lot::Mutex::new(journal),
             settings,
             index,
@@ -256,9 +290,13 @@ impl Store {
         });
         store.feed.notice(done);
         if !store.read_only {
-            store.spawn("keyfold-rounds", Self::run_rounds)?;
+            if options.workers {
+                store.spawn("keyfold-rounds", Self::run_rounds)?;
+            }
             store.finish_sessions()?;
-            store.spawn("keyfold-reaper", Self::run_reaper)?;
+            if options.workers {
+                store.spawn("keyfold-reaper", Self::run_reaper)?;
+            }
         }
         Ok(store)
     }
@@ -352,10 +390,37 @@ fn next_epoch(index: &Index) -> Result<u32> {
         .map_err(|_| Error::corrupt("cannot open the store", format!("it was opened {last} times, which cannot be")))
 }
 
-fn read_format(dir: &Path) -> Result<Format> {
+/// What sets a store apart from all others.
+struct Identity {
+    uuid: [u8; 16],
+    id_key: [u8; 16],
+}
+
+impl Identity {
+    fn read(disk: &dyn Disk, dir: &Path) -> Result<Self> {
+        let format = read_format(disk, dir)?;
+        match (unhex(&format.uuid), unhex(&format.id_key)) {
+            (Some(uuid), Some(id_key)) => Ok(Self { uuid, id_key }),
+            _ => Err(Error::corrupt(format!("cannot open the store {}", dir.display()), "its FORMAT file is damaged")),
+        }
+    }
+}
+
+fn cannot_make(dir: &Path) -> String {
+    format!("cannot make a store in {}", dir.display())
+}
+
+fn read_format(disk: &dyn Disk, dir: &Path) -> Result<Format> {
     let what = || format!("cannot open the store {}", dir.display());
-    let text = match std::fs::read_to_string(dir.join(FORMAT_FILE)) {
-        Ok(text) => text,
+    let read = || -> std::io::Result<Vec<u8>> {
+        let file = disk.open(Path::new(FORMAT_FILE), Access::Read)?;
+        let mut bytes = vec![0; FORMAT_BYTES_MAX];
+        let len = file.read_at(0, &mut bytes)?;
+        bytes.truncate(len);
+        Ok(bytes)
+    };
+    let bytes = match read() {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::new(Kind::StoreUnavailable, what())
                 .why("there is no store in that directory")
@@ -364,7 +429,7 @@ fn read_format(dir: &Path) -> Result<Format> {
         Err(error) => return Err(Error::io(what(), error)),
     };
     let format: Format =
-        serde_json::from_str(&text).map_err(|error| Error::corrupt(what(), format!("its FORMAT file: {error}")))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(what(), format!("its FORMAT file: {error}")))?;
     if format.keyfold > FORMAT_VERSION || !format.incompatible.is_empty() {
         return Err(Error::new(Kind::StoreFormat, what())
             .why(format!(

@@ -60,6 +60,8 @@ struct State {
 
 pub(super) struct Rounds {
     interval: Duration,
+    /// Whether others may free space and run rounds meanwhile.
+    workers: bool,
     reserve: u64,
     state: Mutex<State>,
     wake: Condvar,
@@ -72,10 +74,11 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(interval: Duration, reserve: u64, done: u64) -> Self {
+    pub(super) fn new(interval: Duration, reserve: u64, done: u64, workers: bool) -> Self {
         let state = Mutex::new(State { done, ..State::default() });
         Self {
             interval,
+            workers,
             reserve,
             state,
             wake: Condvar::new(),
@@ -196,7 +199,8 @@ impl Store {
             if state.failures != failures && state.failed_up_to >= seq {
                 let (kind, why) = state.problem.clone().unwrap_or((Kind::Io, String::new()));
                 // The reaper may be about to give room back, and RocksDB writes its tables before it deletes the old.
-                if kind == Kind::Full && full_since.get_or_insert_with(Instant::now).elapsed() < FULL_PATIENCE {
+                let may_help = self.rounds.workers && kind == Kind::Full;
+                if may_help && full_since.get_or_insert_with(Instant::now).elapsed() < FULL_PATIENCE {
                     failures = state.failures;
                     self.rounds.finished.wait_for(&mut state, FULL_PAUSE);
                     continue;

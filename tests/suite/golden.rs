@@ -41,7 +41,7 @@ fn options(clock: &Arc<ManualClock>) -> Options {
         settings: Settings { segment_bytes: 1 << 20, ..Settings::default() },
         clock: Arc::clone(clock) as _,
         entropy: Arc::new(Counted(AtomicU64::new(7))),
-        read_only: false,
+        ..Options::system()
     }
 }
 

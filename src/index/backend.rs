@@ -1,0 +1,158 @@
+//! What lies below the stages: an ordered store of records that takes batches whole.
+
+use super::family::Family;
+use super::memory::{Changes, Memory, MemoryWalk};
+use super::rocks::Rocks;
+use crate::model::{Error, Kind, Result};
+use bytes::Bytes;
+use rocksdb::{DBRawIterator, WriteBatch};
+
+/// RocksDB, or its stand-in for simulations.
+pub(super) enum Backend {
+    Rocks(Rocks),
+    Memory(Memory),
+}
+
+/// Changes that are written all together or not at all.
+pub(super) enum Batch {
+    Rocks(WriteBatch),
+    Memory(Changes),
+}
+
+/// A walk over a family from a lower bound up to an upper bound (exclusive), as of its beginning.
+pub(super) enum Walk<'a> {
+    Rocks(DBRawIterator<'a>),
+    Memory(MemoryWalk),
+}
+
+impl Batch {
+    /// What [`Backend::batch_of`] takes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Rocks(batch) => batch.data(),
+            Self::Memory(changes) => changes.bytes(),
+        }
+    }
+}
+
+impl Backend {
+    pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        match self {
+            Self::Rocks(db) => db.get(family, key),
+            Self::Memory(memory) => Ok(memory.get(family, key)),
+        }
+    }
+
+    pub(super) fn walk(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<Walk<'_>> {
+        match self {
+            Self::Rocks(db) => db.walk(family, lower, upper).map(Walk::Rocks),
+            Self::Memory(memory) => Ok(Walk::Memory(memory.walk(family, lower, upper))),
+        }
+    }
+
+    /// An empty batch.
+    pub(super) fn batch(&self) -> Batch {
+        match self {
+            Self::Rocks(_) => Batch::Rocks(WriteBatch::default()),
+            Self::Memory(_) => Batch::Memory(Changes::default()),
+        }
+    }
+
+    /// A batch from its bytes.
+    pub(super) fn batch_of(&self, bytes: &[u8]) -> Result<Batch> {
+        match self {
+            Self::Rocks(_) => Rocks::batch_of(bytes).map(Batch::Rocks),
+            Self::Memory(_) => Changes::of(bytes).map(Batch::Memory),
+        }
+    }
+
+    /// Adds a record, or its removal, to a batch of this backend.
+    pub(super) fn put(&self, batch: &mut Batch, family: Family, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        match (self, batch) {
+            (Self::Rocks(db), Batch::Rocks(batch)) => db.put(batch, family, key, value),
+            (_, Batch::Memory(changes)) => {
+                changes.put(family, key, value);
+                Ok(())
+            }
+            _ => Err(not_its_own()),
+        }
+    }
+
+    /// Writes a batch; with `sync` it and all before it are durable afterwards.
+    pub(super) fn write(&self, batch: Batch, sync: bool) -> Result<()> {
+        match (self, batch) {
+            (Self::Rocks(db), Batch::Rocks(batch)) => db.write(batch, sync),
+            (Self::Memory(memory), Batch::Memory(changes)) => memory.write(&changes, sync),
+            _ => Err(not_its_own()),
+        }
+    }
+
+    /// Syncs what was written unsynced.
+    pub(super) fn sync_logs(&self) -> Result<()> {
+        match self {
+            Self::Rocks(db) => db.sync_logs(),
+            Self::Memory(memory) => memory.sync_logs(),
+        }
+    }
+
+    /// Gives back the room of what was deleted.
+    pub(super) fn compact(&self) -> Result<()> {
+        match self {
+            Self::Rocks(db) => db.compact(),
+            Self::Memory(memory) => memory.compact(),
+        }
+    }
+
+    /// Counters as text.
+    pub(super) fn statistics(&self) -> String {
+        match self {
+            Self::Rocks(db) => db.statistics(),
+            Self::Memory(_) => String::new(),
+        }
+    }
+
+    /// Checks the checksums of all that is on the disk.
+    pub(super) fn verify(&self) -> Result<()> {
+        match self {
+            Self::Rocks(db) => db.verify(),
+            // It was read whole when it was opened.
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+fn not_its_own() -> Error {
+    Error::new(Kind::InvalidArgument, "cannot write the index").why("the batch is another backend's")
+}
+
+impl Walk<'_> {
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Rocks(walk) => walk.key(),
+            Self::Memory(walk) => walk.key(),
+        }
+    }
+
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        match self {
+            Self::Rocks(walk) => walk.value(),
+            Self::Memory(walk) => walk.value(),
+        }
+    }
+
+    pub(super) fn next(&mut self) {
+        match self {
+            Self::Rocks(walk) => walk.next(),
+            Self::Memory(walk) => walk.next(),
+        }
+    }
+
+    pub(super) fn status(&self) -> Result<()> {
+        match self {
+            Self::Rocks(walk) => {
+                walk.status().map_err(|error| Error::new(Kind::Io, "cannot read the index").why(error.to_string()))
+            }
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! RocksDB below the index's stages.
+
+use super::db::Settings;
+use super::family::Family;
+use crate::model::{Error, Kind, Result};
+use bytes::Bytes;
+use rocksdb::{
+    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, Options, WriteBatch, WriteOptions,
+};
+use std::path::Path;
+
+/// An open RocksDB.
+pub(super) struct Rocks(DB);
+
+impl Rocks {
+    pub(super) fn open(dir: &Path, settings: Settings) -> Result<Self> {
+        let cache = rocksdb::Cache::new_lru_cache(settings.cache_bytes);
+        let families = Family::ALL
+            .iter()
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, settings, &cache)));
+        // RocksDB preallocates its log by the size of the default family's memtable, which nothing uses otherwise:
+        // enough that a sync rarely changes the file's extents, little enough that a new store is small.
+        let mut unused = Options::default();
+        unused.set_write_buffer_size(4 << 20);
+        let families = families.chain([ColumnFamilyDescriptor::new("default", unused)]);
+        let db = DB::open_cf_descriptors(&database_options(settings), dir, families);
+        db.map(Self).map_err(|error| failed("cannot open the index", &error))
+    }
+
+    fn handle(&self, family: Family) -> Result<&ColumnFamily> {
+        self.0
+            .cf_handle(family.name())
+            .ok_or_else(|| Error::corrupt("cannot read the index", format!("it has no family {}", family.name())))
+    }
+
+    pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        match self.0.get_pinned_cf(self.handle(family)?, key) {
+            Ok(value) => Ok(value.map(|bytes| Bytes::copy_from_slice(&bytes))),
+            Err(error) => Err(failed("cannot read the index", &error)),
+        }
+    }
+
+    pub(super) fn walk(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<DBRawIterator<'_>> {
+        let mut options = rocksdb::ReadOptions::default();
+        options.set_iterate_upper_bound(upper);
+        // A walk of many names would drive everything else out of memory, and asks for each only once.
+        options.fill_cache(family != Family::Dent);
+        let mut walk = self.0.raw_iterator_cf_opt(self.handle(family)?, options);
+        walk.seek(lower);
+        Ok(walk)
+    }
+
+    pub(super) fn put(&self, batch: &mut WriteBatch, family: Family, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        match value {
+            Some(value) => batch.put_cf(self.handle(family)?, key, value),
+            None => batch.delete_cf(self.handle(family)?, key),
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&self, batch: WriteBatch, sync: bool) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        self.0.write_opt(batch, &options).map_err(|error| failed("cannot write the index", &error))
+    }
+
+    pub(super) fn sync_logs(&self) -> Result<()> {
+        self.0.flush_wal(true).map_err(|error| failed("cannot sync the index", &error))
+    }
+
+    /// See [`super::Index::replay`].
+    pub(super) fn batch_of(bytes: &[u8]) -> Result<WriteBatch> {
+        // RocksDB reads sequence number and count without looking whether they are there.
+        if bytes.len() < 12 {
+            return Err(Error::corrupt("cannot write a kept batch to the index", "it is too short"));
+        }
+        Ok(WriteBatch::from_data(bytes))
+    }
+
+    pub(super) fn compact(&self) -> Result<()> {
+        for family in Family::ALL {
+            let handle = self.handle(*family)?;
+            self.0.flush_cf(handle).map_err(|error| failed("cannot write the index", &error))?;
+            self.0.compact_range_cf(handle, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
+    }
+
+    pub(super) fn statistics(&self) -> String {
+        self.0.property_value("rocksdb.stats").ok().flatten().unwrap_or_default()
+    }
+
+    pub(super) fn verify(&self) -> Result<()> {
+        for family in Family::ALL {
+            let mut options = rocksdb::ReadOptions::default();
+            options.set_verify_checksums(true);
+            options.fill_cache(false);
+            let mut walk = self.0.raw_iterator_cf_opt(self.handle(*family)?, options);
+            walk.seek_to_first();
+            while walk.valid() {
+                walk.next();
+            }
+            walk.status().map_err(|error| {
+                Error::corrupt(format!("cannot read the index family {}", family.name()), error.to_string())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(what: &'static str, error: &rocksdb::Error) -> Error {
+    let text = error.to_string();
+    let kind = match error.kind() {
+        rocksdb::ErrorKind::Corruption => Kind::Corrupt,
+        _ if text.contains("No space left") => Kind::Full,
+        _ => Kind::Io,
+    };
+    Error::new(kind, what).why(text)
+}
+
+fn database_options(settings: Settings) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_paranoid_checks(true);
+    options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
+    options.set_track_and_verify_wals_in_manifest(true);
+    // A family that is rarely written must not keep the log of all others.
+    options.set_max_total_wal_size(4 * settings.memtable_bytes as u64);
+    options.set_max_open_files(512);
+    options.set_skip_stats_update_on_db_open(true);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options.set_manifest_preallocation_size(64 << 10);
+    options
+}
+
+fn family_options(family: Family, settings: Settings, cache: &rocksdb::Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_bloom_filter(10.0, false);
+    table.set_format_version(6);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+    options.set_write_buffer_size(settings.memtable_bytes);
+    options.set_level_compaction_dynamic_level_bytes(true);
+    if family == Family::Content {
+        options.set_target_file_size_base(64 << 20);
+    }
+    if matches!(family, Family::Dent | Family::Ver | Family::Refs) {
+        // Most names that are asked for here are not there.
+        options.set_memtable_prefix_bloom_ratio(0.02);
+        options.set_memtable_whole_key_filtering(true);
+    }
+    options
+}
