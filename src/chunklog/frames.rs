@@ -6,7 +6,6 @@ use crate::model::{Error, Result};
 use crate::sys::disk::DiskFile;
 use crc32fast::Hasher;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const FRAME: u64 = FRAME_BYTES as u64;
 /// Frames read at once, so that their checksums are computed while they are in the processor's cache.
@@ -29,25 +28,6 @@ pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [u8]) -> T) -> 
     })
 }
 
-/// Which frames of a table were found good. They are not checked again while the table is remembered.
-pub(super) struct Verified(Box<[AtomicU64]>);
-
-impl Verified {
-    pub(super) fn none(frames: usize) -> Self {
-        Self((0..frames.div_ceil(64)).map(|_| AtomicU64::new(0)).collect())
-    }
-
-    pub(super) fn has(&self, frame: u64) -> bool {
-        self.0.get((frame / 64) as usize).is_some_and(|word| word.load(Relaxed) >> (frame % 64) & 1 == 1)
-    }
-
-    pub(super) fn mark(&self, frame: u64) {
-        if let Some(word) = self.0.get((frame / 64) as usize) {
-            word.fetch_or(1 << (frame % 64), Relaxed);
-        }
-    }
-}
-
 /// The frames of a run or of a one-object file.
 pub(super) trait Framed {
     /// Plain bytes.
@@ -56,21 +36,15 @@ pub(super) trait Framed {
     fn base(&self) -> u64;
     /// The checksum of a frame, and the hasher it starts from.
     fn check(&self, frame: u64) -> Option<(u32, Hasher)>;
-    /// The frames found good so far.
-    fn verified(&self) -> Option<&Verified>;
     /// The file, and the offset in it by which the run is known.
     fn place(&self) -> (FileKey, u64);
 
-    /// Whether `bytes` are those of the frame; remembers it when they are.
+    /// Whether `bytes` are those of the frame.
     fn verify(&self, frame: u64, bytes: &[u8]) -> bool {
-        let good = self.check(frame).is_some_and(|(crc, mut hasher)| {
+        self.check(frame).is_some_and(|(crc, mut hasher)| {
             hasher.update(bytes);
             hasher.finalize() == crc
-        });
-        if good && let Some(verified) = self.verified() {
-            verified.mark(frame);
-        }
-        good
+        })
     }
 
     /// The error for a frame that failed.
@@ -80,20 +54,17 @@ pub(super) trait Framed {
     }
 }
 
-/// Reads plain bytes `at..at + buf.len()`, which lie within the frames. On an error `buf` holds no promise.
+/// Reads plain bytes `at..at + buf.len()`, which lie within the frames, and checks the frames they lie in each time: what
+/// was good once may come from the disk again. On an error `buf` holds no promise.
 pub(super) fn read(frames: &impl Framed, file: &dyn DiskFile, at: u64, buf: &mut [u8]) -> Result<()> {
     let end = at + buf.len() as u64;
     let frame_end = |frame: u64| ((frame + 1) * FRAME).min(frames.len());
-    let known = |frame: u64| frames.verified().is_some_and(|verified| verified.has(frame));
     let mut pos = at;
     while pos < end {
         let first = pos / FRAME;
-        // Frames that need no check, or all of whose bytes are wanted, go straight to their place.
+        // Frames all of whose bytes are wanted go straight to their place.
         let mut next = first;
-        while next - first < SPAN_FRAMES
-            && next * FRAME < end
-            && (known(next) || (next * FRAME >= pos && frame_end(next) <= end))
-        {
+        while next - first < SPAN_FRAMES && next * FRAME < end && next * FRAME >= pos && frame_end(next) <= end {
             next += 1;
         }
         if next == first {
@@ -113,13 +84,9 @@ pub(super) fn read(frames: &impl Framed, file: &dyn DiskFile, at: u64, buf: &mut
         }
         let stop = frame_end(next - 1).min(end);
         let span = &mut buf[(pos - at) as usize..(stop - at) as usize];
-        let unknown: Vec<u64> = (first..next).filter(|frame| !known(*frame)).collect();
         fetch(frames, file, pos, span)?;
-        for frame in unknown {
-            let bytes = (frame * FRAME)
-                .checked_sub(pos)
-                .and_then(|from| span.get(from as usize..(frame_end(frame) - pos) as usize));
-            if !bytes.is_some_and(|bytes| frames.verify(frame, bytes)) {
+        for (frame, bytes) in (first..next).zip(span.chunks(FRAME as usize)) {
+            if !frames.verify(frame, bytes) {
                 return Err(frames.bad(frame, "its bytes are not the ones that were written there"));
             }
         }

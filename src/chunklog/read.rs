@@ -2,7 +2,7 @@
 
 use super::format::run::{HEAD_BYTES_MAX, RUN_BYTES_MAX, RunHead, SMALL_HEAD_BYTES_MAX};
 use super::format::{Binder, FRAME_BYTES};
-use super::frames::{Framed, Verified, read, with_scratch};
+use super::frames::{Framed, read, with_scratch};
 use super::id::{FileKey, Run};
 use super::log::{ChunkLog, Inner};
 use crate::model::{Error, Kind, Result};
@@ -17,7 +17,6 @@ pub(super) struct RunTable {
     payload_at: u64,
     bind: Binder,
     crcs: Box<[u32]>,
-    verified: Verified,
 }
 
 impl Framed for RunTable {
@@ -34,18 +33,14 @@ impl Framed for RunTable {
         Some((crc, self.bind.hasher(self.run.offset, frame as u32)))
     }
 
-    fn verified(&self) -> Option<&Verified> {
-        Some(&self.verified)
-    }
-
     fn place(&self) -> (FileKey, u64) {
         (FileKey::Segment(self.run.segment), u64::from(self.run.offset))
     }
 }
 
 impl ChunkLog {
-    /// Reads plain bytes `at..at + buf.len()` of a run. Frames are verified when they are first read and whenever
-    /// they are read after their table was dropped from memory. On an error `buf` is all zeros.
+    /// Reads plain bytes `at..at + buf.len()` of a run. Frames are verified whenever they are read. On an
+    /// error `buf` is all zeros.
     ///
     /// # Errors
     /// [`Kind::Corrupt`], naming segment, offset and frame, when the bytes are not the ones written there, or their
@@ -122,8 +117,7 @@ impl Inner {
             return Err(self.stranger(run));
         }
         let payload_at = u64::from(run.offset) + u64::from(head.head);
-        let verified = Verified::none(head.frames.len());
-        Ok((RunTable { run, payload_at, bind, crcs: head.frames, verified }, head.head, got))
+        Ok((RunTable { run, payload_at, bind, crcs: head.frames }, head.head, got))
     }
 
     fn stranger(&self, run: Run) -> Error {

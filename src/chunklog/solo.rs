@@ -5,7 +5,7 @@
 use super::durable::Tracked;
 use super::format::sum::{self, SOLO_BYTES_MAX, SUM_HEADER_BYTES, Sum};
 use super::format::{Binder, FRAME_BYTES};
-use super::frames::{Framed, Verified, read, with_scratch};
+use super::frames::{Framed, read, with_scratch};
 use super::id::{Class, FileKey, SoloId};
 use super::log::{ChunkLog, Inner};
 use super::read::beyond;
@@ -40,7 +40,6 @@ pub(super) struct SoloTable {
     bind: Binder,
     len: u64,
     crcs: Box<[u32]>,
-    verified: Option<Verified>,
 }
 
 impl Framed for SoloTable {
@@ -55,10 +54,6 @@ impl Framed for SoloTable {
     fn check(&self, frame: u64) -> Option<(u32, Hasher)> {
         let crc = *self.crcs.get(usize::try_from(frame).ok()?)?;
         Some((crc, sum::frame_hasher(&self.bind, frame)))
-    }
-
-    fn verified(&self) -> Option<&Verified> {
-        self.verified.as_ref()
     }
 
     fn place(&self) -> (FileKey, u64) {
@@ -101,10 +96,6 @@ impl Framed for Glimpse {
     fn check(&self, frame: u64) -> Option<(u32, Hasher)> {
         let crc = *self.crcs.get(usize::try_from(frame.checked_sub(self.from)?).ok()?)?;
         Some((crc, sum::frame_hasher(&self.bind, frame)))
-    }
-
-    fn verified(&self) -> Option<&Verified> {
-        None
     }
 
     fn place(&self) -> (FileKey, u64) {
@@ -231,9 +222,8 @@ impl SoloWriter {
         beside.wrote([0]);
         beside.finish();
         tracked.finish();
-        let verified = Some(Verified::none(crcs.len()));
         let weight = crcs.len() * 5 + 256;
-        let table = SoloTable { id, bind: self.live.bind.clone(), len, crcs, verified };
+        let table = SoloTable { id, bind: self.live.bind.clone(), len, crcs };
         self.inner.sums.put(id, Arc::new(table), weight);
         self.inner.live.lock().remove(&id);
         self.open = false;
@@ -336,8 +326,7 @@ impl ChunkLog {
     /// # Errors
     /// When its checksums cannot be read or trusted; frames that cannot be read count as bad.
     pub fn verify_solo(&self, id: SoloId) -> Result<Vec<BadFrame>> {
-        let mut table = self.0.load_sum(id)?;
-        table.verified = None;
+        let table = self.0.load_sum(id)?;
         let file = self.0.reopen(FileKey::Solo(id))?;
         let mut bad = Vec::new();
         for frame in 0..table.crcs.len() as u64 {
@@ -381,7 +370,6 @@ impl Inner {
         let got = file.read_at(0, &mut bytes).map_err(|e| Error::io(what(), e))?;
         let bind = Binder::solo(&self.settings.store, id);
         let sum = Sum::decode(&bytes[..got], &bind, &self.settings.store, id).map_err(|flaw| flaw.on(what()))?;
-        let verified = Some(Verified::none(sum.frames.len()));
-        Ok(SoloTable { id, bind, len: sum.len, crcs: sum.frames, verified })
+        Ok(SoloTable { id, bind, len: sum.len, crcs: sum.frames })
     }
 }

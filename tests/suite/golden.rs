@@ -24,7 +24,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const BEGINNING: i64 = 1_767_225_600;
 
 /// Bytes that are the same in each run.
-struct Counted(AtomicU64);
+pub struct Counted(AtomicU64);
+
+impl Counted {
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(7))
+    }
+}
 
 impl Entropy for Counted {
     fn fill(&self, bytes: &mut [u8]) -> Result<()> {
@@ -40,7 +46,7 @@ fn options(clock: &Arc<ManualClock>) -> Options {
         // Small segments, so that the store has some that are sealed.
         settings: Settings { segment_bytes: 1 << 20, ..Settings::default() },
         clock: Arc::clone(clock) as _,
-        entropy: Arc::new(Counted(AtomicU64::new(7))),
+        entropy: Arc::new(Counted::new()),
         ..Options::system()
     }
 }

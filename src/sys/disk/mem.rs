@@ -42,6 +42,14 @@ struct State {
     faults: Vec<Fault>,
     calls: HashMap<DiskCall, u64>,
     room: Option<u64>,
+    cuts: Option<Cuts>,
+}
+
+/// Power cuts that are looked at while the disk goes on.
+struct Cuts {
+    dice: Dice,
+    one_in: u64,
+    left: Vec<MemDisk>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,8 +60,8 @@ enum Node {
 
 #[derive(Clone, Default)]
 struct Inode {
-    now: Vec<u8>,
-    durable: Vec<u8>,
+    now: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
     pending: Vec<Change>,
 }
 
@@ -67,7 +75,17 @@ struct Fault {
     call: DiskCall,
     skip: u64,
     times: u64,
-    errno: i32,
+    what: Mishap,
+    /// Only calls on files below.
+    within: PathBuf,
+}
+
+#[derive(Clone, Copy)]
+enum Mishap {
+    /// It fails with this errno.
+    Fail(i32),
+    /// It reads or writes so many bytes away from where it should, in the same file, and says nothing.
+    Astray(i64),
 }
 
 impl MemDisk {
@@ -79,7 +97,39 @@ impl MemDisk {
 
     /// Lets `skip` calls of the kind pass, then fails `times` of them with `errno`.
     pub fn fail(&self, call: DiskCall, skip: u64, times: u64, errno: i32) {
-        self.0.lock().faults.push(Fault { call, skip, times, errno });
+        self.0.lock().faults.push(Fault { call, skip, times, what: Mishap::Fail(errno), within: PathBuf::new() });
+    }
+
+    /// Lets `skip` reads or writes of files below `within` pass, then does one `by` bytes away from where it should be.
+    pub fn misdirect(&self, call: DiskCall, within: &Path, skip: u64, by: i64) {
+        self.0.lock().faults.push(Fault { call, skip, times: 1, what: Mishap::Astray(by), within: within.into() });
+    }
+
+    /// From now on, before one in `one_in` calls that change something, a power cut is imagined; what it could leave is
+    /// kept for [`MemDisk::take_cuts`].
+    pub fn imagine_cuts(&self, seed: u64, one_in: u64) {
+        self.0.lock().cuts = Some(Cuts { dice: Dice(seed), one_in, left: Vec::new() });
+    }
+
+    /// What power cuts since the last call could have left.
+    #[must_use]
+    pub fn take_cuts(&self) -> Vec<Self> {
+        self.0.lock().cuts.as_mut().map(|cuts| std::mem::take(&mut cuts.left)).unwrap_or_default()
+    }
+
+    /// A number for all names and bytes: equal disks have equal ones.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let state = self.0.lock();
+        let mut sum = crate::crypto::Crc64::new();
+        for (path, node) in &state.names {
+            sum.update(path.as_os_str().as_encoded_bytes());
+            if let Node::File(inode) = node {
+                sum.update(&(state.inodes[*inode].now.len() as u64).to_le_bytes());
+                sum.update(&state.inodes[*inode].now);
+            }
+        }
+        sum.value()
     }
 
     /// Takes back every order to fail.
@@ -102,31 +152,7 @@ impl MemDisk {
     /// gone, chosen by `seed`. This disk is left as it is.
     #[must_use]
     pub fn crash(&self, seed: u64) -> Self {
-        let state = self.0.lock();
-        let mut dice = Dice(seed);
-        let mut after = State { room: state.room, ..State::default() };
-        for inode in &state.inodes {
-            let mut image = inode.durable.clone();
-            for change in &inode.pending {
-                change.survive(&mut image, &mut dice);
-            }
-            after.inodes.push(Inode { now: image.clone(), durable: image, pending: Vec::new() });
-        }
-        let mut names = state.durable_names.clone();
-        for path in state.names.keys().chain(state.durable_names.keys()) {
-            let (now, durable) = (state.names.get(path), state.durable_names.get(path));
-            if now != durable && dice.roll(2) == 0 {
-                match now {
-                    Some(node) => names.insert(path.clone(), *node),
-                    None => names.remove(path),
-                };
-            }
-        }
-        let dirs = names.clone();
-        names.retain(|path, _| path.ancestors().skip(1).all(|up| up.as_os_str().is_empty() || dirs.contains_key(up)));
-        after.durable_names.clone_from(&names);
-        after.names = names;
-        Self(Arc::new(Mutex::new(after)))
+        self.0.lock().after_cut(&mut Dice(seed))
     }
 
     /// All bytes of a file.
@@ -136,7 +162,7 @@ impl MemDisk {
     pub fn contents(&self, path: &Path) -> io::Result<Vec<u8>> {
         let state = self.0.lock();
         let file = state.file(path)?;
-        Ok(state.inodes[file].now.clone())
+        Ok(state.inodes[file].now.to_vec())
     }
 
     /// Changes the bytes of a file behind everyone's back, as rot or a misplaced write does.
@@ -147,7 +173,7 @@ impl MemDisk {
         let mut state = self.0.lock();
         let file = state.file(path)?;
         let inode = &mut state.inodes[file];
-        change(&mut inode.now);
+        change(Arc::make_mut(&mut inode.now));
         inode.durable.clone_from(&inode.now);
         inode.pending.clear();
         Ok(())
@@ -168,16 +194,66 @@ impl State {
     }
 
     fn call(&mut self, call: DiskCall) -> io::Result<()> {
+        self.call_at(call, None, 0).map(|_| ())
+    }
+
+    /// Where a call to read or write at `at` goes.
+    fn call_at(&mut self, call: DiskCall, inode: Option<usize>, at: u64) -> io::Result<u64> {
+        if !matches!(call, DiskCall::Open | DiskCall::Read)
+            && let Some(mut cuts) = self.cuts.take()
+        {
+            if cuts.dice.roll(cuts.one_in) == 0 {
+                cuts.left.push(self.after_cut(&mut cuts.dice));
+            }
+            self.cuts = Some(cuts);
+        }
         *self.calls.entry(call).or_default() += 1;
-        for fault in self.faults.iter_mut().filter(|fault| fault.call == call) {
+        let names = &self.names;
+        let lies_in = |dir: &Path| {
+            dir.as_os_str().is_empty()
+                || names
+                    .iter()
+                    .any(|(path, node)| path.starts_with(dir) && inode.is_some_and(|inode| *node == Node::File(inode)))
+        };
+        for fault in self.faults.iter_mut().filter(|fault| fault.call == call && lies_in(&fault.within)) {
             if fault.skip > 0 {
                 fault.skip -= 1;
             } else if fault.times > 0 {
                 fault.times -= 1;
-                return Err(io::Error::from_raw_os_error(fault.errno));
+                return match fault.what {
+                    Mishap::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
+                    Mishap::Astray(by) => Ok(at.saturating_add_signed(by)),
+                };
             }
         }
-        Ok(())
+        Ok(at)
+    }
+
+    /// See [`MemDisk::crash`].
+    fn after_cut(&self, dice: &mut Dice) -> MemDisk {
+        let mut after = Self { room: self.room, ..Self::default() };
+        for inode in &self.inodes {
+            let mut image = Arc::clone(&inode.durable);
+            for change in &inode.pending {
+                change.survive(&mut image, dice);
+            }
+            after.inodes.push(Inode { now: Arc::clone(&image), durable: image, pending: Vec::new() });
+        }
+        let mut names = self.durable_names.clone();
+        for path in self.names.keys().chain(self.durable_names.keys()) {
+            let (now, durable) = (self.names.get(path), self.durable_names.get(path));
+            if now != durable && dice.roll(2) == 0 {
+                match now {
+                    Some(node) => names.insert(path.clone(), *node),
+                    None => names.remove(path),
+                };
+            }
+        }
+        let dirs = names.clone();
+        names.retain(|path, _| path.ancestors().skip(1).all(|up| up.as_os_str().is_empty() || dirs.contains_key(up)));
+        after.durable_names.clone_from(&names);
+        after.names = names;
+        MemDisk(Arc::new(Mutex::new(after)))
     }
 
     fn parent(&self, path: &Path) -> io::Result<()> {
@@ -212,7 +288,7 @@ impl State {
 
     fn change(&mut self, inode: usize, change: Change) {
         let inode = &mut self.inodes[inode];
-        change.apply(&mut inode.now);
+        change.apply(Arc::make_mut(&mut inode.now));
         inode.pending.push(change);
     }
 }
@@ -226,10 +302,11 @@ impl Change {
     }
 
     /// Applies all of the change, some sectors of it, or none.
-    fn survive(&self, image: &mut Vec<u8>, dice: &mut Dice) {
+    fn survive(&self, image: &mut Arc<Vec<u8>>, dice: &mut Dice) {
         match (dice.roll(4), self) {
             (0, _) => {}
             (1, Self::Write(at, bytes)) => {
+                let image = Arc::make_mut(image);
                 let mut from = 0;
                 while from < bytes.len() {
                     let to = (from + SECTOR - (at + from) % SECTOR).min(bytes.len());
@@ -239,7 +316,7 @@ impl Change {
                     from = to;
                 }
             }
-            _ => self.apply(image),
+            _ => self.apply(Arc::make_mut(image)),
         }
     }
 }
@@ -359,7 +436,7 @@ struct MemFile {
 impl DiskFile for MemFile {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.disk.0.lock();
-        state.call(DiskCall::Read)?;
+        let at = state.call_at(DiskCall::Read, Some(self.inode), at)?;
         let bytes = &state.inodes[self.inode].now;
         let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         let count = buf.len().min(bytes.len() - from);
@@ -370,8 +447,9 @@ impl DiskFile for MemFile {
     /// A write that is told to fail leaves its first half behind.
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.0.lock();
-        let at = usize::try_from(at).map_err(|_| ErrorKind::InvalidInput)?;
-        if let Err(error) = state.call(DiskCall::Write) {
+        let went = state.call_at(DiskCall::Write, Some(self.inode), at);
+        let at = usize::try_from(*went.as_ref().unwrap_or(&at)).map_err(|_| ErrorKind::InvalidInput)?;
+        if let Err(error) = went {
             let half = bytes[..bytes.len() / 2].to_vec();
             state.change(self.inode, Change::Write(at, half));
             return Err(error);
@@ -392,7 +470,7 @@ impl DiskFile for MemFile {
         let inode = &mut state.inodes[self.inode];
         let pending = std::mem::take(&mut inode.pending);
         outcome?;
-        pending.iter().for_each(|change| change.apply(&mut inode.durable));
+        pending.iter().for_each(|change| change.apply(Arc::make_mut(&mut inode.durable)));
         Ok(())
     }
 

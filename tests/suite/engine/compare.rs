@@ -5,45 +5,49 @@ use super::machine::World;
 use super::model::{Bucket, Version};
 use super::ops::Op;
 use keyfold::model::{Metadata, Object, TagSet, Usage, VersionId};
-use keyfold::store::Entry;
+use keyfold::store::{Entry, Store};
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
-impl World {
-    pub fn matches(&self, model: &Bucket) -> bool {
-        let shown = all_versions(&self.store, B, 1000);
-        let told: Vec<_> = shown.iter().map(|entry| (entry.key.as_str(), describe(&entry.object))).collect();
-        let meant =
-            model.keys.iter().flat_map(|(key, stack)| stack.versions.iter().map(move |v| (key.as_str(), outline(v))));
-        // Overwritten in place without versions, a file differs in its bytes alone.
-        let same_bytes = || {
-            let versions = model.keys.values().flat_map(|stack| &stack.versions);
-            let mut pairs = shown.iter().zip(versions).filter(|(_, version)| !version.marker);
-            pairs.all(|(entry, version)| read(&self.store, &entry.object).unwrap() == **version.bytes)
-        };
-        told == meant.collect::<Vec<_>>()
-            && same_bytes()
-            && list(&self.store, B, "", None, 1000) == model.list("", None)
-            && {
-                let mut drafts = BTreeSet::new();
-                self.walk("", &mut |key, entry| {
-                    drafts.extend(matches!(entry, Entry::File(file) if file.draft).then(|| key.to_owned()));
-                });
-                drafts == model.drafts
-            }
+/// The newest of `models` that the store shows after a crash. Files of which nothing was published are gone then, as
+/// those of a dead process.
+pub fn shown_of(store: &Arc<Store>, models: &[Bucket]) -> Option<Bucket> {
+    models.iter().rev().map(Bucket::without_drafts).find(|model| shows(store, model))
+}
+
+fn shows(store: &Arc<Store>, model: &Bucket) -> bool {
+    let shown = all_versions(store, B, 1000);
+    let told: Vec<_> = shown.iter().map(|entry| (entry.key.as_str(), describe(&entry.object))).collect();
+    let meant =
+        model.keys.iter().flat_map(|(key, stack)| stack.versions.iter().map(move |v| (key.as_str(), outline(v))));
+    // Overwritten in place without versions, a file differs in its bytes alone.
+    let same_bytes = || {
+        let versions = model.keys.values().flat_map(|stack| &stack.versions);
+        let mut pairs = shown.iter().zip(versions).filter(|(_, version)| !version.marker);
+        pairs.all(|(entry, version)| read(store, &entry.object).unwrap() == **version.bytes)
+    };
+    told == meant.collect::<Vec<_>>() && same_bytes() && list(store, B, "", None, 1000) == model.list("", None) && {
+        let mut drafts = BTreeSet::new();
+        walk(store, "", &mut |key, entry| {
+            drafts.extend(matches!(entry, Entry::File(file) if file.draft).then(|| key.to_owned()));
+        });
+        drafts == model.drafts
     }
+}
 
-    fn walk(&self, prefix: &str, visit: &mut dyn FnMut(&str, &Entry)) {
-        let bucket = self.store.bucket(B).unwrap();
-        let dir = self.store.resolve_dir(&bucket, prefix).unwrap().unwrap();
-        for (name, entry) in self.store.entries(dir, None, 1000).unwrap() {
-            let full = format!("{prefix}{name}");
-            visit(&full, &entry);
-            if name.ends_with('/') {
-                self.walk(&full, visit);
-            }
+fn walk(store: &Store, prefix: &str, visit: &mut dyn FnMut(&str, &Entry)) {
+    let bucket = store.bucket(B).unwrap();
+    let dir = store.resolve_dir(&bucket, prefix).unwrap().unwrap();
+    for (name, entry) in store.entries(dir, None, 1000).unwrap() {
+        let full = format!("{prefix}{name}");
+        visit(&full, &entry);
+        if name.ends_with('/') {
+            walk(store, &full, visit);
         }
     }
+}
 
+impl World {
     pub fn compare(&self, seed: usize) {
         let page = 1 + seed % 5;
         let shown = all_versions(&self.store, B, page);
@@ -66,7 +70,7 @@ impl World {
             (["", "a", "a/", "-", "a/a"][seed % 5], [None, Some("/"), Some("a"), Some("-")][seed % 4]);
         assert_eq!(list(&self.store, B, prefix, delimiter, page), self.model.list(prefix, delimiter));
         let mut names = BTreeSet::from([String::new()]);
-        self.walk("", &mut |key, _| {
+        walk(&self.store, "", &mut |key, _| {
             names.insert(key.to_owned());
         });
         for prefix in names.iter().filter(|name| name.is_empty() || name.ends_with('/')) {

@@ -1,5 +1,6 @@
 //! What every engine test needs: a store in a temporary directory, and short ways to use it.
 
+use crate::golden::Counted;
 use keyfold::model::{
     Bucket, BucketName, DirId, FileKind, Kind, Object, ObjectKey, Posix, Result, Timestamp, VersionId, Versioning,
 };
@@ -8,6 +9,8 @@ use keyfold::store::{
     VersionEntry,
 };
 use keyfold::sys::clock::ManualClock;
+use keyfold::sys::disk::MemDisk;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +19,8 @@ pub const B: &str = "bucket";
 /// A store that can be opened again.
 pub struct Home {
     pub dir: tempfile::TempDir,
+    /// Where the store lies instead, in a simulation.
+    pub disk: Option<std::sync::Mutex<MemDisk>>,
     pub clock: Arc<ManualClock>,
     /// Closed before the process may end: RocksDB's threads must not outlive `main`.
     opened: std::sync::Mutex<Option<Arc<Store>>>,
@@ -29,13 +34,44 @@ impl Drop for Home {
 
 impl Home {
     pub fn new() -> Self {
-        let home = Self {
-            dir: tempfile::tempdir().unwrap(),
-            clock: Arc::new(ManualClock::at(1_700_000_000)),
-            opened: std::sync::Mutex::default(),
-        };
+        let home = Self::somewhere(None);
         Store::init(home.dir.path(), &home.options()).unwrap();
         home
+    }
+
+    fn somewhere(disk: Option<MemDisk>) -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            disk: disk.map(std::sync::Mutex::new),
+            clock: Arc::new(ManualClock::at(1_700_000_000)),
+            opened: std::sync::Mutex::default(),
+        }
+    }
+
+    /// A store on a simulated disk: no thread, no clock and no randomness but those of the test.
+    pub fn simulated() -> Self {
+        let disk = MemDisk::new();
+        let home = Self::somewhere(Some(disk.clone()));
+        Store::init_on(&disk, Path::new("simulated"), &home.options()).unwrap();
+        home
+    }
+
+    /// The store on a simulated disk that has one.
+    pub fn on(disk: MemDisk) -> Self {
+        Self::somewhere(Some(disk))
+    }
+
+    pub fn disk(&self) -> MemDisk {
+        self.disk.as_ref().unwrap().lock().unwrap().clone()
+    }
+
+    /// The machine's power fails, if it is a simulated one.
+    pub fn lose_power(&self, seed: u64) {
+        if let Some(disk) = &self.disk {
+            let mut disk = disk.lock().unwrap();
+            let after = disk.crash(seed);
+            *disk = after;
+        }
     }
 
     pub fn options(&self) -> Options {
@@ -45,12 +81,22 @@ impl Home {
         options.settings.segment_bytes = 1 << 20;
         options.settings.cache_bytes = 8 << 20;
         options.settings.memtable_bytes = 1 << 20;
+        if self.disk.is_some() {
+            options.workers = false;
+            options.entropy = Arc::new(Counted::new());
+            // Its log is to change often.
+            options.settings.memtable_bytes = 8 << 10;
+        }
         options
     }
 
     pub fn open(&self) -> Arc<Store> {
         self.close();
-        let store = Store::open(self.dir.path(), self.options()).unwrap();
+        let store = match &self.disk {
+            None => Store::open(self.dir.path(), self.options()),
+            Some(_) => Store::open_simulated(Arc::new(self.disk()), Path::new("simulated"), self.options()),
+        };
+        let store = store.unwrap();
         *self.opened.lock().unwrap() = Some(Arc::clone(&store));
         store
     }

@@ -1,6 +1,6 @@
 //! Random histories against the real store: after every step the store must show what the model shows.
 
-use super::compare::{meta, tags};
+use super::compare::{meta, shown_of, tags};
 use super::harness::{B, Home, fsck, key, make_bucket, posix, purge};
 use super::model::{Bucket, Version};
 use super::ops::{DIRS, KEYS, Op, SIZES, op};
@@ -15,8 +15,10 @@ pub struct World {
     /// Stands in while the store is closed.
     pub spare: Arc<Store>,
     pub model: Bucket,
-    /// The model after each commit since one was known to be durable.
+    /// The model after each commit.
     pub past: Vec<Bucket>,
+    /// The first of these that may still be all that a crash leaves.
+    pub durable: usize,
     pub steps: u64,
 }
 
@@ -31,13 +33,12 @@ fn split(key: &str) -> (&str, &str) {
 }
 
 impl World {
-    fn new() -> Self {
-        let home = Home::new();
+    pub fn new(home: Home) -> Self {
         let store = home.open();
         make_bucket(&store, B);
         let model = Bucket::new();
-        let spare = Home::new().open();
-        Self { home, store, spare, past: vec![model.clone()], model, steps: 0 }
+        let spare = if home.disk.is_some() { Home::simulated() } else { Home::new() }.open();
+        Self { home, store, spare, past: vec![model.clone()], durable: 0, model, steps: 0 }
     }
 
     pub fn bytes(&mut self, len: usize) -> Arc<Vec<u8>> {
@@ -52,7 +53,8 @@ impl World {
 
     /// All commits so far are durable.
     pub fn durable(&mut self) {
-        self.past = vec![self.model.clone()];
+        self.commit();
+        self.durable = self.past.len() - 1;
     }
 
     /// Directory and component of a key on the mount, when its directory is there.
@@ -229,10 +231,9 @@ impl World {
             }
             Op::Crash => {
                 Arc::clone(&self.store).abandon();
+                self.home.lose_power(self.steps);
                 self.reopen();
-                // Files of which nothing was published are gone, as those of a dead process.
-                self.past.iter_mut().for_each(|past| past.drafts.clear());
-                let shown = self.past.iter().rev().find(|past| self.matches(past)).cloned();
+                let shown = shown_of(&self.store, &self.past[self.durable..]);
                 self.model = shown.expect("after a crash the store shows the state after some commit");
                 self.durable();
                 fsck(&self.store);
@@ -254,7 +255,7 @@ proptest! {
 
     #[test]
     fn random_histories_show_what_the_model_shows(ops in prop::collection::vec((op(), 0..100usize), 1..60)) {
-        let mut world = World::new();
+        let mut world = World::new(Home::new());
         for (op, seed) in &ops {
             world.step(op);
             world.compare(*seed);

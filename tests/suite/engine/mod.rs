@@ -13,6 +13,7 @@ mod objects;
 mod ops;
 mod races;
 mod sessions;
+mod simulation;
 mod space;
 mod takeover;
 mod tree;

@@ -35,6 +35,10 @@ impl Bucket {
         Self { versioning: Unversioned, keys: BTreeMap::new(), drafts: BTreeSet::new(), seq: 0 }
     }
 
+    pub fn without_drafts(&self) -> Self {
+        Self { drafts: BTreeSet::new(), ..self.clone() }
+    }
+
     fn next(&mut self) -> u64 {
         self.seq += 1;
         self.seq
