@@ -87,6 +87,11 @@ impl Backend {
         }
     }
 
+    /// Whether a write that found the disk full will be followed by none that succeeds.
+    pub(super) fn is_final(error: &Error) -> bool {
+        super::rocks::begins_no_log(error)
+    }
+
     /// Syncs what was written unsynced.
     pub(super) fn sync_logs(&self) -> Result<()> {
         match self {

@@ -7,14 +7,14 @@ use super::memory::Memory;
 use super::rocks::Rocks;
 use super::stage::Stage;
 use super::tx::{Read, Tx, View};
-use crate::model::Result;
+use crate::model::{Kind, Result};
 use crate::sys::disk::Disk;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How the index uses the machine.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,10 @@ pub struct Index {
     /// Numbers of the last commit written to RocksDB, and of the last that its log was synced with.
     written: AtomicU64,
     synced: AtomicU64,
+    /// The last write found the disk full.
+    full: AtomicBool,
+    /// A write failed in a way that RocksDB gets over only when it is opened again.
+    failed: AtomicBool,
 }
 
 const SEQ_KEY: &[u8] = b"seq";
@@ -106,6 +110,8 @@ impl Index {
             commit: Mutex::new(1),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
         };
         // Not through the cache, which a replay passes by.
         let number = |key| index.db.get(Family::Sys, key)?.map_or(Ok(0), |bytes| super::codec::decode(&bytes));
@@ -154,19 +160,44 @@ impl Index {
         self.write(self.db.batch(), self.written(), true)
     }
 
-    fn write(&self, mut batch: Batch, commit: u64, sync: bool) -> Result<()> {
-        if sync {
-            // The record that says so must not come to the disk before the logs it speaks of.
-            if self.written() > self.synced() {
-                self.db.sync_logs()?;
-            }
-            self.db.put(&mut batch, Family::Sys, SYNCED_KEY, Some(&super::codec::encode(&commit)))?;
+    /// Whether it takes no more writes until it is opened again. A full disk is no such reason, unless RocksDB was
+    /// about to begin another log.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    fn write(&self, batch: Batch, commit: u64, sync: bool) -> Result<()> {
+        let written = self.try_write(batch, commit, sync);
+        let full = written.as_ref().is_err_and(|error| error.kind() == Kind::Full);
+        self.full.store(full, Ordering::Release);
+        if written.as_ref().is_err_and(|error| !full || Backend::is_final(error)) {
+            self.failed.store(true, Ordering::Release);
         }
-        self.db.write(batch, sync)?;
-        self.written.store(commit, Ordering::Release);
-        if sync {
-            self.synced.store(commit, Ordering::Release);
+        written
+    }
+
+    fn try_write(&self, mut batch: Batch, commit: u64, sync: bool) -> Result<()> {
+        let put = |batch, sync| {
+            self.db.write(batch, sync)?;
+            self.written.store(commit, Ordering::Release);
+            Ok(())
+        };
+        if !sync {
+            return put(batch, false);
         }
+        // To sync a log that had no room would be a worse failure to RocksDB. A write tells whether it has gone on to
+        // another log.
+        if self.full.load(Ordering::Acquire) {
+            put(std::mem::replace(&mut batch, self.db.batch()), false)?;
+        }
+        // The record that says what is synced must not come to the disk before the logs it speaks of.
+        if self.written() > self.synced() {
+            self.db.sync_logs()?;
+        }
+        self.db.put(&mut batch, Family::Sys, SYNCED_KEY, Some(&super::codec::encode(&commit)))?;
+        put(batch, true)?;
+        self.synced.store(commit, Ordering::Release);
         Ok(())
     }
 

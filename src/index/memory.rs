@@ -6,7 +6,7 @@
 //! `meta/CURRENT`, the number of the table that counts.
 
 use super::family::Family;
-use crate::model::{Error, Result};
+use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Access, Disk, DiskFile};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -259,7 +259,8 @@ impl Memory {
         let synced = state.logs.iter_mut().try_for_each(sync);
         synced.map_err(|error: std::io::Error| {
             state.broken = Some(error.to_string());
-            Error::io("cannot sync the index", error)
+            // Whatever the reason, RocksDB does not go on either.
+            Error::new(Kind::Io, "cannot sync the index").why(error.to_string())
         })
     }
 
@@ -315,7 +316,7 @@ impl State {
     fn usable(&self) -> Result<()> {
         match &self.broken {
             None => Ok(()),
-            Some(why) => Err(Error::new(crate::model::Kind::Io, "cannot write the index").why(why.clone())),
+            Some(why) => Err(Error::new(Kind::Io, "cannot write the index").why(why.clone())),
         }
     }
 }

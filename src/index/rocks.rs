@@ -118,6 +118,11 @@ fn failed(what: &'static str, error: &rocksdb::Error) -> Error {
     Error::new(kind, what).why(text)
 }
 
+/// Whether RocksDB says that it could not make its next log.
+pub(super) fn begins_no_log(error: &Error) -> bool {
+    error.reason().contains("While open a file for appending") && error.reason().contains(".log: ")
+}
+
 fn database_options(settings: Settings) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);

@@ -199,8 +199,8 @@ impl Store {
             if state.failures != failures && state.failed_up_to >= seq {
                 let (kind, why) = state.problem.clone().unwrap_or((Kind::Io, String::new()));
                 // The reaper may be about to give room back, and RocksDB writes its tables before it deletes the old.
-                let may_help = self.rounds.workers && kind == Kind::Full;
-                if may_help && full_since.get_or_insert_with(Instant::now).elapsed() < FULL_PATIENCE {
+                let may_pass = kind == Kind::Full && self.rounds.workers && self.stopped.get().is_none();
+                if may_pass && full_since.get_or_insert_with(Instant::now).elapsed() < FULL_PATIENCE {
                     failures = state.failures;
                     self.rounds.finished.wait_for(&mut state, FULL_PAUSE);
                     continue;
@@ -242,9 +242,15 @@ impl Store {
                 return Err(error);
             }
         }
-        match sealed {
-            Some(sealed) => self.index.write_sealed(sealed, !kept)?,
-            None => self.index.sync()?,
+        let written = match sealed {
+            Some(sealed) => self.index.write_sealed(sealed, !kept),
+            None => self.index.sync(),
+        };
+        if let Err(error) = written {
+            if self.index.has_failed() {
+                let _ = self.stopped.set(format!("the index failed: {error}"));
+            }
+            return Err(error);
         }
         if !kept {
             journal.restart();
