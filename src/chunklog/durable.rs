@@ -64,7 +64,7 @@ impl Tracked {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Whether its name is durable, and every write to it so far succeeded.
+    /// Whether its name is durable, and every sync of it so far succeeded.
     pub(super) fn is_named(&self) -> bool {
         let state = self.state.lock();
         state.named && state.failure.is_none()
@@ -85,14 +85,14 @@ impl Tracked {
         true
     }
 
-    /// Notes that a write or sync failed: what no sync has covered is lost.
-    pub(super) fn fail(&self, error: &io::Error) {
-        let mut state = self.state.lock();
-        self.fail_locked(&mut state, error);
+    /// Notes that a write failed: no more may follow. What was written before is as good as it was.
+    pub(super) fn give_up(&self) {
+        self.dead.store(true, Ordering::Release);
     }
 
-    fn fail_locked(&self, state: &mut State, error: &io::Error) {
-        self.dead.store(true, Ordering::Release);
+    /// Notes that a sync failed: what no sync has covered is lost.
+    fn fail(&self, state: &mut State, error: &io::Error) {
+        self.give_up();
         let fresh = std::mem::take(&mut state.fresh);
         state.lost.extend(fresh);
         if state.failure.is_none() {
@@ -132,7 +132,7 @@ impl Tracked {
                 Err(_) if state.gone => {}
                 Err(error) => {
                     state.lost.extend(round);
-                    self.fail_locked(&mut state, &error);
+                    self.fail(&mut state, &error);
                 }
             }
             self.turn.notify_all();

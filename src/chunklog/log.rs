@@ -62,7 +62,7 @@ pub enum SegmentState {
     Sealed,
     /// Without a directory: a crash or a full disk came first. Its runs read as well as any.
     Loose,
-    /// A write or sync failed in this process: what was not durable by then is refused.
+    /// A write or sync failed in this process: it takes no more, and what a failed sync covered is refused.
     Failed,
 }
 

@@ -137,7 +137,7 @@ impl OpenSegment {
             Ok(()) => runs.extend(entries.iter().map(|e| Run { segment: self.id, offset: e.offset, len: e.len })),
             // Room ran out although it was taken before, as on file systems that copy on write. Other data is well.
             Err(error) if is_full(error) => {}
-            Err(error) => self.tracked.fail(error),
+            Err(_) => self.tracked.give_up(),
         }
         let kept = outcome.is_ok() && self.tracked.wrote(entries.iter().map(|entry| entry.offset));
         if !kept {
@@ -238,7 +238,7 @@ impl OpenSegment {
                 self.tracked.wrote([]);
             }
             Err(error) if is_full(&error) => {}
-            Err(error) => self.tracked.fail(&error),
+            Err(_) => self.tracked.give_up(),
         }
     }
 }

@@ -179,7 +179,7 @@ impl SoloWriter {
         if let Err(error) = file.write_at(self.len, bytes) {
             // Bytes beyond the length are not part of the file, and a plain rewrite mends them.
             if !super::durable::is_full(&error) {
-                self.live.tracked.fail(&error);
+                self.live.tracked.give_up();
             }
             return Err(Error::io(what(), error));
         }
