@@ -13,7 +13,7 @@ BUILD=(fusermount3:fuse3 flock:util-linux)
 TRY=(getfattr:attr)
 BENCH=(python3:python3 git:git fio:fio bindfs:bindfs gocryptfs:gocryptfs)
 TEST=(rsync:rsync git:git sqlite3:sqlite3 fio:fio bindfs:bindfs shellcheck:shellcheck tar:tar xz:xz-utils
-    stress-ng:stress-ng dbench:dbench python3:python3 unzip:unzip inotifywait:inotify-tools lsattr:e2fsprogs)
+    stress-ng:stress-ng dbench:dbench strace:strace python3:python3 unzip:unzip inotifywait:inotify-tools lsattr:e2fsprogs)
 # Cargo's own tools and the version this repository was checked with.
 NEXTEST=0.9.143
 DENY=0.20.2

@@ -111,13 +111,13 @@ impl World {
     }
 }
 
-type Outline<'a> = (bool, bool, u64, Option<&'a str>, Option<&'a str>);
+pub type Outline<'a> = (bool, bool, u64, Option<&'a str>, Option<&'a str>);
 
-fn outline(version: &Version) -> Outline<'_> {
+pub fn outline(version: &Version) -> Outline<'_> {
     (version.null, version.marker, version.bytes.len() as u64, version.tag.as_deref(), version.meta.as_deref())
 }
 
-fn describe(object: &Object) -> Outline<'_> {
+pub fn describe(object: &Object) -> Outline<'_> {
     let (tag, meta) = (object.tags.get("tag"), object.metadata.user("meta"));
     (object.version == VersionId::Null, object.marker, object.size, tag, meta)
 }

@@ -1,17 +1,16 @@
 //! Power cuts between the syncs of the index's logs: RocksDB goes on to another log and syncs the one before later.
 
+use super::calls::{Call, Kind, Watcher, Watching};
 use super::harness::{B, Home, copy, key, make_bucket, pattern};
 use keyfold::store::{Options, PutOptions, Store};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What the disk does with the syncs of one store.
 #[derive(Default)]
-struct Watch {
-    dir: PathBuf,
+struct Plan {
     /// Syncs of files with this end by RocksDB's own threads wait.
     hold: Option<&'static str>,
     held: u32,
@@ -21,49 +20,48 @@ struct Watch {
     synced: HashMap<PathBuf, u64>,
 }
 
-static WATCHING: AtomicBool = AtomicBool::new(false);
-static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+struct Disk {
+    dir: PathBuf,
+    plan: Mutex<Plan>,
+}
 
-fn watch<T>(act: impl FnOnce(&mut Watch) -> T) -> T {
-    act(WATCH.lock().unwrap().get_or_insert_default())
+impl Disk {
+    fn plan<T>(&self, act: impl FnOnce(&mut Plan) -> T) -> T {
+        act(&mut self.plan.lock().unwrap())
+    }
 }
 
 fn end_of(path: &Path) -> &str {
     path.extension().and_then(|end| end.to_str()).unwrap_or_default()
 }
 
-/// Stands before the C library's, for RocksDB as well.
-///
-/// # Safety
-/// As the C library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdatasync(fd: i32) -> i32 {
-    let path = WATCHING.load(Ordering::SeqCst).then(|| std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap());
-    let path = path.filter(|path| watch(|watch| path.starts_with(&watch.dir)));
-    if let Some(path) = &path {
+impl Watcher for Disk {
+    fn call(&self, call: &Call<'_>, go: &mut dyn FnMut(u64) -> isize) -> isize {
+        if call.kind != Kind::Sync {
+            return go(u64::MAX);
+        }
         let thread = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
         let own = thread.starts_with("rocksdb");
-        if own && watch(|watch| watch.hold == Some(end_of(path))) {
-            watch(|watch| watch.held += 1);
-            while watch(|watch| watch.hold == Some(end_of(path))) {
+        if own && self.plan(|plan| plan.hold == Some(end_of(call.path))) {
+            self.plan(|plan| plan.held += 1);
+            while self.plan(|plan| plan.hold == Some(end_of(call.path))) {
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
         if !own
-            && end_of(path) == "log"
-            && let Some(to) = watch(|watch| watch.copy_to.take())
+            && end_of(call.path) == "log"
+            && let Some(to) = self.plan(|plan| plan.copy_to.take())
         {
-            copy(&watch(|watch| watch.dir.join(".")), &to);
-            watch(|watch| watch.hold = None);
+            copy(&self.dir.join("."), &to);
+            self.plan(|plan| plan.hold = None);
         }
+        let len = call.path.metadata().map_or(0, |meta| meta.len());
+        let done = go(u64::MAX);
+        if done == 0 {
+            self.plan(|plan| plan.synced.insert(call.path.to_owned(), len));
+        }
+        done
     }
-    let len = path.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |meta| meta.len());
-    // SAFETY: the caller's descriptor, for which the call is meant.
-    let done = unsafe { nix::libc::syscall(nix::libc::SYS_fdatasync, fd) };
-    if let Some(path) = path.filter(|_| done == 0) {
-        watch(|watch| watch.synced.insert(path, len));
-    }
-    done as i32
 }
 
 fn logs(store: &Path) -> Vec<PathBuf> {
@@ -80,7 +78,7 @@ fn put(store: &Arc<Store>, n: usize, len: usize, options: &PutOptions) {
 }
 
 /// A store whose log changes after little, opened a second time so that nothing of its making is in a log.
-fn opened(home: &Home) -> (Options, Arc<Store>) {
+fn opened(home: &Home) -> (Options, Arc<Store>, Arc<Disk>, Watching) {
     let mut options = home.options();
     options.settings.memtable_bytes = 256 << 10;
     let open = || Store::open(home.dir.path(), options.clone()).unwrap();
@@ -88,10 +86,10 @@ fn opened(home: &Home) -> (Options, Arc<Store>) {
     make_bucket(&store, B);
     store.close().unwrap();
     drop(store);
-    watch(|watch| watch.dir = home.dir.path().to_owned());
-    WATCHING.store(true, Ordering::SeqCst);
+    let disk = Arc::new(Disk { dir: home.dir.path().to_owned(), plan: Mutex::default() });
+    let watching = Watching::new(home.dir.path(), Arc::<Disk>::clone(&disk));
     let store = open();
-    (options, store)
+    (options, store, disk, watching)
 }
 
 fn all_are_there(at: &Path, options: Options, answered: usize) {
@@ -106,13 +104,13 @@ fn all_are_there(at: &Path, options: Options, answered: usize) {
 #[test]
 fn a_hole_between_two_logs_is_filled_from_the_journal() {
     let home = Home::new();
-    let (options, store) = opened(&home);
-    watch(|watch| watch.hold = Some("log"));
+    let (options, store, disk, _watching) = opened(&home);
+    disk.plan(|plan| plan.hold = Some("log"));
     let (mut answered, mut after) = (0, 0);
     while after < 10 {
         put(&store, answered, 3500, &PutOptions::default());
         answered += 1;
-        after += u32::from(watch(|watch| watch.held > 0));
+        after += u32::from(disk.plan(|plan| plan.held > 0));
         assert!(answered < 2000);
     }
     let cut = tempfile::tempdir().unwrap();
@@ -120,10 +118,10 @@ fn a_hole_between_two_logs_is_filled_from_the_journal() {
     let older = logs(cut.path()).remove(0);
     assert!(logs(cut.path()).len() > 1);
     let name = home.dir.path().join("meta").join(older.file_name().unwrap());
-    let synced = watch(|watch| watch.synced.get(&name).copied().unwrap_or(0));
+    let synced = disk.plan(|plan| plan.synced.get(&name).copied().unwrap_or(0));
     assert!(synced < older.metadata().unwrap().len());
     std::fs::OpenOptions::new().write(true).open(&older).unwrap().set_len(synced).unwrap();
-    watch(|watch| watch.hold = None);
+    disk.plan(|plan| plan.hold = None);
     store.abandon();
     all_are_there(cut.path(), options, answered);
 }
@@ -132,8 +130,8 @@ fn a_hole_between_two_logs_is_filled_from_the_journal() {
 #[test]
 fn the_journal_is_not_given_up_before_the_logs_are_synced() {
     let home = Home::new();
-    let (options, store) = opened(&home);
-    watch(|watch| watch.hold = Some("sst"));
+    let (options, store, disk, _watching) = opened(&home);
+    disk.plan(|plan| plan.hold = Some("sst"));
     let mut answered = 0;
     // The only flush waits for the disk; then names with much metadata fill another family, and the log changes again.
     let mut rich = PutOptions::default();
@@ -148,7 +146,7 @@ fn the_journal_is_not_given_up_before_the_logs_are_synced() {
     put(&store, answered, 1, &rich);
     answered += 1;
     let cut = tempfile::tempdir().unwrap();
-    watch(|watch| watch.copy_to = Some(cut.path().to_owned()));
+    disk.plan(|plan| plan.copy_to = Some(cut.path().to_owned()));
     store.close().unwrap();
     let middle = logs(cut.path()).remove(1);
     assert_eq!(logs(cut.path()).len(), 3);

@@ -1,5 +1,6 @@
 //! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
 
+mod calls;
 mod compare;
 mod crash;
 mod harness;
@@ -15,6 +16,7 @@ mod races;
 mod sessions;
 mod simulation;
 mod space;
+mod sweep;
 mod takeover;
 mod tree;
 mod versions;

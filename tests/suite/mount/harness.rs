@@ -168,14 +168,21 @@ impl Mounted {
     /// Unmounts as people do and waits until the process has gone, which must end well.
     #[track_caller]
     pub fn umount(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
+        if let Some(status) = self.umount_however() {
+            assert!(status.success(), "the mount's process ended with {status}\n{}", self.log());
+        }
+    }
+
+    /// The same; how the process ended.
+    #[track_caller]
+    pub fn umount_however(&mut self) -> Option<std::process::ExitStatus> {
+        let mut child = self.child.take()?;
         let output = self.binary().arg("umount").arg(self.root()).output().unwrap();
         if !output.status.success() {
             self.child = Some(child);
             panic!("umount: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let status = end(&mut child);
-        assert!(status.success(), "the mount's process ended with {status}\n{}", self.log());
+        Some(end(&mut child))
     }
 
     /// Waits for the end of a process that was told to end.

@@ -9,6 +9,7 @@ mod control;
 mod crash;
 mod damage;
 mod directories;
+mod faults;
 mod full;
 mod harness;
 mod history;
