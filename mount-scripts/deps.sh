@@ -8,12 +8,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=mount-scripts/say.sh
 . mount-scripts/say.sh
 
-# A program and the Debian package that brings it.
+# A program and the Debian package that brings it; twice where older releases have it in another.
 BUILD=(fusermount3:fuse3 flock:util-linux)
 TRY=(getfattr:attr)
 BENCH=(python3:python3 git:git fio:fio bindfs:bindfs gocryptfs:gocryptfs)
 TEST=(rsync:rsync git:git sqlite3:sqlite3 fio:fio bindfs:bindfs shellcheck:shellcheck tar:tar xz:xz-utils
-    stress-ng:stress-ng dbench:dbench strace:strace python3:python3 unzip:unzip inotifywait:inotify-tools lsattr:e2fsprogs)
+    stress-ng:stress-ng dbench:dbench strace:strace python3:python3 unzip:unzip inotifywait:inotify-tools lsattr:e2fsprogs
+    qemu-storage-daemon:qemu-utils qemu-storage-daemon:qemu-system-common losetup:mount mkfs.ext4:e2fsprogs)
 # Cargo's own tools and the version this repository was checked with.
 NEXTEST=0.9.143
 DENY=0.20.2

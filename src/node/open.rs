@@ -3,7 +3,8 @@
 use crate::config::{STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
 use crate::store::{Options, Settings, Store};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,14 +37,19 @@ pub fn init(dir: &Path) -> Result<PathBuf> {
     made.map_err(|error| Error::io(what(), error))?;
     let dir = dir.canonicalize().map_err(|error| Error::io(what(), error))?;
     Store::init(&dir, &Options::system())?;
-    std::fs::write(dir.join(FILE), STORE_TEMPLATE).map_err(|error| Error::io(what(), error))?;
+    // Synced: half a file would keep the store from being opened.
+    let written = File::create(dir.join(FILE)).and_then(|mut file| {
+        file.write_all(STORE_TEMPLATE.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| Error::io(what(), error))?;
     Ok(dir)
 }
 
 /// The whole path of a store, made first when the directory is absent or empty.
 pub(super) fn ensure(dir: &Path) -> Result<PathBuf> {
-    let empty = match std::fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_none(),
+    let empty = match Store::is_vacant(dir) {
+        Ok(vacant) => vacant,
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(Error::io(format!("cannot look into the store {}", dir.display()), error)),
     };

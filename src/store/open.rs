@@ -18,6 +18,10 @@ use std::time::Duration;
 pub const FORMAT_VERSION: u32 = 1;
 /// The file that makes a directory a store.
 pub const FORMAT_FILE: &str = "FORMAT";
+/// The same while it is written; a crash may leave it.
+const FORMAT_NEW: &str = "FORMAT.new";
+/// Locked by the process that owns the store or makes it.
+const LOCK_FILE: &str = "LOCK";
 /// The file is a few lines.
 const FORMAT_BYTES_MAX: usize = 64 << 10;
 const EPOCH_KEY: &str = "epoch";
@@ -181,16 +185,22 @@ impl Store {
     pub fn init(dir: &Path, options: &Options) -> Result<()> {
         let what = || cannot_make(dir);
         std::fs::create_dir_all(dir).map_err(|error| Error::io(what(), error))?;
-        let mut entries = std::fs::read_dir(dir).map_err(|error| Error::io(what(), error))?;
+        let there_is_one = || {
+            let why = Error::new(Kind::AlreadyExists, what()).why("there is one already");
+            why.mend("mount it, or choose another directory")
+        };
         if dir.join(FORMAT_FILE).exists() {
-            return Err(Error::new(Kind::AlreadyExists, what())
-                .why("there is one already")
-                .mend("mount it, or choose another directory"));
+            return Err(there_is_one());
         }
-        if entries.next().is_some() {
+        if !Self::is_vacant(dir).map_err(|error| Error::io(what(), error))? {
             return Err(Error::new(Kind::InvalidArgument, what())
                 .why("the directory is not empty and holds no store")
                 .mend("choose an empty directory"));
+        }
+        // Another that makes a store here has a file that looks like what a crash left.
+        let _lock = LockFile::take(&dir.join(LOCK_FILE))?;
+        if dir.join(FORMAT_FILE).exists() {
+            return Err(there_is_one());
         }
         Self::init_on(&OsDisk::new(dir), dir, options)
     }
@@ -206,11 +216,24 @@ impl Store {
         let format = Format { keyfold: FORMAT_VERSION, uuid: hex(&uuid), id_key: hex(&id_key), incompatible: vec![] };
         let text = serde_json::to_string_pretty(&format).unwrap_or_default() + "\n";
         let failed = |error| Error::io(cannot_make(dir), error);
-        let file = disk.create_new(Path::new("FORMAT.new")).map_err(failed)?;
+        match disk.remove(Path::new(FORMAT_NEW)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let file = disk.create_new(Path::new(FORMAT_NEW)).map_err(failed)?;
         file.write_at(0, text.as_bytes()).map_err(failed)?;
         file.sync_data().map_err(failed)?;
-        disk.rename(Path::new("FORMAT.new"), Path::new(FORMAT_FILE)).map_err(failed)?;
+        disk.rename(Path::new(FORMAT_NEW), Path::new(FORMAT_FILE)).map_err(failed)?;
         disk.sync_dir(Path::new("")).map_err(failed)
+    }
+
+    /// Whether a directory holds nothing but what the making of a store left that did not come to its end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_vacant(dir: &Path) -> std::io::Result<bool> {
+        let left = |name: &std::ffi::OsStr| name == FORMAT_NEW || name == LOCK_FILE;
+        std::fs::read_dir(dir)?.try_fold(true, |vacant, entry| Ok(vacant && left(&entry?.file_name())))
     }
 
     /// Opens the store in `dir` and becomes its owner.
@@ -221,7 +244,7 @@ impl Store {
     pub fn open(dir: &Path, options: Options) -> Result<Arc<Self>> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
         let identity = Identity::read(&*disk, dir)?;
-        let lock = LockFile::take(&dir.join("LOCK"))?;
+        let lock = LockFile::take(&dir.join(LOCK_FILE))?;
         let index = Index::open(&dir.join("meta"), options.settings.index())?;
         Self::open_on(disk, index, dir, identity, options, Some(lock))
     }

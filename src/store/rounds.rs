@@ -23,6 +23,12 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// How long a reading of the disk's free space is believed.
 const SPACE_AGE: Duration = Duration::from_millis(200);
 
+/// Whether rounds write in a wrong order, the index before the data it points at, so that a test of power cuts can show
+/// that it would notice. Debug builds only.
+fn wrong_order() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("KEYFOLD_WRONG_ORDER").is_some()
+}
+
 /// Where the bytes of commits lie that no round has made durable yet. A round syncs these and leaves alone what
 /// sessions have written and not published, however much that is.
 #[derive(Default)]
@@ -71,6 +77,7 @@ pub(super) struct Rounds {
     crowded: AtomicBool,
     space: Mutex<Option<(Instant, u64)>>,
     rounds: AtomicU64,
+    wrong_order: bool,
 }
 
 impl Rounds {
@@ -87,6 +94,7 @@ impl Rounds {
             crowded: AtomicBool::new(false),
             space: Mutex::new(None),
             rounds: AtomicU64::new(0),
+            wrong_order: wrong_order(),
         }
     }
 
@@ -229,28 +237,38 @@ impl Store {
         // Taken after the stage was closed: every commit in it has noted its bytes. They are made durable once for all,
         // so a round whose index write fails and is repeated need not know them any more.
         let (mut runs, solos) = self.unsynced.take();
-        let raw = if swift && solos.is_empty() { self.log.raw(&runs) } else { None };
+        let wrong_order = self.rounds.wrong_order;
+        let raw = if swift && !wrong_order && solos.is_empty() { self.log.raw(&runs) } else { None };
         let kept = match (&sealed, raw) {
             (Some(sealed), Some(raw)) => journal.append(sealed.before, sealed.commit, sealed.bytes(), &runs, &raw),
             _ => false,
         };
-        if !kept {
-            runs.extend(journal.held());
-            if let Err(error) = self.log.sync_of(&runs, &solos) {
-                let why = format!("data could not be made durable: {error}");
-                let _ = self.stopped.set(why);
-                return Err(error);
-            }
-        }
-        let written = match sealed {
-            Some(sealed) => self.index.write_sealed(sealed, !kept),
-            None => self.index.sync(),
+        let index = || {
+            let written = match sealed {
+                Some(sealed) => self.index.write_sealed(sealed, !kept),
+                None => self.index.sync(),
+            };
+            written.inspect_err(|error| {
+                if self.index.has_failed() {
+                    let _ = self.stopped.set(format!("the index failed: {error}"));
+                }
+            })
         };
-        if let Err(error) = written {
-            if self.index.has_failed() {
-                let _ = self.stopped.set(format!("the index failed: {error}"));
+        let mut data = || {
+            if !kept {
+                runs.extend(journal.held());
+                if let Err(error) = self.log.sync_of(&runs, &solos) {
+                    let why = format!("data could not be made durable: {error}");
+                    let _ = self.stopped.set(why);
+                    return Err(error);
+                }
             }
-            return Err(error);
+            Ok(())
+        };
+        if wrong_order {
+            index().and_then(|()| data())?;
+        } else {
+            data().and_then(|()| index())?;
         }
         if !kept {
             journal.restart();

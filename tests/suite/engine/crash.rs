@@ -72,6 +72,20 @@ fn a_store_has_one_owner_and_a_crashed_one_none() {
     refused(Store::init(home.dir.path(), &home.options()), Kind::AlreadyExists);
 }
 
+/// A crash while a store is made leaves a directory in which one can be made.
+#[test]
+fn a_store_whose_making_was_cut_short_is_made_again() {
+    let home = Home::new();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("FORMAT.new"), "half a fi").unwrap();
+    Store::init(dir.path(), &home.options()).unwrap();
+    refused(Store::init(dir.path(), &home.options()), Kind::AlreadyExists);
+    let store = Store::open(dir.path(), home.options()).unwrap();
+    make_bucket(&store, B);
+    store.close().unwrap();
+    assert!(!dir.path().join("FORMAT.new").exists());
+}
+
 /// The store as it was when its index and segments were last synced, with nothing newer than the journal: what a power
 /// cut may leave of rounds that went there. Or with an index that came to the disk by itself.
 #[test]

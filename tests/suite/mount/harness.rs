@@ -19,12 +19,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A mounted store, with the bucket `bkt` in it unless asked otherwise.
 pub struct Mounted {
-    disk: Option<SmallDisk>,
+    disk: Option<OwnDisk>,
     dir: TempDir,
     options: String,
     /// Who mounts and runs programs, where it is not who runs the tests.
     user: Option<u32>,
     child: Option<Child>,
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Mounted {
@@ -56,7 +57,7 @@ impl Mounted {
     pub fn unmounted() -> Self {
         let dir = tempfile::Builder::new().prefix("keyfold-mount-").tempdir().unwrap();
         fs::create_dir(dir.path().join("mnt")).unwrap();
-        Self { disk: None, dir, options: String::new(), user: None, child: None }
+        Self { disk: None, dir, options: String::new(), user: None, child: None, variables: vec![] }
     }
 
     /// A new store and mount of a plain user's, with the bucket `bkt`: nobody else can see it, root included.
@@ -107,11 +108,23 @@ impl Mounted {
 
     /// Puts the store on a disk of its own that holds no more than `size`.
     pub fn on_small_disk(&mut self, size: &str) {
-        fs::create_dir(self.store()).unwrap();
         let size = format!("size={size}");
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(self.store()).status();
-        assert!(status.unwrap().success());
-        self.disk = Some(SmallDisk(self.store()));
+        self.on_disk(|at| {
+            let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).status();
+            assert!(status.unwrap().success());
+        });
+    }
+
+    /// Puts the store on a disk of its own, which is mounted by the caller and unmounted with the rest.
+    pub fn on_disk(&mut self, mount: impl FnOnce(&Path)) {
+        fs::create_dir(self.store()).unwrap();
+        self.disk = Some(OwnDisk(self.store()));
+        mount(&self.store());
+    }
+
+    /// Sets a variable of the environment that the mount's process sees.
+    pub fn set(&mut self, name: &'static str, value: &'static str) {
+        self.variables.push((name, value));
     }
 
     pub fn pid(&self) -> u32 {
@@ -144,6 +157,7 @@ impl Mounted {
         if !self.options.is_empty() {
             command.arg("-o").arg(&self.options);
         }
+        command.envs(self.variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut said = String::new();
         let _ = BufReader::new(child.stdout.take().unwrap()).read_line(&mut said);
@@ -288,16 +302,16 @@ impl Drop for Mounted {
 }
 
 /// A disk that is unmounted when it is dropped, after the process that used it has ended.
-struct SmallDisk(PathBuf);
+struct OwnDisk(PathBuf);
 
-impl Drop for SmallDisk {
+impl Drop for OwnDisk {
     fn drop(&mut self) {
         detach(&self.0);
     }
 }
 
 /// Waits for the end of a process that should end by now; kills it when it does not.
-fn end(child: &mut Child) -> std::process::ExitStatus {
+pub fn end(child: &mut Child) -> std::process::ExitStatus {
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if let Some(status) = child.try_wait().unwrap() {
@@ -310,7 +324,7 @@ fn end(child: &mut Child) -> std::process::ExitStatus {
 }
 
 /// Takes a mount out of the tree, dead or alive.
-fn detach(root: &Path) {
+pub fn detach(root: &Path) {
     // A test may have mounts that only its thread sees.
     let mounted =
         || fs::read_to_string("/proc/thread-self/mounts").unwrap_or_default().contains(root.to_str().unwrap());
