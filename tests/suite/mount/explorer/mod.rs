@@ -186,7 +186,7 @@ fn cuts_during_recovery() {
 #[test]
 fn a_wrong_order_of_commits_is_noticed() {
     let mut images = 0;
-    for (seed, programs) in (seed()..).zip(programs(CORE, 2, seed()).chunks(PROGRAMS)).take(3) {
+    for (seed, programs) in (seed()..).zip(programs(CORE, 2, seed()).chunks(PROGRAMS)).take(6) {
         let history = Run { programs: programs.to_vec(), seed, wrong_order: true, ..Run::default() }.record();
         let verdict = explore(&history, choose(&history, seed, 2, 60));
         images += verdict.images;
