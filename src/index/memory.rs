@@ -2,10 +2,11 @@
 //!
 //! It promises what RocksDB does and no more. A batch is there whole or not at all. Unsynced, it may be lost, also when
 //! a later one is kept: where one log follows another, the first may lose its end. A failed sync is final. On the disk:
-//! `meta/N.log`, frames of length, CRC-32 and batch; `meta/N.table`, a frame with all records from before log N;
+//! `meta/N.log`, frames of length, CRC-64 and batch; `meta/N.table`, a frame with all records from before log N;
 //! `meta/CURRENT`, the number of the table that counts.
 
 use super::family::Family;
+use crate::crypto::Crc64;
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Access, Disk, DiskFile};
 use bytes::Bytes;
@@ -19,7 +20,7 @@ const DIR: &str = "meta";
 /// Logs that are full when a table is written instead of them.
 const FULL_LOGS: usize = 2;
 /// Bytes before a frame's batch.
-const FRAME: usize = 8;
+const FRAME: usize = 12;
 /// Bytes before a change's key: family, whether there is a value, lengths of key and value.
 const CHANGE: usize = 10;
 
@@ -73,16 +74,22 @@ fn number(bytes: &[u8]) -> usize {
     bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
 }
 
+fn sum(batch: &[u8]) -> u64 {
+    let mut sum = Crc64::new();
+    sum.update(batch);
+    sum.value()
+}
+
 fn frame(batch: &[u8]) -> Vec<u8> {
     let len = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-    [&len.to_le_bytes(), &crc32fast::hash(batch).to_le_bytes(), batch].concat()
+    [&len.to_le_bytes()[..], &sum(batch).to_le_bytes(), batch].concat()
 }
 
 /// The batch of the frame that `bytes` begins with, unless it is damaged.
 fn unframe(bytes: &[u8]) -> Option<&[u8]> {
     let (head, rest) = bytes.split_at_checked(FRAME)?;
     let batch = rest.get(..number(&head[..4]))?;
-    (!batch.is_empty() && crc32fast::hash(batch) as usize == number(&head[4..])).then_some(batch)
+    (!batch.is_empty() && sum(batch).to_le_bytes() == head[4..]).then_some(batch)
 }
 
 struct Log {

@@ -3,6 +3,7 @@
 use super::{Access, DirEntry, Disk, DiskFile, Space};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -121,15 +122,14 @@ impl MemDisk {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let state = self.0.lock();
-        let mut sum = crate::crypto::Crc64::new();
+        let mut sum = DefaultHasher::new();
         for (path, node) in &state.names {
-            sum.update(path.as_os_str().as_encoded_bytes());
+            path.hash(&mut sum);
             if let Node::File(inode) = node {
-                sum.update(&(state.inodes[*inode].now.len() as u64).to_le_bytes());
-                sum.update(&state.inodes[*inode].now);
+                state.inodes[*inode].now.hash(&mut sum);
             }
         }
-        sum.value()
+        sum.finish()
     }
 
     /// Takes back every order to fail.

@@ -9,11 +9,8 @@ mod control;
 mod crash;
 mod damage;
 mod directories;
-<<<<<<< HEAD
-mod faults;
-=======
 mod explorer;
->>>>>>> d41bdf8 (Every power cut that a disk's log of writes allows is tried: pairs and triples of operations, uploads, recovery itself; a store whose making was cut short is made again)
+mod faults;
 mod full;
 mod harness;
 mod history;
