@@ -70,7 +70,8 @@ impl Track {
         }
         let what = |at: usize| at.checked_sub(1).map_or("the start", |at| self.steps[at].what.as_str());
         if let Some(steps) = (0..least).rev().find(|steps| self.state(*steps) == found) {
-            return Err(format!("`{}` was acknowledged, and only `{}` is there", what(least), what(steps)));
+            let lost = difference(self.state(least), found);
+            return Err(format!("`{}` was acknowledged, and only `{}` is there: {lost:#?}", what(least), what(steps)));
         }
         let far = |steps: usize| (steps, difference(self.state(steps), found));
         let (steps, lines) = (least..=most).map(far).min_by_key(|(_, lines)| lines.len()).unwrap();
