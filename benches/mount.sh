@@ -4,11 +4,11 @@
 #     benches/mount.sh [--quick] [--long] [--rounds N] [--stages "data small ..."] [--at DIR] [--drop-caches]
 #                      [--keep FILE]
 #
-# Each round runs every stage on every side in turn, beginning with another side each time, so that noise falls on all
-# alike; the table holds medians. Keyfold runs twice: in an unversioned bucket and in a versioned one. The stage `scale`
-# comes last and once: very many objects, a very large one, memory. --long adds JuiceFS, SeaweedFS, s3fs and rclone to
-# bindfs and gocryptfs, those of them that are installed. Nothing leaves this machine, and what was made is unmounted
-# and removed however the run ends.
+# Each round runs every stage on every side in turn, beginning with another side each time and every other round
+# backwards, so that noise falls on all alike; the table holds medians. Keyfold runs twice: in an unversioned bucket and
+# in a versioned one. The stage `scale` comes last and once: very many objects, a very large one, memory. --long adds
+# JuiceFS, SeaweedFS, s3fs and rclone to bindfs and gocryptfs, those of them that are installed. Nothing leaves this
+# machine, and what was made is unmounted and removed however the run ends.
 #
 # Environment: KEYFOLD is the binary (else the release build, else the one in PATH), and MOUNT_OPTIONS its -o options.
 set -euo pipefail
@@ -240,7 +240,9 @@ for ((round = 0; round < rounds; round++)); do
     for one in $stages; do
         if [ "$one" = scale ]; then continue; fi
         for ((n = 0; n < ${#sides[@]}; n++)); do
-            stage "${sides[(n + round) % ${#sides[@]}]}" "$one"
+            # Every other round backwards: what a side leaves to be done falls on another neighbour then.
+            turn=$((round % 2 ? ${#sides[@]} - 1 - n : n))
+            stage "${sides[(turn + round) % ${#sides[@]}]}" "$one"
         done
     done
 done

@@ -222,7 +222,7 @@ impl SoloWriter {
         beside.wrote([0]);
         beside.finish();
         tracked.finish();
-        let weight = crcs.len() * 5 + 256;
+        let weight = crcs.len() * 4 + 256;
         let table = SoloTable { id, bind: self.live.bind.clone(), len, crcs };
         self.inner.sums.put(id, Arc::new(table), weight);
         self.inner.live.lock().remove(&id);
@@ -354,7 +354,7 @@ impl Inner {
             return Ok(table);
         }
         let table = Arc::new(self.load_sum(id)?);
-        self.sums.put(id, Arc::clone(&table), table.crcs.len() * 5 + 256);
+        self.sums.put(id, Arc::clone(&table), table.crcs.len() * 4 + 256);
         Ok(table)
     }
 
