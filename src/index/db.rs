@@ -178,25 +178,26 @@ impl Index {
     }
 
     fn try_write(&self, mut batch: Batch, commit: u64, sync: bool) -> Result<()> {
-        let put = |batch, sync| {
-            self.db.write(batch, sync)?;
-            self.written.store(commit, Ordering::Release);
-            Ok(())
-        };
         if !sync {
-            return put(batch, false);
+            self.db.write(batch, false)?;
+            self.written.store(commit, Ordering::Release);
+            return Ok(());
         }
         // To sync a log that had no room would be a worse failure to RocksDB. A write tells whether it has gone on to
-        // another log.
+        // another log: one that changes nothing, since the batch must not be there before the record that says that
+        // nothing else has to be made up for.
         if self.full.load(Ordering::Acquire) {
-            put(std::mem::replace(&mut batch, self.db.batch()), false)?;
+            let mut probe = self.db.batch();
+            self.db.put(&mut probe, Family::Sys, SYNCED_KEY, Some(&super::codec::encode(&self.synced())))?;
+            self.db.write(probe, false)?;
         }
         // The record that says what is synced must not come to the disk before the logs it speaks of.
         if self.written() > self.synced() {
             self.db.sync_logs()?;
         }
         self.db.put(&mut batch, Family::Sys, SYNCED_KEY, Some(&super::codec::encode(&commit)))?;
-        put(batch, true)?;
+        self.db.write(batch, true)?;
+        self.written.store(commit, Ordering::Release);
         self.synced.store(commit, Ordering::Release);
         Ok(())
     }

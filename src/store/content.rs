@@ -18,6 +18,25 @@ pub struct Content {
     record: ContentRecord,
 }
 
+/// Looks something up and works on its bytes, again while `was_replaced` says of the error that they were replaced in
+/// between: a file that is written all the time has other bytes at each moment.
+///
+/// # Errors
+/// The last attempt's.
+pub fn again<T, E>(
+    mut attempt: impl FnMut() -> std::result::Result<T, E>,
+    was_replaced: impl Fn(&E) -> bool,
+) -> std::result::Result<T, E> {
+    const TIMES: usize = 50;
+    for _ in 1..TIMES {
+        match attempt() {
+            Err(error) if was_replaced(&error) => std::thread::yield_now(),
+            result => return result,
+        }
+    }
+    attempt()
+}
+
 impl Store {
     /// Opens an object's bytes. They stay readable after an overwrite or delete.
     ///

@@ -39,7 +39,7 @@ mod tree;
 
 pub use asof::AsOf;
 pub use complaints::Complaint;
-pub use content::Content;
+pub use content::{Content, again};
 pub use copy::CopyOptions;
 pub use delete::{Deleted, Removed};
 pub use draft::Draft;

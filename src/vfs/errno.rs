@@ -92,6 +92,13 @@ pub(super) enum Fault {
     Bare(Errno),
 }
 
+impl Fault {
+    /// Whether bytes that were looked up were replaced before they were opened.
+    pub(super) fn is_replaced(&self) -> bool {
+        matches!(self, Self::Store(error) if error.kind() == Kind::NoSuchVersion)
+    }
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         Self::Store(error)

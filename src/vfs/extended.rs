@@ -5,6 +5,7 @@ use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, NodeRef, What};
 use super::xattr::{self, SetEffect, Target, XattrView};
 use crate::model::{Error, Ino, Object};
+use crate::store::again;
 
 /// How `setxattr` treats a name that is there already, or is not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -75,7 +76,7 @@ impl Vfs {
         }
         let node = self.node(id)?;
         let get = || -> Outcome<Vec<u8>> { Ok(xattr::get(&self.store, &self.target(&node)?, name)?) };
-        self.told("getxattr", || self.path(&node), get())
+        self.told("getxattr", || self.path(&node), again(get, Fault::is_replaced))
     }
 
     /// The names set on a node, each followed by NUL.

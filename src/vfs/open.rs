@@ -7,7 +7,7 @@ use super::node::{Ended, Node, NodeRef, View, What};
 use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
 use crate::model::{FileKind, Kind, Posix};
-use crate::store::{Entry, FileEntry};
+use crate::store::{Entry, FileEntry, again};
 use crate::sys::disk::DiskFile;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,8 +73,12 @@ impl Vfs {
     }
 
     fn open_fixed(&self, node: &NodeRef) -> Outcome<Opening> {
-        let object = self.find_fixed(node)?;
-        let content = Arc::new(self.store.open_content(&object)?);
+        let find = || -> Outcome<_> {
+            let object = self.find_fixed(node)?;
+            let content = Arc::new(self.store.open_content(&object)?);
+            Ok((object, content))
+        };
+        let (object, content) = again(find, Fault::is_replaced)?;
         let keep_cache = node.now_cached(object.content.0);
         let lasting = node.what.bytes().is_some();
         if lasting {
@@ -127,7 +131,7 @@ impl Vfs {
                 }
                 // Replaced at this moment: the kernel looks the name up again, and finds what took its place.
                 return Err(match fault {
-                    Fault::Store(error) if error.kind() == Kind::NoSuchVersion => Errno::ESTALE.into(),
+                    fault if fault.is_replaced() => Errno::ESTALE.into(),
                     fault => fault,
                 });
             }

@@ -4,7 +4,7 @@ use super::tree::{Tree, no_directory};
 use crate::control::place::{self, Place, name};
 use crate::control::{ActRow, Host, Reply, Row, Target};
 use crate::model::{Bucket, DirId, Error, FileKind, Kind, Object, Posix, Result, Timestamp, parse_rfc3339};
-use crate::store::{Entry, Store};
+use crate::store::{Entry, Store, again};
 use std::collections::HashSet;
 use std::fs::{File, FileTimes, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -98,7 +98,19 @@ impl Export<'_> {
                             let shadowed = parts.contains(&component)
                                 || self.tree.lookup(dir, &format!("{component}/"))?.is_some();
                             let path = to.join(self.host.file_name(&component, shadowed, at_root));
-                            self.file(&file.object, &below, &path)?;
+                            let mut object = Some(file.object);
+                            let export = || {
+                                // After the first attempt as it is by then.
+                                let object = match object.take() {
+                                    Some(object) => object,
+                                    None => match self.tree.lookup(dir, &component)? {
+                                        Some(Entry::File(file)) => file.object,
+                                        _ => return Ok(()),
+                                    },
+                                };
+                                self.file(&object, &below, &path)
+                            };
+                            again(export, |error| error.kind() == Kind::NoSuchVersion)?;
                         }
                         Entry::Dir(found) => {
                             let path = to.join(self.host.file_name(&component, false, at_root));

@@ -4,7 +4,7 @@ use super::tree::{Tree, no_directory};
 use crate::control::place::{self, Place, name};
 use crate::control::{EntryRow, Host, ObjectRow, Reply, Row, Target, Which};
 use crate::model::{Bucket, FileKind, Kind, Object, ObjectKey, Result, Timestamp, parse_rfc3339};
-use crate::store::{Directory, Entry, ListVersions, Store};
+use crate::store::{Directory, Entry, ListVersions, Store, again};
 use std::sync::Arc;
 
 /// How to list.
@@ -150,10 +150,11 @@ pub(super) fn stat(
     let row = match which {
         Which::Current => {
             let tree = Tree::new(store, None);
-            match current(&tree, &bucket, &key)? {
-                Some(object) => object_row(store, &bucket, &key, &object)?,
-                None => directory_row(store, &tree, &bucket, &key)?,
-            }
+            let look = || match current(&tree, &bucket, &key)? {
+                Some(object) => object_row(store, &bucket, &key, &object),
+                None => directory_row(store, &tree, &bucket, &key),
+            };
+            again(look, |error| error.kind() == Kind::NoSuchVersion)?
         }
         which => {
             let parsed = ObjectKey::parse(&key)?;

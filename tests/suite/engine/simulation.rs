@@ -168,6 +168,12 @@ fn with_a_failure(seed: u64, clean: &[(usize, Vec<Bucket>)], call: DiskCall, n: 
         if matches!(op, Op::Reopen | Op::Crash) {
             return true;
         }
+        // And then the power, while what failed is made up for.
+        disk.imagine_cuts(seed, if long() { 1 } else { 6 });
+        let _ = world.store.sync();
+        for left in disk.take_cuts() {
+            judge(left, &states, &format!("{what}, then the power during the next round"));
+        }
         let stopped = world.store.status().unwrap().read_only;
         let goes_on = world.store.put(B, &super::harness::key("on"), &mut &b"on"[..], &Default::default());
         // After a failed sync nothing is taken until the store is opened again, whatever the reason was.
@@ -303,4 +309,33 @@ fn begin_misplaced(seed: u64) -> World {
     let puts = history(seed).into_iter().filter(|op| matches!(op, Op::Put { .. } | Op::Versioning(_)));
     puts.for_each(|op| world.step(&op));
     world
+}
+
+/// A round that found the disk full is made up for while the journal still holds others: whatever that leaves opens.
+#[test]
+fn a_disk_that_was_full_leaves_a_store_that_opens() {
+    for seed in 0..if long() { 50 } else { 6 } {
+        let home = Home::simulated();
+        let store = home.open();
+        super::harness::make_bucket(&store, B);
+        let disk = home.disk();
+        let large = super::harness::pattern(300_000, seed);
+        put(&store, "first", &large);
+        let before = disk.calls(DiskCall::Write);
+        put(&store, "before", &large);
+        let writes = disk.calls(DiskCall::Write) - before;
+        // Small enough for the journal, and there only.
+        put(&store, "small", b"acknowledged");
+        // The last write of a large put is that of the index's log.
+        disk.fail(DiskCall::Write, writes - 1, 1, ENOSPC);
+        let refused = store.put(B, &super::harness::key("large"), &mut &large[..], &Default::default());
+        assert_eq!(refused.unwrap_err().kind(), Kind::Full);
+        disk.imagine_cuts(seed, 1);
+        store.sync().unwrap();
+        let cuts = disk.take_cuts();
+        assert!(!cuts.is_empty());
+        for left in cuts {
+            assert_eq!(get(&Home::on(left).open(), "small").unwrap(), b"acknowledged");
+        }
+    }
 }
