@@ -4,6 +4,7 @@ use super::{Mounted, errno, text};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 fn get(path: &Path, name: &str) -> Option<String> {
@@ -168,4 +169,31 @@ fn symlinks_and_special_files_have_the_alias() {
     let mounted = Mounted::start();
     mounted.sh("ln -s nowhere link; setfattr -h -n s3.tag.a -v b link; test \"$(getfattr -h -n s3.tag.a --only-values link)\" = b
         getfattr -h -n s3.info --only-values link > /dev/null");
+}
+
+/// A commit lets the bytes it replaces go at once: who has just looked them up looks again.
+#[test]
+fn the_checksum_of_a_file_that_is_written_all_the_time_can_be_read() {
+    let mounted = Mounted::versioned();
+    let file = mounted.path("busy");
+    fs::write(&file, vec![1; 300_000]).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let writer = fs::File::options().write(true).open(&file).unwrap();
+            for n in 0u64.. {
+                if done.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                writer.write_all_at(&[2; 100], n * 4099 % 290_000).unwrap();
+                writer.sync_data().unwrap();
+            }
+        });
+        for _ in 0..300 {
+            let read = xattr::get(&file, "user.s3.checksum.crc64nvme");
+            done.store(read.is_err(), std::sync::atomic::Ordering::Relaxed);
+            assert!(read.unwrap().is_some());
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }
