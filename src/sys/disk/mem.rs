@@ -132,6 +132,12 @@ impl MemDisk {
         sum.finish()
     }
 
+    /// Whether some order to fail has not been carried out yet.
+    #[must_use]
+    pub fn is_armed(&self) -> bool {
+        self.0.lock().faults.iter().any(|fault| fault.times > 0)
+    }
+
     /// Takes back every order to fail.
     pub fn heal(&self) {
         self.0.lock().faults.clear();

@@ -130,8 +130,6 @@ fn quietly(body: impl FnOnce()) -> bool {
     std::panic::set_hook(hook);
     if let Some((file, said)) = PANICKED_IN.lock().unwrap().take() {
         assert!(file.starts_with("tests/"), "the product panicked: {said}");
-        let refusal = ["injected", "Os { code", "No space", "Input/output", "takes no changes", "cannot"];
-        assert!(refusal.iter().any(|word| said.contains(word)), "no refusal: {said}");
     }
     ended
 }
@@ -161,6 +159,7 @@ fn with_a_failure(seed: u64, clean: &[(usize, Vec<Bucket>)], call: DiskCall, n: 
             continue;
         }
         let what = format!("{what}, in operation {step}, {op:?}");
+        assert!(!disk.is_armed(), "{what}: refused before anything failed");
         disk.heal();
         let mut states = world.past[before..].to_vec();
         states.extend(clean[step].1.iter().cloned());
