@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 
+from jobs import put
+
 FILES = 500
-DATA = bytes(4096)
 
 
 def names(where, letter):
@@ -24,11 +25,7 @@ def names(where, letter):
 
 def create(where, sync):
     for name in names(where, "a"):
-        file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        os.write(file, DATA)
-        if sync:
-            os.fsync(file)
-        os.close(file)
+        put(name, fsync=sync)
 
 
 def unlink(where):

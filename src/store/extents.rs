@@ -6,7 +6,6 @@
 
 use crate::index::{Body, Extent, Node, RefKey, Source};
 use crate::model::{Error, Result};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Most entries of a node.
@@ -41,8 +40,8 @@ pub(super) struct Plan {
     pub held: Vec<RefKey>,
     /// Sources that get their first holder.
     pub fresh: Vec<Source>,
-    /// Nodes of the old content that the new one does not share.
-    pub visited: HashSet<u64>,
+    /// How many nodes of the old content the new one does not share.
+    pub unshared: usize,
 }
 
 /// The holder count a source is kept under; holes have none.
@@ -313,7 +312,7 @@ impl Work<'_> {
         if depth == 0 {
             return Err(too_deep());
         }
-        self.plan.visited.insert(id);
+        self.plan.unshared += 1;
         let growing = !tail.is_empty();
         match &*self.nodes.load(id)? {
             Node::Leaf(extents) => {

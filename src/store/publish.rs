@@ -81,7 +81,7 @@ impl Prepared {
         }
         let mut held = Holders::of(&self.plan);
         if let Some(base) = &self.base {
-            *self.taking.lock() = take_over(tx, base, &self.plan.visited, &mut held)?;
+            *self.taking.lock() = take_over(tx, base, self.plan.unshared, &mut held)?;
         }
         held.count(tx)?;
         tx.put(Family::Content, &content_key(self.id), &self.record);

@@ -228,19 +228,16 @@ impl Store {
         tx.delete(Family::Node, &id_key(id));
         match node {
             Node::Leaf(extents) => extents.iter().try_for_each(|extent| Self::unref_source(tx, extent.source)),
-            Node::Inner(children) => children.iter().try_for_each(|(_, child)| self.give_up_node(tx, *child, depth)),
+            Node::Inner(children) => children.iter().try_for_each(|(_, child)| {
+                // A child met twice in one transaction must be counted twice: its mark in `gone` is one key.
+                let mark = gone_node(*child);
+                if depth > 0 && tx.get(Family::Gone, &mark)?.is_some() {
+                    return self.drop_node(tx, *child, depth - 1);
+                }
+                tx.put_bytes(Family::Gone, &mark, Vec::new());
+                Ok(())
+            }),
         }
-    }
-
-    /// A holder of a node goes: the reaper counts it later.
-    pub(super) fn give_up_node(&self, tx: &mut Tx<'_>, id: u64, depth: usize) -> Result<()> {
-        // A node met twice in one transaction must be counted twice: its mark in `gone` is one key.
-        let mark = gone_node(id);
-        if depth > 0 && tx.get(Family::Gone, &mark)?.is_some() {
-            return self.drop_node(tx, id, depth - 1);
-        }
-        tx.put_bytes(Family::Gone, &mark, Vec::new());
-        Ok(())
     }
 
     /// Deletes a segment or one-object file without live bytes, once that is durable.

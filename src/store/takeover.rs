@@ -8,7 +8,7 @@ use super::pins::Taking;
 use super::reap::gone_content;
 use crate::index::{Body, Family, Node, Read, RefKey, Source, Tx, content_key, id_key};
 use crate::model::Result;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Nodes that one commit lets go; an edit that touches more leaves the old content to the reaper.
@@ -48,11 +48,11 @@ impl Holders {
 pub(super) fn take_over(
     tx: &mut Tx<'_>,
     base: &Arc<Content>,
-    visited: &HashSet<u64>,
+    unshared: usize,
     held: &mut Holders,
 ) -> Result<Option<Taking>> {
     let mark = gone_content(base.id());
-    if visited.len() > NODES_MAX || !tx.wrote(Family::Gone, &mark) || tx.get(Family::Gone, &mark)?.is_none() {
+    if unshared > NODES_MAX || !tx.wrote(Family::Gone, &mark) || tx.get(Family::Gone, &mark)?.is_none() {
         return Ok(None);
     }
     if Arc::strong_count(base) != 2 {
@@ -61,7 +61,7 @@ pub(super) fn take_over(
     let Some(taking) = base.claim() else { return Ok(None) };
     tx.delete(Family::Gone, &mark);
     tx.delete(Family::Content, &content_key(base.id()));
-    let mut giving = Giving { store: base.store(), visited, held };
+    let mut giving = Giving { store: base.store(), held };
     match &base.record().body {
         Body::Inline(_) => {}
         Body::Extents(extents) => extents.iter().try_for_each(|extent| giving.source(tx, extent.source))?,
@@ -72,7 +72,6 @@ pub(super) fn take_over(
 
 struct Giving<'a> {
     store: &'a Store,
-    visited: &'a HashSet<u64>,
     held: &'a mut Holders,
 }
 
@@ -84,12 +83,10 @@ impl Giving<'_> {
         Store::unref_source(tx, source)
     }
 
+    /// Every node of the old content is held by the new one too, or is one of its unshared ones.
     fn node(&mut self, tx: &mut Tx<'_>, id: u64) -> Result<()> {
         if self.held.matches(RefKey::Node(id)) {
             return Ok(());
-        }
-        if !self.visited.contains(&id) {
-            return self.store.give_up_node(tx, id, 64);
         }
         if !Store::release_node(tx, id)? {
             return Ok(());

@@ -16,23 +16,39 @@ pub fn shown_of(store: &Arc<Store>, models: &[Bucket]) -> Option<Bucket> {
 }
 
 fn shows(store: &Arc<Store>, model: &Bucket) -> bool {
-    let shown = all_versions(store, B, 1000);
-    let told: Vec<_> = shown.iter().map(|entry| (entry.key.as_str(), describe(&entry.object))).collect();
-    let meant =
-        model.keys.iter().flat_map(|(key, stack)| stack.versions.iter().map(move |v| (key.as_str(), outline(v))));
     // Overwritten in place without versions, a file differs in its bytes alone.
-    let same_bytes = || {
-        let versions = model.keys.values().flat_map(|stack| &stack.versions);
-        let mut pairs = shown.iter().zip(versions).filter(|(_, version)| !version.marker);
-        pairs.all(|(entry, version)| read(store, &entry.object).unwrap() == **version.bytes)
-    };
-    told == meant.collect::<Vec<_>>() && same_bytes() && list(store, B, "", None, 1000) == model.list("", None) && {
+    differs(store, model, usize::MAX).is_none() && list(store, B, "", None, 1000) == model.list("", None) && {
         let mut drafts = BTreeSet::new();
         walk(store, "", &mut |key, entry| {
             drafts.extend(matches!(entry, Entry::File(file) if file.draft).then(|| key.to_owned()));
         });
         drafts == model.drafts
     }
+}
+
+/// In what the store differs from the model. Bytes are compared of versions up to `most` long.
+pub fn differs(store: &Arc<Store>, model: &Bucket, most: usize) -> Option<String> {
+    let shown = all_versions(store, B, 1000);
+    let told: Vec<_> = shown.iter().map(|entry| (entry.key.as_str(), describe(&entry.object))).collect();
+    let versions = || model.keys.iter().flat_map(|(key, stack)| stack.versions.iter().map(move |v| (key.as_str(), v)));
+    let meant: Vec<_> = versions().map(|(key, version)| (key, outline(version))).collect();
+    if told != meant {
+        let odd = |one: &Vec<(_, _)>, other: &Vec<(_, _)>| -> Vec<String> {
+            one.iter().filter(|entry| !other.contains(entry)).map(|entry| format!("{entry:?}")).collect()
+        };
+        return Some(format!(
+            "shown and not meant {:?}, meant and not shown {:?}",
+            odd(&told, &meant),
+            odd(&meant, &told)
+        ));
+    }
+    shown.iter().zip(versions()).filter(|(_, (_, version))| !version.marker && version.bytes.len() <= most).find_map(
+        |(entry, (key, version))| match read(store, &entry.object) {
+            Ok(bytes) if bytes == **version.bytes => None,
+            Ok(_) => Some(format!("{key} has other bytes")),
+            Err(error) => Some(format!("{key}: {error}")),
+        },
+    )
 }
 
 fn walk(store: &Store, prefix: &str, visit: &mut dyn FnMut(&str, &Entry)) {
@@ -111,13 +127,13 @@ impl World {
     }
 }
 
-pub type Outline<'a> = (bool, bool, u64, Option<&'a str>, Option<&'a str>);
+type Outline<'a> = (bool, bool, u64, Option<&'a str>, Option<&'a str>);
 
-pub fn outline(version: &Version) -> Outline<'_> {
+fn outline(version: &Version) -> Outline<'_> {
     (version.null, version.marker, version.bytes.len() as u64, version.tag.as_deref(), version.meta.as_deref())
 }
 
-pub fn describe(object: &Object) -> Outline<'_> {
+fn describe(object: &Object) -> Outline<'_> {
     let (tag, meta) = (object.tags.get("tag"), object.metadata.user("meta"));
     (object.version == VersionId::Null, object.marker, object.size, tag, meta)
 }

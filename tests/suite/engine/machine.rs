@@ -250,7 +250,7 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::with_cases(
-        std::env::var("KEYFOLD_ENGINE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40)
+        crate::asked("KEYFOLD_ENGINE_CASES").map_or(40, |cases| u32::try_from(cases).unwrap())
     ) })]
 
     #[test]

@@ -4,11 +4,11 @@
 //! `KEYFOLD_SEED=N` begins with a seed of one's own; `KEYFOLD_SIMULATIONS=N` runs so many.
 
 use super::compare::shown_of;
-use super::harness::{B, Home, all_versions, fsck, get, put, read, reap};
+use super::harness::{B, Home, all_versions, fsck, get, key, make_bucket, pattern, put, read, reap};
 use super::machine::World;
 use super::model::Bucket;
 use super::ops::{Op, op};
-use crate::long;
+use crate::{asked, long};
 use keyfold::model::Kind;
 use keyfold::store::Store;
 use keyfold::sys::disk::{Disk, DiskCall, MemDisk};
@@ -29,15 +29,11 @@ fn history(seed: u64) -> Vec<Op> {
     prop::collection::vec(op(), OPERATIONS).new_tree(&mut runner).unwrap().current()
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-}
-
 /// The seeds of this run: fresh ones, and printed.
 fn seeds(what: &str, short: u64, long_form: u64) -> impl Iterator<Item = u64> {
     let fresh = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 % 1_000_000_007;
-    let first = number("KEYFOLD_SEED").unwrap_or_else(fresh);
-    let count = number("KEYFOLD_SIMULATIONS").unwrap_or(if long() { long_form } else { short });
+    let first = asked("KEYFOLD_SEED").unwrap_or_else(fresh);
+    let count = asked("KEYFOLD_SIMULATIONS").unwrap_or(if long() { long_form } else { short });
     println!("{what}: {count} histories of {OPERATIONS} operations, seeds from {first}");
     first..first + count
 }
@@ -148,7 +144,7 @@ const CALLS: [DiskCall; 7] = [
 
 /// Runs a history in which the `n`-th call of a kind fails. What its first refusal leaves, with and without a power
 /// cut, is a state before or after the operation that was refused. Returns whether anything was refused.
-fn with_a_failure(seed: u64, clean: &[(usize, Vec<Bucket>)], call: DiskCall, n: u64, errno: i32) -> bool {
+fn with_a_failure(seed: u64, clean: &[Vec<Bucket>], call: DiskCall, n: u64, errno: i32) -> bool {
     let what = format!("{call:?} {n} fails with {errno}");
     let mut world = begin();
     world.home.disk().fail(call, n, 1, errno);
@@ -162,7 +158,7 @@ fn with_a_failure(seed: u64, clean: &[(usize, Vec<Bucket>)], call: DiskCall, n: 
         assert!(!disk.is_armed(), "{what}: refused before anything failed");
         disk.heal();
         let mut states = world.past[before..].to_vec();
-        states.extend(clean[step].1.iter().cloned());
+        states.extend(clean[step].iter().cloned());
         judge(disk.crash(seed), &states, &format!("{what}, then the power"));
         if matches!(op, Op::Reopen | Op::Crash) {
             return true;
@@ -174,7 +170,7 @@ fn with_a_failure(seed: u64, clean: &[(usize, Vec<Bucket>)], call: DiskCall, n: 
             judge(left, &states, &format!("{what}, then the power during the next round"));
         }
         let stopped = world.store.status().unwrap().read_only;
-        let goes_on = world.store.put(B, &super::harness::key("on"), &mut &b"on"[..], &Default::default());
+        let goes_on = world.store.put(B, &key("on"), &mut &b"on"[..], &Default::default());
         // After a failed sync nothing is taken until the store is opened again, whatever the reason was.
         let may_stop = errno == EIO || matches!(call, DiskCall::Sync | DiskCall::SyncDir);
         match (stopped, goes_on) {
@@ -184,9 +180,6 @@ fn with_a_failure(seed: u64, clean: &[(usize, Vec<Bucket>)], call: DiskCall, n: 
                 assert!(matches!(error.kind(), Kind::ReadOnly | Kind::Io), "{what}: {error}")
             }
             (stopped, result) => panic!("{what}: {stopped:?}, but {result:?}"),
-        }
-        if errno == ENOSPC {
-            let _ = world.store.delete(B, &super::harness::key("on"), None, Default::default());
         }
         return true;
     }
@@ -207,7 +200,7 @@ fn a_failed_call_is_told_and_leaves_nothing_half() {
         for op in &history(seed) {
             let from = world.past.len();
             world.step(op);
-            clean.push((from, world.past[from..].to_vec()));
+            clean.push(world.past[from..].to_vec());
         }
         let made = CALLS.map(|call| counted.calls(call));
         for (kind, call) in CALLS.into_iter().enumerate() {
@@ -316,9 +309,9 @@ fn a_disk_that_was_full_leaves_a_store_that_opens() {
     for seed in 0..if long() { 50 } else { 6 } {
         let home = Home::simulated();
         let store = home.open();
-        super::harness::make_bucket(&store, B);
+        make_bucket(&store, B);
         let disk = home.disk();
-        let large = super::harness::pattern(300_000, seed);
+        let large = pattern(300_000, seed);
         put(&store, "first", &large);
         let before = disk.calls(DiskCall::Write);
         put(&store, "before", &large);
@@ -327,7 +320,7 @@ fn a_disk_that_was_full_leaves_a_store_that_opens() {
         put(&store, "small", b"acknowledged");
         // The last write of a large put is that of the index's log.
         disk.fail(DiskCall::Write, writes - 1, 1, ENOSPC);
-        let refused = store.put(B, &super::harness::key("large"), &mut &large[..], &Default::default());
+        let refused = store.put(B, &key("large"), &mut &large[..], &Default::default());
         assert_eq!(refused.unwrap_err().kind(), Kind::Full);
         disk.imagine_cuts(seed, 1);
         store.sync().unwrap();

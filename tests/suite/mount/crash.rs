@@ -110,8 +110,7 @@ fn check(dir: &Path, fates: &Fates) {
 }
 
 fn rounds(mounted: &mut Mounted, rounds: u64) {
-    let seed =
-        std::env::var("KEYFOLD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(u64::from(std::process::id()));
+    let seed = crate::asked("KEYFOLD_SEED").unwrap_or(u64::from(std::process::id()));
     eprintln!("KEYFOLD_SEED={seed}");
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let fates = Fates::default();

@@ -2,8 +2,8 @@
 
 use super::fault::{Disk, copy_tree};
 use crate::engine::calls::{self, unseen};
-use crate::engine::compare::{describe, outline};
-use crate::engine::harness::{B, all_versions, fsck, key, read, reap};
+use crate::engine::compare::differs;
+use crate::engine::harness::{B, all_versions, fsck, key, reap};
 use crate::engine::model::Bucket;
 use keyfold::model::{Error, Kind, Result, VersionId};
 use keyfold::store::{Condition, Options, PutOptions, Store};
@@ -192,31 +192,6 @@ fn empties(store: &Arc<Store>) -> Option<String> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// In what the store differs from the model. Bytes are compared of versions up to `most` long.
-pub fn differs(store: &Arc<Store>, model: &Bucket, most: usize) -> Option<String> {
-    let shown = all_versions(store, B, 1000);
-    let told: Vec<_> = shown.iter().map(|entry| (entry.key.as_str(), describe(&entry.object))).collect();
-    let versions = || model.keys.iter().flat_map(|(key, stack)| stack.versions.iter().map(move |v| (key.as_str(), v)));
-    let meant: Vec<_> = versions().map(|(key, version)| (key, outline(version))).collect();
-    if told != meant {
-        let odd = |one: &Vec<(_, _)>, other: &Vec<(_, _)>| -> Vec<String> {
-            one.iter().filter(|entry| !other.contains(entry)).map(|entry| format!("{entry:?}")).collect()
-        };
-        return Some(format!(
-            "shown and not meant {:?}, meant and not shown {:?}",
-            odd(&told, &meant),
-            odd(&meant, &told)
-        ));
-    }
-    shown.iter().zip(versions()).filter(|(_, (_, version))| !version.marker && version.bytes.len() <= most).find_map(
-        |(entry, (key, version))| match read(store, &entry.object) {
-            Ok(bytes) if bytes == **version.bytes => None,
-            Ok(_) => Some(format!("{key} has other bytes")),
-            Err(error) => Some(format!("{key}: {error}")),
-        },
-    )
 }
 
 /// A copy of a template store.

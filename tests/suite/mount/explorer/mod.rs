@@ -57,7 +57,7 @@ fn over(since: Instant) -> bool {
 
 /// The seed to begin with: always the same, unless asked for another.
 fn seed() -> u64 {
-    std::env::var("KEYFOLD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+    crate::asked("KEYFOLD_SEED").unwrap_or(1)
 }
 
 #[track_caller]
