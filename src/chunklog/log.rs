@@ -181,15 +181,8 @@ impl ChunkLog {
     /// # Errors
     /// What the disk says.
     pub fn segments(&self) -> Result<Vec<SegmentInfo>> {
-        let mut found = Vec::new();
-        self.0.walk("seg", &mut |name, bytes| {
-            if let Some(id) = SegmentId::parse(name) {
-                found.push(SegmentInfo { id, state: self.0.segment_state(id, bytes)?, bytes });
-            }
-            Ok(())
-        })?;
-        found.sort_unstable_by_key(|info| info.id);
-        Ok(found)
+        let files = self.segment_files()?.into_iter();
+        files.map(|(id, bytes)| Ok(SegmentInfo { id, state: self.0.segment_state(id, bytes)?.0, bytes })).collect()
     }
 
     /// Every one-object file.
@@ -334,20 +327,21 @@ impl Inner {
         self.disk.open(&key.path(), Access::Read).map_err(|error| unopened(key, error))
     }
 
-    fn segment_state(&self, id: SegmentId, bytes: u64) -> Result<SegmentState> {
+    /// What a segment file of `bytes` bytes is, and its trailer when it is sealed.
+    pub(super) fn segment_state(&self, id: SegmentId, bytes: u64) -> Result<(SegmentState, Option<footer::Trailer>)> {
         let key = FileKey::Segment(id);
         if let Some(tracked) = self.tracked.lock().get(&key) {
             if tracked.is_dead() {
-                return Ok(SegmentState::Failed);
+                return Ok((SegmentState::Failed, None));
             }
             if !tracked.is_finished() {
-                return Ok(SegmentState::Open);
+                return Ok((SegmentState::Open, None));
             }
         }
         match self.trailer(id, bytes) {
-            Ok(_) => Ok(SegmentState::Sealed),
+            Ok(trailer) => Ok((SegmentState::Sealed, Some(trailer))),
             Err(error) if error.kind() == Kind::Io => Err(error),
-            Err(_) => Ok(SegmentState::Loose),
+            Err(_) => Ok((SegmentState::Loose, None)),
         }
     }
 
@@ -365,7 +359,7 @@ impl Inner {
     }
 
     /// Names and lengths of the files in the 256 directories below `top`.
-    fn walk(&self, top: &str, visit: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()> {
+    pub(super) fn walk(&self, top: &str, visit: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()> {
         let list = |dir: &Path| {
             self.disk.list(dir).map_err(|e| Error::io(format!("cannot list the directory {}", dir.display()), e))
         };

@@ -51,6 +51,20 @@ impl From<DirId> for Ino {
 impl ContentId {
     /// The content of no bytes, which takes no record.
     pub const EMPTY: Self = Self(0);
+    /// Contents whose bytes lie in the index come after all others, where a walk over those does not meet them.
+    pub const FIRST_INLINE: Self = Self(1 << 48);
+
+    /// The content of that number whose bytes lie in the index.
+    #[must_use]
+    pub const fn inline(number: u64) -> Self {
+        Self(Self::FIRST_INLINE.0 | number)
+    }
+
+    /// The number it was given out under.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0 & !Self::FIRST_INLINE.0
+    }
 }
 
 /// Name of one version of an object: `null`, or an opaque id made by the store (VER-3, VER-5).

@@ -2,12 +2,14 @@
 
 use super::Store;
 use super::extents::{self, locate};
+use super::moves::Staying;
 use super::pins::{Pin, Taking};
 use crate::chunklog::{Run, SegmentId, SoloId};
 use crate::crypto::Crc64;
 use crate::index::{Body, ContentRecord, Extent, Family, Read, Source, content_key};
 use crate::model::{Checksum, ContentId, Error, Kind, Object, Result};
 use crate::sys::disk::DiskFile;
+use parking_lot::RwLock;
 use std::sync::Arc;
 
 /// The bytes of one version, readable for as long as this is held, whatever happens to its name.
@@ -15,7 +17,19 @@ pub struct Content {
     store: Arc<Store>,
     id: ContentId,
     pin: Option<Pin>,
-    record: ContentRecord,
+    size: u64,
+    stored: u64,
+    crc64: Checksum,
+    placed: RwLock<Placed>,
+    inline: Option<Vec<u8>>,
+}
+
+/// Where the bytes are that are not inline.
+#[derive(Clone)]
+struct Placed {
+    body: Arc<Body>,
+    /// How often something had moved before it was read.
+    moves: u64,
 }
 
 /// Looks something up and works on its bytes, again while `was_replaced` says of the error that they were replaced in
@@ -47,9 +61,10 @@ impl Store {
     }
 
     pub(super) fn content(self: &Arc<Self>, id: ContentId) -> Result<Content> {
+        let moves = self.moves.count();
         if id == ContentId::EMPTY {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(Content { store: Arc::clone(self), id, pin: None, record });
+            return Ok(Content::new(self, id, None, record, moves));
         }
         let gone = || {
             Error::new(Kind::NoSuchVersion, "cannot open the object")
@@ -58,13 +73,13 @@ impl Store {
         };
         let pin = self.pins.pin(id).ok_or_else(gone)?;
         let record: Option<ContentRecord> = self.index.record(Family::Content, &content_key(id))?;
-        let record = record.ok_or_else(gone)?;
-        Ok(Content { store: Arc::clone(self), id, pin: Some(pin), record })
+        Ok(Content::new(self, id, Some(pin), record.ok_or_else(gone)?, moves))
     }
 
     /// A content that is about to be committed, pinned beforehand so that nothing can free it in between.
     pub(super) fn pinned_content(self: &Arc<Self>, id: ContentId, record: ContentRecord) -> Content {
-        Content { store: Arc::clone(self), id, pin: self.pins.pin(id), record }
+        let moves = self.moves.count();
+        Content::new(self, id, self.pins.pin(id), record, moves)
     }
 
     /// Reads `[skip, skip + buf.len())` of a source.
@@ -88,7 +103,7 @@ impl Store {
             return Ok(value);
         }
         let content = self.open_content(object)?;
-        if let Checksum(Some(value)) = content.record.crc64 {
+        if let Checksum(Some(value)) = content.crc64 {
             return Ok(value);
         }
         let (mut crc, mut at, mut buf) = (Crc64::new(), 0, vec![0; 1 << 20]);
@@ -113,10 +128,30 @@ impl Store {
 }
 
 impl Content {
+    fn new(store: &Arc<Store>, id: ContentId, pin: Option<Pin>, record: ContentRecord, moves: u64) -> Self {
+        let ContentRecord { size, stored, crc64, body } = record;
+        let (inline, body) = match body {
+            Body::Inline(bytes) => (Some(bytes), Body::Extents(Vec::new())),
+            body => (None, body),
+        };
+        let placed = RwLock::new(Placed { body: Arc::new(body), moves });
+        Self { store: Arc::clone(store), id, pin, size, stored, crc64, placed, inline }
+    }
+
     /// Length in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
-        self.record.size
+        self.size
+    }
+
+    /// Bytes it takes, holes left out.
+    pub(super) const fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// Checksum of all bytes, when it was known.
+    pub(super) const fn crc64(&self) -> Option<u64> {
+        self.crc64.0
     }
 
     /// Which content it is.
@@ -134,17 +169,45 @@ impl Content {
         self.pin.as_ref()?.take()
     }
 
-    pub(super) const fn record(&self) -> &ContentRecord {
-        &self.record
+    /// Where its bytes are, as of the last look; they may have moved.
+    fn body(&self) -> Arc<Body> {
+        Arc::clone(&self.placed.read().body)
+    }
+
+    /// Where its bytes are now and stay while nothing may move.
+    pub(super) fn body_now(&self, _staying: &Staying<'_>) -> Result<Arc<Body>> {
+        self.look_again()?;
+        Ok(self.body())
+    }
+
+    /// Looks where the bytes are if something has moved since the last look; whether it did.
+    fn look_again(&self) -> Result<bool> {
+        let moves = self.store.moves.count();
+        if self.placed.read().moves == moves || self.inline.is_some() {
+            return Ok(false);
+        }
+        let record: Option<ContentRecord> = self.store.index.record(Family::Content, &content_key(self.id))?;
+        if let Some(record) = record {
+            *self.placed.write() = Placed { body: Arc::new(record.body), moves };
+        }
+        Ok(true)
+    }
+
+    /// Reads what may be moved meanwhile, and its files deleted.
+    fn settled<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        loop {
+            let moves = self.store.moves.count();
+            match attempt() {
+                Err(_) if self.look_again()? || self.store.moves.count() != moves => {}
+                result => return result,
+            }
+        }
     }
 
     /// The bytes, when they lie in the index.
     #[must_use]
     pub fn inline(&self) -> Option<&[u8]> {
-        match &self.record.body {
-            Body::Inline(bytes) => Some(bytes),
-            _ => None,
-        }
+        self.inline.as_deref()
     }
 
     /// Reads from `at` until `buf` is full or the content ends; returns the bytes read.
@@ -161,21 +224,23 @@ impl Content {
             buf[n..].fill(0);
             return Ok(len);
         }
-        let mut filled = 0;
-        for (start, extent) in self.extents(at, len as u64)? {
-            debug_assert_eq!(start, at + filled as u64);
-            let n = usize::try_from(extent.len).unwrap_or(usize::MAX).min(len - filled);
-            self.store.read_source(extent.source, &mut buf[filled..filled + n])?;
-            filled += n;
-        }
-        buf[filled..].fill(0);
-        Ok(len)
+        self.settled(|| {
+            let mut filled = 0;
+            for (start, extent) in self.extents(at, len as u64)? {
+                debug_assert_eq!(start, at + filled as u64);
+                let n = usize::try_from(extent.len).unwrap_or(usize::MAX).min(len - filled);
+                self.store.read_source(extent.source, &mut buf[filled..filled + n])?;
+                filled += n;
+            }
+            buf[filled..].fill(0);
+            Ok(len)
+        })
     }
 
     /// The extents of `[at, at + len)` and where each begins.
     pub(super) fn extents(&self, at: u64, len: u64) -> Result<Vec<(u64, Extent)>> {
         let mut out = Vec::new();
-        locate(&self.record.body, &*self.store, at, len, &mut out)?;
+        locate(&self.body(), &*self.store, at, len, &mut out)?;
         Ok(out)
     }
 
@@ -224,15 +289,17 @@ impl Content {
         (len == end && end == self.size()).then_some(file)
     }
 
-    /// Extents of a range of a content whose bytes are not inline, as an edit shares them.
-    pub(super) fn shared(&self, from: u64, len: u64) -> Result<Vec<Extent>> {
-        Ok(self.extents(from, len)?.into_iter().map(|(_, extent)| extent).collect())
+    /// The extents of `[at, at + len)`, which stay where they are while nothing may move.
+    pub(super) fn extents_now(&self, at: u64, len: u64, staying: &Staying<'_>) -> Result<Vec<(u64, Extent)>> {
+        let mut out = Vec::new();
+        locate(&*self.body_now(staying)?, &*self.store, at, len, &mut out)?;
+        Ok(out)
     }
 }
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Content").field("id", &self.id).field("size", &self.record.size).finish_non_exhaustive()
+        f.debug_struct("Content").field("id", &self.id).field("size", &self.size).finish_non_exhaustive()
     }
 }
 

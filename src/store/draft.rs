@@ -6,6 +6,7 @@
 use super::Store;
 use super::content::Content;
 use super::extents::{Edit, part};
+use super::moves::Staying;
 use super::pins::PendingSet;
 use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter};
 use crate::crypto::{Crc64, crc64_combine, crc64_zeros};
@@ -27,8 +28,8 @@ enum Piece {
     Buffer(Vec<u8>),
     /// In the log, put there by this session since it was last published.
     Fresh(Extent),
-    /// Bytes another content holds, kept alive by it.
-    Shared(Extent, Arc<Content>),
+    /// Bytes that a content has stored from an offset on, kept alive by it.
+    Shared { content: Arc<Content>, at: u64, len: u64 },
     /// Zeros.
     Zeros(u64),
 }
@@ -37,8 +38,8 @@ impl Piece {
     fn len(&self) -> u64 {
         match self {
             Self::Buffer(bytes) => bytes.len() as u64,
-            Self::Fresh(extent) | Self::Shared(extent, _) => extent.len,
-            Self::Zeros(len) => *len,
+            Self::Fresh(extent) => extent.len,
+            Self::Shared { len, .. } | Self::Zeros(len) => *len,
         }
     }
 
@@ -50,9 +51,9 @@ impl Piece {
                 (Self::Buffer(bytes), Self::Buffer(rest))
             }
             Self::Fresh(extent) => (Self::Fresh(part(extent, 0, at)), Self::Fresh(part(extent, at, extent.len))),
-            Self::Shared(extent, content) => (
-                Self::Shared(part(extent, 0, at), Arc::clone(&content)),
-                Self::Shared(part(extent, at, extent.len), content),
+            Self::Shared { content, at: from, len } => (
+                Self::Shared { content: Arc::clone(&content), at: from, len: at },
+                Self::Shared { content, at: from + at, len: len - at },
             ),
             Self::Zeros(len) => (Self::Zeros(at), Self::Zeros(len - at)),
         }
@@ -146,9 +147,8 @@ impl Store {
 impl Draft {
     /// Begins anew over what was just published.
     pub(super) fn rebase(&mut self, content: Arc<Content>) {
-        let record = content.record();
-        self.size = record.size;
-        self.running = record.crc64.0.map(|value| Running { crc: Crc64::resume(value), at: record.size });
+        self.size = content.size();
+        self.running = content.crc64().map(|value| Running { crc: Crc64::resume(value), at: content.size() });
         self.published();
         self.solo = None;
         self.dirty = false;
@@ -160,7 +160,7 @@ impl Draft {
                 self.pieces.insert(0, Piece::Buffer(bytes.to_vec()));
             }
         } else {
-            self.base_len = record.size;
+            self.base_len = content.size();
             self.base = Some(content);
         }
     }
@@ -175,7 +175,7 @@ impl Draft {
     #[must_use]
     pub fn stored(&self) -> u64 {
         let pieces: u64 = self.pieces.values().filter(|piece| !matches!(piece, Piece::Zeros(_))).map(Piece::len).sum();
-        let base = self.base.as_ref().map_or(0, |content| content.record().stored.min(self.base_len));
+        let base = self.base.as_ref().map_or(0, |content| content.stored().min(self.base_len));
         (pieces + base).min(self.size)
     }
 
@@ -472,23 +472,33 @@ impl Draft {
         self.extend(at)?;
         let whole = at == 0 && self.size <= end && from == 0 && len == source.size();
         self.carve(at, end);
-        let mut place = at;
-        for extent in source.shared(from, len)? {
-            let piece = if super::content::is_hole(&extent) {
-                Piece::Zeros(extent.len)
-            } else {
-                Piece::Shared(extent, Arc::clone(source))
-            };
-            self.pieces.insert(place, piece);
-            place += extent.len;
+        for (start, extent) in source.extents(from, len)? {
+            self.share(at + (start - from), source, start, &extent);
         }
-        self.running = match source.record().crc64.0 {
+        self.running = match source.crc64() {
             Some(value) if whole => Some(Running { crc: Crc64::resume(value), at: end }),
             _ => None,
         };
         self.size = self.size.max(end);
         self.dirty = true;
         Ok(len)
+    }
+
+    /// Lays what `source` has at `from` over `at`.
+    fn share(&mut self, at: u64, source: &Arc<Content>, from: u64, extent: &Extent) {
+        if super::content::is_hole(extent) {
+            self.pieces.insert(at, Piece::Zeros(extent.len));
+            return;
+        }
+        if let Some((start, Piece::Shared { content, at: begin, len })) = self.pieces.range_mut(..at).next_back()
+            && Arc::ptr_eq(content, source)
+            && *start + *len == at
+            && *begin + *len == from
+        {
+            *len += extent.len;
+            return;
+        }
+        self.pieces.insert(at, Piece::Shared { content: Arc::clone(source), at: from, len: extent.len });
     }
 
     /// Reads from `at` until `buf` is full or the bytes end; returns the bytes read.
@@ -511,9 +521,8 @@ impl Draft {
             let out = &mut buf[span(at, low, high)];
             match piece {
                 Piece::Buffer(bytes) => out.copy_from_slice(&bytes[span(0, from, to)]),
-                Piece::Fresh(extent) | Piece::Shared(extent, _) => {
-                    self.store.read_source(part(*extent, from, to).source, out)?;
-                }
+                Piece::Fresh(extent) => self.store.read_source(part(*extent, from, to).source, out)?,
+                Piece::Shared { content, at, .. } => content.read_at(at + from, out).map(drop)?,
                 Piece::Zeros(_) => out.fill(0),
             }
             done = high;
@@ -620,18 +629,22 @@ impl Draft {
     }
 
     /// The edits over the base that make up the bytes; everything is in the log.
-    pub(super) fn edits(&self) -> Vec<Edit> {
-        self.pieces
-            .iter()
-            .map(|(at, piece)| {
-                let (extent, fresh) = match piece {
-                    Piece::Fresh(extent) => (*extent, true),
-                    Piece::Shared(extent, _) => (*extent, false),
-                    Piece::Buffer(_) | Piece::Zeros(_) => (Extent { len: piece.len(), source: Source::Hole }, false),
-                };
-                Edit { at: *at, extent, fresh }
-            })
-            .collect()
+    pub(super) fn edits(&self, staying: &Staying<'_>) -> Result<Vec<Edit>> {
+        let mut edits = Vec::with_capacity(self.pieces.len());
+        for (start, piece) in &self.pieces {
+            match piece {
+                Piece::Fresh(extent) => edits.push(Edit { at: *start, extent: *extent, fresh: true }),
+                Piece::Shared { content, at, len } => {
+                    let shared = content.extents_now(*at, *len, staying)?.into_iter();
+                    edits.extend(shared.map(|(from, extent)| Edit { at: start + (from - at), extent, fresh: false }));
+                }
+                Piece::Buffer(_) | Piece::Zeros(_) => {
+                    let extent = Extent { len: piece.len(), source: Source::Hole };
+                    edits.push(Edit { at: *start, extent, fresh: false });
+                }
+            }
+        }
+        Ok(edits)
     }
 
     /// The base and how much of it shows.

@@ -56,7 +56,7 @@ impl Census {
     }
 
     fn object(&mut self, place: String, object: &Object) {
-        self.numbers = self.numbers.max(object.seq.0).max(object.ino.0).max(object.content.0);
+        self.numbers = self.numbers.max(object.seq.0).max(object.ino.0).max(object.content.number());
         if object.content != ContentId::EMPTY {
             self.hold(RefKey::Content(object.content.0));
         }
@@ -482,7 +482,8 @@ fn count_current(census: &mut Census, bucket: BucketId, object: &Object) {
     usage.bytes += i64::try_from(object.size).unwrap_or(0);
 }
 
-fn file_name(key: &[u8]) -> String {
+/// A file of the log in words, from its key in `seg`.
+pub(super) fn file_name(key: &[u8]) -> String {
     let id = key.get(1..).and_then(id_of).unwrap_or(0);
     match key.first() {
         Some(b's') => format!("file {}", SoloId(id)),

@@ -10,6 +10,7 @@
 
 mod asof;
 mod bucket;
+mod compact;
 mod complaints;
 mod content;
 mod copy;
@@ -23,6 +24,7 @@ mod ids;
 mod link;
 mod list;
 mod metadata;
+mod moves;
 mod multipart;
 mod names;
 mod node;
@@ -38,6 +40,7 @@ mod takeover;
 mod tree;
 
 pub use asof::AsOf;
+pub use compact::Compacted;
 pub use complaints::Complaint;
 pub use content::{Content, again};
 pub use copy::CopyOptions;
@@ -79,6 +82,7 @@ pub struct Store {
     ids: ids::Ids,
     nodes: tree::NodeCache,
     pins: Arc<pins::Pins>,
+    moves: moves::Moves,
     /// Bytes of all write sessions that are in memory only.
     buffered: Arc<std::sync::atomic::AtomicUsize>,
     pending: Arc<pins::Pending>,
@@ -89,6 +93,8 @@ pub struct Store {
     gone: parking_lot::Mutex<reap::Queue>,
     /// One call frees at a time. Taken before any other lock.
     reaping: parking_lot::Mutex<()>,
+    /// One pass of compaction at a time. Taken before any lock but the reaper's.
+    compactor: parking_lot::Mutex<compact::Compactor>,
     feed: feed::Feed,
     complaints: complaints::Complaints,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.

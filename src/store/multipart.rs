@@ -142,6 +142,7 @@ impl Store {
             add_usage(tx, record.bucket, part_usage(part.size, 1))?;
             Ok(part)
         })?;
+        drop(prepared);
         draft.published();
         self.wait_durable(commit)?;
         Ok(PartInfo { number, size: part.size, etag: part.etag, modified: part.modified })
@@ -250,6 +251,7 @@ impl Store {
                 object.modified = record.initiated;
             })
         })?;
+        drop(prepared);
         draft.published();
         self.tell(bucket, &key, object.ino);
         self.wait_durable(commit)?;

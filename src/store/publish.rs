@@ -4,6 +4,7 @@ use super::content::Content;
 use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
+use super::moves::Staying;
 use super::pins::Taking;
 use super::rounds::Unsynced;
 use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, resize, retire, rewrite};
@@ -47,19 +48,21 @@ impl Session {
 }
 
 /// A content ready to be committed.
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
     pub id: ContentId,
     pub record: ContentRecord,
     pub plan: Plan,
     /// Told what the next round has to sync.
     unsynced: Arc<Unsynced>,
-    /// Keeps what the plan shares from being freed before the commit.
-    base: Option<Arc<Content>>,
+    /// Keeps what the plan shares from being freed before the commit, and says where that is.
+    base: Option<(Arc<Content>, Arc<Body>)>,
+    /// Keeps what the plan shares from being moved before the commit.
+    _staying: Option<Staying<'a>>,
     /// Keeps others from the base that the commit frees, until the commit can be seen.
     taking: Mutex<Option<Taking>>,
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Writes the content; from then on it has one holder. Comes after what takes the name from the one before, whose
     /// place it takes in the index if that was the last.
     pub(super) fn commit(&self, tx: &mut Tx<'_>) -> Result<()> {
@@ -80,8 +83,8 @@ impl Prepared {
             }
         }
         let mut held = Holders::of(&self.plan);
-        if let Some(base) = &self.base {
-            *self.taking.lock() = take_over(tx, base, self.plan.unshared, &mut held)?;
+        if let Some((base, body)) = &self.base {
+            *self.taking.lock() = take_over(tx, (base, body), self.plan.unshared, &mut held)?;
         }
         held.count(tx)?;
         tx.put(Family::Content, &content_key(self.id), &self.record);
@@ -125,14 +128,15 @@ pub(super) fn add_live(tx: &mut Tx<'_>, source: Source, sign: i64) -> Result<Seg
 }
 
 impl Store {
-    /// Puts a draft's bytes into the log and plans its content.
-    pub(super) fn prepare(&self, draft: &mut Draft) -> Result<Prepared> {
+    /// Puts a draft's bytes into the log and plans its content. What that shares with others stays where it is until
+    /// the answer is dropped.
+    pub(super) fn prepare(&self, draft: &mut Draft) -> Result<Prepared<'_>> {
         let size = draft.size();
         if size == 0 {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
             return Ok(self.whole(ContentId::EMPTY, record));
         }
-        let id = ContentId(self.ids.take());
+        let number = self.ids.take();
         if size <= self.settings.inline_max {
             let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
             draft.read_at(0, &mut bytes)?;
@@ -140,28 +144,32 @@ impl Store {
             crc.update(&bytes);
             let record =
                 ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
-            return Ok(self.whole(id, record));
+            return Ok(self.whole(ContentId::inline(number), record));
         }
         draft.settle()?;
-        let base = draft.base();
-        let old = base.map(|(content, _)| (&content.record().body, content.record().size, content.record().stored));
-        let mut edits = draft.edits();
-        if let Some((content, shown)) = base {
+        let staying = self.moves.stay();
+        let base = match draft.base() {
+            Some((content, shown)) => Some((content, content.body_now(&staying)?, shown)),
+            None => None,
+        };
+        let old = base.as_ref().map(|(content, body, _)| (&**body, content.size(), content.stored()));
+        let mut edits = draft.edits(&staying)?;
+        if let Some((content, _, shown)) = &base {
             // Cut off and grown again: what the base held between reads as zeros.
             let end = content.size().min(size);
-            super::extents::cover_with_holes(&mut edits, shown, end);
+            super::extents::cover_with_holes(&mut edits, *shown, end);
         }
         let mut plan = edit(old, size, &edits, self, &mut || self.ids.take())?;
         let body = plan.body.take().unwrap_or(Body::Extents(Vec::new()));
         let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
-        let base = base.map(|(content, _)| Arc::clone(content));
-        Ok(Prepared { plan, base, ..self.whole(id, record) })
+        let base = base.map(|(content, body, _)| (Arc::clone(content), body));
+        Ok(Prepared { plan, base, _staying: Some(staying), ..self.whole(ContentId(number), record) })
     }
 
     /// A content whose bytes are all in its record.
-    fn whole(&self, id: ContentId, record: ContentRecord) -> Prepared {
+    fn whole(&self, id: ContentId, record: ContentRecord) -> Prepared<'_> {
         let (plan, unsynced) = (Plan::default(), Arc::clone(&self.unsynced));
-        Prepared { id, record, plan, unsynced, base: None, taking: Mutex::new(None) }
+        Prepared { id, record, plan, unsynced, base: None, _staying: None, taking: Mutex::new(None) }
     }
 
     /// Makes a write session's bytes the current version of its file. The session's first publication makes a

@@ -101,6 +101,7 @@ impl Store {
             prepared.commit(tx)?;
             Ok(object)
         })?;
+        drop(prepared);
         // The bytes have an owner from the commit on, durable or not.
         draft.published();
         self.tell(bucket, key, object.ino);

@@ -2,9 +2,10 @@
 //! orphaned them is durable; nothing a reader holds is touched.
 
 use super::Store;
-use crate::chunklog::{SegmentId, SegmentState, SoloId};
+use super::fsck::file_name;
+use crate::chunklog::{SegmentId, SoloId};
 use crate::index::{Body, ContentRecord, Family, Node, Read, SegRecord, Source, Tx, content_key, id_key, id_of};
-use crate::model::{ContentId, Kind, Result};
+use crate::model::{ContentId, Error, Kind, Result};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -257,7 +258,7 @@ impl Store {
             return Ok(true);
         }
         if !solo {
-            if self.segment_is_open(SegmentId(id))? {
+            if self.log.is_open(SegmentId(id)) {
                 return Ok(false);
             }
             // Closed, so nothing more comes in; what came in before is pending now, or committed.
@@ -267,16 +268,34 @@ impl Store {
             if self.pending.has(id) {
                 return Ok(None);
             }
-            tx.delete(Family::Gone, &gone_file(seg_key));
             let live: SegRecord = tx.record(Family::Seg, seg_key)?.unwrap_or_default();
+            if live.live_bytes < 0 || (live.live_bytes == 0 && Self::is_shared(tx, seg_key)?) {
+                return Err(Error::corrupt(
+                    "cannot delete a file of the chunk log",
+                    "its counters contradict each other",
+                )
+                .mend("run `keyfold fsck`"));
+            }
+            tx.delete(Family::Gone, &gone_file(seg_key));
             if live.live_bytes > 0 {
                 return Ok(Some(false));
             }
             tx.delete(Family::Seg, seg_key);
             Ok(Some(true))
-        })?;
-        let Some(gone) = gone else { return Ok(false) };
+        });
+        let gone = match gone {
+            Ok(Some(gone)) => gone,
+            Ok(None) => return Ok(false),
+            // In doubt it stays, and is looked at again when the store is opened.
+            Err(error) if error.kind() == Kind::Corrupt => {
+                self.complain("free", None, &file_name(seg_key), &error);
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        };
         if gone {
+            // Whoever finds the file missing must see that its runs are elsewhere.
+            self.moves.settle();
             let deleted = if solo { self.log.delete_solo(SoloId(id)) } else { self.log.delete_segment(SegmentId(id)) };
             if let Err(error) = deleted
                 && error.kind() != Kind::NoSuchKey
@@ -287,9 +306,13 @@ impl Store {
         Ok(true)
     }
 
-    fn segment_is_open(&self, id: SegmentId) -> Result<bool> {
-        let segments = self.log.segments()?;
-        Ok(segments.iter().any(|segment| segment.id == id && segment.state == SegmentState::Open))
+    /// Whether some run of a segment, or a file of its own, is counted as held more than once.
+    fn is_shared(read: &impl Read, seg_key: &[u8]) -> Result<bool> {
+        let lower = match seg_key.split_first() {
+            Some((b'g', id)) => [b"r", id].concat(),
+            _ => seg_key.to_vec(),
+        };
+        read.any(Family::Refs, &lower, &[lower.as_slice(), &[0xff; 5]].concat())
     }
 
     /// Deletes files of earlier openings that the index does not know: a crash came before their commit.

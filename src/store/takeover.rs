@@ -47,7 +47,7 @@ impl Holders {
 /// reads it. What the new content holds as well is matched in `held`. No reader gets in until the answer is dropped.
 pub(super) fn take_over(
     tx: &mut Tx<'_>,
-    base: &Arc<Content>,
+    (base, body): (&Arc<Content>, &Body),
     unshared: usize,
     held: &mut Holders,
 ) -> Result<Option<Taking>> {
@@ -62,7 +62,7 @@ pub(super) fn take_over(
     tx.delete(Family::Gone, &mark);
     tx.delete(Family::Content, &content_key(base.id()));
     let mut giving = Giving { store: base.store(), held };
-    match &base.record().body {
+    match body {
         Body::Inline(_) => {}
         Body::Extents(extents) => extents.iter().try_for_each(|extent| giving.source(tx, extent.source))?,
         Body::Tree(root) => giving.node(tx, *root)?,

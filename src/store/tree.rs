@@ -1,4 +1,4 @@
-//! Tree nodes from the index, through a cache: nodes never change, so the cache never lies.
+//! Tree nodes from the index, through a cache: nodes only change by a move, which makes the cache forget them.
 
 use super::Store;
 use super::extents::Nodes;
@@ -33,11 +33,16 @@ impl Nodes for Store {
         if let Some(node) = self.nodes.shard(id).lock().get(&id) {
             return Ok(Arc::clone(node));
         }
+        let moves = self.moves.count();
         let node: Option<Node> = self.index.record(Family::Node, &id_key(id))?;
         let node = node
             .ok_or_else(|| Error::corrupt("cannot read the content's extents", format!("tree node {id} is missing")))?;
         let node = Arc::new(node);
-        self.nodes.shard(id).lock().put(id, Arc::clone(&node));
+        let mut cached = self.nodes.shard(id).lock();
+        // Who moves something counts it before the cache is told to forget it.
+        if self.moves.count() == moves {
+            cached.put(id, Arc::clone(&node));
+        }
         Ok(node)
     }
 }

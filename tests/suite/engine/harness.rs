@@ -251,6 +251,17 @@ pub fn reap(store: &Store) {
     while store.reap().unwrap() {}
 }
 
+/// Frees and moves until there is nothing to gain.
+pub fn compact(store: &Store) {
+    for _ in 0..20 {
+        reap(store);
+        if store.compact(&mut |_| true).unwrap().segments == 0 {
+            return;
+        }
+    }
+    panic!("there is always something to compact: {:?}", store.status());
+}
+
 #[track_caller]
 pub fn refused<T: std::fmt::Debug>(result: Result<T>, kind: Kind) {
     assert_eq!(result.unwrap_err().kind(), kind);

@@ -219,6 +219,7 @@ impl World {
             }
             Op::Upload { key: k, parts, end } => self.upload(KEYS[*k], *parts, SIZES[*end]),
             Op::Reap => super::harness::reap(&self.store),
+            Op::Compact => super::harness::compact(&self.store),
             Op::Sync => {
                 self.store.sync().unwrap();
                 self.durable();

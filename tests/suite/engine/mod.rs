@@ -1,6 +1,7 @@
 //! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
 
 mod calls;
+mod compaction;
 mod compare;
 mod crash;
 mod harness;

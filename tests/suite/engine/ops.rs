@@ -16,6 +16,7 @@ pub enum Edit {
     Punch(usize, usize),
     Copy(usize, usize, usize, usize),
     Publish,
+    Compact,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ pub enum Op {
     Meta(usize),
     Upload { key: usize, parts: usize, end: usize },
     Reap,
+    Compact,
     Sync,
     Reopen,
     Crash,
@@ -52,6 +54,7 @@ pub fn edit() -> impl Strategy<Value = Edit> {
         2 => (at.clone(), len.clone()).prop_map(|(at, len)| Edit::Punch(at, len * 3)),
         2 => (at.clone(), any::<usize>(), at, len).prop_map(|(at, key, from, len)| Edit::Copy(at, key, from, len * 4)),
         2 => Just(Edit::Publish),
+        1 => Just(Edit::Compact),
     ]
 }
 
@@ -78,6 +81,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => k.clone().prop_map(Op::Meta),
         2 => (k, 1..3usize, 0..SIZES.len()).prop_map(|(key, parts, end)| Op::Upload { key, parts, end }),
         2 => Just(Op::Reap),
+        3 => Just(Op::Compact),
         2 => Just(Op::Sync),
         1 => Just(Op::Reopen),
         2 => Just(Op::Crash),

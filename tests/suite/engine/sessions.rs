@@ -56,6 +56,7 @@ impl World {
                         bytes[*pos..pos + new.len()].copy_from_slice(new);
                     }
                 }
+                Edit::Compact => super::harness::compact(&self.store),
                 Edit::Publish => {
                     self.publish(at, name, &object, &mut draft, &mut session, &bytes);
                 }

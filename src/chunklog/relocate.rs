@@ -1,0 +1,136 @@
+//! What compaction needs of the log: how much a closed segment holds, and copies of its runs elsewhere.
+
+use super::format::header::{HEADER_BYTES, SegmentHeader};
+use super::format::run::{HEAD_BYTES_MAX, RunHead};
+use super::format::{Binder, Flaw};
+use super::id::{Class, FileKey, Owner, Run, SegmentId};
+use super::log::{ChunkLog, Inner, SegmentState};
+use crate::model::{Error, Kind, Result};
+use std::ops::Range;
+
+/// Compactions after which survivors are no longer told apart by age.
+const AGE_MAX: u8 = 3;
+
+/// How much a segment file holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fill {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Plain bytes of all runs, live and dead, when the segment is sealed.
+    pub plain: Option<u64>,
+}
+
+impl ChunkLog {
+    /// Names and lengths of all segment files. Opens none of them.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn segment_files(&self) -> Result<Vec<(SegmentId, u64)>> {
+        let mut found = Vec::new();
+        self.0.walk("seg", &mut |name, bytes| {
+            found.extend(SegmentId::parse(name).map(|id| (id, bytes)));
+            Ok(())
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Whether this process appends to a segment.
+    #[must_use]
+    pub fn is_open(&self, id: SegmentId) -> bool {
+        let tracked = self.0.tracked.lock();
+        tracked.get(&FileKey::Segment(id)).is_some_and(|file| !file.is_dead() && !file.is_finished())
+    }
+
+    /// How much a segment of a file of `bytes` bytes holds, which does not change any more; `None` while it is open.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn fill_of(&self, id: SegmentId, bytes: u64) -> Result<Option<Fill>> {
+        match self.0.segment_state(id, bytes)? {
+            (SegmentState::Open, _) => Ok(None),
+            (_, trailer) => Ok(Some(Fill { bytes, plain: trailer.map(|trailer| trailer.plain) })),
+        }
+    }
+
+    /// Ends an open segment: it is sealed, and what comes next goes into another.
+    pub fn retire(&self, id: SegmentId) {
+        let lanes: Vec<_> = self.0.lanes.lock().values().cloned().collect();
+        for lane in lanes {
+            let mut open = lane.lock();
+            if open.as_ref().is_some_and(|open| open.id == id)
+                && let Some(segment) = open.take()
+            {
+                drop(open);
+                segment.retire();
+            }
+        }
+    }
+
+    /// The class of what survives of a segment: one that is older, where nothing better is known.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn class_of_survivors(&self, id: SegmentId) -> Result<Class> {
+        let mut head = vec![0; HEADER_BYTES];
+        let file = self.0.handle(FileKey::Segment(id))?;
+        let got = file.read_at(0, &mut head).map_err(|e| Error::io(format!("cannot read segment {id}"), e))?;
+        Ok(match SegmentHeader::decode(&head[..got]).map(|header| header.class) {
+            Ok(Class::Aged(age)) => Class::Aged(age.saturating_add(1).min(AGE_MAX)),
+            Ok(Class::Hot | Class::Upload) | Err(_) => Class::Aged(1),
+            Ok(class) => class,
+        })
+    }
+
+    /// Appends copies of parts of runs, which keep their owners. An answer for each part: damage stays where it is.
+    ///
+    /// # Errors
+    /// As [`ChunkLog::append`]; then nothing was copied.
+    pub fn copy_runs(&self, class: Class, parts: &[(Run, Range<u32>)]) -> Result<Vec<Result<Run>>> {
+        let mut out: Vec<Result<Run>> = Vec::with_capacity(parts.len());
+        let mut read = Vec::with_capacity(parts.len());
+        for (run, part) in parts {
+            let copy = self.0.run_head(*run).and_then(|head| {
+                let mut bytes = vec![0; part.len()];
+                self.read(*run, part.start, &mut bytes)?;
+                Ok((head, bytes))
+            });
+            match copy {
+                Ok((head, bytes)) => {
+                    out.push(Ok(*run));
+                    read.push((head, part.start, bytes));
+                }
+                Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Io) => out.push(Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        let pieces: Vec<(Owner<'_>, &[u8])> = read
+            .iter()
+            .map(|(head, start, bytes)| {
+                let logical = head.logical + u64::from(*start);
+                (Owner { ino: head.ino, seq: head.seq, logical, key_tail: &head.key_tail }, bytes.as_slice())
+            })
+            .collect();
+        let mut copies = self.append(class, &pieces)?.into_iter();
+        for place in out.iter_mut().filter(|place| place.is_ok()) {
+            if let Some(copy) = copies.next() {
+                *place = Ok(copy);
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl Inner {
+    /// The verified head of a run.
+    fn run_head(&self, run: Run) -> Result<RunHead> {
+        let what = || format!("cannot read segment {} at offset {}", run.segment, run.offset);
+        let mut bytes = [0; HEAD_BYTES_MAX];
+        let got = self
+            .handle(FileKey::Segment(run.segment))?
+            .read_at(u64::from(run.offset), &mut bytes)
+            .map_err(|e| Error::io(what(), e))?;
+        let bind = Binder::segment(&self.settings.store, run.segment);
+        RunHead::decode(&bytes[..got], &bind, run.segment, run.offset).map_err(|flaw: Flaw| flaw.on(what()))
+    }
+}

@@ -1,0 +1,158 @@
+//! Which segments are worth compacting: a pure choice over what each of them holds.
+
+use std::cmp::Reverse;
+
+/// Dead bytes that are borne: a part of the live ones.
+const BORNE: u64 = 12;
+/// The same in a store with little in it: a part of a segment's size.
+const BORNE_OF_SEGMENT: u64 = 128;
+/// A segment of which less than this part is dead costs more to copy than it gives.
+const DEAD_PART_MIN: u64 = 8;
+/// Segments below this part of the full size are small, and merged when there are this many.
+const SMALL_PART: u64 = 8;
+const SMALL_MANY: usize = 32;
+
+/// What a segment holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Use {
+    pub id: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// Plain bytes of all its runs, when that is known.
+    pub plain: Option<u64>,
+    /// Plain bytes of runs that something refers to.
+    pub live: u64,
+}
+
+impl Use {
+    /// Bytes that come back when it is compacted. A run's own overhead is not among them where that is known.
+    pub(super) fn dead(&self) -> u64 {
+        self.plain.unwrap_or(self.bytes).saturating_sub(self.live)
+    }
+
+    fn is_worth_it(&self) -> bool {
+        self.dead() * DEAD_PART_MIN >= self.dead() + self.live
+    }
+}
+
+/// Limits of one pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of a full segment.
+    pub segment: u64,
+    /// Live bytes of the whole store, in segments and files of their own.
+    pub live: u64,
+    /// Live bytes to copy at most; one segment is always allowed.
+    pub copied: u64,
+}
+
+impl Limits {
+    /// Dead bytes that nobody minds.
+    pub(super) fn borne(&self) -> u64 {
+        (self.live / BORNE).max(self.segment / BORNE_OF_SEGMENT)
+    }
+}
+
+/// The segments to compact now, the emptiest first; none while what is dead is borne. Once it is not, half of that is
+/// the aim, so that a pass is not followed by the next at once.
+pub(super) fn victims(uses: &[Use], limits: &Limits) -> Vec<u64> {
+    let mut dead: u64 = uses.iter().map(Use::dead).sum();
+    let mut chosen = Vec::new();
+    let mut copied = 0;
+    let mut take = |found: &Use, chosen: &mut Vec<u64>| {
+        let fits = chosen.is_empty() || copied + found.live <= limits.copied;
+        if fits {
+            copied += found.live;
+            chosen.push(found.id);
+        }
+        fits
+    };
+    if dead > limits.borne() {
+        let mut worth: Vec<&Use> = uses.iter().filter(|found| found.is_worth_it()).collect();
+        worth.sort_by_key(|found| (Reverse(found.dead() * 1024 / (found.dead() + found.live).max(1)), found.id));
+        for found in worth {
+            if dead <= limits.borne() / 2 || !take(found, &mut chosen) {
+                break;
+            }
+            dead -= found.dead();
+        }
+    }
+    let mut small: Vec<&Use> =
+        uses.iter().filter(|found| found.bytes < limits.segment / SMALL_PART && !chosen.contains(&found.id)).collect();
+    if chosen.is_empty() && small.len() >= SMALL_MANY {
+        small.sort_by_key(|found| (found.bytes, found.id));
+        small.iter().all(|found| take(found, &mut chosen));
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, Use, victims};
+
+    const MIB: u64 = 1 << 20;
+
+    fn sealed(id: u64, plain: u64, live: u64) -> Use {
+        Use { id, bytes: plain + plain / 50, plain: Some(plain), live }
+    }
+
+    fn limits(live: u64) -> Limits {
+        Limits { segment: 256 * MIB, live, copied: 512 * MIB }
+    }
+
+    #[test]
+    fn what_is_borne_is_left_alone() {
+        let whole = [sealed(1, 256 * MIB, 256 * MIB), sealed(2, 256 * MIB, 240 * MIB)];
+        assert!(victims(&whole, &limits(496 * MIB)).is_empty());
+        // Two mebibytes in a store of nothing.
+        assert!(victims(&[sealed(1, 2 * MIB, 0)], &limits(0)).is_empty());
+    }
+
+    #[test]
+    fn the_emptiest_go_first_until_half_of_what_is_borne_is_left() {
+        let uses = [sealed(1, 200 * MIB, 180 * MIB), sealed(2, 200 * MIB, 20 * MIB), sealed(3, 200 * MIB, 100 * MIB)];
+        assert_eq!(victims(&uses, &limits(300 * MIB)), [2, 3], "what is left of 1 is an eighth at most");
+        let uses = [sealed(1, 200 * MIB, 190 * MIB), sealed(2, 200 * MIB, 20 * MIB)];
+        assert_eq!(victims(&uses, &limits(210 * MIB)), [2]);
+    }
+
+    #[test]
+    fn after_deleting_nine_tenths_at_most_a_seventh_is_dead() {
+        // Each segment keeps another share.
+        let uses: Vec<Use> = (0..40).map(|n| sealed(n, 250 * MIB, (n % 7) * 8 * MIB)).collect();
+        let mut left = uses.clone();
+        let live: u64 = uses.iter().map(|found| found.live).sum();
+        loop {
+            let chosen = victims(&left, &limits(live));
+            if chosen.is_empty() {
+                break;
+            }
+            left.retain(|found| !chosen.contains(&found.id));
+        }
+        let dead: u64 = left.iter().map(Use::dead).sum();
+        assert!(dead * 7 < live, "{dead} of {live}");
+    }
+
+    #[test]
+    fn a_pass_has_a_limit_and_always_does_something() {
+        let uses: Vec<Use> = (0..8).map(|n| sealed(n, 256 * MIB, 100 * MIB)).collect();
+        assert_eq!(victims(&uses, &limits(800 * MIB)).len(), 5);
+        let tight = Limits { copied: MIB, ..limits(800 * MIB) };
+        assert_eq!(victims(&uses, &tight).len(), 1);
+    }
+
+    #[test]
+    fn overhead_of_tiny_runs_is_not_taken_for_dead() {
+        let tiny = Use { id: 1, bytes: 200 * MIB, plain: Some(2 * MIB), live: 2 * MIB };
+        assert!(victims(&[tiny], &limits(2 * MIB)).is_empty());
+        // Of a segment that a crash left nobody knows.
+        assert_eq!(victims(&[Use { plain: None, ..tiny }], &limits(2 * MIB)), [1]);
+    }
+
+    #[test]
+    fn many_small_segments_become_one() {
+        let uses: Vec<Use> = (0..40).map(|n| sealed(n, MIB, MIB)).collect();
+        assert_eq!(victims(&uses, &limits(40 * MIB)).len(), 40);
+        assert!(victims(&uses[..31], &limits(31 * MIB)).is_empty());
+    }
+}

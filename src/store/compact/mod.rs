@@ -1,0 +1,159 @@
+//! Compaction: what is alive in segments that are mostly dead moves to new ones, so that whole files can go.
+//!
+//! Contents and nodes keep their numbers; their extents get other sources, in small transactions. A segment goes as any
+//! other: when the count of its live bytes comes to nothing, by the reaper. Whatever a pass did not know of keeps its
+//! run counted, and so its segment.
+
+mod choose;
+mod holders;
+mod relocate;
+
+use self::choose::{Limits, Use};
+use super::Store;
+use super::reap::gone_file;
+use crate::chunklog::{Fill, SegmentId};
+use crate::index::{Family, Read, SegRecord, decode, id_key, id_of};
+use crate::model::{Result, Timestamp};
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+
+/// Live bytes that one pass copies at most.
+const PASS_BYTES: u64 = 1 << 30;
+/// Seconds after which a segment that could not be emptied is tried again.
+const STUCK_SECONDS: i64 = 3600;
+
+/// What passes remember. Whoever holds it compacts.
+#[derive(Default)]
+pub(super) struct Compactor {
+    /// Of closed segments, which do not change.
+    fills: HashMap<SegmentId, Fill>,
+    /// Segments that a pass did not empty, and when that was.
+    stuck: HashMap<u64, Timestamp>,
+}
+
+/// What a pass did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Compacted {
+    /// Segments it meant to empty.
+    pub segments: u64,
+    /// Plain bytes it copied.
+    pub copied: u64,
+    /// Records that refer to other places now.
+    pub records: u64,
+}
+
+/// What the segments hold, as far as they can be compacted.
+struct Survey {
+    closed: Vec<Use>,
+    open: Vec<Use>,
+    limits: Limits,
+}
+
+impl Store {
+    /// Moves what is alive out of segments that are mostly dead, if dead bytes are more than is borne (a twelfth of the
+    /// live ones); the room comes back when the reaper has deleted the segments. `go_on` hears of the bytes it is about
+    /// to copy, may wait, and ends the pass by answering false. Does nothing when there is nothing to gain.
+    ///
+    /// # Errors
+    /// [`crate::model::Kind::Full`] without room to copy anything to, or what index and disk say. Nothing is lost, and
+    /// the next pass goes on.
+    pub fn compact(&self, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
+        if self.writable().is_err() {
+            return Ok(Compacted::default());
+        }
+        let mut compactor = self.compactor.lock();
+        let survey = self.survey(&mut compactor)?;
+        for wasted in survey.open.iter().filter(|open| open.dead() > survey.limits.borne()) {
+            // What is dead in it counts from now on.
+            self.log.retire(SegmentId(wasted.id));
+        }
+        let victims: HashSet<u64> = choose::victims(&survey.closed, &survey.limits).into_iter().collect();
+        if victims.is_empty() {
+            return Ok(Compacted::default());
+        }
+        let holders = self.holders(&victims)?;
+        let moved = self.relocate(&holders, go_on)?;
+        let now = self.now();
+        for id in &victims {
+            if self.live_of(*id)? > 0 {
+                compactor.stuck.insert(*id, now);
+            }
+        }
+        Ok(Compacted { segments: victims.len() as u64, ..moved })
+    }
+
+    fn live_of(&self, segment: u64) -> Result<u64> {
+        let record: Option<SegRecord> = self.index.record(Family::Seg, &segment_key(segment))?;
+        Ok(record.map_or(0, |record| u64::try_from(record.live_bytes).unwrap_or(0)))
+    }
+
+    fn survey(&self, compactor: &mut Compactor) -> Result<Survey> {
+        let files = self.log.segment_files()?;
+        // Before the counts: what was published since is pending no more.
+        let pending: HashSet<u64> = files.iter().map(|(id, _)| id.0).filter(|id| self.pending.has(*id)).collect();
+        let mut live = HashMap::new();
+        for found in self.index.scan(Family::Seg, b"g", b"h")? {
+            let (key, value) = found?;
+            if let (Some(id), Ok(record)) = (key.get(1..).and_then(id_of), decode::<SegRecord>(&value)) {
+                live.insert(id, u64::try_from(record.live_bytes).unwrap_or(0));
+            }
+        }
+        let solos: u64 = self.log.solos()?.iter().map(|solo| solo.bytes).sum();
+        let limits = Limits {
+            segment: self.settings.segment_bytes,
+            live: live.values().sum::<u64>() + solos,
+            copied: PASS_BYTES.min(self.space()?.free / 4),
+        };
+        let now = self.now();
+        compactor.stuck.retain(|_, when| now.secs - when.secs < STUCK_SECONDS);
+        compactor.fills.retain(|id, _| files.binary_search_by_key(id, |(id, _)| *id).is_ok());
+        let (mut closed, mut open, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, bytes) in files {
+            let alive = live.get(&id.0).copied();
+            let fill = match compactor.fills.get(&id) {
+                Some(fill) => Some(*fill),
+                None => self.log.fill_of(id, bytes)?,
+            };
+            let Some(fill) = fill else {
+                open.push(Use { id: id.0, bytes, plain: None, live: alive.unwrap_or(0) });
+                continue;
+            };
+            compactor.fills.insert(id, fill);
+            if pending.contains(&id.0) || compactor.stuck.contains_key(&id.0) {
+                continue;
+            }
+            match alive {
+                // The reaper has it, or will when that is durable.
+                Some(0) => {}
+                Some(live) => closed.push(Use { id: id.0, bytes: fill.bytes, plain: fill.plain, live }),
+                None => unknown.push(gone_file(&segment_key(id.0))),
+            }
+        }
+        self.give_up(unknown)?;
+        Ok(Survey { closed, open, limits })
+    }
+
+    /// Segments that nothing was ever published from, such as those of writers that gave up.
+    fn give_up(&self, mut marks: Vec<Vec<u8>>) -> Result<()> {
+        let mut asked = Ok(());
+        marks.retain(|mark| match self.index.get(Family::Gone, mark) {
+            Ok(found) => found.is_none(),
+            Err(error) => {
+                asked = Err(error);
+                false
+            }
+        });
+        asked?;
+        if marks.is_empty() {
+            return Ok(());
+        }
+        self.transact(|tx| {
+            marks.iter().for_each(|mark| tx.put_bytes(Family::Gone, mark, Vec::new()));
+            Ok(())
+        })
+    }
+}
+
+fn segment_key(id: u64) -> Vec<u8> {
+    [b"g", id_key(id).as_slice()].concat()
+}
