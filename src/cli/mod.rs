@@ -12,6 +12,7 @@ mod events;
 mod export;
 mod failure;
 mod fsck;
+mod gc;
 mod helper;
 mod init;
 mod ls;
@@ -73,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Events(args) => events::run(args, &global),
         Command::Export(args) => export::run(args, &global),
         Command::Fsck(args) => fsck::run(args, &global),
+        Command::Gc(args) => gc::run(args, &global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     };

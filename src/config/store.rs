@@ -32,6 +32,9 @@ pub const STORE_TEMPLATE: &str = "\
 
 [disk]
 # reserve = \"auto\"            # kept free: a size, a share such as \"2%\", or 1% within bounds
+
+[care]
+# compact_rate = \"32MiB\"      # data a second moved to free space in the background; 0: only by `keyfold gc`
 ";
 
 /// How a store works.
@@ -49,6 +52,8 @@ pub struct StoreSettings {
     pub inline_max: u64,
     /// Space left free (SIZE-7).
     pub reserve: Reserve,
+    /// Bytes a second that compaction in the background copies at most; with 0 it never does.
+    pub compact_rate: u64,
     /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
     pub day: Duration,
 }
@@ -62,6 +67,7 @@ impl Default for StoreSettings {
             commit_interval: Duration::from_secs(1),
             inline_max: 4 * KIB,
             reserve: Reserve::Auto,
+            compact_rate: 32 * MIB,
             day: DAY,
         }
     }
@@ -88,6 +94,7 @@ impl StoreSettings {
         reader.duration("write.commit_interval", raw.write.commit_interval, interval, &mut settings.commit_interval);
         reader.size("write.inline_max", raw.write.inline_max, 0..=64 * KIB, &mut settings.inline_max);
         reader.reserve("disk.reserve", raw.disk.reserve, &mut settings.reserve);
+        reader.size("care.compact_rate", raw.care.compact_rate, 0..=1024 * GIB, &mut settings.compact_rate);
         if !debug_clock && let Some(day) = &raw.debug.day {
             let line = line_of(text, day.span().start);
             let why = "only a store made with `keyfold init --debug-clock` has short days";
@@ -110,6 +117,7 @@ struct Raw {
     index: Index,
     write: Write,
     disk: Disk,
+    care: Care,
     debug: Debug,
 }
 
@@ -139,6 +147,12 @@ struct Write {
 #[serde(deny_unknown_fields, default, expecting = "the table [disk]")]
 struct Disk {
     reserve: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [care]")]
+struct Care {
+    compact_rate: Setting,
 }
 
 #[derive(Deserialize, Default)]
@@ -249,14 +263,15 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 6);
+        assert_eq!(said.matches('=').count(), 7);
         assert_eq!(StoreSettings::parse(&said, false).unwrap(), StoreSettings::default());
     }
 
     #[test]
     fn every_setting_is_taken() {
         let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
-                    [write]\ncommit_interval = '250ms'\ninline_max = 0\n[disk]\nreserve = '5GiB'\n[debug]\nday = '10s'\n";
+                    [write]\ncommit_interval = '250ms'\ninline_max = 0\n[disk]\nreserve = '5GiB'\n\
+                    [care]\ncompact_rate = 0\n[debug]\nday = '10s'\n";
         let want = StoreSettings {
             segment_size: GIB,
             cache_size: MIB,
@@ -264,6 +279,7 @@ mod tests {
             commit_interval: Duration::from_millis(250),
             inline_max: 0,
             reserve: Reserve::Bytes(5 * GIB),
+            compact_rate: 0,
             day: Duration::from_secs(10),
         };
         assert_eq!(StoreSettings::parse(text, true).unwrap(), want);

@@ -189,6 +189,16 @@ pub enum Request {
     },
     /// Proves the store's invariants.
     Fsck,
+    /// Frees all that can be freed.
+    Gc {
+        /// Only say how much that would be.
+        dry_run: bool,
+    },
+    /// Pauses or resumes compaction in the background.
+    Compaction {
+        /// Which.
+        pause: bool,
+    },
     /// The change feed.
     Events {
         /// Only changes of this bucket.
@@ -248,6 +258,8 @@ impl Request {
             | Self::Pairs { .. }
             | Self::Usage { .. }
             | Self::Fsck
+            | Self::Gc { .. }
+            | Self::Compaction { .. }
             | Self::Events { .. } => false,
         }
     }
@@ -255,6 +267,6 @@ impl Request {
     /// Whether only a process that serves mounts can do it.
     #[must_use]
     pub const fn needs_a_process(&self) -> bool {
-        matches!(self, Self::Mount { .. } | Self::Unmount { .. } | Self::Stop)
+        matches!(self, Self::Mount { .. } | Self::Unmount { .. } | Self::Compaction { .. } | Self::Stop)
     }
 }

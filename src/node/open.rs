@@ -84,5 +84,6 @@ fn settings(from: &StoreSettings) -> Settings {
         commit_interval: from.commit_interval,
         inline_max: from.inline_max,
         reserve: from.reserve,
+        compact_rate: from.compact_rate,
     }
 }

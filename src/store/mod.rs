@@ -95,6 +95,7 @@ pub struct Store {
     reaping: parking_lot::Mutex<()>,
     /// One pass of compaction at a time. Taken before any lock but the reaper's.
     compactor: parking_lot::Mutex<compact::Compactor>,
+    brakes: compact::Brakes,
     feed: feed::Feed,
     complaints: complaints::Complaints,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.

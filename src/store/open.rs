@@ -41,6 +41,8 @@ pub struct Settings {
     pub inline_max: u64,
     /// Bytes that stay free on a disk of the given size (SIZE-7).
     pub reserve: Reserve,
+    /// Bytes a second that compaction in the background copies at most; with 0 it never does.
+    pub compact_rate: u64,
 }
 
 impl Settings {
@@ -58,6 +60,7 @@ impl Default for Settings {
             commit_interval: Duration::from_secs(1),
             inline_max: 4096,
             reserve: Reserve::Auto,
+            compact_rate: 32 << 20,
         }
     }
 }
@@ -161,6 +164,8 @@ pub struct Status {
     pub solos: usize,
     /// Bytes in them.
     pub solo_bytes: u64,
+    /// What compaction in the background does: `off`, `paused`, `running` or `idle`.
+    pub compaction: &'static str,
     /// Room on the disk.
     pub space: Space,
 }
@@ -306,6 +311,7 @@ impl Store {
             gone: parking_lot::Mutex::default(),
             reaping: parking_lot::Mutex::default(),
             compactor: parking_lot::Mutex::default(),
+            brakes: super::compact::Brakes::default(),
             feed: feed::Feed::default(),
             complaints: complaints::Complaints::default(),
             stopped: OnceLock::new(),
@@ -321,6 +327,9 @@ impl Store {
             store.finish_sessions()?;
             if options.workers {
                 store.spawn("keyfold-reaper", Self::run_reaper)?;
+                if store.settings.compact_rate > 0 {
+                    store.spawn("keyfold-compact", Self::run_compactor)?;
+                }
             }
         }
         Ok(store)
@@ -375,6 +384,7 @@ impl Store {
             segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
             solos: solos.len(),
             solo_bytes: solos.iter().map(|solo| solo.bytes).sum(),
+            compaction: self.compaction(),
             space: self.space()?,
         })
     }

@@ -163,6 +163,14 @@ impl Rounds {
         }
     }
 
+    /// Waits so long, or until the store stops; whether it goes on.
+    pub(super) fn rest(&self, long: Duration) -> bool {
+        let end = Instant::now() + long;
+        let mut state = self.state.lock();
+        while !state.stop && !self.settled.wait_until(&mut state, end).timed_out() {}
+        !state.stop
+    }
+
     pub(super) fn stop(&self) {
         self.state.lock().stop = true;
         self.wake.notify_all();

@@ -24,6 +24,8 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         Request::Status => store::status(store, host, reply),
         Request::Errors { target } => store::errors(store, host, &target, reply),
         Request::Fsck => store::fsck(store, reply),
+        Request::Gc { dry_run } => store::gc(store, dry_run, reply),
+        Request::Compaction { pause } => store::compaction(store, pause, reply),
         Request::Buckets => buckets::list(store, reply),
         Request::BucketShow { bucket } => buckets::show(store, &bucket, reply),
         Request::BucketCreate { bucket } => buckets::create(store, &bucket, reply),

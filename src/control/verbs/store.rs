@@ -1,7 +1,7 @@
 //! `status`, `errors`, `fsck`: the store as a whole.
 
 use crate::control::place::{Place, place};
-use crate::control::{ComplaintRow, FindingRow, Host, Reply, Row, Target};
+use crate::control::{ActRow, ComplaintRow, FindingRow, Host, Reply, Row, Target};
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
 use std::sync::Arc;
@@ -42,6 +42,31 @@ pub(super) fn fsck(store: &Arc<Store>, reply: &mut dyn Reply) -> Result<()> {
         reply.row(Row::Finding(FindingRow { invariant: finding.invariant.to_owned(), what: finding.what }))?;
     }
     Ok(())
+}
+
+pub(super) fn gc(store: &Store, dry_run: bool, reply: &mut dyn Reply) -> Result<()> {
+    let bytes = if dry_run {
+        store.garbage()?
+    } else {
+        let mut listening = Ok(());
+        let freed = store.gc(&mut || {
+            listening = reply.alive();
+            listening.is_ok()
+        })?;
+        listening?;
+        freed
+    };
+    acted("freed", store, Some(bytes), dry_run, reply)
+}
+
+pub(super) fn compaction(store: &Store, pause: bool, reply: &mut dyn Reply) -> Result<()> {
+    store.pause_compaction(pause);
+    acted(if pause { "compaction paused in" } else { "compaction resumed in" }, store, None, false, reply)
+}
+
+fn acted(act: &str, store: &Store, bytes: Option<u64>, dry_run: bool, reply: &mut dyn Reply) -> Result<()> {
+    let on = store.dir().display().to_string();
+    reply.row(Row::Act(ActRow { act: act.to_owned(), on, bytes, dry_run, ..ActRow::default() }))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 /// Dead bytes that are borne: a part of the live ones.
-const BORNE: u64 = 12;
+const BORNE: u64 = 16;
 /// The same in a store with little in it: a part of a segment's size.
 const BORNE_OF_SEGMENT: u64 = 128;
 /// A segment of which less than this part is dead costs more to copy than it gives.

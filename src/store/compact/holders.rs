@@ -27,6 +27,8 @@ pub(super) struct Holders {
     pub records: Vec<Holder>,
     /// The part of each run that extents show.
     pub shown: HashMap<Place, Range<u32>>,
+    /// Whether that is all.
+    pub complete: bool,
 }
 
 impl Holders {
@@ -74,6 +76,7 @@ impl Store {
                 return Ok(found);
             }
         }
+        found.complete = true;
         Ok(found)
     }
 }

@@ -4,10 +4,13 @@
 //! other: when the count of its live bytes comes to nothing, by the reaper. Whatever a pass did not know of keeps its
 //! run counted, and so its segment.
 
+mod background;
 mod choose;
+mod gc;
 mod holders;
 mod relocate;
 
+pub(super) use self::background::Brakes;
 use self::choose::{Limits, Use};
 use super::Store;
 use super::reap::gone_file;
@@ -50,7 +53,7 @@ struct Survey {
 }
 
 impl Store {
-    /// Moves what is alive out of segments that are mostly dead, if dead bytes are more than is borne (a twelfth of the
+    /// Moves what is alive out of segments that are mostly dead, if dead bytes are more than is borne (a sixteenth of the
     /// live ones); the room comes back when the reaper has deleted the segments. `go_on` hears of the bytes it is about
     /// to copy, may wait, and ends the pass by answering false. Does nothing when there is nothing to gain.
     ///
@@ -72,14 +75,16 @@ impl Store {
             return Ok(Compacted::default());
         }
         let holders = self.holders(&victims)?;
-        let moved = self.relocate(&holders, go_on)?;
-        let now = self.now();
-        for id in &victims {
-            if self.live_of(*id)? > 0 {
-                compactor.stuck.insert(*id, now);
+        let mut done = Compacted { segments: victims.len() as u64, ..Compacted::default() };
+        if self.relocate(&holders, &mut done, go_on)? && holders.complete {
+            let now = self.now();
+            for id in &victims {
+                if self.live_of(*id)? > 0 {
+                    compactor.stuck.insert(*id, now);
+                }
             }
         }
-        Ok(Compacted { segments: victims.len() as u64, ..moved })
+        Ok(done)
     }
 
     fn live_of(&self, segment: u64) -> Result<u64> {
@@ -87,6 +92,7 @@ impl Store {
         Ok(record.map_or(0, |record| u64::try_from(record.live_bytes).unwrap_or(0)))
     }
 
+    /// Gives up on segments from which nothing was ever published on the way.
     fn survey(&self, compactor: &mut Compactor) -> Result<Survey> {
         let files = self.log.segment_files()?;
         // Before the counts: what was published since is pending no more.

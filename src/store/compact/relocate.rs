@@ -67,9 +67,13 @@ impl Extents {
 }
 
 impl Store {
-    /// Copies what is shown of the runs and has the records refer to the copies.
-    pub(super) fn relocate(&self, holders: &Holders, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
-        let mut done = Compacted::default();
+    /// Copies what is shown of the runs and has the records refer to the copies. Whether it came to the end.
+    pub(super) fn relocate(
+        &self,
+        holders: &Holders,
+        done: &mut Compacted,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<bool> {
         let mut copies = Copies::new();
         let mut classes = HashMap::new();
         let mut rest = holders.records.as_slice();
@@ -95,7 +99,7 @@ impl Store {
                 records += 1;
             }
             if !go_on(bytes) {
-                return Ok(done);
+                return Ok(false);
             }
             let (batch, later) = rest.split_at(records);
             // Until the new segments are named, the reaper must not take them for unused.
@@ -104,7 +108,7 @@ impl Store {
             done.records += self.swap(batch, &mut copies)?;
             rest = later;
         }
-        Ok(done)
+        Ok(rest.is_empty())
     }
 
     fn copy_wanted(

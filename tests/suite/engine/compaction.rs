@@ -25,7 +25,9 @@ fn del_11_after_deleting_nine_tenths_the_files_hold_little_more_than_what_is_ali
     let name = |n: u64| format!("d{}/{n}", n % 17);
     (0..1500).for_each(|n| drop(put(&store, &name(n), &pattern(size(n), n))));
     let kept = |n: &u64| n.wrapping_mul(0x85eb_ca6b) >> 5 & 0xff < 25;
-    (0..1500).filter(|n| !kept(n)).for_each(|n| drop(delete(&store, &name(n))));
+    for n in (0..1500).filter(|n| !kept(n)) {
+        delete(&store, &name(n));
+    }
     let live: usize = (0..1500).filter(kept).map(size).sum();
     reap(&store);
     assert!(segment_bytes(&store) > 5 * live as u64, "deleting alone leaves segments that are mostly dead");
@@ -127,7 +129,9 @@ fn a_run_that_many_share_is_copied_once_and_only_what_of_it_is_shown() {
     assert!(used < 300_000, "{used}");
     names.iter().for_each(|name| assert!(get(&store, name).unwrap() == bytes));
     fsck(&store);
-    names.iter().for_each(|name| drop(delete(&store, name)));
+    for name in &names {
+        delete(&store, name);
+    }
     // The parts keep all of the run, until that is in a segment worth compacting.
     amid_garbage(&store, || ());
     compact(&store);

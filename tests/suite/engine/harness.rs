@@ -79,6 +79,8 @@ impl Home {
         // Rounds run when somebody waits, so that a crash loses what nobody waited for.
         options.settings.commit_interval = Duration::from_secs(3600);
         options.settings.segment_bytes = 1 << 20;
+        // Compaction comes when a test says so.
+        options.settings.compact_rate = 0;
         options.settings.cache_bytes = 8 << 20;
         options.settings.memtable_bytes = 1 << 20;
         if self.disk.is_some() {

@@ -1,0 +1,109 @@
+//! Compaction without being asked: a thread that looks from time to time, paced so that others hardly notice.
+
+use super::super::Store;
+use crate::model::Result;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// How long after one look the next one comes at the earliest.
+const LOOK: Duration = Duration::from_secs(5);
+/// A look takes at most this part of the time.
+const LOOK_PART: u32 = 50;
+/// How long after a pass the next one: the reaper deletes what it emptied.
+const PASS: Duration = Duration::from_secs(1);
+/// How long after a failure.
+const FAILED: Duration = Duration::from_secs(30);
+
+/// What keeps the background from compacting.
+#[derive(Default)]
+pub(in crate::store) struct Brakes {
+    paused: AtomicBool,
+    /// Whether a pass moves something.
+    running: AtomicBool,
+    /// Callers who compact by hand and do not want to wait for a paced pass.
+    waiting: AtomicUsize,
+}
+
+impl Brakes {
+    fn are_on(&self) -> bool {
+        self.paused.load(Ordering::Relaxed) || self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Keeps the background away until the answer is dropped.
+    pub(super) fn hold(&self) -> Held<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Held(self)
+    }
+}
+
+pub(super) struct Held<'a>(&'a Brakes);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Store {
+    /// Stops compaction in the background until it is resumed or the store is opened again.
+    pub fn pause_compaction(&self, pause: bool) {
+        self.brakes.paused.store(pause, Ordering::Relaxed);
+    }
+
+    /// What compaction in the background does: `off`, `paused`, `running` or `idle`.
+    pub(in crate::store) fn compaction(&self) -> &'static str {
+        match &self.brakes {
+            _ if self.settings.compact_rate == 0 || self.read_only => "off",
+            brakes if brakes.paused.load(Ordering::Relaxed) => "paused",
+            brakes if brakes.running.load(Ordering::Relaxed) => "running",
+            _ => "idle",
+        }
+    }
+
+    pub(in crate::store) fn run_compactor(store: &Weak<Self>) {
+        let Some(rounds) = store.upgrade().map(|store| Arc::clone(&store.rounds)) else { return };
+        let mut wait = LOOK;
+        let mut seen = None;
+        while rounds.rest(wait) {
+            wait = LOOK;
+            let Some(store) = store.upgrade() else { return };
+            let commits = store.commits();
+            if store.brakes.are_on() || seen == Some(commits) {
+                continue;
+            }
+            let began = Instant::now();
+            match store.compact_paced() {
+                Ok(0) => {
+                    seen = Some(commits);
+                    wait = LOOK.max(began.elapsed() * LOOK_PART);
+                }
+                Ok(_) => wait = PASS,
+                Err(error) => {
+                    tracing::warn!(%error, "compaction failed, it is tried again");
+                    wait = FAILED;
+                }
+            }
+        }
+    }
+
+    /// One pass at the rate of the settings; how many segments it was about.
+    fn compact_paced(&self) -> Result<u64> {
+        let rate = self.settings.compact_rate.max(1);
+        let mut go_on = |bytes: u64| {
+            self.brakes.running.store(true, Ordering::Relaxed);
+            // A disk that is nearly full needs the room at once.
+            let scarce = self.space().is_ok_and(|space| space.free < 2 * self.rounds.reserve_bytes());
+            let pause =
+                if scarce { Duration::ZERO } else { Duration::from_micros(bytes.saturating_mul(1_000_000) / rate) };
+            self.rounds.rest(pause) && !self.brakes.are_on()
+        };
+        let done = self.compact(&mut go_on);
+        self.brakes.running.store(false, Ordering::Relaxed);
+        let done = done?;
+        if done.segments > 0 {
+            tracing::info!(segments = done.segments, copied = done.copied, "compacted");
+        }
+        Ok(done.segments)
+    }
+}

@@ -1,0 +1,62 @@
+//! Freeing by hand, at once, all that can be freed.
+
+use super::super::Store;
+use super::choose::{Use, victims};
+use crate::model::{Error, Result};
+use std::path::Path;
+
+/// Passes after which what is left is left: others make garbage meanwhile.
+const PASSES_MAX: usize = 1000;
+
+impl Store {
+    /// Frees what nobody refers to, compacts without pause until there is nothing to gain, and has the index give back
+    /// what was deleted from it. `go_on` is asked before each step. Returns how many bytes shorter the store's files
+    /// are.
+    ///
+    /// # Errors
+    /// As [`Store::reap`] and [`Store::compact`].
+    pub fn gc(&self, go_on: &mut dyn FnMut() -> bool) -> Result<u64> {
+        self.writable()?;
+        let _held = self.brakes.hold();
+        let before = self.file_bytes()?;
+        for _ in 0..PASSES_MAX {
+            while self.reap()? {
+                if !go_on() {
+                    return Ok(before.saturating_sub(self.file_bytes()?));
+                }
+            }
+            if self.compact(&mut |_| go_on())?.segments == 0 {
+                break;
+            }
+        }
+        self.sync()?;
+        self.index.compact()?;
+        Ok(before.saturating_sub(self.file_bytes()?))
+    }
+
+    /// Bytes that [`Store::gc`] would win in segments, roughly: what versions deleted just now held is not yet among
+    /// them.
+    ///
+    /// # Errors
+    /// When index or disk cannot be read.
+    pub fn garbage(&self) -> Result<u64> {
+        let _held = self.brakes.hold();
+        let survey = self.survey(&mut self.compactor.lock())?;
+        let chosen = victims(&survey.closed, &survey.limits);
+        let open = survey.open.iter().filter(|open| open.dead() > survey.limits.borne());
+        let closed = survey.closed.iter().filter(|closed| chosen.contains(&closed.id));
+        Ok(open.chain(closed).map(Use::dead).sum())
+    }
+
+    /// Bytes of the files of log and index.
+    fn file_bytes(&self) -> Result<u64> {
+        let segments: u64 = self.log.segment_files()?.iter().map(|(_, bytes)| bytes).sum();
+        let solos: u64 = self.log.solos()?.iter().map(|solo| solo.bytes).sum();
+        let index: u64 = match self.disk.list(Path::new("meta")) {
+            Ok(files) => files.iter().map(|file| file.len).sum(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(Error::io("cannot list the index's files", error)),
+        };
+        Ok(segments + solos + index)
+    }
+}
