@@ -187,6 +187,11 @@ impl Store {
         self.rounds.room(len, &free)
     }
 
+    /// Whether the disk is nearly full.
+    fn is_scarce(&self) -> bool {
+        self.space().is_ok_and(|space| space.free < 2 * self.rounds.reserve_bytes())
+    }
+
     fn sys_number(read: &impl Read, key: &str) -> Result<Option<u64>> {
         read.record(Family::Sys, key.as_bytes())
     }

@@ -22,6 +22,10 @@ pub const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_NEW: &str = "FORMAT.new";
 /// Locked by the process that owns the store or makes it.
 const LOCK_FILE: &str = "LOCK";
+/// A segment is at most this part of the disk, unless that is very little: when the disk is full, what is alive in one
+/// must fit into the reserve.
+const SEGMENT_PART: u64 = 128;
+const SEGMENT_BYTES_MIN: u64 = 4 << 20;
 /// The file is a few lines.
 const FORMAT_BYTES_MAX: usize = 64 << 10;
 const EPOCH_KEY: &str = "epoch";
@@ -29,7 +33,7 @@ const EPOCH_KEY: &str = "epoch";
 /// How a store uses the machine; what `keyfold.toml` resolves to.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Bytes after which a segment of the chunk log is sealed.
+    /// Bytes after which a segment of the chunk log is sealed; fewer on a small disk.
     pub segment_bytes: u64,
     /// Bytes of memory for blocks of the index.
     pub cache_bytes: usize,
@@ -272,16 +276,17 @@ impl Store {
         options: Options,
         lock: Option<LockFile>,
     ) -> Result<Arc<Self>> {
-        let settings = options.settings;
+        let mut settings = options.settings;
         let journal = Journal::open(Arc::clone(&disk), uuid)?;
         catch_up(&index, &journal)?;
         let epoch = next_epoch(&index)?;
+        let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
+        settings.segment_bytes = settings.segment_bytes.min((total / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
         let mut log_settings = chunklog::Settings::new(uuid, epoch, Arc::clone(&options.clock));
         log_settings.segment_bytes = settings.segment_bytes;
         let log = ChunkLog::open(Arc::clone(&disk), log_settings)?;
         let ids = ids::Ids::new(Self::sys_number(&index, ids::IDS_KEY)?);
         let ((), done) = index.transact(|_| Ok(()))?;
-        let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
         let store = Arc::new(Self {
             dir: dir.to_owned(),
             uuid,

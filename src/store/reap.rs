@@ -97,7 +97,7 @@ impl Store {
     /// On a disk that is nearly full, the index gives back what was deleted from it. `squeezed` is the last commit for
     /// which that was done.
     fn squeeze(&self, squeezed: &mut u64) -> Result<()> {
-        if self.writable().is_err() || self.space()?.free >= 2 * self.rounds.reserve_bytes() {
+        if self.writable().is_err() || !self.is_scarce() {
             return Ok(());
         }
         let ((), newest) = self.index.transact(|_| Ok(()))?;

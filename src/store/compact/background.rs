@@ -66,8 +66,8 @@ impl Store {
         let mut wait = LOOK;
         let mut seen = None;
         while rounds.rest(wait) {
-            wait = LOOK;
             let Some(store) = store.upgrade() else { return };
+            wait = if store.is_scarce() { PASS } else { LOOK };
             let commits = store.commits();
             if store.brakes.are_on() || seen == Some(commits) {
                 continue;
@@ -76,7 +76,7 @@ impl Store {
             match store.compact_paced() {
                 Ok(0) => {
                     seen = Some(commits);
-                    wait = LOOK.max(began.elapsed() * LOOK_PART);
+                    wait = wait.max(began.elapsed() * LOOK_PART);
                 }
                 Ok(_) => wait = PASS,
                 Err(error) => {
@@ -93,9 +93,11 @@ impl Store {
         let mut go_on = |bytes: u64| {
             self.brakes.running.store(true, Ordering::Relaxed);
             // A disk that is nearly full needs the room at once.
-            let scarce = self.space().is_ok_and(|space| space.free < 2 * self.rounds.reserve_bytes());
-            let pause =
-                if scarce { Duration::ZERO } else { Duration::from_micros(bytes.saturating_mul(1_000_000) / rate) };
+            let pause = if self.is_scarce() {
+                Duration::ZERO
+            } else {
+                Duration::from_micros(bytes.saturating_mul(1_000_000) / rate)
+            };
             self.rounds.rest(pause) && !self.brakes.are_on()
         };
         let done = self.compact(&mut go_on);

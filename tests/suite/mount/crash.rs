@@ -1,11 +1,16 @@
-//! kill -9 at random moments under load: everything synced is there, nothing is half-made, the store is sound.
+//! kill -9 and power cuts at random moments under load, while directories are renamed and space is reclaimed: everything
+//! synced is there, nothing is half-made, the store is sound.
 
+use super::harness::{KEYFOLD, detach};
 use super::{Mounted, long, pattern};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What may be found under a name: everything that was tried since the last state known to be durable.
@@ -109,13 +114,46 @@ fn check(dir: &Path, fates: &Fates) {
     }
 }
 
-fn rounds(mounted: &mut Mounted, rounds: u64) {
+/// Renames a directory to and fro.
+fn storm(dir: &Path) {
+    let names = [dir.join("here"), dir.join("there")];
+    let mut at = usize::from(names[1].exists());
+    while fs::rename(&names[at], &names[1 - at]).is_ok() {
+        at = 1 - at;
+    }
+}
+
+/// What [`storm`] begins with; it stays under one of its names.
+fn before_the_storm(dir: &Path) {
+    fs::create_dir_all(dir.join("here/below")).unwrap();
+    fs::write(dir.join("here/below/f"), pattern(3, 20_000)).unwrap();
+    File::open(dir.join("here/below/f")).unwrap().sync_all().unwrap();
+}
+
+fn after_the_storm(dir: &Path) {
+    let found: Vec<_> = ["here", "there"].into_iter().filter(|name| dir.join(name).exists()).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(fs::read(dir.join(found[0]).join("below/f")).unwrap() == pattern(3, 20_000));
+}
+
+/// Reclaims space again and again until `done`, as far as there is a mount.
+fn reclaim(dir: &Path, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        let mut gc = Command::new(KEYFOLD);
+        gc.arg("gc").arg(dir).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    }
+}
+
+fn rounds(mounted: &mut Mounted, rounds: u64, strike: impl Fn(&mut Mounted)) {
     let seed = crate::asked("KEYFOLD_SEED").unwrap_or(u64::from(std::process::id()));
     eprintln!("KEYFOLD_SEED={seed}");
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let fates = Fates::default();
+    let (dir, storms) = (mounted.path("w"), mounted.path("storm"));
+    fs::create_dir(&dir).unwrap();
+    before_the_storm(&storms);
     for round in 0..rounds {
-        let dir = mounted.path("");
+        let done = AtomicBool::new(false);
         let pause = Duration::from_millis(20 + chance.below(700));
         let starts: Vec<u64> = (0..3).map(|_| chance.below(u64::MAX >> 12) | 1).collect();
         std::thread::scope(|scope| {
@@ -131,8 +169,12 @@ fn rounds(mounted: &mut Mounted, rounds: u64) {
                     }
                 });
             }
+            scope.spawn(|| storm(&storms));
+            scope.spawn(|| reclaim(&dir, &done));
             std::thread::sleep(pause);
+            strike(mounted);
             mounted.die();
+            done.store(true, Ordering::Relaxed);
         });
         mounted.kill9();
         let since = Instant::now();
@@ -141,25 +183,77 @@ fn rounds(mounted: &mut Mounted, rounds: u64) {
         eprintln!("round {round}: killed after {pause:?}, back after {took:?}");
         assert!(!long() || took < Duration::from_secs(5), "the store took {took:?} to open");
         check(&dir, &fates);
+        after_the_storm(&storms);
         mounted.fsck();
     }
 }
 
 fn count() -> u64 {
-    if long() { 50 } else { 8 }
+    if long() { 200 } else { 8 }
+}
+
+/// Small segments, of which many are filled and emptied in a round.
+const SETTINGS: &str = "[log]\nsegment_size = '1MiB'\n";
+
+fn with_small_segments(mounted: &mut Mounted) {
+    mounted.umount();
+    fs::write(mounted.store().join("keyfold.toml"), SETTINGS).unwrap();
+    mounted.restart();
 }
 
 #[test]
-fn without_versions() {
-    rounds(&mut Mounted::start(), count());
+fn killed_without_versions() {
+    let mut mounted = Mounted::start();
+    with_small_segments(&mut mounted);
+    rounds(&mut mounted, count(), |_| {});
 }
 
 #[test]
-fn with_versions() {
+fn killed_with_versions() {
     let mut mounted = Mounted::versioned();
-    rounds(&mut mounted, count());
+    with_small_segments(&mut mounted);
+    rounds(&mut mounted, count(), |_| {});
     // Every version that history tells of is whole as well.
-    mounted.sh("for name in .versions/*; do cat $name/* > /dev/null; done");
+    mounted.sh("for name in w/.versions/*; do cat $name/* > /dev/null; done");
+}
+
+nix::ioctl_read!(go_down, b'X', 125, u32);
+
+/// Of `EXT4_IOC_SHUTDOWN`: without writing anything more, not even the journal.
+const NOLOGFLUSH: u32 = 2;
+
+/// The power of the disk below the store fails: what nobody synced is lost. It is mounted again at once.
+fn power_cut(mounted: &mut Mounted) {
+    let disk = File::open(mounted.store()).unwrap();
+    let mut how = NOLOGFLUSH;
+    // SAFETY: the call reads one number.
+    unsafe { go_down(disk.as_raw_fd(), &raw mut how) }.unwrap();
+    drop(disk);
+    mounted.die();
+    detach(&mounted.root());
+    // Its users are gone, but the kernel may need a moment to see that.
+    mounted.sh_outside("for n in $(seq 100); do umount $T/store && exit; sleep 0.05; done; exit 1");
+    mounted.sh_outside("mount -o loop $T/image $T/store");
+}
+
+#[test]
+fn the_power_fails() {
+    for versioned in [false, true] {
+        let mut mounted = Mounted::unmounted();
+        mounted.sh_outside("truncate -s 1500M $T/image; mkfs.ext4 -q $T/image");
+        let image = mounted.aside("image");
+        mounted.on_disk(|at| {
+            assert!(Command::new("mount").args(["-o", "loop"]).args([&image, at]).status().unwrap().success());
+            fs::remove_dir(at.join("lost+found")).unwrap();
+        });
+        mounted.remount("");
+        fs::create_dir(mounted.path("")).unwrap();
+        if versioned {
+            xattr::set(mounted.path(""), "user.s3.versioning", b"Enabled").unwrap();
+        }
+        with_small_segments(&mut mounted);
+        rounds(&mut mounted, count() / 2, power_cut);
+    }
 }
 
 /// Killed again and again while it recovers.

@@ -82,6 +82,32 @@ fn with_small_files() {
     fills_and_recovers(100_000);
 }
 
+/// What is left shares its files with what was deleted, so room comes back only when that is moved.
+#[test]
+fn deleting_some_of_many_makes_room() {
+    let mut mounted = on_small_disk();
+    let mut count = 0;
+    while write(&mounted, &format!("f{count}"), count, 40_000).is_ok() {
+        count += 1;
+    }
+    let kept = |n: &u64| n % 5 == 0;
+    for number in (0..=count).filter(|n| !kept(n)) {
+        let _ = fs::remove_file(mounted.path(&format!("f{number}")));
+    }
+    let until = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = write(&mounted, "again", 99, 30 << 20) {
+        let used = || mounted.sh("df $T/store; find $T/store -size +1M -ls");
+        assert!(Instant::now() < until, "room does not come back: {error}\n{}", used());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    mounted.restart();
+    for number in (0..count).filter(kept) {
+        let body = fs::read(mounted.path(&format!("f{number}"))).unwrap();
+        assert!(body == pattern(number, 40_000), "f{number}");
+    }
+    mounted.fsck();
+}
+
 /// With programs that do not sync: what `close` took without an error is there, in the order of the writes.
 #[test]
 fn without_fsync_the_refusal_comes_at_write_or_close() {

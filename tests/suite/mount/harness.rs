@@ -243,6 +243,14 @@ impl Mounted {
         said
     }
 
+    /// Runs a script of bash, whether anything is mounted or not; `$T` as in [`Mounted::sh`].
+    #[track_caller]
+    pub fn sh_outside(&self, script: &str) {
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", script]).env("T", self.dir.path()).stdin(Stdio::null());
+        expect(&command.output().unwrap(), script);
+    }
+
     pub fn try_sh(&self, script: &str) -> Output {
         let here = if self.path("").is_dir() { self.path("") } else { self.root() };
         let mut command = self.command("bash");

@@ -29,6 +29,7 @@ mod scenarios;
 mod semantics;
 mod sessions;
 mod shells;
+mod soak;
 mod tools;
 mod transport;
 mod users;

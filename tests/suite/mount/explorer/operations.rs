@@ -1,6 +1,6 @@
 //! What a program on the mount does: operations of one or a few steps, each in a directory that the program has to itself.
 
-use super::super::harness::copy_file_range;
+use super::super::harness::{KEYFOLD, copy_file_range};
 use super::super::pattern;
 use super::disk::Disk;
 use super::judge::Step;
@@ -10,6 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What one operation runs in.
 pub struct Place<'a> {
@@ -203,6 +204,16 @@ pub const OPERATIONS: &[Operation] = &[
         let name = format!("g{}", p.seed);
         p.step("large, fsync", true, |p| p.replace(&name, 5 << 20).sync_all().unwrap());
         p.step("large: unlink", false, |p| fs::remove_file(p.at(&name)).unwrap());
+    }),
+    ("reclaim", |p| {
+        // More garbage than is borne, in the segment in which everything else lies too.
+        let name = format!("r{}", p.seed);
+        p.step("reclaim: write", false, |p| drop(p.replace(&name, 500_000)));
+        p.step("reclaim: unlink", false, |p| fs::remove_file(p.at(&name)).unwrap());
+        p.step("reclaim: gc", true, |p| {
+            let done = Command::new(KEYFOLD).arg("gc").arg(&p.dir).stdout(Stdio::null()).status().unwrap();
+            assert!(done.success(), "keyfold gc: {done}");
+        });
     }),
 ];
 

@@ -1,0 +1,201 @@
+//! A mixed load for hours: memory, descriptors, threads and latency stay flat, and the store is sound at the end.
+//!
+//! `KEYFOLD_MINUTES=N` says for how long; 120 in the long form, half a minute in the short one, which only shows that it works.
+
+use super::{Mounted, long, pattern};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often the process is looked at.
+const LOOKS: u32 = 120;
+
+/// What the process takes, and how long a probe took.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    resident_kib: u64,
+    descriptors: usize,
+    threads: usize,
+    /// Median of the probes since the last look.
+    probe: Duration,
+}
+
+fn look(pid: u32, probe: Duration) -> Look {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let entries = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
+    Look {
+        resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+        descriptors: entries("fd"),
+        threads: entries("task"),
+        probe,
+    }
+}
+
+/// A number after another, all different.
+struct Turn(u64);
+
+impl Turn {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        ((self.0 ^ self.0 >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20) % bound
+    }
+}
+
+fn replace(path: &Path, body: &[u8], sync: bool) -> io::Result<()> {
+    let whole = path.with_extension("new");
+    let mut file = File::create(&whole)?;
+    io::Write::write_all(&mut file, body)?;
+    if sync {
+        file.sync_all()?;
+    }
+    fs::rename(whole, path)
+}
+
+/// Small files come, are read, renamed, tagged and go.
+fn small(dir: &Path, n: u64) -> io::Result<()> {
+    let mut turn = Turn(n);
+    let name = |n: u64| dir.join(format!("d{}", n % 20)).join(format!("f{}", n % 3000));
+    let (path, len) = (name(turn.below(60_000)), 100 + turn.below(20_000) as usize);
+    fs::create_dir_all(path.parent().unwrap())?;
+    match turn.below(6) {
+        0 => drop(fs::remove_file(&path)),
+        1 => drop(fs::rename(&path, name(turn.below(60_000)))),
+        2 if path.exists() => drop(xattr::set(&path, "user.s3.tag.n", n.to_string().as_bytes())),
+        3 => {
+            for entry in fs::read_dir(path.parent().unwrap())?.flatten().take(50) {
+                let _ = entry.metadata();
+            }
+        }
+        _ => fs::write(&path, pattern(n, len))?,
+    }
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = File::open(&path) {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(())
+}
+
+/// A few large files: written in one go, read whole.
+fn large(dir: &Path, n: u64) -> io::Result<()> {
+    let path = dir.join(format!("large{}", n % 4));
+    let body = pattern(n, 20 << 20);
+    replace(&path, &body, n % 2 == 0)?;
+    assert!(fs::read(&path)? == body, "{}", path.display());
+    Ok(())
+}
+
+/// A file that is open for ever and written in its middle, as a database does.
+fn database(dir: &Path, n: u64) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join("database"))?;
+    let mut turn = Turn(n);
+    for _ in 0..50 {
+        let at = turn.below(8000) * 4096;
+        let page = pattern(n + at, 4096);
+        file.write_all_at(&page, at)?;
+        file.sync_data()?;
+        let mut seen = vec![0; 4096];
+        file.read_exact_at(&mut seen, at)?;
+        assert!(seen == page, "page at {at}");
+    }
+    Ok(())
+}
+
+/// Names whose older versions are deleted when there are many.
+fn versions(dir: &Path, n: u64) -> io::Result<()> {
+    let name = format!("v{}", n % 30);
+    replace(&dir.join(&name), &pattern(n, 30_000), n % 3 == 0)?;
+    let mut history: Vec<PathBuf> =
+        fs::read_dir(dir.join(".versions").join(&name))?.flatten().map(|entry| entry.path()).collect();
+    history.sort();
+    for old in history.iter().rev().skip(8) {
+        fs::remove_file(old)?;
+    }
+    Ok(())
+}
+
+/// Ends everybody's work when one fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+type Job = fn(&Path, u64) -> io::Result<()>;
+
+const JOBS: &[(&str, Job)] = &[("small", small), ("large", large), ("database", database), ("versions", versions)];
+
+/// Median of the middle third of the looks after the start, and of the last third.
+fn halves(looks: &[Look], of: impl Fn(&Look) -> u64) -> (u64, u64) {
+    let third = (looks.len() / 3).max(1);
+    let median = |part: &[Look]| {
+        let mut all: Vec<u64> = part.iter().map(&of).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or(0)
+    };
+    (median(&looks[third.min(looks.len() - 1)..looks.len() - third]), median(&looks[looks.len() - third..]))
+}
+
+#[test]
+fn hours_of_mixed_load_leave_it_as_it_was() {
+    let mounted = Mounted::versioned();
+    let time = match crate::asked("KEYFOLD_MINUTES") {
+        Some(minutes) => Duration::from_secs(minutes * 60),
+        None if long() => Duration::from_secs(7200),
+        None => Duration::from_secs(20),
+    };
+    let (done, turns) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut looks = Vec::new();
+    std::thread::scope(|scope| {
+        for (name, job) in JOBS {
+            let dir = mounted.path(name);
+            fs::create_dir(&dir).unwrap();
+            let (done, turns) = (&done, &turns);
+            scope.spawn(move || {
+                let _ends = Ends(done);
+                for n in 1.. {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    job(&dir, n).unwrap_or_else(|error| panic!("{name}, turn {n}: {error}"));
+                    turns.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let (begun, probed) = (Instant::now(), mounted.path("probe"));
+        let _ends = Ends(&done);
+        while begun.elapsed() < time && !done.load(Ordering::Relaxed) {
+            let (until, mut probes) = (Instant::now() + time / LOOKS, Vec::new());
+            while Instant::now() < until {
+                let since = Instant::now();
+                replace(&probed, b"probe", false).unwrap();
+                assert_eq!(fs::read(&probed).unwrap(), b"probe");
+                probes.push(since.elapsed());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            probes.sort();
+            looks.push(look(mounted.pid(), probes[probes.len() / 2]));
+        }
+    });
+    for look in looks.iter().step_by((looks.len() / 12).max(1)) {
+        println!("{look:?}");
+    }
+    println!("{} turns in {time:?}", turns.load(Ordering::Relaxed));
+    let memory = halves(&looks, |look| look.resident_kib);
+    let descriptors = halves(&looks, |look| look.descriptors as u64);
+    let threads = halves(&looks, |look| look.threads as u64);
+    let probe = halves(&looks, |look| look.probe.as_micros() as u64);
+    println!("middle and last third: {memory:?} KiB, {descriptors:?} descriptors, {threads:?} threads, {probe:?} us");
+    if long() {
+        assert!(memory.1 <= memory.0 + memory.0 / 10 + (16 << 10), "memory grows: {memory:?} KiB");
+        assert!(descriptors.1 <= descriptors.0 + 32, "descriptors grow: {descriptors:?}");
+        assert!(threads.1 <= threads.0 + 4, "threads grow: {threads:?}");
+        assert!(probe.1 <= probe.0 * 2 + 2000, "it becomes slow: {probe:?} us");
+    }
+    mounted.fsck();
+}
