@@ -221,6 +221,10 @@ impl ChunkLog {
     /// [`Kind::Conflict`] while the segment is appended to, or what the disk says.
     pub fn delete_segment(&self, id: SegmentId) -> Result<()> {
         let lanes: Vec<_> = self.0.lanes.lock().values().cloned().collect();
+        for lane in &lanes {
+            // One whose write failed takes no more, though nobody has come to find that out.
+            lane.lock().take_if(|open| open.id == id && (open.tracked.is_finished() || open.tracked.is_dead()));
+        }
         if lanes.iter().any(|lane| lane.lock().as_ref().is_some_and(|open| open.id == id)) {
             return Err(Error::new(Kind::Conflict, format!("cannot delete segment {id}"))
                 .why("it is still being appended to")

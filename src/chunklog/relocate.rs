@@ -4,9 +4,11 @@ use super::format::header::{HEADER_BYTES, SegmentHeader};
 use super::format::run::{HEAD_BYTES_MAX, RunHead};
 use super::format::{Binder, Flaw};
 use super::id::{Class, FileKey, Owner, Run, SegmentId};
-use super::log::{ChunkLog, Inner, SegmentState};
-use crate::model::{Error, Kind, Result};
+use super::log::{ChunkLog, Inner};
+use super::segment::OpenSegment;
+use crate::model::{Error, Result};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Compactions after which survivors are no longer told apart by age.
 const AGE_MAX: u8 = 3;
@@ -16,7 +18,7 @@ const AGE_MAX: u8 = 3;
 pub struct Fill {
     /// Bytes of the file.
     pub bytes: u64,
-    /// Plain bytes of all runs, live and dead, when the segment is sealed.
+    /// Plain bytes of all runs, live and dead; unknown when a crash left the segment.
     pub plain: Option<u64>,
 }
 
@@ -42,15 +44,24 @@ impl ChunkLog {
         tracked.get(&FileKey::Segment(id)).is_some_and(|file| !file.is_dead() && !file.is_finished())
     }
 
-    /// How much a segment of a file of `bytes` bytes holds, which does not change any more; `None` while it is open.
+    /// How much a segment holds.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn fill_of(&self, id: SegmentId, bytes: u64) -> Result<Option<Fill>> {
-        match self.0.segment_state(id, bytes)? {
-            (SegmentState::Open, _) => Ok(None),
-            (_, trailer) => Ok(Some(Fill { bytes, plain: trailer.map(|trailer| trailer.plain) })),
+    pub fn fill_of(&self, id: SegmentId) -> Result<Fill> {
+        if let Some(open) = self.open_segment(id) {
+            let (bytes, plain) = open.fill();
+            return Ok(Fill { bytes, plain: Some(plain) });
         }
+        let len = self.0.disk.file_len(&id.path());
+        let bytes = len.map_err(|e| Error::io(format!("cannot look at segment {id}"), e))?.unwrap_or(0);
+        let (_, trailer) = self.0.segment_state(id, bytes)?;
+        Ok(Fill { bytes, plain: trailer.map(|trailer| trailer.plain) })
+    }
+
+    fn open_segment(&self, id: SegmentId) -> Option<Arc<OpenSegment>> {
+        let lanes: Vec<_> = self.0.lanes.lock().values().cloned().collect();
+        lanes.iter().find_map(|lane| lane.lock().as_ref().filter(|open| open.id == id).cloned())
     }
 
     /// Ends an open segment: it is sealed, and what comes next goes into another.
@@ -68,18 +79,18 @@ impl ChunkLog {
     }
 
     /// The class of what survives of a segment: one that is older, where nothing better is known.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn class_of_survivors(&self, id: SegmentId) -> Result<Class> {
+    #[must_use]
+    pub fn class_of_survivors(&self, id: SegmentId) -> Class {
         let mut head = vec![0; HEADER_BYTES];
-        let file = self.0.handle(FileKey::Segment(id))?;
-        let got = file.read_at(0, &mut head).map_err(|e| Error::io(format!("cannot read segment {id}"), e))?;
-        Ok(match SegmentHeader::decode(&head[..got]).map(|header| header.class) {
-            Ok(Class::Aged(age)) => Class::Aged(age.saturating_add(1).min(AGE_MAX)),
-            Ok(Class::Hot | Class::Upload) | Err(_) => Class::Aged(1),
-            Ok(class) => class,
-        })
+        let read = || -> Option<Class> {
+            let got = self.0.handle(FileKey::Segment(id)).ok()?.read_at(0, &mut head).ok()?;
+            Some(SegmentHeader::decode(&head[..got]).ok()?.class)
+        };
+        match { read }() {
+            Some(Class::Aged(age)) => Class::Aged(age.saturating_add(1).min(AGE_MAX)),
+            Some(Class::Hot | Class::Upload) | None => Class::Aged(1),
+            Some(class) => class,
+        }
     }
 
     /// Appends copies of parts of runs, which keep their owners. An answer for each part: damage stays where it is.
@@ -100,8 +111,7 @@ impl ChunkLog {
                     out.push(Ok(*run));
                     read.push((head, part.start, bytes));
                 }
-                Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Io) => out.push(Err(error)),
-                Err(error) => return Err(error),
+                Err(error) => out.push(Err(error)),
             }
         }
         let pieces: Vec<(Owner<'_>, &[u8])> = read

@@ -36,6 +36,8 @@ struct Grow {
     /// Places given out whose bytes are being written.
     writing: u32,
     entries: Vec<Entry>,
+    /// Plain bytes of the entries.
+    plain: u64,
     /// No more places are given out.
     retired: bool,
     /// Some place given out was never written: no footer, or a walk would stumble over it.
@@ -89,6 +91,7 @@ impl OpenSegment {
             room,
             writing: 0,
             entries: Vec::new(),
+            plain: 0,
             retired: false,
             holed: false,
             sealing: false,
@@ -146,6 +149,7 @@ impl OpenSegment {
         let mut grow = self.grow.lock();
         grow.writing -= 1;
         if kept {
+            grow.plain += entries.iter().map(|entry| u64::from(entry.len)).sum::<u64>();
             grow.entries.append(&mut entries);
         } else {
             grow.holed = true;
@@ -196,6 +200,12 @@ impl OpenSegment {
             file.begin_write_back(at, len);
         }
         Ok(())
+    }
+
+    /// Bytes given out, and plain bytes of the runs written so far.
+    pub(super) fn fill(&self) -> (u64, u64) {
+        let grow = self.grow.lock();
+        (grow.tail, grow.plain)
     }
 
     /// Takes no more runs; whoever writes last, or this call, seals the file.

@@ -44,7 +44,7 @@ impl Rocks {
         let mut options = rocksdb::ReadOptions::default();
         options.set_iterate_upper_bound(upper);
         // A walk of many names would drive everything else out of memory, and asks for each only once.
-        options.fill_cache(family != Family::Dent);
+        options.fill_cache(!matches!(family, Family::Dent | Family::Content | Family::Node));
         let mut walk = self.0.raw_iterator_cf_opt(self.handle(family)?, options);
         walk.seek(lower);
         Ok(walk)

@@ -180,27 +180,35 @@ impl Content {
         Ok(self.body())
     }
 
-    /// Looks where the bytes are if something has moved since the last look; whether it did.
-    fn look_again(&self) -> Result<bool> {
+    /// Looks where the bytes are if something has moved since the last look.
+    fn look_again(&self) -> Result<()> {
         let moves = self.store.moves.count();
         if self.placed.read().moves == moves || self.inline.is_some() {
-            return Ok(false);
+            return Ok(());
         }
         let record: Option<ContentRecord> = self.store.index.record(Family::Content, &content_key(self.id))?;
-        if let Some(record) = record {
-            *self.placed.write() = Placed { body: Arc::new(record.body), moves };
+        let mut placed = self.placed.write();
+        if placed.moves < moves {
+            placed.moves = moves;
+            if let Some(record) = record {
+                placed.body = Arc::new(record.body);
+            }
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Reads what may be moved meanwhile, and its files deleted.
+    /// Reads what may be moved meanwhile, and its files deleted: again, when what was read is not where it was.
     fn settled<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         loop {
-            let moves = self.store.moves.count();
-            match attempt() {
-                Err(_) if self.look_again()? || self.store.moves.count() != moves => {}
-                result => return result,
+            let moves = self.placed.read().moves;
+            let result = attempt();
+            if result.is_err() {
+                self.look_again()?;
+                if self.placed.read().moves != moves {
+                    continue;
+                }
             }
+            return result;
         }
     }
 

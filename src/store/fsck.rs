@@ -80,8 +80,10 @@ impl Store {
     /// # Errors
     /// When the index cannot be read at all.
     pub fn fsck(self: &Arc<Self>, progress: &mut dyn FnMut(&str)) -> Result<Vec<Finding>> {
-        // Files must not go while they are counted.
+        // Files must not go while they are counted, nor bytes move.
         let _alone = self.reaping.lock();
+        let _held = self.brakes.hold();
+        let _still = self.compactor.lock();
         self.sync()?;
         let mut census = Census::default();
         progress("index tables");

@@ -28,6 +28,11 @@ impl Ids {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A number that none given out before reaches.
+    pub(super) fn next(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     /// Part of every commit: keeps the reservation ahead of the numbers in use.
     pub(super) fn reserve(&self, tx: &mut Tx<'_>) {
         let next = self.next.load(Ordering::Relaxed);

@@ -189,7 +189,8 @@ impl Store {
 
     /// Whether the disk is nearly full.
     fn is_scarce(&self) -> bool {
-        self.space().is_ok_and(|space| space.free < 2 * self.rounds.reserve_bytes())
+        let reserve = self.rounds.reserve_bytes();
+        self.space().is_ok_and(|space| space.free < reserve.saturating_add(reserve.min(1 << 30)))
     }
 
     fn sys_number(read: &impl Read, key: &str) -> Result<Option<u64>> {

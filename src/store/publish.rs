@@ -136,7 +136,6 @@ impl Store {
             let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
             return Ok(self.whole(ContentId::EMPTY, record));
         }
-        let number = self.ids.take();
         if size <= self.settings.inline_max {
             let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
             draft.read_at(0, &mut bytes)?;
@@ -144,10 +143,14 @@ impl Store {
             crc.update(&bytes);
             let record =
                 ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
-            return Ok(self.whole(ContentId::inline(number), record));
+            return Ok(self.whole(ContentId::inline(self.ids.take()), record));
         }
         draft.settle()?;
+        // Nobody is to wait for a round while nothing may move.
+        self.rounds.make_room(&self.index);
         let staying = self.moves.stay();
+        // Numbers taken from here on are committed before anything moves, which is how a pass knows what is new to it.
+        let number = self.ids.take();
         let base = match draft.base() {
             Some((content, shown)) => Some((content, content.body_now(&staying)?, shown)),
             None => None,

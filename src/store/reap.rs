@@ -294,8 +294,10 @@ impl Store {
             Err(error) => return Err(error),
         };
         if gone {
-            // Whoever finds the file missing must see that its runs are elsewhere.
-            self.moves.settle();
+            if !solo {
+                // Whoever finds the file missing must see that its runs are elsewhere.
+                self.moves.settle();
+            }
             let deleted = if solo { self.log.delete_solo(SoloId(id)) } else { self.log.delete_segment(SegmentId(id)) };
             if let Err(error) = deleted
                 && error.kind() != Kind::NoSuchKey
@@ -317,6 +319,9 @@ impl Store {
 
     /// Deletes files of earlier openings that the index does not know: a crash came before their commit.
     fn sweep_orphans(&self) -> Result<()> {
+        // What the index says must be durable, and nobody may be about to say something else.
+        let _alone = self.reaping.lock();
+        self.sync()?;
         let old = |epoch: u32| epoch < self.epoch;
         for segment in self.log.segments()?.into_iter().filter(|segment| old(segment.id.epoch())) {
             let source = Source::Run { segment: segment.id.0, offset: 0, len: 1, skip: 0 };

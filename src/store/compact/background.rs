@@ -12,6 +12,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const LOOK_PART: u32 = 50;
 /// How long after a pass the next one: the reaper deletes what it emptied.
 const PASS: Duration = Duration::from_secs(1);
+/// Longest rest in which nobody asks whether it goes on.
+const REST: Duration = Duration::from_millis(100);
 /// How long after a failure.
 const FAILED: Duration = Duration::from_secs(30);
 
@@ -31,13 +33,13 @@ impl Brakes {
     }
 
     /// Keeps the background away until the answer is dropped.
-    pub(super) fn hold(&self) -> Held<'_> {
+    pub(in crate::store) fn hold(&self) -> Held<'_> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Held(self)
     }
 }
 
-pub(super) struct Held<'a>(&'a Brakes);
+pub(in crate::store) struct Held<'a>(&'a Brakes);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -87,18 +89,23 @@ impl Store {
         }
     }
 
-    /// One pass at the rate of the settings; how many segments it was about.
-    fn compact_paced(&self) -> Result<u64> {
+    /// One pass at the rate of the settings; how many segments it was about. Ends when nobody else has the store any more.
+    fn compact_paced(self: &Arc<Self>) -> Result<u64> {
         let rate = self.settings.compact_rate.max(1);
         let mut go_on = |bytes: u64| {
             self.brakes.running.store(true, Ordering::Relaxed);
             // A disk that is nearly full needs the room at once.
-            let pause = if self.is_scarce() {
-                Duration::ZERO
-            } else {
-                Duration::from_micros(bytes.saturating_mul(1_000_000) / rate)
-            };
-            self.rounds.rest(pause) && !self.brakes.are_on()
+            let micros = if self.is_scarce() { 0 } else { bytes.saturating_mul(1_000_000) / rate };
+            let end = Instant::now() + Duration::from_micros(micros);
+            loop {
+                let left = end.saturating_duration_since(Instant::now());
+                if !self.rounds.rest(left.min(REST)) || self.brakes.are_on() || Arc::strong_count(self) == 1 {
+                    return false;
+                }
+                if left <= REST {
+                    return true;
+                }
+            }
         };
         let done = self.compact(&mut go_on);
         self.brakes.running.store(false, Ordering::Relaxed);

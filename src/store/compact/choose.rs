@@ -30,8 +30,14 @@ impl Use {
         self.plain.unwrap_or(self.bytes).saturating_sub(self.live)
     }
 
+    /// Of a thousand bytes.
+    fn dead_share(&self) -> u64 {
+        let all = self.dead().saturating_add(self.live).max(1);
+        u64::try_from(u128::from(self.dead()) * 1000 / u128::from(all)).unwrap_or(1000)
+    }
+
     fn is_worth_it(&self) -> bool {
-        self.dead() * DEAD_PART_MIN >= self.dead() + self.live
+        self.dead() >= self.dead().saturating_add(self.live) / DEAD_PART_MIN && self.dead() > 0
     }
 }
 
@@ -40,41 +46,41 @@ impl Use {
 pub(super) struct Limits {
     /// Bytes of a full segment.
     pub segment: u64,
-    /// Live bytes of the whole store, in segments and files of their own.
-    pub live: u64,
+    /// Dead bytes that nobody minds.
+    pub borne: u64,
     /// Live bytes to copy at most; one segment is always allowed.
     pub copied: u64,
 }
 
 impl Limits {
-    /// Dead bytes that nobody minds.
-    pub(super) fn borne(&self) -> u64 {
-        (self.live / BORNE).max(self.segment / BORNE_OF_SEGMENT)
+    /// `live`: bytes alive in segments and files of their own.
+    pub(super) fn new(segment: u64, live: u64, copied: u64) -> Self {
+        Self { segment, borne: (live / BORNE).max(segment / BORNE_OF_SEGMENT), copied }
     }
 }
 
 /// The segments to compact now, the emptiest first; none while what is dead is borne. Once it is not, half of that is
 /// the aim, so that a pass is not followed by the next at once.
 pub(super) fn victims(uses: &[Use], limits: &Limits) -> Vec<u64> {
-    let mut dead: u64 = uses.iter().map(Use::dead).sum();
+    let mut dead = uses.iter().fold(0, |sum: u64, found| sum.saturating_add(found.dead()));
     let mut chosen = Vec::new();
     let mut copied = 0;
     let mut take = |found: &Use, chosen: &mut Vec<u64>| {
-        let fits = chosen.is_empty() || copied + found.live <= limits.copied;
+        let fits = chosen.is_empty() || found.live <= limits.copied.saturating_sub(copied);
         if fits {
-            copied += found.live;
+            copied = copied.saturating_add(found.live);
             chosen.push(found.id);
         }
         fits
     };
-    if dead > limits.borne() {
+    if dead > limits.borne {
         let mut worth: Vec<&Use> = uses.iter().filter(|found| found.is_worth_it()).collect();
-        worth.sort_by_key(|found| (Reverse(found.dead() * 1024 / (found.dead() + found.live).max(1)), found.id));
+        worth.sort_by_key(|found| (Reverse(found.dead_share()), found.id));
         for found in worth {
-            if dead <= limits.borne() / 2 || !take(found, &mut chosen) {
+            if dead <= limits.borne / 2 || !take(found, &mut chosen) {
                 break;
             }
-            dead -= found.dead();
+            dead = dead.saturating_sub(found.dead());
         }
     }
     let mut small: Vec<&Use> =
@@ -97,7 +103,7 @@ mod tests {
     }
 
     fn limits(live: u64) -> Limits {
-        Limits { segment: 256 * MIB, live, copied: 512 * MIB }
+        Limits::new(256 * MIB, live, 512 * MIB)
     }
 
     #[test]

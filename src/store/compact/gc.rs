@@ -19,19 +19,24 @@ impl Store {
         self.writable()?;
         let _held = self.brakes.hold();
         let before = self.file_bytes()?;
+        let freed = |store: &Self| Ok(before.saturating_sub(store.file_bytes()?));
         for _ in 0..PASSES_MAX {
             while self.reap()? {
                 if !go_on() {
-                    return Ok(before.saturating_sub(self.file_bytes()?));
+                    return freed(self);
                 }
             }
-            if self.compact(&mut |_| go_on())?.segments == 0 {
+            let done = self.pass(true, &mut |_| go_on())?;
+            if !go_on() {
+                return freed(self);
+            }
+            if done.segments == 0 {
                 break;
             }
         }
         self.sync()?;
         self.index.compact()?;
-        Ok(before.saturating_sub(self.file_bytes()?))
+        freed(self)
     }
 
     /// Bytes that [`Store::gc`] would win in segments, roughly: what versions deleted just now held is not yet among
@@ -41,9 +46,9 @@ impl Store {
     /// When index or disk cannot be read.
     pub fn garbage(&self) -> Result<u64> {
         let _held = self.brakes.hold();
-        let survey = self.survey(&mut self.compactor.lock())?;
+        let survey = self.survey(&mut self.compactor.lock(), true)?;
         let chosen = victims(&survey.closed, &survey.limits);
-        let open = survey.open.iter().filter(|open| open.dead() > survey.limits.borne());
+        let open = survey.open.iter().filter(|open| open.dead() > survey.limits.borne);
         let closed = survey.closed.iter().filter(|closed| chosen.contains(&closed.id));
         Ok(open.chain(closed).map(Use::dead).sum())
     }

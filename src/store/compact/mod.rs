@@ -12,6 +12,7 @@ mod relocate;
 
 pub(super) use self::background::Brakes;
 use self::choose::{Limits, Use};
+use self::relocate::Relocation;
 use super::Store;
 use super::reap::gone_file;
 use crate::chunklog::{Fill, SegmentId};
@@ -22,6 +23,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Live bytes that one pass copies at most.
 const PASS_BYTES: u64 = 1 << 30;
+/// Walks of a pass: the second and third find what was made of others' extents meanwhile.
+const WALKS: usize = 3;
 /// Seconds after which a segment that could not be emptied is tried again.
 const STUCK_SECONDS: i64 = 3600;
 
@@ -48,6 +51,7 @@ pub struct Compacted {
 /// What the segments hold, as far as they can be compacted.
 struct Survey {
     closed: Vec<Use>,
+    /// Open ones without bytes that are still to be published.
     open: Vec<Use>,
     limits: Limits,
 }
@@ -61,12 +65,17 @@ impl Store {
     /// [`crate::model::Kind::Full`] without room to copy anything to, or what index and disk say. Nothing is lost, and
     /// the next pass goes on.
     pub fn compact(&self, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
+        self.pass(self.is_scarce(), go_on)
+    }
+
+    /// A pass; a `thorough` one bears next to nothing.
+    fn pass(&self, thorough: bool, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
         if self.writable().is_err() {
             return Ok(Compacted::default());
         }
         let mut compactor = self.compactor.lock();
-        let survey = self.survey(&mut compactor)?;
-        for wasted in survey.open.iter().filter(|open| open.dead() > survey.limits.borne()) {
+        let survey = self.survey(&mut compactor, thorough)?;
+        for wasted in survey.open.iter().filter(|open| open.dead() > survey.limits.borne) {
             // What is dead in it counts from now on.
             self.log.retire(SegmentId(wasted.id));
         }
@@ -74,9 +83,22 @@ impl Store {
         if victims.is_empty() {
             return Ok(Compacted::default());
         }
-        let holders = self.holders(&victims)?;
-        let mut done = Compacted { segments: victims.len() as u64, ..Compacted::default() };
-        if self.relocate(&holders, &mut done, go_on)? && holders.complete {
+        let mut relocation = Relocation::new(self);
+        let (mut from, mut complete) = (0, true);
+        for _ in 0..WALKS {
+            // What is committed from now on has higher numbers.
+            self.moves.settle();
+            let next = self.ids.next();
+            let holders = self.holders(&victims, from, &|| !self.rounds.stopping())?;
+            let all = relocation.run(&holders, go_on)?;
+            complete = all && holders.complete;
+            if !complete || holders.records.is_empty() {
+                break;
+            }
+            from = next;
+        }
+        let done = Compacted { segments: victims.len() as u64, ..relocation.done };
+        if complete || done.records == 0 {
             let now = self.now();
             for id in &victims {
                 if self.live_of(*id)? > 0 {
@@ -93,7 +115,7 @@ impl Store {
     }
 
     /// Gives up on segments from which nothing was ever published on the way.
-    fn survey(&self, compactor: &mut Compactor) -> Result<Survey> {
+    fn survey(&self, compactor: &mut Compactor, thorough: bool) -> Result<Survey> {
         let files = self.log.segment_files()?;
         // Before the counts: what was published since is pending no more.
         let pending: HashSet<u64> = files.iter().map(|(id, _)| id.0).filter(|id| self.pending.has(*id)).collect();
@@ -105,37 +127,49 @@ impl Store {
             }
         }
         let solos: u64 = self.log.solos()?.iter().map(|solo| solo.bytes).sum();
-        let limits = Limits {
-            segment: self.settings.segment_bytes,
-            live: live.values().sum::<u64>() + solos,
-            copied: PASS_BYTES.min(self.space()?.free / 4),
-        };
+        let alive = live.values().fold(solos, |sum, live| sum.saturating_add(*live));
+        let copied = PASS_BYTES.min(self.space()?.free / 4);
+        let limits = Limits::new(self.settings.segment_bytes, if thorough { 0 } else { alive }, copied);
         let now = self.now();
-        compactor.stuck.retain(|_, when| now.secs - when.secs < STUCK_SECONDS);
+        compactor.stuck.retain(|_, when| now.secs.saturating_sub(when.secs) < STUCK_SECONDS);
         compactor.fills.retain(|id, _| files.binary_search_by_key(id, |(id, _)| *id).is_ok());
         let (mut closed, mut open, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, bytes) in files {
-            let alive = live.get(&id.0).copied();
-            let fill = match compactor.fills.get(&id) {
-                Some(fill) => Some(*fill),
-                None => self.log.fill_of(id, bytes)?,
-            };
-            let Some(fill) = fill else {
-                open.push(Use { id: id.0, bytes, plain: None, live: alive.unwrap_or(0) });
-                continue;
-            };
-            compactor.fills.insert(id, fill);
+        for (id, _) in files {
             if pending.contains(&id.0) || compactor.stuck.contains_key(&id.0) {
                 continue;
+            }
+            let is_open = self.log.is_open(id);
+            let fill = match compactor.fills.get(&id) {
+                Some(fill) => *fill,
+                None => match self.log.fill_of(id) {
+                    Ok(fill) => fill,
+                    Err(error) => {
+                        tracing::warn!(%error, segment = %id, "left out of compaction");
+                        compactor.stuck.insert(id.0, now);
+                        continue;
+                    }
+                },
+            };
+            let alive = live.get(&id.0).copied();
+            let used = Use { id: id.0, bytes: fill.bytes, plain: fill.plain, live: alive.unwrap_or(0) };
+            if is_open {
+                open.push(used);
+                continue;
+            }
+            // One of this opening may be about to be sealed.
+            if fill.plain.is_some() || id.epoch() != self.epoch {
+                compactor.fills.insert(id, fill);
             }
             match alive {
                 // The reaper has it, or will when that is durable.
                 Some(0) => {}
-                Some(live) => closed.push(Use { id: id.0, bytes: fill.bytes, plain: fill.plain, live }),
+                Some(_) => closed.push(used),
                 None => unknown.push(gone_file(&segment_key(id.0))),
             }
         }
-        self.give_up(unknown)?;
+        if self.writable().is_ok() {
+            self.give_up(unknown)?;
+        }
         Ok(Survey { closed, open, limits })
     }
 

@@ -1,7 +1,7 @@
 //! Moving: copies of runs into new segments, and the records that refer to them changed.
 //!
-//! Copies are made outside of transactions. One transaction changes a batch of records; each is read again in it, so
-//! that what changed since the walk is not overlooked.
+//! Copies are made, and made durable, outside of transactions. One transaction changes a batch of records; each is read
+//! again in it, so that what changed since the walk is not overlooked.
 
 use super::super::Store;
 use super::super::extents::ref_key;
@@ -9,7 +9,7 @@ use super::super::pins::PendingSet;
 use super::super::publish::add_live;
 use super::Compacted;
 use super::holders::{Holder, Holders, Place};
-use crate::chunklog::{Class, Run, SegmentId};
+use crate::chunklog::{Class, Lost, Run, SegmentId};
 use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, Source, Tx, content_key, id_key};
 use crate::model::{Error, Kind, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -17,10 +17,13 @@ use std::ops::Range;
 
 /// Records changed in one transaction.
 const BATCH_RECORDS: usize = 64;
-/// Bytes copied for one transaction, roughly.
-const BATCH_BYTES: u64 = 4 << 20;
+/// Bytes copied at once, roughly.
+const STEP_BYTES: u64 = 4 << 20;
 /// Bytes that stay free on the disk whatever is compacted.
 const SPARE_BYTES: u64 = 16 << 20;
+
+/// A part of a run, and where that is.
+type Part = (Run, Range<u32>);
 
 /// Where a part of a run is now.
 struct Copy {
@@ -31,8 +34,18 @@ struct Copy {
     first: Option<Holder>,
 }
 
-/// What was copied; `None` for what cannot be read and stays.
-type Copies = HashMap<Place, Option<Copy>>;
+/// One pass: what it has copied so far.
+pub(super) struct Relocation<'a> {
+    store: &'a Store,
+    /// `None` for what cannot be read and stays.
+    copies: HashMap<Place, Option<Copy>>,
+    classes: HashMap<u64, Class>,
+    /// Until the pass is over: a copy that nobody refers to yet may still get its first holder, and its segment must not
+    /// be taken for unused.
+    pending: PendingSet,
+    /// What was done so far.
+    pub done: Compacted,
+}
 
 /// The extents of a record.
 enum Extents {
@@ -48,7 +61,16 @@ impl Extents {
         })
     }
 
-    fn list(&mut self) -> &mut [Extent] {
+    fn list(&self) -> &[Extent] {
+        match self {
+            Self::Content(ContentRecord { body: Body::Extents(extents), .. }) | Self::Node(Node::Leaf(extents)) => {
+                extents
+            }
+            Self::Content(_) | Self::Node(_) => &[],
+        }
+    }
+
+    fn list_mut(&mut self) -> &mut [Extent] {
         match self {
             Self::Content(ContentRecord { body: Body::Extents(extents), .. }) | Self::Node(Node::Leaf(extents)) => {
                 extents
@@ -66,29 +88,31 @@ impl Extents {
     }
 }
 
-impl Store {
-    /// Copies what is shown of the runs and has the records refer to the copies. Whether it came to the end.
-    pub(super) fn relocate(
-        &self,
-        holders: &Holders,
-        done: &mut Compacted,
-        go_on: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<bool> {
-        let mut copies = Copies::new();
-        let mut classes = HashMap::new();
+impl<'a> Relocation<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            copies: HashMap::new(),
+            classes: HashMap::new(),
+            pending: PendingSet::new(&store.pending),
+            done: Compacted::default(),
+        }
+    }
+
+    /// Copies what is shown of the runs and has the records refer to the copies. Whether it came to the end; `go_on` may
+    /// wait and may end it.
+    pub(super) fn run(&mut self, holders: &Holders, go_on: &mut dyn FnMut(u64) -> bool) -> Result<bool> {
         let mut rest = holders.records.as_slice();
-        while !rest.is_empty() && !self.rounds.stopping() {
-            let mut wanted: BTreeMap<Place, (Run, Range<u32>)> = BTreeMap::new();
+        while !rest.is_empty() {
+            let mut wanted: BTreeMap<Place, Part> = BTreeMap::new();
             let (mut records, mut bytes) = (0, 0);
-            while records < BATCH_RECORDS.min(rest.len()) && bytes < BATCH_BYTES {
-                let Some(mut extents) = Extents::read(&self.index, rest[records])? else {
-                    records += 1;
-                    continue;
-                };
-                for extent in extents.list() {
+            while records < BATCH_RECORDS.min(rest.len()) && bytes < STEP_BYTES {
+                let extents = Extents::read(&self.store.index, rest[records])?;
+                records += 1;
+                for extent in extents.iter().flat_map(Extents::list) {
                     let Source::Run { segment, offset, len, .. } = extent.source else { continue };
                     let place = (segment, offset);
-                    let Some(shown) = holders.shown.get(&place).filter(|_| !copies.contains_key(&place)) else {
+                    let Some(shown) = holders.shown.get(&place).filter(|_| !self.copies.contains_key(&place)) else {
                         continue;
                     };
                     let run = Run { segment: SegmentId(segment), offset, len };
@@ -96,98 +120,100 @@ impl Store {
                         bytes += shown.len() as u64;
                     }
                 }
-                records += 1;
-            }
-            if !go_on(bytes) {
-                return Ok(false);
             }
             let (batch, later) = rest.split_at(records);
-            // Until the new segments are named, the reaper must not take them for unused.
-            let mut pending = PendingSet::new(&self.pending);
-            done.copied += self.copy_wanted(wanted, &mut copies, &mut classes, &mut pending)?;
-            done.records += self.swap(batch, &mut copies)?;
+            let copied = self.copy(wanted, go_on);
+            // Also what was copied before something failed: so much is won.
+            self.done.records += self.swap(batch)?;
+            if !copied? {
+                return Ok(false);
+            }
             rest = later;
         }
-        Ok(rest.is_empty())
+        Ok(true)
     }
 
-    fn copy_wanted(
-        &self,
-        wanted: BTreeMap<Place, (Run, Range<u32>)>,
-        copies: &mut Copies,
-        classes: &mut HashMap<u64, Class>,
-        pending: &mut PendingSet,
-    ) -> Result<u64> {
-        let mut by_class: BTreeMap<Class, Vec<(Run, Range<u32>)>> = BTreeMap::new();
+    /// Copies parts of runs; whether all of them.
+    fn copy(&mut self, wanted: BTreeMap<Place, Part>, go_on: &mut dyn FnMut(u64) -> bool) -> Result<bool> {
+        let mut by_class: BTreeMap<Class, Vec<Part>> = BTreeMap::new();
         for ((segment, _), part) in wanted {
-            let class = match classes.get(&segment) {
-                Some(class) => *class,
-                None => self.log.class_of_survivors(SegmentId(segment))?,
-            };
-            classes.insert(segment, class);
-            by_class.entry(class).or_default().push(part);
+            let log = &self.store.log;
+            let class = self.classes.entry(segment).or_insert_with(|| log.class_of_survivors(SegmentId(segment)));
+            by_class.entry(*class).or_default().push(part);
         }
-        let mut copied = 0;
         for (class, parts) in by_class {
             let mut rest = parts.as_slice();
             while !rest.is_empty() {
                 let mut bytes = 0;
                 let fits = rest.iter().take_while(|(_, part)| {
                     bytes += part.len() as u64;
-                    bytes <= BATCH_BYTES
+                    bytes <= STEP_BYTES
                 });
                 let (now, later) = rest.split_at(fits.count().max(1));
-                copied += self.copy_some(class, now, copies, pending)?;
+                let bytes = now.iter().map(|(_, part)| part.len() as u64).sum();
+                if self.store.rounds.stopping() || !go_on(bytes) {
+                    return Ok(false);
+                }
+                self.copy_step(class, now, bytes)?;
                 rest = later;
             }
         }
-        Ok(copied)
+        Ok(true)
     }
 
-    fn copy_some(
-        &self,
-        class: Class,
-        parts: &[(Run, Range<u32>)],
-        copies: &mut Copies,
-        pending: &mut PendingSet,
-    ) -> Result<u64> {
-        let bytes: u64 = parts.iter().map(|(_, part)| part.len() as u64).sum();
-        let free = self.space()?.free;
-        if free < bytes + SPARE_BYTES {
+    fn copy_step(&mut self, class: Class, parts: &[Part], bytes: u64) -> Result<()> {
+        let store = self.store;
+        let free = store.space()?.free;
+        if free < bytes.saturating_add(SPARE_BYTES) {
             return Err(Error::new(Kind::Full, "cannot compact the chunk log")
                 .why(format!("{free} bytes are free on the store's disk, and what is alive must be copied first"))
                 .mend("delete objects or versions, or give the disk more room"));
         }
-        let _noting = self.pending.noting();
-        let mut copied = 0;
-        for ((old, part), run) in parts.iter().zip(self.log.copy_runs(class, parts)?) {
-            let copy = match run {
-                Ok(run) => {
-                    pending.add(run.segment.0);
-                    copied += u64::from(run.len);
-                    Some(Copy { run, from: part.start, first: None })
+        let mut copied = Vec::with_capacity(parts.len());
+        {
+            let _noting = store.pending.noting();
+            for ((old, part), copy) in parts.iter().zip(store.log.copy_runs(class, parts)?) {
+                let place = (old.segment.0, old.offset);
+                match copy {
+                    Ok(run) => {
+                        self.pending.add(run.segment.0);
+                        copied.push((place, Copy { run, from: part.start, first: None }));
+                    }
+                    Err(error) => {
+                        // Not of what was deleted meanwhile.
+                        if store.live_of(old.segment.0)? > 0 {
+                            store.complain("compact", None, "", &error);
+                        }
+                        self.copies.insert(place, None);
+                    }
                 }
-                Err(error) => {
-                    self.complain("compact", None, "", &error);
-                    None
-                }
-            };
-            copies.insert((old.segment.0, old.offset), copy);
+            }
         }
-        Ok(copied)
+        // Not left to the rounds, which others wait for, and to which a failed sync is final.
+        let runs: Vec<Run> = copied.iter().map(|(_, copy)| copy.run).collect();
+        if let Err(error) = store.log.sync_of(&runs, &[]) {
+            let lost = Lost { runs: runs.iter().map(|run| (run.segment, run.offset)).collect(), solos: vec![] };
+            store.log.settle(&lost);
+            return Err(error);
+        }
+        self.done.copied += runs.iter().map(|run| u64::from(run.len)).sum::<u64>();
+        self.copies.extend(copied.into_iter().map(|(place, copy)| (place, Some(copy))));
+        Ok(())
     }
 
     /// Changes a batch of records in one transaction; how many of them.
-    fn swap(&self, batch: &[Holder], copies: &mut Copies) -> Result<u64> {
-        let moving = self.moves.begin();
-        let (changed, firsts) = self.transact(|tx| {
+    fn swap(&mut self, batch: &[Holder]) -> Result<u64> {
+        let store = self.store;
+        store.rounds.make_room(&store.index);
+        let moving = store.moves.begin();
+        let (changed, firsts) = store.transact(|tx| {
             let (mut changed, mut firsts) = (0, HashMap::new());
             for holder in batch {
                 let Some(mut extents) = Extents::read(tx, *holder)? else { continue };
                 let mut moved = false;
-                for extent in extents.list() {
-                    if let Some(source) = self.new_source(tx, *holder, extent, copies, &mut firsts)? {
-                        Self::unref_source(tx, extent.source)?;
+                for extent in extents.list_mut() {
+                    if let Some(source) = self.new_source(tx, *holder, extent, &mut firsts)? {
+                        Store::unref_source(tx, extent.source)?;
                         extent.source = source;
                         moved = true;
                     }
@@ -202,12 +228,14 @@ impl Store {
         moving.moved();
         for holder in batch {
             if let Holder::Node(id) = holder {
-                self.nodes.forget(*id);
+                store.nodes.forget(*id);
             }
         }
+        // Whoever took a node from the cache between the two looks again as well.
+        moving.moved();
         drop(moving);
         for (place, holder) in firsts {
-            if let Some(Some(copy)) = copies.get_mut(&place) {
+            if let Some(Some(copy)) = self.copies.get_mut(&place) {
                 copy.first = Some(holder);
             }
         }
@@ -220,14 +248,13 @@ impl Store {
         tx: &mut Tx<'_>,
         holder: Holder,
         extent: &Extent,
-        copies: &Copies,
         firsts: &mut HashMap<Place, Holder>,
     ) -> Result<Option<Source>> {
         let Source::Run { segment, offset, skip, .. } = extent.source else { return Ok(None) };
-        let Some(Some(copy)) = copies.get(&(segment, offset)) else { return Ok(None) };
+        let Some(Some(copy)) = self.copies.get(&(segment, offset)) else { return Ok(None) };
         let Some(skip) = skip.checked_sub(copy.from) else { return Ok(None) };
         let Run { segment: to, offset: at, len } = copy.run;
-        if u64::from(skip) + extent.len > u64::from(len) {
+        if u64::from(skip).saturating_add(extent.len) > u64::from(len) {
             return Ok(None);
         }
         let source = Source::Run { segment: to.0, offset: at, len, skip };
@@ -236,7 +263,6 @@ impl Store {
             (Some(_), _) => tx.hold(key, 1)?,
             (None, None) => {
                 firsts.insert((segment, offset), holder);
-                self.unsynced.note(source);
                 add_live(tx, source, 1)?;
             }
             // The first holder may have been let go since, and the copy with it.
@@ -248,7 +274,7 @@ impl Store {
 }
 
 fn refers(tx: &Tx<'_>, holder: Holder, place: Place) -> Result<bool> {
-    let Some(mut extents) = Extents::read(tx, holder)? else { return Ok(false) };
+    let Some(extents) = Extents::read(tx, holder)? else { return Ok(false) };
     let same =
         |extent: &Extent| matches!(extent.source, Source::Run { segment, offset, .. } if (segment, offset) == place);
     Ok(extents.list().iter().any(same))
