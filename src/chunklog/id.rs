@@ -61,7 +61,15 @@ file_id!(
     SoloId in "solo" as "obj"
 );
 
-pub(super) fn shard_path(dir: &str, ext: &str, epoch: u32, counter: u32) -> PathBuf {
+impl SoloId {
+    /// Where the file's checksums lie below the log's directory.
+    #[must_use]
+    pub fn sum_path(self) -> PathBuf {
+        shard_path("solo", "sum", self.epoch(), self.counter())
+    }
+}
+
+fn shard_path(dir: &str, ext: &str, epoch: u32, counter: u32) -> PathBuf {
     format!("{dir}/{:02x}/{epoch:08x}-{counter:08x}.{ext}", counter & 0xff).into()
 }
 
@@ -86,7 +94,7 @@ impl FileKey {
         match self {
             Self::Segment(id) => id.path(),
             Self::Solo(id) => id.path(),
-            Self::Sum(id) => shard_path("solo", "sum", id.epoch(), id.counter()),
+            Self::Sum(id) => id.sum_path(),
         }
     }
 }

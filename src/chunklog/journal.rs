@@ -42,12 +42,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal on `disk`, which may have none yet.
+    /// The journal on `disk`, which may have none yet. Opened for reading, it only tells its entries.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn open(disk: Arc<dyn Disk>, store: [u8; 16]) -> Result<Self> {
-        let file = match disk.open(Path::new(FILE), Access::Write) {
+    pub fn open(disk: Arc<dyn Disk>, store: [u8; 16], access: Access) -> Result<Self> {
+        let file = match disk.open(Path::new(FILE), access) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("cannot open the journal", error)),

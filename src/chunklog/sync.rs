@@ -107,6 +107,13 @@ impl ChunkLog {
     /// # Errors
     /// As [`ChunkLog::sync`].
     pub fn seal_open(&self) -> Result<()> {
+        self.retire_open();
+        self.sync()
+    }
+
+    /// The same without a sync: what was appended so far is in files that nothing is appended to any more, once
+    /// [`ChunkLog::is_open`] says so of them.
+    pub fn retire_open(&self) {
         let lanes: Vec<_> = self.0.lanes.lock().values().cloned().collect();
         for lane in lanes {
             let open = lane.lock().take();
@@ -114,7 +121,6 @@ impl ChunkLog {
                 segment.retire();
             }
         }
-        self.sync()
     }
 
     /// Seals and syncs what is open: the last call before the log is dropped.

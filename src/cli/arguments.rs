@@ -61,6 +61,7 @@ pub(super) enum Command {
     Events(super::events::Args),
     Export(super::export::Args),
     Fsck(super::fsck::Args),
+    Backup(super::backup::Args),
     Gc(super::gc::Args),
     Completions(super::completions::Args),
     Man(super::man::Args),

@@ -3,6 +3,7 @@
 //! Only here are terminals, the environment and exit statuses known. Data goes to stdout, everything else to stderr.
 
 mod arguments;
+mod backup;
 mod bucket;
 mod completions;
 mod doctor;
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Events(args) => events::run(args, &global),
         Command::Export(args) => export::run(args, &global),
         Command::Fsck(args) => fsck::run(args, &global),
+        Command::Backup(args) => backup::run(args, &global),
         Command::Gc(args) => gc::run(args, &global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -21,9 +21,9 @@ pub use host::{Host, Spot};
 pub use mounts::{FSTYPE, KernelMount, all_mounts, keyfold_mounts, mount_of};
 pub use request::{Attribute, Edit, Envelope, PROTOCOL, Request, Target, Which};
 pub use row::{
-    ActRow, BucketRow, ComplaintRow, EntryRow, EventRow, FindingRow, MountRow, ObjectRow, PairRow, Row, SettingRow,
-    UsageRow, VersionRow,
+    ActRow, BackupRow, BucketRow, ComplaintRow, EntryRow, EventRow, FindingRow, MountRow, ObjectRow, PairRow, Row,
+    SettingRow, UsageRow, VersionRow,
 };
 pub use serve::{Caller, serve};
 pub use socket::{Address, Connection, SOCKET, connect};
-pub use verbs::handle;
+pub use verbs::{handle, list_backups, restore_backup};

@@ -189,6 +189,17 @@ pub enum Request {
     },
     /// Proves the store's invariants.
     Fsck,
+    /// Copies the whole store, as it is at one moment, into a backup directory.
+    Backup {
+        /// The directory; absolute.
+        to: PathBuf,
+        /// Share files with the store by hard links.
+        link: bool,
+        /// Remove the oldest backups beyond so many.
+        keep: Option<u32>,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
     /// Frees all that can be freed.
     Gc {
         /// Only say how much that would be.
@@ -240,7 +251,7 @@ impl Request {
     #[must_use]
     pub const fn is_of_the_machine(&self) -> bool {
         match self {
-            Self::Export { .. } | Self::Mount { .. } | Self::Unmount { .. } | Self::Stop => true,
+            Self::Backup { .. } | Self::Export { .. } | Self::Mount { .. } | Self::Unmount { .. } | Self::Stop => true,
             Self::Status
             | Self::Errors { .. }
             | Self::Buckets

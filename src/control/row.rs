@@ -31,6 +31,8 @@ pub enum Row {
     Finding(FindingRow),
     /// A change.
     Event(EventRow),
+    /// A backup.
+    Backup(BackupRow),
     /// Something was done, or would be.
     Act(ActRow),
 }
@@ -276,6 +278,35 @@ pub struct EventRow {
     pub etag: String,
 }
 
+/// A backup, one that was made, or what one would be.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct BackupRow {
+    /// Its directory; of one that would be, where it would lie.
+    pub backup: PathBuf,
+    /// The moment it shows.
+    pub created: String,
+    /// Number of the last commit in it.
+    pub commit: u64,
+    /// Its files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of these files, those that no earlier backup had.
+    pub new_files: u64,
+    /// Their bytes.
+    pub new_bytes: u64,
+    /// Whether it may share files with the store.
+    pub linked: bool,
+    /// Files in which damage was met.
+    pub damaged: Vec<String>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds: Option<f64>,
+    /// Whether it was only tried.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
+}
+
 /// Something was done, or would be.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ActRow {
@@ -314,6 +345,7 @@ impl Row {
             Self::Usage(row) => serde_json::to_value(row),
             Self::Finding(row) => serde_json::to_value(row),
             Self::Event(row) => serde_json::to_value(row),
+            Self::Backup(row) => serde_json::to_value(row),
             Self::Act(row) => serde_json::to_value(row),
         };
         value.unwrap_or_default()

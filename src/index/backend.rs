@@ -6,6 +6,7 @@ use super::rocks::Rocks;
 use crate::model::{Error, Kind, Result};
 use bytes::Bytes;
 use rocksdb::{DBRawIterator, WriteBatch};
+use std::path::Path;
 
 /// RocksDB, or its stand-in for simulations.
 pub(super) enum Backend {
@@ -105,6 +106,16 @@ impl Backend {
         match self {
             Self::Rocks(db) => db.compact(),
             Self::Memory(memory) => memory.compact(),
+        }
+    }
+
+    /// See [`super::Index::checkpoint`].
+    pub(super) fn checkpoint(&self, dir: &Path) -> Result<()> {
+        match self {
+            Self::Rocks(db) => db.checkpoint(dir),
+            Self::Memory(_) => {
+                Err(Error::new(Kind::Unsupported, "cannot make a snapshot of the index").why("it lies in memory"))
+            }
         }
     }
 

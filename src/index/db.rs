@@ -92,6 +92,14 @@ impl Index {
         Self::over(Backend::Rocks(Rocks::open(dir, settings)?))
     }
 
+    /// Opens the index in `dir` as it is there, and writes nothing: commits stay in memory.
+    ///
+    /// # Errors
+    /// When RocksDB cannot open: there is none, or it is damaged or of a newer format.
+    pub fn open_read_only(dir: &Path, settings: Settings) -> Result<Self> {
+        Self::over(Backend::Rocks(Rocks::open_read_only(dir, settings)?))
+    }
+
     /// Opens an index that lies in memory, with its log and tables on `disk`: it keeps and loses after a crash what
     /// RocksDB may keep and lose. For simulations.
     ///
@@ -304,6 +312,15 @@ impl Index {
     /// When the disk refuses.
     pub fn compact(&self) -> Result<()> {
         self.db.compact()
+    }
+
+    /// Makes an index of its own in `dir`, which must be absent and on the same file system: all that was written by the
+    /// time of some moment of the call, in whole batches. Tables are shared by hard links; writers go on meanwhile.
+    ///
+    /// # Errors
+    /// What the disk says; [`Kind::Unsupported`] for an index in memory.
+    pub fn checkpoint(&self, dir: &Path) -> Result<()> {
+        self.db.checkpoint(dir)
     }
 
     /// RocksDB's own counters as text, for diagnosis.

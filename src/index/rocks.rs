@@ -4,6 +4,7 @@ use super::db::Settings;
 use super::family::Family;
 use crate::model::{Error, Kind, Result};
 use bytes::Bytes;
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, Options, WriteBatch, WriteOptions,
 };
@@ -14,17 +15,34 @@ pub(super) struct Rocks(DB);
 
 impl Rocks {
     pub(super) fn open(dir: &Path, settings: Settings) -> Result<Self> {
+        let db = DB::open_cf_descriptors(&database_options(settings), dir, Self::families(settings));
+        db.map(Self).map_err(|error| failed("cannot open the index", &error))
+    }
+
+    /// Writes nothing, not even a log of its own.
+    pub(super) fn open_read_only(dir: &Path, settings: Settings) -> Result<Self> {
+        let mut options = database_options(settings);
+        options.create_if_missing(false);
+        options.create_missing_column_families(false);
+        let db = DB::open_cf_descriptors_read_only(&options, dir, Self::families(settings), false);
+        db.map(Self).map_err(|error| failed("cannot open the index", &error))
+    }
+
+    fn families(settings: Settings) -> impl Iterator<Item = ColumnFamilyDescriptor> {
         let cache = rocksdb::Cache::new_lru_cache(settings.cache_bytes);
         let families = Family::ALL
             .iter()
-            .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, settings, &cache)));
+            .map(move |family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, settings, &cache)));
         // RocksDB preallocates its log by the size of the default family's memtable, which nothing uses otherwise:
         // enough that a sync rarely changes the file's extents, little enough that a new store is small.
         let mut unused = Options::default();
         unused.set_write_buffer_size(4 << 20);
-        let families = families.chain([ColumnFamilyDescriptor::new("default", unused)]);
-        let db = DB::open_cf_descriptors(&database_options(settings), dir, families);
-        db.map(Self).map_err(|error| failed("cannot open the index", &error))
+        families.chain([ColumnFamilyDescriptor::new("default", unused)])
+    }
+
+    pub(super) fn checkpoint(&self, dir: &Path) -> Result<()> {
+        let made = Checkpoint::new(&self.0).and_then(|checkpoint| checkpoint.create_checkpoint(dir));
+        made.map_err(|error| failed("cannot make a snapshot of the index", &error))
     }
 
     fn handle(&self, family: Family) -> Result<&ColumnFamily> {

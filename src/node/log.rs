@@ -2,6 +2,7 @@
 
 use crate::model::{Error, Result};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tracing_subscriber::EnvFilter;
@@ -30,6 +31,10 @@ pub(super) fn file(store: &Path) -> Result<File> {
     if path.metadata().is_ok_and(|meta| meta.len() > BYTES_MAX) {
         let _ = std::fs::rename(&path, path.with_extension("log.1"));
     }
-    let file = File::options().append(true).create(true).mode(0o600).open(&path);
+    let file = match File::options().append(true).create(true).mode(0o600).open(&path) {
+        // A backup on such a disk can be mounted.
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::options().append(true).open("/dev/null"),
+        file => file,
+    };
     file.map_err(|error| Error::io(format!("cannot open the log {}", path.display()), error))
 }

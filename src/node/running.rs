@@ -45,7 +45,8 @@ impl Node {
 
     /// Mounts, unless the process is ending.
     pub(super) fn add(self: &Arc<Self>, plan: &Plan) -> Result<MountRow> {
-        let settings = check_options(&plan.options)?;
+        let mut settings = check_options(&plan.options)?;
+        settings.read_only |= self.store.is_read_only();
         if self.stopping.load(Ordering::SeqCst) {
             return Err(Error::new(Kind::StoreBusy, "cannot mount the store").why("its process is ending"));
         }

@@ -39,7 +39,8 @@ pub(super) fn serve(plan: &Plan, ready: impl FnOnce(std::result::Result<&MountRo
 }
 
 struct Parts {
-    socket: Socket,
+    /// None for a backup on a disk that cannot be written to.
+    socket: Option<Socket>,
     signals: [Signal; 3],
 }
 
@@ -55,7 +56,14 @@ fn start(plan: &Plan) -> Result<(Arc<Node>, Runtime, Parts, MountRow)> {
         // Signals from here on: one that comes while the mount is made must not leave it behind.
         let on = |kind| signal(kind).map_err(|error| Error::io("cannot listen to signals", error));
         let signals = [on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?];
-        Ok::<_, Error>(Parts { socket: Socket::bind(&node)?, signals })
+        let socket = match Socket::bind(&node) {
+            Err(error) if node.store.is_read_only() => {
+                tracing::warn!(%error, "the command line cannot ask this process");
+                None
+            }
+            bound => Some(bound?),
+        };
+        Ok::<_, Error>(Parts { socket, signals })
     });
     let made = parts.and_then(|parts| Ok((parts, node.add(plan)?)));
     match made {
@@ -73,7 +81,12 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
         let mut ticks = tokio::time::interval(TICK);
         let mut spared = Instant::now();
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let serving = socket.run(node);
+        let serving = async {
+            match &socket {
+                Some(socket) => socket.run(node).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::pin!(serving);
         while !node.is_stopping() {
             tokio::select! {

@@ -35,6 +35,7 @@ mod put;
 mod reap;
 mod rename;
 mod rounds;
+mod snapshot;
 mod stack;
 mod takeover;
 mod tree;
@@ -53,10 +54,11 @@ pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry};
-pub use open::{FORMAT_FILE, Options, Reserve, Settings, Space, Status};
+pub use open::{FORMAT_FILE, Identity, Options, Reserve, Settings, Space, Status};
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;
+pub use snapshot::{LogFile, Snapshot, check_copy_of_index, runs_of_copy, set_apart};
 
 use crate::chunklog::{ChunkLog, Journal};
 use crate::crypto::Opaque;
@@ -73,7 +75,8 @@ pub struct Store {
     epoch: u32,
     opened: Timestamp,
     settings: Settings,
-    read_only: bool,
+    /// Set when it takes no changes by its nature: whether because it is a backup.
+    read_only: OnceLock<bool>,
     index: Index,
     disk: Arc<dyn crate::sys::disk::Disk>,
     log: ChunkLog,
@@ -93,6 +96,8 @@ pub struct Store {
     gone: parking_lot::Mutex<reap::Queue>,
     /// One call frees at a time. Taken before any other lock.
     reaping: parking_lot::Mutex<()>,
+    /// What snapshots ask of the rest.
+    holds: snapshot::Holds,
     /// One pass of compaction at a time. Taken before any lock but the reaper's.
     compactor: parking_lot::Mutex<compact::Compactor>,
     brakes: compact::Brakes,
@@ -154,7 +159,11 @@ impl Store {
         self.index.visible()
     }
 
-    fn writable(&self) -> Result<()> {
+    /// Whether it takes changes.
+    ///
+    /// # Errors
+    /// [`Kind::ReadOnly`] or [`Kind::StoreUnavailable`] when not, with the reason.
+    pub fn writable(&self) -> Result<()> {
         if let Some(why) = self.stopped.get() {
             return Err(Error::new(Kind::ReadOnly, "the store takes no changes")
                 .why(why.clone())
@@ -163,10 +172,19 @@ impl Store {
         if self.closed.load(std::sync::atomic::Ordering::SeqCst) {
             return Err(Error::new(Kind::StoreUnavailable, "the store takes no changes").why("it was closed"));
         }
-        if self.read_only {
-            return Err(Error::new(Kind::ReadOnly, "the store takes no changes").why("it was opened read-only"));
+        match self.read_only.get() {
+            None => Ok(()),
+            Some(true) => Err(Error::new(Kind::ReadOnly, "the store takes no changes")
+                .why("it is a backup, which is only read")
+                .mend("copy what you need, or make a store of it with `keyfold backup --restore BACKUP NEWSTORE`")),
+            Some(false) => Err(Error::new(Kind::ReadOnly, "the store takes no changes").why("it was opened read-only")),
         }
-        Ok(())
+    }
+
+    /// Whether it was opened to be read only, or is a backup.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.get().is_some()
     }
 
     /// New data needs room on the disk beyond the reserve; deletes do not.

@@ -21,7 +21,9 @@ pub const FORMAT_FILE: &str = "FORMAT";
 /// The same while it is written; a crash may leave it.
 const FORMAT_NEW: &str = "FORMAT.new";
 /// Locked by the process that owns the store or makes it.
-const LOCK_FILE: &str = "LOCK";
+pub(super) const LOCK_FILE: &str = "LOCK";
+/// The index's directory.
+pub(super) const META_DIR: &str = "meta";
 /// A segment is at most this part of the disk, unless that is very little: when the disk is full, what is alive in one
 /// must fit into the reserve.
 const SEGMENT_PART: u64 = 128;
@@ -50,7 +52,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    const fn index(&self) -> index::Settings {
+    pub(super) const fn index(&self) -> index::Settings {
         index::Settings { cache_bytes: self.cache_bytes, memtable_bytes: self.memtable_bytes }
     }
 }
@@ -174,8 +176,11 @@ pub struct Status {
     pub space: Space,
 }
 
+/// The feature of a store that is a backup: it is never changed, and a release that does not know that refuses it.
+const BACKUP: &str = "backup";
+
 /// The `FORMAT` file: what a newer or older release needs to know before it touches anything.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Format {
     keyfold: u32,
     uuid: String,
@@ -223,7 +228,7 @@ impl Store {
         options.entropy.fill(&mut uuid)?;
         options.entropy.fill(&mut id_key)?;
         let format = Format { keyfold: FORMAT_VERSION, uuid: hex(&uuid), id_key: hex(&id_key), incompatible: vec![] };
-        let text = serde_json::to_string_pretty(&format).unwrap_or_default() + "\n";
+        let text = format.text();
         let failed = |error| Error::io(cannot_make(dir), error);
         match disk.remove(Path::new(FORMAT_NEW)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
@@ -253,8 +258,14 @@ impl Store {
     pub fn open(dir: &Path, options: Options) -> Result<Arc<Self>> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
         let identity = Identity::read(&*disk, dir)?;
-        let lock = LockFile::take(&dir.join(LOCK_FILE))?;
-        let index = Index::open(&dir.join("meta"), options.settings.index())?;
+        let (lock, meta, settings) = (dir.join(LOCK_FILE), dir.join(META_DIR), options.settings.index());
+        let (lock, index) = if options.read_only || identity.is_backup() {
+            (LockFile::take_to_read(&lock)?, Index::open_read_only(&meta, settings)?)
+        } else {
+            let lock = LockFile::take(&lock)?;
+            super::snapshot::clear(dir)?;
+            (lock, Index::open(&meta, settings)?)
+        };
         Self::open_on(disk, index, dir, identity, options, Some(lock))
     }
 
@@ -272,14 +283,21 @@ impl Store {
         disk: Arc<dyn Disk>,
         index: Index,
         dir: &Path,
-        Identity { uuid, id_key }: Identity,
+        identity: Identity,
         options: Options,
         lock: Option<LockFile>,
     ) -> Result<Arc<Self>> {
         let mut settings = options.settings;
-        let journal = Journal::open(Arc::clone(&disk), uuid)?;
-        catch_up(&index, &journal)?;
-        let epoch = next_epoch(&index)?;
+        let (uuid, id_key) = (identity.uuid, identity.id_key);
+        let fixed = options.read_only || identity.is_backup();
+        let journal = Journal::open(Arc::clone(&disk), uuid, if fixed { Access::Read } else { Access::Write })?;
+        let epoch = if fixed {
+            nothing_to_catch_up(&index, &journal)?;
+            last_epoch(&index)?
+        } else {
+            catch_up(&index, &journal)?;
+            advance_epoch(&index, 1)?
+        };
         let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
         settings.segment_bytes = settings.segment_bytes.min((total / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
         let mut log_settings = chunklog::Settings::new(uuid, epoch, Arc::clone(&options.clock));
@@ -292,7 +310,7 @@ impl Store {
             uuid,
             epoch,
             opened: options.clock.now(),
-            read_only: options.read_only,
+            read_only: OnceLock::new(),
             rounds: Arc::new(rounds::Rounds::new(
                 settings.commit_interval,
                 settings.reserve.of(total),
@@ -315,6 +333,7 @@ impl Store {
             unsynced: Arc::default(),
             gone: parking_lot::Mutex::default(),
             reaping: parking_lot::Mutex::default(),
+            holds: super::snapshot::Holds::default(),
             compactor: parking_lot::Mutex::default(),
             brakes: super::compact::Brakes::default(),
             feed: feed::Feed::default(),
@@ -325,16 +344,21 @@ impl Store {
             _lock: lock,
         });
         store.feed.notice(done);
-        if !store.read_only {
-            if options.workers {
-                store.spawn("keyfold-rounds", Self::run_rounds)?;
-            }
+        if fixed {
+            // In memory: what a crash left open shows as it would if the store were opened to be changed.
             store.finish_sessions()?;
-            if options.workers {
-                store.spawn("keyfold-reaper", Self::run_reaper)?;
-                if store.settings.compact_rate > 0 {
-                    store.spawn("keyfold-compact", Self::run_compactor)?;
-                }
+            store.rounds.nothing_to_do(store.index.visible());
+            let _ = store.read_only.set(identity.is_backup());
+            return Ok(store);
+        }
+        if options.workers {
+            store.spawn("keyfold-rounds", Self::run_rounds)?;
+        }
+        store.finish_sessions()?;
+        if options.workers {
+            store.spawn("keyfold-reaper", Self::run_reaper)?;
+            if store.settings.compact_rate > 0 {
+                store.spawn("keyfold-compact", Self::run_compactor)?;
             }
         }
         Ok(store)
@@ -350,6 +374,18 @@ impl Store {
     #[must_use]
     pub const fn uuid(&self) -> [u8; 16] {
         self.uuid
+    }
+
+    /// How it uses the machine.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The clock that all its rules read.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// Room on the store's disk.
@@ -415,34 +451,93 @@ fn catch_up(index: &Index, journal: &Journal) -> Result<()> {
     index.sync()
 }
 
-/// A number no earlier opening had, on disk before it is used.
-fn next_epoch(index: &Index) -> Result<u32> {
+/// Refuses what only a writer can bring to its end.
+fn nothing_to_catch_up(index: &Index, journal: &Journal) -> Result<()> {
+    if journal.entries(index.synced())?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::InvalidState, "cannot open the store to read only")
+        .why("it was not closed, and its journal holds changes that are to be written to where they belong")
+        .mend("open it once to be changed, for example with `keyfold status STORE`"))
+}
+
+/// The number of the last opening.
+fn last_epoch(index: &Index) -> Result<u32> {
     let last = Store::sys_number(index, EPOCH_KEY)?.unwrap_or(0);
+    u32::try_from(last)
+        .map_err(|_| Error::corrupt("cannot open the store", format!("it was opened {last} times, which cannot be")))
+}
+
+/// A number no earlier opening had, `by` more than the last, on disk before it is used.
+pub(super) fn advance_epoch(index: &Index, by: u32) -> Result<u32> {
+    let epoch = last_epoch(index)?.saturating_add(by);
     index.transact(|tx| {
-        tx.put(Family::Sys, EPOCH_KEY.as_bytes(), &(last + 1));
+        tx.put(Family::Sys, EPOCH_KEY.as_bytes(), &u64::from(epoch));
         Ok(())
     })?;
     let _ = index.seal();
     if let Some(sealed) = index.sealed()? {
         index.write_sealed(sealed, true)?;
     }
-    u32::try_from(last + 1)
-        .map_err(|_| Error::corrupt("cannot open the store", format!("it was opened {last} times, which cannot be")))
+    Ok(epoch)
 }
 
-/// What sets a store apart from all others.
-struct Identity {
+/// What sets a store apart from all others: its `FORMAT` file.
+#[derive(Clone)]
+pub struct Identity {
     uuid: [u8; 16],
     id_key: [u8; 16],
+    format: Format,
 }
 
 impl Identity {
+    /// That of the store in `dir`.
+    ///
+    /// # Errors
+    /// [`Kind::StoreUnavailable`] when there is none, [`Kind::StoreFormat`] when a newer release wrote it.
+    pub fn of(dir: &Path) -> Result<Self> {
+        Self::read(&OsDisk::new(dir), dir)
+    }
+
     fn read(disk: &dyn Disk, dir: &Path) -> Result<Self> {
         let format = read_format(disk, dir)?;
         match (unhex(&format.uuid), unhex(&format.id_key)) {
-            (Some(uuid), Some(id_key)) => Ok(Self { uuid, id_key }),
+            (Some(uuid), Some(id_key)) => Ok(Self { uuid, id_key, format }),
             _ => Err(Error::corrupt(format!("cannot open the store {}", dir.display()), "its FORMAT file is damaged")),
         }
+    }
+
+    /// The store's id, which its backups share.
+    #[must_use]
+    pub const fn uuid(&self) -> [u8; 16] {
+        self.uuid
+    }
+
+    /// The same as `FORMAT` has it.
+    #[must_use]
+    pub fn uuid_text(&self) -> &str {
+        &self.format.uuid
+    }
+
+    /// Whether it is a backup, which is never changed.
+    #[must_use]
+    pub fn is_backup(&self) -> bool {
+        self.format.incompatible.iter().any(|feature| feature == BACKUP)
+    }
+
+    /// The `FORMAT` file of a copy of the store that is a backup, or is none.
+    #[must_use]
+    pub fn text_of_copy(&self, backup: bool) -> String {
+        let mut format = self.format.clone();
+        format.incompatible.retain(|feature| feature != BACKUP);
+        format.incompatible.extend(backup.then(|| BACKUP.to_owned()));
+        format.text()
+    }
+}
+
+impl Format {
+    fn text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }
 
@@ -470,7 +565,7 @@ fn read_format(disk: &dyn Disk, dir: &Path) -> Result<Format> {
     };
     let format: Format =
         serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(what(), format!("its FORMAT file: {error}")))?;
-    if format.keyfold > FORMAT_VERSION || !format.incompatible.is_empty() {
+    if format.keyfold > FORMAT_VERSION || format.incompatible.iter().any(|feature| feature != BACKUP) {
         return Err(Error::new(Kind::StoreFormat, what())
             .why(format!(
                 "it has format {} {:?}, this release knows format {FORMAT_VERSION}",

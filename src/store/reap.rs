@@ -121,11 +121,12 @@ impl Store {
         let mut claimed = Vec::new();
         let mut nodes = Vec::new();
         let mut files = Vec::new();
+        let held = self.holds.files();
         let taken = self.take_marks(|key| {
             match (key.first(), key.get(1..).and_then(id_of)) {
                 (Some(b'c'), Some(id)) if self.pins.begin_free(ContentId(id)) => claimed.push(ContentId(id)),
                 (Some(b'n'), Some(id)) => nodes.push(id),
-                (Some(b'f'), _) => files.push(key.clone()),
+                (Some(b'f'), _) if !held => files.push(key.clone()),
                 _ => return false,
             }
             true

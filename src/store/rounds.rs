@@ -103,6 +103,11 @@ impl Rounds {
         self.rounds.load(Ordering::Relaxed)
     }
 
+    /// Nobody waits for commits up to `done`: they stay in memory.
+    pub(super) fn nothing_to_do(&self, done: u64) {
+        self.state.lock().done = done;
+    }
+
     /// Called after each commit: starts a round when much is staged.
     pub(super) fn notice(&self, index: &Index) {
         if index.staged_bytes() > ROUND_BYTES && !self.crowded.swap(true, Ordering::Relaxed) {

@@ -7,7 +7,7 @@ use super::{Binder, Fields, Flaw, PART_DIRECTORY, PART_TRAILER, VERSION, patch};
 pub const TRAILER_BYTES: usize = 64;
 /// Bytes of a directory entry.
 pub const ENTRY_BYTES: usize = 32;
-const MAGIC: &[u8; 8] = b"KFSEAL01";
+pub(in crate::chunklog) const MAGIC: &[u8; 8] = b"KFSEAL01";
 const CRC_AT: usize = 12;
 const DIRECTORY_CRC_AT: usize = 52;
 

@@ -2,7 +2,7 @@
 
 use super::super::{Journal, RawRun};
 use super::{STORE, bytes, get, holds, open, put};
-use crate::sys::disk::{Disk, DiskCall, MemDisk};
+use crate::sys::disk::{Access, Disk, DiskCall, MemDisk};
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 const EIO: i32 = 5;
 
 fn open_journal(disk: &MemDisk) -> Journal {
-    Journal::open(Arc::new(disk.clone()), STORE).unwrap()
+    Journal::open(Arc::new(disk.clone()), STORE, Access::Write).unwrap()
 }
 
 fn raw(seed: u64, len: usize) -> RawRun {

@@ -1,6 +1,7 @@
 //! The verbs, and which one answers a request.
 
 mod attributes;
+mod backup;
 mod buckets;
 mod export;
 mod feed;
@@ -9,6 +10,8 @@ mod look;
 mod store;
 mod tree;
 mod usage;
+
+pub use backup::{list_backups, restore_backup};
 
 use super::{Host, Reply, Request, Row};
 use crate::model::Result;
@@ -24,6 +27,10 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         Request::Status => store::status(store, host, reply),
         Request::Errors { target } => store::errors(store, host, &target, reply),
         Request::Fsck => store::fsck(store, reply),
+        Request::Backup { to, link, keep, dry_run } => {
+            let keep = keep.map(|keep| keep as usize);
+            backup::backup(store, &crate::backup::Plan { to, link, keep, dry_run }, reply)
+        }
         Request::Gc { dry_run } => store::gc(store, dry_run, reply),
         Request::Compaction { pause } => store::compaction(store, pause, reply),
         Request::Buckets => buckets::list(store, reply),

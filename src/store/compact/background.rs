@@ -56,7 +56,7 @@ impl Store {
     /// What compaction in the background does: `off`, `paused`, `running` or `idle`.
     pub(in crate::store) fn compaction(&self) -> &'static str {
         match &self.brakes {
-            _ if self.settings.compact_rate == 0 || self.read_only => "off",
+            _ if self.settings.compact_rate == 0 || self.is_read_only() => "off",
             brakes if brakes.paused.load(Ordering::Relaxed) => "paused",
             brakes if brakes.running.load(Ordering::Relaxed) => "running",
             _ => "idle",

@@ -1,5 +1,6 @@
 //! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
 
+mod backup;
 mod calls;
 mod compaction;
 mod compare;

@@ -4,6 +4,7 @@
 //! Some tests have a long form, chosen by `KEYFOLD_LONG=1`; the short one is for every run.
 
 mod attributes;
+mod backup;
 mod buckets;
 mod control;
 mod crash;

@@ -1,0 +1,338 @@
+//! A backup directory: whose it is, who writes to it, and which generations it holds.
+
+use crate::model::{Error, Kind, Result, Timestamp};
+use crate::store::Identity;
+use crate::sys::lock::LockFile;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+const MARKER: &str = "BACKUPS";
+const LOCK: &str = "LOCK";
+/// Ends names of files while they are written.
+pub(super) const NEW: &str = ".new";
+/// What may lie in a directory that becomes a backup directory.
+const HARMLESS: &[&str] = &[LOCK, "BACKUPS.new", "lost+found"];
+const PARTIAL: &str = ".partial-";
+const DELETING: &str = ".deleting-";
+const VERSION: u32 = 1;
+/// `BACKUPS` is a few lines; `BACKUP` names damaged files.
+const MARKER_BYTES_MAX: u64 = 64 << 10;
+const RECORD_BYTES_MAX: u64 = 64 << 20;
+/// In a generation: what is known of it.
+pub(super) const RECORD: &str = "BACKUP";
+
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    keyfold_backups: u32,
+    store: String,
+}
+
+/// What is known of a generation: its `BACKUP` file.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// When its snapshot was made, RFC 3339.
+    pub created: String,
+    /// Its last commit.
+    pub commit: u64,
+    /// Files of it.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Of these files, those that no earlier generation had.
+    pub new_files: u64,
+    /// Bytes of those.
+    pub new_bytes: u64,
+    /// Whether it may share files with the store.
+    pub linked: bool,
+    /// Paths of files in which damage was met.
+    pub damaged: Vec<String>,
+}
+
+impl Record {
+    fn unreadable() -> Self {
+        Self { damaged: vec![RECORD.to_owned()], ..Self::default() }
+    }
+}
+
+/// A complete generation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Generation {
+    /// Its directory, a store that is only read.
+    pub dir: PathBuf,
+    /// What is known of it.
+    pub record: Record,
+    /// Instant and number in its name: generations in the order in which they were made.
+    order: (String, u32),
+}
+
+/// A backup directory that this process may write to.
+pub(super) struct Place {
+    pub(super) dir: PathBuf,
+    _lock: LockFile,
+}
+
+impl Place {
+    /// Takes `dir`, which is absent, empty or holds backups of this store.
+    pub(super) fn take(dir: &Path, store: &Identity) -> Result<Self> {
+        let failed = |error| refused(dir, error);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        check(dir, store)?;
+        let lock = LockFile::take(&dir.join(LOCK)).map_err(|error| match error.kind() {
+            Kind::StoreBusy => Error::new(Kind::Conflict, cannot(dir))
+                .why("another backup is being written there")
+                .mend("try again when that has ended"),
+            _ => Error::new(error.kind(), cannot(dir))
+                .why(error.reason().to_owned())
+                .mend("choose a directory that can be written to"),
+        })?;
+        if !check(dir, store)? {
+            let marker = Marker { keyfold_backups: VERSION, store: store.uuid_text().to_owned() };
+            let text = serde_json::to_string_pretty(&marker).unwrap_or_default() + "\n";
+            write(&dir.join(MARKER), text.as_bytes()).map_err(failed)?;
+            sync_dir(dir).map_err(failed)?;
+        }
+        Ok(Self { dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// A new directory to make a generation in.
+    pub(super) fn begin(&self) -> Result<PathBuf> {
+        let taken = hidden(&self.dir, PARTIAL)?.into_iter().filter_map(|path| number(&path)).max().unwrap_or(0);
+        let dir = self.dir.join(format!("{PARTIAL}{}", taken + 1));
+        make_dir(&dir).map_err(|error| refused(&dir, error))?;
+        Ok(dir)
+    }
+
+    /// Gives what was made its name.
+    pub(super) fn complete(&self, partial: &Path, created: Timestamp) -> Result<PathBuf> {
+        let dir = self.dir.join(next_name(&generations(&self.dir)?, created));
+        let named = std::fs::rename(partial, &dir).and_then(|()| sync_dir(&self.dir));
+        named.map_err(|error| refused(&dir, error))?;
+        Ok(dir)
+    }
+
+    /// Removes what backups left that did not come to their end.
+    pub(super) fn tidy(&self) -> Result<()> {
+        for path in [hidden(&self.dir, PARTIAL)?, hidden(&self.dir, DELETING)?].concat() {
+            std::fs::remove_dir_all(&path).map_err(|error| refused(&path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a generation. It loses its name first, so that no half of one is ever seen.
+    pub(super) fn delete(&self, generation: &Generation) -> Result<()> {
+        let name = generation.dir.file_name().unwrap_or_default().to_string_lossy();
+        let hidden = self.dir.join(format!("{DELETING}{name}"));
+        let removed = std::fs::rename(&generation.dir, &hidden)
+            .and_then(|()| sync_dir(&self.dir))
+            .and_then(|()| std::fs::remove_dir_all(&hidden));
+        removed.map_err(|error| refused(&generation.dir, error))
+    }
+}
+
+/// Whether `dir` holds backups of this store; it may also be absent or empty.
+///
+/// # Errors
+/// When there is anything else.
+pub(super) fn check(dir: &Path, store: &Identity) -> Result<bool> {
+    let failed = |error| refused(dir, error);
+    match marker(dir)? {
+        Some(marker) if marker.store == store.uuid_text() => Ok(true),
+        Some(marker) => Err(Error::new(Kind::Conflict, cannot(dir))
+            .why(format!("it holds backups of another store, {}", marker.store))
+            .mend("choose another directory: each store has its own")),
+        None => {
+            let entries = match std::fs::read_dir(dir) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+                entries => entries.map_err(failed)?,
+            };
+            for entry in entries {
+                let name = entry.map_err(failed)?.file_name();
+                if !HARMLESS.iter().any(|harmless| name == *harmless) {
+                    return Err(Error::new(Kind::NotEmpty, cannot(dir))
+                        .why(format!("it holds something else: {}", name.display()))
+                        .mend("choose an empty directory, or a new one"));
+                }
+            }
+            Ok(false)
+        }
+    }
+}
+
+fn marker(dir: &Path) -> Result<Option<Marker>> {
+    let path = dir.join(MARKER);
+    let bytes = match read(&path, MARKER_BYTES_MAX) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        bytes => bytes.map_err(|error| refused(&path, error))?,
+    };
+    let marker: Marker = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::corrupt(format!("cannot read {}", path.display()), error.to_string()))?;
+    if marker.keyfold_backups > VERSION {
+        return Err(Error::new(Kind::StoreFormat, cannot(dir))
+            .why(format!("its format is {}, this release knows {VERSION}", marker.keyfold_backups))
+            .mend("use the keyfold release that wrote it, or a newer one"));
+    }
+    Ok(Some(marker))
+}
+
+/// The complete generations in a backup directory, oldest first.
+///
+/// # Errors
+/// [`Kind::NotSet`] when it is no backup directory, or what the disk says.
+pub fn generations(dir: &Path) -> Result<Vec<Generation>> {
+    if marker(dir)?.is_none() {
+        return Err(Error::new(Kind::NotSet, format!("cannot find backups in {}", dir.display()))
+            .why("it is no backup directory")
+            .mend("name the directory that `keyfold backup` was given"));
+    }
+    let failed = |error| Error::io(format!("cannot read {}", dir.display()), error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if let Some(order) = path.file_name().and_then(|name| order_of(name.to_str()?))
+            && let Some(record) = record(&path)?
+        {
+            found.push(Generation { dir: path, record, order });
+        }
+    }
+    found.sort_by(|one, other| one.order.cmp(&other.order));
+    Ok(found)
+}
+
+/// What is known of a generation; `None` when there is none.
+pub(super) fn record(dir: &Path) -> Result<Option<Record>> {
+    let path = dir.join(RECORD);
+    match read(&path, RECORD_BYTES_MAX) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(Error::io(format!("cannot read {}", path.display()), error)),
+        // The record is for people: without it the generation is as good.
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Record::unreadable()))),
+    }
+}
+
+/// What backups left in a directory that did not come to their end.
+pub(super) fn partials(dir: &Path) -> Result<Vec<PathBuf>> {
+    hidden(dir, PARTIAL)
+}
+
+fn hidden(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io(format!("cannot read {}", dir.display()), error);
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn number(partial: &Path) -> Option<u32> {
+    partial.file_name()?.to_str()?.strip_prefix(PARTIAL)?.parse().ok()
+}
+
+/// Instant and number of a generation's name.
+fn order_of(name: &str) -> Option<(String, u32)> {
+    let (time, number) = match name.split_once('-') {
+        Some((time, number)) => (time, number.parse().ok().filter(|number| *number > 1)?),
+        None => (name, 1),
+    };
+    let shape = |(at, byte): (usize, u8)| match at {
+        8 => byte == b'T',
+        15 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    (time.len() == 16 && time.bytes().enumerate().all(shape)).then(|| (time.to_owned(), number))
+}
+
+/// A name behind those of all others, also when the clock went back.
+fn next_name(others: &[Generation], created: Timestamp) -> String {
+    let sortable = created.sortable();
+    let time = format!("{}Z", sortable.split('.').next().unwrap_or_default());
+    match others.iter().map(|generation| &generation.order).max() {
+        Some((last, number)) if *last >= time => format!("{last}-{}", number + 1),
+        _ => time,
+    }
+}
+
+pub(super) fn make_dir(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+pub(super) fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Writes a file whole and synced; its directory is for the caller to sync.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension(NEW.trim_start_matches('.'));
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)
+}
+
+fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn cannot(dir: &Path) -> String {
+    format!("cannot write backups to {}", dir.display())
+}
+
+/// What a disk that is to take a backup says.
+pub(super) fn refused(path: &Path, error: std::io::Error) -> Error {
+    let what = format!("cannot write the backup to {}", path.display());
+    if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        return full(what, "its disk is full".to_owned());
+    }
+    let mend = match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "choose a directory that can be written to",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "name a directory",
+        _ => "look after that disk, then run the backup again: it goes on from where it stopped",
+    };
+    Error::io(what, error).mend(mend)
+}
+
+/// The refusal of a disk that lacks room.
+pub(super) fn full(what: String, why: String) -> Error {
+    Error::new(Kind::Full, what).why(why).mend(
+        "make room there, for example by removing old generations with `rm -r`, and run the backup again: it goes on \
+         from where it stopped",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Generation, Record, next_name, order_of};
+    use crate::model::Timestamp;
+
+    #[test]
+    fn names_go_on_also_when_the_clock_does_not() {
+        let mut all: Vec<Generation> = Vec::new();
+        let mut names = Vec::new();
+        for secs in [1_795_226_755, 1_795_226_755, 1_795_226_000, 1_795_226_756] {
+            let name = next_name(&all, Timestamp::new(secs, 999_999_999));
+            let order = order_of(&name).unwrap();
+            assert!(all.iter().all(|generation| generation.order < order), "{name}");
+            all.push(Generation { dir: name.clone().into(), record: Record::default(), order });
+            names.push(name);
+        }
+        assert_eq!(names, ["20261121T020555Z", "20261121T020555Z-2", "20261121T020555Z-3", "20261121T020556Z"]);
+        for other in
+            ["", "20261121T020555Z-1", "20261121T020555Z-x", "20261121T020555", "notes", "2026112\u{e9}020555Z"]
+        {
+            assert_eq!(order_of(other), None, "{other}");
+        }
+    }
+}
