@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod crypto;
+pub mod daemon;
 pub mod fuse;
 pub mod index;
 pub mod model;

@@ -37,6 +37,8 @@ struct State {
     syncing: bool,
     /// Places written and covered by no sync yet.
     fresh: Vec<u32>,
+    /// Of these, what a sync that runs at this moment covers.
+    coming: Vec<u32>,
     /// Places written whose sync failed: they are never durable.
     lost: BTreeSet<u32>,
     failure: Option<Failure>,
@@ -119,11 +121,12 @@ impl Tracked {
             }
             state.syncing = true;
             let (covers, named) = (state.written, state.named);
-            let round = std::mem::take(&mut state.fresh);
+            state.coming = std::mem::take(&mut state.fresh);
             drop(state);
             let outcome = self.round(disk, dirs, named);
             state = self.state.lock();
             state.syncing = false;
+            let round = std::mem::take(&mut state.coming);
             match outcome {
                 Ok(()) => {
                     state.durable = covers;
@@ -173,6 +176,12 @@ impl Tracked {
     /// Places that can never be durable.
     pub(super) fn lost(&self) -> Vec<u32> {
         self.state.lock().lost.iter().copied().collect()
+    }
+
+    /// Places written and covered by no sync yet, or by one that failed.
+    pub(super) fn unsynced(&self) -> HashSet<u32> {
+        let state = self.state.lock();
+        state.fresh.iter().chain(&state.lost).chain(&state.coming).copied().collect()
     }
 
     /// Forgets a loss, which the owner has made good or refused.

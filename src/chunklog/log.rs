@@ -215,6 +215,21 @@ impl ChunkLog {
         Ok(found.into_iter().map(info).collect())
     }
 
+    /// Bytes of all files.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn file_bytes(&self) -> Result<u64> {
+        let mut total = 0;
+        for top in ["seg", "solo"] {
+            self.0.walk(top, &mut |_, bytes| {
+                total += bytes;
+                Ok(())
+            })?;
+        }
+        Ok(total)
+    }
+
     /// Removes a segment file. What reads it at this moment may finish; deleting what is not there is no error.
     ///
     /// # Errors

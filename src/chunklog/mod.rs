@@ -21,6 +21,7 @@ mod read;
 mod relocate;
 mod same;
 mod scan;
+mod scrub;
 mod segment;
 mod solo;
 mod sync;
@@ -37,5 +38,6 @@ pub use log::{ChunkLog, SegmentInfo, SegmentState, Settings, SoloInfo, SoloState
 pub use relocate::Fill;
 pub use same::{same_bytes, same_segment};
 pub use scan::{RunFound, Scanned};
+pub use scrub::{Flawed, Reach, Scrubbed};
 pub use solo::{BadFrame, SoloWriter};
 pub use sync::Lost;

@@ -59,28 +59,36 @@ impl ChunkLog {
         let file = self.0.reopen(FileKey::Segment(id))?;
         let bytes = file.size().map_err(|e| Error::io(format!("cannot scan segment {id}"), e))?;
         let bind = Binder::segment(&self.0.settings.store, id);
-        let mut walk = Walk { inner: &self.0, id, file, bytes, bind, report: Scanned::default(), visit };
+        let mut walk = Walk { inner: &self.0, id, file, bytes, bind, report: Scanned::default(), marks: Vec::new() };
         walk.header()?;
         match walk.directory()? {
-            Some((end, entries)) => walk.sealed(end, &entries)?,
-            None => walk.loose()?,
+            Some((end, entries)) => walk.sealed(end, &entries, visit)?,
+            None => walk.loose(visit)?,
         }
         Ok(walk.report)
     }
 }
 
-struct Walk<'a> {
-    inner: &'a Arc<Inner>,
-    id: SegmentId,
-    file: Arc<dyn DiskFile>,
-    bytes: u64,
-    bind: Binder,
-    report: Scanned,
-    visit: &'a mut dyn FnMut(RunFound),
+/// Where a flaw is, and what it is in.
+pub(super) struct Mark {
+    pub(super) at: u64,
+    pub(super) what: &'static str,
+    pub(super) flaw: Flaw,
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) inner: &'a Arc<Inner>,
+    pub(super) id: SegmentId,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) bytes: u64,
+    pub(super) bind: Binder,
+    pub(super) report: Scanned,
+    /// The flaws of the report once more.
+    pub(super) marks: Vec<Mark>,
 }
 
 impl Walk<'_> {
-    fn fetch<'b>(&self, at: u64, buf: &'b mut [u8]) -> Result<&'b [u8]> {
+    pub(super) fn fetch<'b>(&self, at: u64, buf: &'b mut [u8]) -> Result<&'b [u8]> {
         let got = self
             .file
             .read_at(at, buf)
@@ -88,11 +96,12 @@ impl Walk<'_> {
         Ok(&buf[..got])
     }
 
-    fn flaw(&mut self, at: u64, what: &str, flaw: &Flaw) {
+    fn flaw(&mut self, at: u64, what: &'static str, flaw: &Flaw) {
+        self.marks.push(Mark { at, what, flaw: flaw.clone() });
         self.report.flaws.push(flaw.clone().on(format!("segment {} has a bad {what} at offset {at}", self.id)));
     }
 
-    fn header(&mut self) -> Result<()> {
+    pub(super) fn header(&mut self) -> Result<()> {
         let mut buf = [0; HEADER_BYTES];
         match SegmentHeader::decode(self.fetch(0, &mut buf)?) {
             Ok(header) if header.id == self.id && header.store == self.inner.settings.store => {
@@ -104,21 +113,26 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The directory and where it begins, when the segment was sealed.
-    fn directory(&mut self) -> Result<Option<(u64, Vec<Entry>)>> {
+    /// The trailer, when the segment was sealed.
+    pub(super) fn trailer(&mut self) -> Result<Option<Trailer>> {
         let Some(at) = self.bytes.checked_sub(TRAILER_BYTES as u64) else {
             return Ok(None);
         };
         let mut buf = [0; TRAILER_BYTES];
         let store = &self.inner.settings.store;
-        let trailer = match Trailer::decode(self.fetch(at, &mut buf)?, &self.bind, store, self.id, self.bytes) {
-            Ok(trailer) => trailer,
-            Err(Flaw::Magic) => return Ok(None),
+        match Trailer::decode(self.fetch(at, &mut buf)?, &self.bind, store, self.id, self.bytes) {
+            Ok(trailer) => Ok(Some(trailer)),
+            Err(Flaw::Magic) => Ok(None),
             Err(flaw) => {
                 self.flaw(at, "trailer", &flaw);
-                return Ok(None);
+                Ok(None)
             }
-        };
+        }
+    }
+
+    /// The directory and where it begins, when the segment was sealed.
+    pub(super) fn directory(&mut self) -> Result<Option<(u64, Vec<Entry>)>> {
+        let Some(trailer) = self.trailer()? else { return Ok(None) };
         let at = u64::from(trailer.directory_at);
         let mut buf = vec![0; trailer.directory_bytes()];
         match trailer.decode_directory(self.fetch(at, &mut buf)?, &self.bind) {
@@ -133,7 +147,7 @@ impl Walk<'_> {
         }
     }
 
-    fn sealed(&mut self, end: u64, entries: &[Entry]) -> Result<()> {
+    fn sealed(&mut self, end: u64, entries: &[Entry], visit: &mut dyn FnMut(RunFound)) -> Result<()> {
         let mut at = HEADER_BYTES as u64;
         for (entry, next) in entries.iter().zip(entries.iter().skip(1).map(|e| u64::from(e.offset)).chain([end])) {
             if u64::from(entry.offset) != at {
@@ -152,7 +166,7 @@ impl Walk<'_> {
                     if same != *entry {
                         self.flaw(u64::from(entry.offset), "entry in its directory for the run", &Flaw::Foreign);
                     }
-                    self.found(found, at);
+                    self.found(found, at, visit);
                 }
                 Err(flaw) => {
                     self.flaw(u64::from(entry.offset), "run", &flaw);
@@ -166,7 +180,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn loose(&mut self) -> Result<()> {
+    fn loose(&mut self, visit: &mut dyn FnMut(RunFound)) -> Result<()> {
         let mut at = HEADER_BYTES as u64;
         let mut searched = false;
         self.report.end = at;
@@ -175,7 +189,7 @@ impl Walk<'_> {
                 Ok((mut found, total)) => {
                     at += u64::from(total);
                     found.searched = searched;
-                    self.found(found, at);
+                    self.found(found, at, visit);
                 }
                 Err(flaw) => {
                     if self.only_zeros(at)? {
@@ -194,7 +208,7 @@ impl Walk<'_> {
     }
 
     /// Where the next whole head of a run begins, at `at` or behind.
-    fn search(&self, mut at: u64) -> Result<Option<u64>> {
+    pub(super) fn search(&self, mut at: u64) -> Result<Option<u64>> {
         let mut buf = vec![0; 256 << 10];
         loop {
             let bytes = self.fetch(at, &mut buf)?;
@@ -214,14 +228,14 @@ impl Walk<'_> {
         }
     }
 
-    fn found(&mut self, found: RunFound, end: u64) {
+    fn found(&mut self, found: RunFound, end: u64, visit: &mut dyn FnMut(RunFound)) {
         self.report.runs += 1;
         self.report.end = end;
-        (self.visit)(found);
+        visit(found);
     }
 
     /// The run at `offset`, every byte of it verified, and the bytes to the next.
-    fn run(&mut self, offset: u32) -> Result<Result<(RunFound, u32), Flaw>> {
+    pub(super) fn run(&mut self, offset: u32) -> Result<Result<(RunFound, u32), Flaw>> {
         let mut buf = [0; HEAD_BYTES_MAX];
         let bytes = self.fetch(u64::from(offset), &mut buf)?;
         let head = match RunHead::decode(bytes, &self.bind, self.id, offset) {
@@ -253,7 +267,7 @@ impl Walk<'_> {
         Ok(Ok((found, total)))
     }
 
-    fn only_zeros(&self, mut at: u64) -> Result<bool> {
+    pub(super) fn only_zeros(&self, mut at: u64) -> Result<bool> {
         let mut buf = vec![0; 256 << 10];
         loop {
             let bytes = self.fetch(at, &mut buf)?;

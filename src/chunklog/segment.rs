@@ -208,6 +208,26 @@ impl OpenSegment {
         (grow.tail, grow.plain)
     }
 
+    /// Runs from `from` on that are written and synced, in the file's order: at least one, and no more than `bytes` hold.
+    pub(super) fn durable_runs(&self, from: u32, bytes: u64) -> Vec<Entry> {
+        let fresh = self.tracked.unsynced();
+        let mut entries: Vec<Entry> = {
+            let grow = self.grow.lock();
+            let behind = |entry: &&Entry| entry.offset >= from && !fresh.contains(&entry.offset);
+            grow.entries.iter().filter(behind).copied().collect()
+        };
+        entries.sort_unstable();
+        let mut left = bytes;
+        let fits = entries.iter().take_while(|entry| {
+            let more = left > 0;
+            left = left.saturating_sub(u64::from(entry.len));
+            more
+        });
+        let count = fits.count();
+        entries.truncate(count);
+        entries
+    }
+
     /// Takes no more runs; whoever writes last, or this call, seals the file.
     pub(super) fn retire(&self) {
         let mut grow = self.grow.lock();

@@ -38,8 +38,8 @@ pub struct BadFrame {
 pub(super) struct SoloTable {
     id: SoloId,
     bind: Binder,
-    len: u64,
-    crcs: Box<[u32]>,
+    pub(super) len: u64,
+    pub(super) crcs: Box<[u32]>,
 }
 
 impl Framed for SoloTable {
@@ -349,7 +349,7 @@ impl ChunkLog {
 }
 
 impl Inner {
-    fn solo_table(&self, id: SoloId) -> Result<Arc<SoloTable>> {
+    pub(super) fn solo_table(&self, id: SoloId) -> Result<Arc<SoloTable>> {
         if let Some(table) = self.sums.get(&id) {
             return Ok(table);
         }
@@ -359,9 +359,13 @@ impl Inner {
     }
 
     fn load_sum(&self, id: SoloId) -> Result<SoloTable> {
-        let key = FileKey::Sum(id);
-        let what = || format!("cannot read the {key}");
-        let file = self.reopen(key)?;
+        let file = self.reopen(FileKey::Sum(id))?;
+        self.read_sum(id, &*file)
+    }
+
+    /// The checksums in an open `.sum` file.
+    pub(super) fn read_sum(&self, id: SoloId, file: &dyn DiskFile) -> Result<SoloTable> {
+        let what = || format!("cannot read the {}", FileKey::Sum(id));
         let size = file.size().map_err(|e| Error::io(what(), e))?;
         if size > SUM_BYTES_MAX {
             return Err(Error::corrupt(what(), format!("{size} bytes are too many")));

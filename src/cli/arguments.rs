@@ -63,6 +63,7 @@ pub(super) enum Command {
     Fsck(super::fsck::Args),
     Backup(super::backup::Args),
     Gc(super::gc::Args),
+    Scrub(super::scrub::Args),
     Completions(super::completions::Args),
     Man(super::man::Args),
 }

@@ -24,6 +24,7 @@ mod output;
 mod pairs;
 mod purge;
 mod restore;
+mod scrub;
 mod stat;
 mod status;
 mod tag;
@@ -77,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Fsck(args) => fsck::run(args, &global),
         Command::Backup(args) => backup::run(args, &global),
         Command::Gc(args) => gc::run(args, &global),
+        Command::Scrub(args) => scrub::run(args, &global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     };

@@ -35,6 +35,8 @@ pub const STORE_TEMPLATE: &str = "\
 
 [care]
 # compact_rate = \"32MiB\"      # data a second moved to free space in the background; 0: only by `keyfold gc`
+# scrub_every = \"14d\"         # everything is read against its checksums this often; \"off\" never
+# scrub_rate = \"16MiB\"        # bytes a second that this may read
 ";
 
 /// How a store works.
@@ -54,6 +56,10 @@ pub struct StoreSettings {
     pub reserve: Reserve,
     /// Bytes a second that compaction in the background copies at most; with 0 it never does.
     pub compact_rate: u64,
+    /// How often everything is read against its checksums; never when there is none.
+    pub scrub_every: Option<Duration>,
+    /// Bytes a second that this may read.
+    pub scrub_rate: u64,
     /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
     pub day: Duration,
 }
@@ -68,6 +74,8 @@ impl Default for StoreSettings {
             inline_max: 4 * KIB,
             reserve: Reserve::Auto,
             compact_rate: 32 * MIB,
+            scrub_every: Some(14 * DAY),
+            scrub_rate: 16 * MIB,
             day: DAY,
         }
     }
@@ -95,6 +103,9 @@ impl StoreSettings {
         reader.size("write.inline_max", raw.write.inline_max, 0..=64 * KIB, &mut settings.inline_max);
         reader.reserve("disk.reserve", raw.disk.reserve, &mut settings.reserve);
         reader.size("care.compact_rate", raw.care.compact_rate, 0..=1024 * GIB, &mut settings.compact_rate);
+        let every = Duration::from_secs(1)..=366 * DAY;
+        reader.duration_or_off("care.scrub_every", raw.care.scrub_every, every, &mut settings.scrub_every);
+        reader.size("care.scrub_rate", raw.care.scrub_rate, 64 * KIB..=1024 * GIB, &mut settings.scrub_rate);
         if !debug_clock && let Some(day) = &raw.debug.day {
             let line = line_of(text, day.span().start);
             let why = "only a store made with `keyfold init --debug-clock` has short days";
@@ -153,6 +164,8 @@ struct Disk {
 #[serde(deny_unknown_fields, default, expecting = "the table [care]")]
 struct Care {
     compact_rate: Setting,
+    scrub_every: Setting,
+    scrub_rate: Setting,
 }
 
 #[derive(Deserialize, Default)]
@@ -200,6 +213,21 @@ impl Reader<'_> {
                 Err(outside(format!("{:?}", bounds.start()), format!("{:?}", bounds.end())))
             }
         });
+    }
+
+    /// A duration, or `off`.
+    fn duration_or_off(
+        &mut self,
+        name: &str,
+        setting: Setting,
+        bounds: RangeInclusive<Duration>,
+        slot: &mut Option<Duration>,
+    ) {
+        if setting.as_ref().is_some_and(|value| value.get_ref().as_str() == Some("off")) {
+            *slot = None;
+        } else if setting.is_some() {
+            self.duration(name, setting, bounds, slot.get_or_insert_default());
+        }
     }
 
     fn reserve(&mut self, name: &str, setting: Setting, slot: &mut Reserve) {
@@ -263,15 +291,15 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 7);
+        assert_eq!(said.matches('=').count(), 9);
         assert_eq!(StoreSettings::parse(&said, false).unwrap(), StoreSettings::default());
     }
 
     #[test]
     fn every_setting_is_taken() {
         let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
-                    [write]\ncommit_interval = '250ms'\ninline_max = 0\n[disk]\nreserve = '5GiB'\n\
-                    [care]\ncompact_rate = 0\n[debug]\nday = '10s'\n";
+                    [write]\ncommit_interval = '250ms'\ninline_max = 0\n[disk]\nreserve = '5GiB'\n[care]\ncompact_rate = 0\n\
+                    scrub_every = 'off'\nscrub_rate = '1MiB'\n[debug]\nday = '10s'\n";
         let want = StoreSettings {
             segment_size: GIB,
             cache_size: MIB,
@@ -280,6 +308,8 @@ mod tests {
             inline_max: 0,
             reserve: Reserve::Bytes(5 * GIB),
             compact_rate: 0,
+            scrub_every: None,
+            scrub_rate: MIB,
             day: Duration::from_secs(10),
         };
         assert_eq!(StoreSettings::parse(text, true).unwrap(), want);

@@ -210,6 +210,16 @@ pub enum Request {
         /// Which.
         pause: bool,
     },
+    /// Reads everything against its checksums, past every cache.
+    Scrub {
+        /// Bytes a second at most.
+        rate: Option<u64>,
+    },
+    /// Pauses scrub in the background, or lets it go on.
+    ScrubPause {
+        /// Which of both.
+        paused: bool,
+    },
     /// The change feed.
     Events {
         /// Only changes of this bucket.
@@ -271,6 +281,8 @@ impl Request {
             | Self::Fsck
             | Self::Gc { .. }
             | Self::Compaction { .. }
+            | Self::Scrub { .. }
+            | Self::ScrubPause { .. }
             | Self::Events { .. } => false,
         }
     }

@@ -29,6 +29,10 @@ pub enum Row {
     Usage(UsageRow),
     /// Damage.
     Finding(FindingRow),
+    /// Damage that scrub found.
+    Damage(DamageRow),
+    /// How far a long verb has come; not data.
+    Progress(ProgressRow),
     /// A change.
     Event(EventRow),
     /// A backup.
@@ -254,6 +258,43 @@ pub struct FindingRow {
     pub what: String,
 }
 
+/// Damage that scrub found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DamageRow {
+    /// The file, below the store's directory.
+    pub file: String,
+    /// The first bad byte in it.
+    pub at: u64,
+    /// How many bytes from there on cannot be trusted.
+    pub len: u64,
+    /// What lies there and what is wrong.
+    pub what: String,
+    /// Objects that have bytes there, some of them when there are many.
+    pub objects: Vec<HurtRow>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+/// An object that damage hurts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct HurtRow {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// How far a long verb has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ProgressRow {
+    /// Bytes done.
+    pub bytes: u64,
+    /// About how many there are.
+    pub total: u64,
+}
+
 /// A change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EventRow {
@@ -344,6 +385,8 @@ impl Row {
             Self::Pair(row) => serde_json::to_value(row),
             Self::Usage(row) => serde_json::to_value(row),
             Self::Finding(row) => serde_json::to_value(row),
+            Self::Damage(row) => serde_json::to_value(row),
+            Self::Progress(row) => serde_json::to_value(row),
             Self::Event(row) => serde_json::to_value(row),
             Self::Backup(row) => serde_json::to_value(row),
             Self::Act(row) => serde_json::to_value(row),

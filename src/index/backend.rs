@@ -1,5 +1,6 @@
 //! What lies below the stages: an ordered store of records that takes batches whole.
 
+use super::db::Table;
 use super::family::Family;
 use super::memory::{Changes, Memory, MemoryWalk};
 use super::rocks::Rocks;
@@ -124,6 +125,15 @@ impl Backend {
         match self {
             Self::Rocks(db) => db.statistics(),
             Self::Memory(_) => String::new(),
+        }
+    }
+
+    /// The tables that count.
+    pub(super) fn tables(&self) -> Result<Vec<Table>> {
+        match self {
+            Self::Rocks(db) => db.tables(),
+            // What counts is in memory.
+            Self::Memory(_) => Ok(Vec::new()),
         }
     }
 

@@ -62,6 +62,19 @@ pub struct Index {
     failed: AtomicBool,
 }
 
+/// A table of the index, a file that is never changed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Table {
+    /// Its number, which no later one has.
+    pub number: u64,
+    /// Its name in the index's directory.
+    pub name: String,
+    /// The family whose records it holds.
+    pub family: String,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
 const SEQ_KEY: &[u8] = b"seq";
 const SYNCED_KEY: &[u8] = b"synced";
 
@@ -327,6 +340,14 @@ impl Index {
     #[must_use]
     pub fn statistics(&self) -> String {
         self.db.statistics()
+    }
+
+    /// The tables that count at this moment, in the order of their numbers. RocksDB may remove them at any time.
+    ///
+    /// # Errors
+    /// When RocksDB cannot tell.
+    pub fn tables(&self) -> Result<Vec<Table>> {
+        self.db.tables()
     }
 
     /// Checks the checksums of every table on disk.

@@ -19,13 +19,14 @@ mod records;
 mod rocks;
 mod scan;
 mod stage;
+mod table;
 mod tx;
 
 #[cfg(test)]
 mod tests;
 
 pub use codec::{Record, decode, encode};
-pub use db::{Index, Sealed, Settings};
+pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;
 pub use keys::{
     RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, id_key, id_of, next_name, part_key,
@@ -36,4 +37,5 @@ pub use records::{
     SegRecord, Source, UploadRecord, VerRecord,
 };
 pub use scan::Scan;
+pub use table::{TableChecked, TableFlaw, check_table};
 pub use tx::{Read, Tx};

@@ -1,6 +1,6 @@
 //! RocksDB below the index's stages.
 
-use super::db::Settings;
+use super::db::{Settings, Table};
 use super::family::Family;
 use crate::model::{Error, Kind, Result};
 use bytes::Bytes;
@@ -106,6 +106,18 @@ impl Rocks {
 
     pub(super) fn statistics(&self) -> String {
         self.0.property_value("rocksdb.stats").ok().flatten().unwrap_or_default()
+    }
+
+    pub(super) fn tables(&self) -> Result<Vec<Table>> {
+        let files = self.0.live_files().map_err(|error| failed("cannot list the index's tables", &error))?;
+        let table = |file: rocksdb::LiveFile| {
+            let name = file.name.trim_start_matches('/').to_owned();
+            let number = name.strip_suffix(".sst")?.parse().ok()?;
+            Some(Table { number, name, family: file.column_family_name, bytes: file.size as u64 })
+        };
+        let mut tables: Vec<Table> = files.into_iter().filter_map(table).collect();
+        tables.sort_unstable();
+        Ok(tables)
     }
 
     pub(super) fn verify(&self) -> Result<()> {

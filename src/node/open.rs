@@ -85,5 +85,7 @@ fn settings(from: &StoreSettings) -> Settings {
         inline_max: from.inline_max,
         reserve: from.reserve,
         compact_rate: from.compact_rate,
+        scrub_every: from.scrub_every,
+        scrub_rate: from.scrub_rate,
     }
 }

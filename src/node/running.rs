@@ -5,8 +5,10 @@ use super::mounted::Mounted;
 use super::plan::{Plan, check_options};
 use super::settings;
 use crate::control::{ActRow, Host, MountRow, Spot};
+use crate::daemon::{Worker, scrub};
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
+use crate::sys::clock::SystemClock;
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
 use std::os::unix::net::UnixStream;
@@ -24,6 +26,8 @@ pub(super) struct Node {
     pub(super) store: Arc<Store>,
     metrics: Arc<Metrics>,
     mounts: Mutex<Vec<Mounted>>,
+    /// What goes on in the background; ends before the store closes.
+    workers: Mutex<Vec<Worker>>,
     stopping: AtomicBool,
     /// Wakes the loop when there may be a reason to end.
     pub(super) changed: Notify,
@@ -37,6 +41,7 @@ impl Node {
             store,
             metrics: Arc::new(Metrics::new()),
             mounts: Mutex::default(),
+            workers: Mutex::default(),
             stopping: AtomicBool::new(false),
             changed: Notify::new(),
             parting: Mutex::default(),
@@ -76,6 +81,23 @@ impl Node {
         };
         for mounted in over {
             finish(mounted);
+        }
+    }
+
+    /// Begins what goes on in the background.
+    pub(super) fn begin_work(&self) {
+        match scrub::start(&self.store, Arc::new(SystemClock)) {
+            Ok(worker) => self.workers.lock().extend(worker),
+            Err(error) => tracing::error!(%error, "scrub does not run in the background"),
+        }
+    }
+
+    /// Ends it.
+    pub(super) fn end_work(&self) {
+        self.store.end_scrub();
+        drop(std::mem::take(&mut *self.workers.lock()));
+        if let Err(error) = self.store.keep_scrub(true) {
+            tracing::warn!(%error, "the next process does not know how far scrub has come");
         }
     }
 

@@ -77,6 +77,7 @@ fn start(plan: &Plan) -> Result<(Arc<Node>, Runtime, Parts, MountRow)> {
 
 fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
     let Parts { socket, signals: [mut terminate, mut interrupt, mut hangup] } = parts;
+    node.begin_work();
     runtime.block_on(async {
         let mut ticks = tokio::time::interval(TICK);
         let mut spared = Instant::now();
@@ -120,6 +121,7 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
     notify("STOPPING=1");
     node.stop();
     node.end_mounts();
+    node.end_work();
     // The socket goes before the lock does: whoever comes next makes its own.
     drop(socket);
     runtime.shutdown_timeout(GRACE);

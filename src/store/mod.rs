@@ -35,6 +35,7 @@ mod put;
 mod reap;
 mod rename;
 mod rounds;
+mod scrub;
 mod snapshot;
 mod stack;
 mod takeover;
@@ -58,6 +59,7 @@ pub use open::{FORMAT_FILE, Identity, Options, Reserve, Settings, Space, Status}
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;
+pub use scrub::{ScrubByHand, ScrubFinding, ScrubObject, ScrubPass, ScrubStatus, ScrubTurn};
 pub use snapshot::{LogFile, Snapshot, check_copy_of_index, runs_of_copy, set_apart};
 
 use crate::chunklog::{ChunkLog, Journal};
@@ -103,6 +105,7 @@ pub struct Store {
     brakes: compact::Brakes,
     feed: feed::Feed,
     complaints: complaints::Complaints,
+    scrubs: scrub::Scrubs,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
     stopped: OnceLock<String>,
     closed: std::sync::atomic::AtomicBool,
@@ -157,6 +160,13 @@ impl Store {
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.index.visible()
+    }
+
+    /// A measure of what is asked of the store: bytes of data that came and went, and a page for each commit.
+    #[must_use]
+    pub fn traffic(&self) -> u64 {
+        let log = self.log.stats();
+        log.read.saturating_add(log.appended).saturating_add(self.commits().saturating_mul(4096))
     }
 
     /// Whether it takes changes.

@@ -1,6 +1,6 @@
 //! Making, opening and describing a store.
 
-use super::{Store, complaints, feed, ids, rounds, tree};
+use super::{ScrubStatus, Store, complaints, feed, ids, rounds, scrub, tree};
 use crate::chunklog::{self, ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{self, Family, Index};
@@ -49,6 +49,10 @@ pub struct Settings {
     pub reserve: Reserve,
     /// Bytes a second that compaction in the background copies at most; with 0 it never does.
     pub compact_rate: u64,
+    /// How often everything is read against its checksums; never when there is none.
+    pub scrub_every: Option<Duration>,
+    /// Bytes a second that this may read.
+    pub scrub_rate: u64,
 }
 
 impl Settings {
@@ -67,6 +71,8 @@ impl Default for Settings {
             inline_max: 4096,
             reserve: Reserve::Auto,
             compact_rate: 32 << 20,
+            scrub_every: Some(Duration::from_secs(14 * 86_400)),
+            scrub_rate: 16 << 20,
         }
     }
 }
@@ -174,6 +180,8 @@ pub struct Status {
     pub compaction: &'static str,
     /// Room on the disk.
     pub space: Space,
+    /// The reading of everything against its checksums.
+    pub scrub: ScrubStatus,
 }
 
 /// The feature of a store that is a backup: it is never changed, and a release that does not know that refuses it.
@@ -319,6 +327,7 @@ impl Store {
             )),
             journal: parking_lot::Mutex::new(journal),
             settings,
+            scrubs: scrub::Scrubs::read(&index),
             index,
             disk,
             log,
@@ -370,16 +379,16 @@ impl Store {
         &self.dir
     }
 
-    /// The store's id.
-    #[must_use]
-    pub const fn uuid(&self) -> [u8; 16] {
-        self.uuid
-    }
-
     /// How it uses the machine.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The store's id.
+    #[must_use]
+    pub const fn uuid(&self) -> [u8; 16] {
+        self.uuid
     }
 
     /// The clock that all its rules read.
@@ -427,6 +436,7 @@ impl Store {
             solo_bytes: solos.iter().map(|solo| solo.bytes).sum(),
             compaction: self.compaction(),
             space: self.space()?,
+            scrub: self.scrub_status(),
         })
     }
 }

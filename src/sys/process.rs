@@ -186,6 +186,20 @@ pub fn give_memory_back() {
     }
 }
 
+/// Lets the calling thread's reads and writes wait for those of others, where the system's scheduler of the disk knows
+/// such an order.
+pub fn yield_the_disk() {
+    #[cfg(target_os = "linux")]
+    {
+        const WHO_THREAD: nix::libc::c_int = 1;
+        const CLASS_IDLE: nix::libc::c_int = 3 << 13;
+        // SAFETY: plain numbers; 0 is the calling thread.
+        unsafe {
+            nix::libc::syscall(nix::libc::SYS_ioprio_set, WHO_THREAD, 0, CLASS_IDLE);
+        }
+    }
+}
+
 /// Bytes an unprivileged process can still write below `path`.
 #[must_use]
 pub fn free_bytes(path: &std::path::Path) -> Option<u64> {

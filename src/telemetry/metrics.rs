@@ -72,6 +72,10 @@ metrics! {
     BucketUploadBytes = Gauge "bucket_upload_bytes" ["bucket"] "Bytes of parts of uploads in progress";
     DiskBytes = Gauge "disk_bytes" ["state"] "The disk below the store: total, free, available less the reserve";
     DiskFiles = Gauge "disk_files" ["state"] "Inodes of the disk below the store: total, free";
+    ScrubBytes = Gauge "scrub_bytes" [] "Bytes read by scrub, over the life of the store";
+    ScrubFindings = Gauge "scrub_findings" [] "Damaged places that scrub found, each time anew";
+    ScrubPasses = Gauge "scrub_passes" [] "Whole passes of scrub";
+    ScrubLastFindings = Gauge "scrub_last_findings" [] "Damaged places that the last whole pass of scrub found";
     Complaints = Gauge "complaints" [] "Lines in the error ring";
 }
 

@@ -49,6 +49,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("getrandom", "sys"),
     ("libc", ""),
     ("lru", "index chunklog store vfs"),
+    ("lz4_flex", "index"),
     ("memmap2", "chunklog"),
     ("mimalloc", "sys"),
     ("nix", "sys fuse"),
@@ -66,6 +67,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tracing", "*"),
     ("tracing_subscriber", "telemetry node"),
     ("triomphe", "vfs"),
+    ("twox_hash", "index"),
     ("uuid", "sys"),
 ];
 

@@ -7,6 +7,7 @@ mod export;
 mod feed;
 mod history;
 mod look;
+mod scrub;
 mod store;
 mod tree;
 mod usage;
@@ -33,6 +34,8 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         }
         Request::Gc { dry_run } => store::gc(store, dry_run, reply),
         Request::Compaction { pause } => store::compaction(store, pause, reply),
+        Request::Scrub { rate } => scrub::scrub(store, host, rate, reply),
+        Request::ScrubPause { paused } => scrub::pause(store, paused, reply),
         Request::Buckets => buckets::list(store, reply),
         Request::BucketShow { bucket } => buckets::show(store, &bucket, reply),
         Request::BucketCreate { bucket } => buckets::create(store, &bucket, reply),

@@ -21,6 +21,8 @@ pub(super) fn errors(store: &Arc<Store>, host: &dyn Host, target: &Target, reply
         Place::Bucket(bucket) => (Some(bucket), String::new()),
         Place::Key(bucket, key, _) => (Some(bucket), key),
     };
+    // What the last scrub found is true in every process.
+    store.recall_scrub();
     for complaint in store.complaints(bucket.as_ref().map(|bucket| bucket.name.as_str())) {
         let row: ComplaintRow = serde_json::from_value(json(&complaint)?).unwrap_or_default();
         if row.path.contains(&below) {

@@ -1,5 +1,6 @@
 //! The disk: the one seam through which stored bytes go out and come back, so that a simulated disk can take its place.
 
+mod direct;
 mod mem;
 mod os;
 
@@ -18,6 +19,9 @@ pub enum Access {
     Read,
     /// Reading and writing.
     Write,
+    /// Reading only what the disk has, past the system's cache of file pages wherever the file system lets that be. For
+    /// one reader, and files that nobody writes to where it reads.
+    Direct,
 }
 
 /// One name in a directory.

@@ -1,5 +1,6 @@
 //! The machine's disk, below one root directory.
 
+use super::direct::DirectFile;
 use super::{Access, DirEntry, Disk, DiskFile, Space};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -7,18 +8,21 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Files below one directory of the machine; only their owner may read them.
 #[derive(Debug)]
 pub struct OsDisk {
     root: PathBuf,
+    /// Whether it was said that files cannot be read past the cache.
+    told: AtomicBool,
 }
 
 impl OsDisk {
     /// The disk whose paths begin at `root`, which must exist.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), told: AtomicBool::new(false) }
     }
 
     fn at(&self, path: &Path) -> io::Result<PathBuf> {
@@ -36,7 +40,18 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(access == Access::Write).open(self.at(path)?)?;
+        let path = self.at(path)?;
+        if access == Access::Direct {
+            let refused = || {
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        "the file system gives no reads past its cache: its pages are dropped before they are checked"
+                    );
+                }
+            };
+            return Ok(Arc::new(DirectFile::open(&path, &refused)?));
+        }
+        let file = OpenOptions::new().read(true).write(access == Access::Write).open(path)?;
         Ok(Arc::new(OsFile(file)))
     }
 

@@ -139,6 +139,11 @@ fn metrics(control: &Control) -> Result<Vec<u8>> {
     metrics.set(MetricId::DiskBytes, &["available"], count(space.available));
     metrics.set(MetricId::DiskFiles, &["total"], count(space.files));
     metrics.set(MetricId::DiskFiles, &["free"], count(space.files_free));
+    let scrub = store.scrub_status();
+    metrics.set(MetricId::ScrubBytes, &[], count(scrub.bytes));
+    metrics.set(MetricId::ScrubFindings, &[], count(scrub.findings));
+    metrics.set(MetricId::ScrubPasses, &[], count(scrub.passes));
+    metrics.set(MetricId::ScrubLastFindings, &[], count(scrub.last_findings.unwrap_or(0)));
     metrics.set(MetricId::Complaints, &[], count(store.complaints(None).len() as u64));
     Ok(metrics.render().into_bytes())
 }

@@ -8,6 +8,7 @@ use super::harness::{B, Home, all_versions, fsck, get, key, make_bucket, pattern
 use super::machine::World;
 use super::model::Bucket;
 use super::ops::{Op, op};
+use super::scrub;
 use crate::{asked, long};
 use keyfold::model::Kind;
 use keyfold::store::Store;
@@ -61,6 +62,7 @@ fn judge(left: MemDisk, states: &[Bucket], what: &str) {
     let store = home.open();
     assert!(shown_of(&store, states).is_some(), "{what}: none of the {} states that could be left", states.len());
     fsck(&store);
+    assert_eq!(scrub::after_a_cut(&store), [], "{what}");
     reap(&store);
     put(&store, "and on", &[7; 5000]);
     assert_eq!(get(&store, "and on").unwrap(), [7; 5000]);
@@ -231,17 +233,17 @@ fn data_files(disk: &MemDisk) -> Vec<PathBuf> {
     found
 }
 
-/// Every version reads as the model has it, or says that it is damaged. Returns how many are.
-fn told_damage(store: &Arc<Store>, model: &Bucket) -> usize {
+/// Every version reads as the model has it, or says that it is damaged. Returns the keys and ids of those.
+fn told_damage(store: &Arc<Store>, model: &Bucket) -> Vec<(String, String)> {
     let shown = all_versions(store, B, 1000);
     let meant = model.keys.values().flat_map(|stack| &stack.versions);
-    let mut damaged = 0;
+    let mut damaged = Vec::new();
     for (entry, version) in shown.iter().zip(meant).filter(|(_, version)| !version.marker) {
         match read(store, &entry.object) {
             Ok(bytes) => assert!(bytes == **version.bytes, "wrong bytes of {}", entry.key),
             Err(error) => {
                 assert_eq!(error.kind(), Kind::Corrupt, "{error}");
-                damaged += 1;
+                damaged.push((entry.key.clone(), entry.object.version.to_string()));
             }
         }
     }
@@ -259,32 +261,44 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
             world.step(op);
         }
         world.store.sync().unwrap();
-        let mut on = |harm: &dyn Fn(&MemDisk, u64)| {
+        let mut on = |harm: &dyn Fn(&MemDisk, u64), stays: bool| {
             for n in 0..if long() { 60 } else { 12 } {
                 let left = world.home.disk().crash(seed);
                 harm(&left, seed.wrapping_mul(31) + n);
                 let home = Home::on(left);
-                damaged += told_damage(&home.open(), &world.model);
+                let store = home.open();
+                let told = told_damage(&store, &world.model);
+                if stays {
+                    let hurt = scrub::hurt(&store);
+                    assert!(told.iter().all(|one| hurt.contains(one)), "scrub names {hurt:?} of {told:?}");
+                }
+                damaged += told.len();
                 looked_at += 1;
             }
         };
-        on(&|disk, n| {
-            let files = data_files(disk);
-            let Some(path) = files.get(n as usize % files.len().max(1)) else { return };
-            let flip = |bytes: &mut Vec<u8>| {
-                let at = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize % bytes.len().max(1);
-                bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (n % 8));
-            };
-            disk.tamper(path, flip).unwrap();
-        });
-        on(&|disk, n| {
-            for (within, skip) in [("seg", n % 7), ("solo", n % 3)] {
-                let by = [4096, -4096, 65_536, 512, 1][n as usize % 5];
-                disk.misdirect(DiskCall::Read, Path::new(within), skip, by);
-            }
-        });
+        on(
+            &|disk, n| {
+                let files = data_files(disk);
+                let Some(path) = files.get(n as usize % files.len().max(1)) else { return };
+                let flip = |bytes: &mut Vec<u8>| {
+                    let at = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize % bytes.len().max(1);
+                    bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (n % 8));
+                };
+                disk.tamper(path, flip).unwrap();
+            },
+            true,
+        );
+        on(
+            &|disk, n| {
+                for (within, skip) in [("seg", n % 7), ("solo", n % 3)] {
+                    let by = [4096, -4096, 65_536, 512, 1][n as usize % 5];
+                    disk.misdirect(DiskCall::Read, Path::new(within), skip, by);
+                }
+            },
+            false,
+        );
         let misplaced = begin_misplaced(seed);
-        damaged += told_damage(&misplaced.store, &misplaced.model);
+        damaged += told_damage(&misplaced.store, &misplaced.model).len();
         looked_at += 1;
     }
     println!("{looked_at} disks looked at, {damaged} versions told damaged, none read as another");

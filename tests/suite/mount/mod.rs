@@ -27,6 +27,7 @@ mod programs;
 mod refusals;
 mod renames;
 mod scenarios;
+mod scrub;
 mod semantics;
 mod sessions;
 mod shells;

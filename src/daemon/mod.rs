@@ -1,0 +1,8 @@
+//! What a running process does on its own: work in the background, each on a thread that can be paused and stopped.
+//!
+//! Decisions are pure functions; threads are in `worker`. May not know: kernels, sockets, terminals.
+
+pub mod scrub;
+mod worker;
+
+pub use worker::{Turn, Wait, Worker};
