@@ -3,7 +3,7 @@
 use super::arguments::Cli;
 use super::failure::in_words;
 use crate::model::{Error, Kind, Result};
-use crate::node::{Plan, Start, check_options};
+use crate::node::{Plan, Replace, Start, check_options};
 use clap::CommandFactory;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -55,7 +55,7 @@ fn mount(call: &Call) -> Result<()> {
     if call.fake {
         return check_options(&call.options).map(|_| ());
     }
-    let plan = Plan::new(Path::new(&call.store), Path::new(&call.dir), call.options.clone(), false)?;
+    let plan = Plan::new(Path::new(&call.store), Path::new(&call.dir), call.options.clone(), Some(Replace::Dead))?;
     crate::node::mount(&plan, Start::Background, |row| {
         if call.verbose {
             println!("mounted {} at {}", plan.store.display(), row.mountpoint.display());

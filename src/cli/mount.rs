@@ -3,7 +3,7 @@
 use super::arguments::Global;
 use super::failure::Done;
 use crate::control::Row;
-use crate::node::{Plan, Start};
+use crate::node::{Plan, Replace, Start};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -20,7 +20,8 @@ use std::path::PathBuf;
 
 Examples:
   keyfold mount ~/.local/share/keyfold/store ~/keyfold
-  keyfold mount /srv/keyfold /mnt/photos -o bucket=photos,ro,allow_other"
+  keyfold mount /srv/keyfold /mnt/photos -o bucket=photos,ro,allow_other
+  keyfold mount --replace /srv/keyfold /mnt/photos   # after an upgrade, or a crash"
 )]
 pub(super) struct Args {
     /// The store's directory
@@ -35,13 +36,29 @@ pub(super) struct Args {
     /// Stay until it is unmounted, and log to stderr
     #[arg(short, long)]
     foreground: bool,
-    /// Clear what a dead process left at the mount point
-    #[arg(long)]
-    replace: bool,
+    /// Take the place of what is mounted there: of a dead mount only, of a running process too, or by force
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, default_missing_value = "running", require_equals = true)]
+    replace: Option<What>,
+}
+
+/// What may be taken away.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum What {
+    /// A mount whose process is gone
+    Dead,
+    /// Also a running process: it publishes what is open, syncs and ends
+    Running,
+    /// The same, and a process that does not end is killed
+    Force,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
-    let plan = Plan::new(&args.dir, &args.mountpoint, args.options.clone(), args.replace)?;
+    let replace = args.replace.map(|what| match what {
+        What::Dead => Replace::Dead,
+        What::Running => Replace::Running,
+        What::Force => Replace::Force,
+    });
+    let plan = Plan::new(&args.dir, &args.mountpoint, args.options.clone(), replace)?;
     let start = if args.foreground { Start::Foreground } else { Start::Background };
     crate::node::mount(&plan, start, |row| {
         let line = if global.json {

@@ -6,6 +6,11 @@ use super::output::{Printer, View};
 use crate::control::{ActRow, FSTYPE, KernelMount, Reply, Request, Row, all_mounts, connect};
 use crate::model::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a process may take to answer: it publishes what is open first, for which lazily it takes less time.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LAZY_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Unmount, publishing what is open.
 ///
@@ -34,12 +39,14 @@ fn unmount(mount: &KernelMount, lazy: bool, printer: &mut Printer) -> Result<()>
     let asked = if mount.source.is_absolute() { connect(&mount.source) } else { Ok(None) };
     // Another user's process cannot be asked, but root can unmount what it serves.
     if let Ok(Some(mut connection)) = asked {
+        connection.be_patient(if lazy { LAZY_PATIENCE } else { PATIENCE })?;
         let request = Request::Unmount { mountpoint: mount.mountpoint.clone(), lazy };
         match connection.ask(request, printer) {
             Ok(true) => {
                 connection.until_gone();
                 return Ok(());
             }
+            Ok(false) if lazy => crate::node::let_go(mount),
             Ok(false) => {}
             // A bind mount, or one that an earlier process left: the kernel knows it, the process does not.
             Err(error) if error.kind() == Kind::NotSet => {}

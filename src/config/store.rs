@@ -26,6 +26,9 @@ pub const STORE_TEMPLATE: &str = "\
 # cache_size = \"128MiB\"       # memory for blocks of the index
 # memtable_size = \"16MiB\"     # memory for recent changes, per family
 
+[memory]
+# ceiling = \"auto\"           # what the process takes at most: a size, or a quarter of the machine's within bounds
+
 [write]
 # commit_interval = \"1s\"      # closed files are durable after this long at the latest
 # inline_max = \"4KiB\"         # objects up to this size lie in the index
@@ -48,6 +51,9 @@ pub struct StoreSettings {
     pub cache_size: u64,
     /// Bytes of memory for recent changes of one family of the index.
     pub memtable_size: u64,
+    /// Bytes of memory that the process takes at most; a share of the machine's without. The sizes above are bounds
+    /// within it.
+    pub ceiling: Option<u64>,
     /// After how long a closed file is durable at the latest.
     pub commit_interval: Duration,
     /// Bytes up to which an object lies in the index.
@@ -70,6 +76,7 @@ impl Default for StoreSettings {
             segment_size: 256 * MIB,
             cache_size: 128 * MIB,
             memtable_size: 16 * MIB,
+            ceiling: None,
             commit_interval: Duration::from_secs(1),
             inline_max: 4 * KIB,
             reserve: Reserve::Auto,
@@ -98,6 +105,7 @@ impl StoreSettings {
         reader.size("log.segment_size", raw.log.segment_size, MIB..=16 * GIB, &mut settings.segment_size);
         reader.size("index.cache_size", raw.index.cache_size, MIB..=1024 * GIB, &mut settings.cache_size);
         reader.size("index.memtable_size", raw.index.memtable_size, MIB..=4 * GIB, &mut settings.memtable_size);
+        reader.ceiling("memory.ceiling", raw.memory.ceiling, &mut settings.ceiling);
         let interval = Duration::from_millis(1)..=Duration::from_secs(60);
         reader.duration("write.commit_interval", raw.write.commit_interval, interval, &mut settings.commit_interval);
         reader.size("write.inline_max", raw.write.inline_max, 0..=64 * KIB, &mut settings.inline_max);
@@ -126,6 +134,7 @@ const MEND: &str = "correct the file; a setting left out has its default";
 struct Raw {
     log: Log,
     index: Index,
+    memory: Memory,
     write: Write,
     disk: Disk,
     care: Care,
@@ -145,6 +154,12 @@ struct Log {
 struct Index {
     cache_size: Setting,
     memtable_size: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [memory]")]
+struct Memory {
+    ceiling: Setting,
 }
 
 #[derive(Deserialize, Default)]
@@ -198,6 +213,16 @@ impl Reader<'_> {
             } else {
                 Err(outside(size_text(*bounds.start()), size_text(*bounds.end())))
             }
+        });
+    }
+
+    fn ceiling(&mut self, name: &str, setting: Setting, slot: &mut Option<u64>) {
+        self.take(name, setting, slot, |value| match value.as_str() {
+            Some("auto") => Ok(None),
+            _ => match size(value)? {
+                size if size >= 128 * MIB => Ok(Some(size)),
+                _ => Err(outside("128MiB", "all there is")),
+            },
         });
     }
 
@@ -291,19 +316,20 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 9);
+        assert_eq!(said.matches('=').count(), 10);
         assert_eq!(StoreSettings::parse(&said, false).unwrap(), StoreSettings::default());
     }
 
     #[test]
     fn every_setting_is_taken() {
         let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
-                    [write]\ncommit_interval = '250ms'\ninline_max = 0\n[disk]\nreserve = '5GiB'\n[care]\ncompact_rate = 0\n\
-                    scrub_every = 'off'\nscrub_rate = '1MiB'\n[debug]\nday = '10s'\n";
+                    [write]\ncommit_interval = '250ms'\ninline_max = 0\n[memory]\nceiling = '1GiB'\n[disk]\nreserve = '5GiB'\n\
+                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n[debug]\nday = '10s'\n";
         let want = StoreSettings {
             segment_size: GIB,
             cache_size: MIB,
             memtable_size: 2 * MIB,
+            ceiling: Some(GIB),
             commit_interval: Duration::from_millis(250),
             inline_max: 0,
             reserve: Reserve::Bytes(5 * GIB),

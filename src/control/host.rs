@@ -56,8 +56,11 @@ pub trait Host: Send + Sync {
     /// When nothing of this process is mounted there, or it is busy.
     fn unmount(&self, mountpoint: &Path, lazy: bool) -> Result<ActRow>;
 
-    /// Begins to end the process.
-    fn stop(&self);
+    /// Begins to end the process, with everything durable, for another to take its place; the mounts it serves.
+    ///
+    /// # Errors
+    /// When something cannot be made durable: the process goes on.
+    fn hand_over(&self) -> Result<Vec<MountRow>>;
 
     /// Whether the process is ending: verbs that wait stop waiting.
     fn is_stopping(&self) -> bool;

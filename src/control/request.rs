@@ -252,7 +252,8 @@ pub enum Request {
         /// Also when files are open: they stay readable until they are closed.
         lazy: bool,
     },
-    /// Unmounts everything and ends the process.
+    /// Publishes and syncs everything, answers with the mounts, takes them away, also from who uses them, and ends the
+    /// process: another is about to take its place.
     Stop,
 }
 

@@ -56,6 +56,9 @@ pub struct MountRow {
     pub as_of: Option<String>,
     /// Whether nothing can be changed.
     pub read_only: bool,
+    /// The `-o` texts it was asked for with.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub options: Vec<String>,
 }
 
 /// An error that an errno could not explain.

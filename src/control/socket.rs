@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The socket's name in the store's directory.
 pub const SOCKET: &str = "control.sock";
@@ -67,6 +68,15 @@ pub fn connect(dir: &Path) -> Result<Option<Connection>> {
 }
 
 impl Connection {
+    /// Limits how long the process may take for each part of its answer; without, it may take any time.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when the system refuses.
+    pub fn be_patient(&mut self, patience: Duration) -> Result<()> {
+        let set = self.0.set_read_timeout(Some(patience)).and_then(|()| self.0.set_write_timeout(Some(patience)));
+        set.map_err(|error| Error::io("cannot limit how long an answer may take", error))
+    }
+
     /// Asks, and passes everything answered on to `reply`. `Ok(false)` when the process ended the connection without
     /// a word, as one that is ending does: the store is about to be free.
     ///

@@ -3,6 +3,7 @@
 use super::convert::{attr, caller, errno, file_type, kind_of_mode, nothing, open_how, permissions, time_to_set};
 use super::passing::Passing;
 use super::pool::Pool;
+use super::relay::Relay;
 use super::reply::{
     FIRST, LASTING, NOT_AT_ALL, ONE_LOOK, answer_read, emptied, entered, fopen_flags, guarded, sized, ttl, wrote,
 };
@@ -37,18 +38,19 @@ pub(super) struct Adapter {
     pool: Pool,
     passing: Passing,
     wakeful: Wakeful,
+    relay: Relay,
     /// Quick reads still to come before the reader answers reads itself; 0 while it does.
     cold: Arc<AtomicU32>,
 }
 
 impl Adapter {
-    pub(super) fn new(vfs: Arc<Vfs>, pool: Pool, wakeful: Wakeful) -> Self {
-        Self { vfs, pool, passing: Passing::default(), wakeful, cold: Arc::default() }
+    pub(super) fn new(vfs: Arc<Vfs>, pool: Pool, wakeful: Wakeful, relay: Relay) -> Self {
+        Self { vfs, pool, passing: Passing::default(), wakeful, relay, cold: Arc::default() }
     }
 
     fn answer(&self, request: impl FnOnce()) {
         self.wakeful.note();
-        guarded(request);
+        self.relay.answer(|| guarded(request));
     }
 }
 

@@ -1,7 +1,8 @@
 //! The door to the kernel: decodes requests, calls [`crate::vfs`], replies. All of `fuser` is in here.
 //!
 //! One thread reads the requests and answers all that cannot block, in the order the kernel sent them; what can wait
-//! for the disk goes to a `pool` whose workers reply by themselves. The order matters: a `release` must be done
+//! for the disk goes to a `pool` whose workers reply by themselves. When the one is held up all the same, because the
+//! disk hangs, another goes on (see `relay`). The order matters: a `release` must be done
 //! before the next `open` of the same file is looked at, or two sessions would be taken for one. (A measurement says
 //! that one reader is also the fastest on few processors; handlers that ran on several woke the wrong one.)
 //!
@@ -20,6 +21,7 @@ pub mod mount;
 mod notifier;
 mod passing;
 mod pool;
+mod relay;
 mod reply;
 mod wakeful;
 

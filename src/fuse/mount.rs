@@ -10,7 +10,8 @@
 
 use super::adapter::Adapter;
 use super::notifier;
-use super::pool::Pool;
+use super::pool::{self, Pool};
+use super::relay::{self, READERS, Relay};
 use super::wakeful::Wakeful;
 use crate::model::{Error, Kind, Result};
 use crate::vfs::{StaleEntries, Vfs};
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// How the kernel should mount it. What it shows is in [`crate::vfs::Settings`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,6 +74,9 @@ impl Default for MountSettings {
 /// Threads of the pool when none are asked for: a few, because they sleep in the disk.
 const THREADS: usize = 8;
 
+/// How long the readers may take to find their places.
+const SEATING: Duration = Duration::from_millis(500);
+
 /// Who takes the mount away.
 enum Unmounter {
     /// We made it by mount(2).
@@ -90,6 +95,7 @@ pub struct Mount {
     session: Mutex<Option<JoinHandle<std::io::Result<()>>>>,
     notifier: Mutex<Option<JoinHandle<()>>>,
     stale: StaleEntries,
+    waiting: (relay::Ages, pool::Watched),
 }
 
 impl Mount {
@@ -99,7 +105,10 @@ impl Mount {
     /// When the mount point cannot be used or the kernel refuses, with the way to mend it.
     pub fn start(vfs: Arc<Vfs>, mountpoint: &Path, settings: &MountSettings) -> Result<Self> {
         let pool = Pool::new(if settings.threads == 0 { THREADS } else { settings.threads })?;
-        let adapter = Adapter::new(Arc::clone(&vfs), pool, Wakeful::start()?);
+        let (watched, watcher) = (pool.watched(), pool.watched());
+        let relay = Relay::start(move || watcher.relieve())?;
+        let waiting = (relay.ages(), watched);
+        let adapter = Adapter::new(Arc::clone(&vfs), pool, Wakeful::start()?, relay);
         let (session, unmounter) = open_session(adapter, mountpoint, settings)?;
         let stale = vfs.stale_entries();
         let sender = session.notifier();
@@ -118,7 +127,17 @@ impl Mount {
                 return Err(spawn(error));
             }
         };
-        Ok(Self { unmounter, vfs, session: Mutex::new(Some(session)), notifier: Mutex::new(Some(notifier)), stale })
+        if !matches!(unmounter, Unmounter::Nobody) {
+            seat_readers(mountpoint, &waiting.0);
+        }
+        let (session, notifier) = (Mutex::new(Some(session)), Mutex::new(Some(notifier)));
+        Ok(Self { unmounter, vfs, session, notifier, stale, waiting })
+    }
+
+    /// For how long the oldest request has been waiting for its answer; nothing when none does.
+    #[must_use]
+    pub fn oldest_request(&self) -> Duration {
+        self.waiting.0.oldest().max(self.waiting.1.oldest())
     }
 
     /// Waits until it is unmounted, by us or by anybody, and publishes what was still open.
@@ -144,12 +163,12 @@ impl Mount {
         }
     }
 
-    /// Publishes what is open and unmounts. A mount in use is detached with `lazy`: it goes when its last user does.
+    /// Unmounts. A mount in use is detached with `lazy`: it goes when its last user does. What is open is published
+    /// when the mount has ended; who wants it published before does that first. Waits for no disk.
     ///
     /// # Errors
     /// When it is in use and `lazy` is not set, or the kernel refuses.
     pub fn unmount(&self, lazy: bool) -> Result<()> {
-        self.vfs.publish_all();
         unmount(&self.unmounter, lazy)
     }
 }
@@ -198,7 +217,7 @@ fn open_session(
             .mend("`keyfold doctor` looks for what is missing")
     };
     if let Some(fd) = given_descriptor(mountpoint)? {
-        let session = Session::from_fd(adapter, fd, SessionACL::All, Config::default()).map_err(handshake)?;
+        let session = Session::from_fd(adapter, fd, SessionACL::All, readers(Config::default())).map_err(handshake)?;
         return Ok((session, Unmounter::Nobody));
     }
     #[cfg(target_os = "linux")]
@@ -213,7 +232,7 @@ fn open_session(
             (true, false) if settings.allow_root => SessionACL::RootAndOwner,
             (true, _) => SessionACL::All,
         };
-        return match Session::from_fd(adapter, fd, who, Config::default()) {
+        return match Session::from_fd(adapter, fd, who, readers(Config::default())) {
             Ok(session) => Ok((session, unmounter)),
             Err(error) => {
                 let _ = unmount(&unmounter, true);
@@ -290,8 +309,24 @@ fn linux_mount(path: &Path, settings: &MountSettings) -> Result<OwnedFd> {
     Ok(device.into())
 }
 
+fn readers(mut config: Config) -> Config {
+    config.n_threads = Some(READERS);
+    config
+}
+
+/// Asks until one thread reads and the others are parked: as long as several read, requests can overtake each other.
+fn seat_readers(mountpoint: &Path, readers: &relay::Ages) {
+    let end = Instant::now() + SEATING;
+    while !readers.is_settled() && Instant::now() < end {
+        // The kernel passes each such question on, to the thread that has waited longest.
+        if nix::sys::statvfs::statvfs(mountpoint).is_err() {
+            return;
+        }
+    }
+}
+
 fn library_config(settings: &MountSettings) -> Config {
-    let mut config = Config::default();
+    let mut config = readers(Config::default());
     config.acl = match (settings.allow_other, settings.allow_root) {
         (true, _) => SessionACL::All,
         (false, true) => SessionACL::RootAndOwner,

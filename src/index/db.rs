@@ -23,11 +23,13 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Bytes of a memtable before RocksDB writes it to a table.
     pub memtable_bytes: usize,
+    /// Bytes of all memtables together.
+    pub memtables_bytes: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, memtable_bytes: 16 << 20 }
+        Self { cache_bytes: 64 << 20, memtable_bytes: 16 << 20, memtables_bytes: 128 << 20 }
     }
 }
 

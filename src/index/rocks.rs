@@ -162,6 +162,7 @@ fn database_options(settings: Settings) -> Options {
     options.set_track_and_verify_wals_in_manifest(true);
     // A family that is rarely written must not keep the log of all others.
     options.set_max_total_wal_size(4 * settings.memtable_bytes as u64);
+    options.set_db_write_buffer_size(settings.memtables_bytes);
     options.set_max_open_files(512);
     options.set_skip_stats_update_on_db_open(true);
     options.set_max_background_jobs(2);

@@ -82,7 +82,9 @@ impl Host for Alone {
         Err(no_mounts())
     }
 
-    fn stop(&self) {}
+    fn hand_over(&self) -> Result<Vec<MountRow>> {
+        Err(no_mounts())
+    }
 
     /// Nobody else can change a store that this process has opened: there is nothing to wait for.
     fn is_stopping(&self) -> bool {

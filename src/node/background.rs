@@ -59,6 +59,7 @@ pub fn mount(plan: &Plan, start: Start, ready: impl Fn(&MountRow)) -> Result<()>
 /// Asks the process that owns the store, when there is one.
 fn by_the_owner(plan: &Plan) -> Result<Option<MountRow>> {
     let Some(mut connection) = connect(&plan.store)? else { return Ok(None) };
+    connection.be_patient(PATIENCE)?;
     let request = Request::Mount { mountpoint: plan.mountpoint.clone(), options: plan.options.clone() };
     let mut answer = One(None);
     match connection.ask(request, &mut answer) {

@@ -1,10 +1,17 @@
 //! Logs: to stderr, which is the terminal in the foreground and the store's log file in the background.
+//!
+//! The log file lies on the store's disk, so a thread of its own writes: who logs waits for no disk. While the disk hangs,
+//! [`LINES_MAX`] lines wait, and further ones are lost.
 
 use crate::model::{Error, Result};
 use std::fs::File;
 use std::io::ErrorKind;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 use tracing_subscriber::EnvFilter;
 
 /// The log's name in the store's directory.
@@ -14,15 +21,67 @@ const BYTES_MAX: u64 = 16 << 20;
 /// Which lines are written, in `tracing`'s filter language.
 const VARIABLE: &str = "KEYFOLD_LOG";
 
+/// Lines that may wait to be written.
+const LINES_MAX: usize = 1024;
+/// How long the last lines may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Lines handed over, and lines written.
+static HANDED: AtomicU64 = AtomicU64::new(0);
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// A line on its way to the thread that writes.
+struct Line {
+    lines: SyncSender<Vec<u8>>,
+    bytes: Vec<u8>,
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        HANDED.fetch_add(1, Ordering::AcqRel);
+        if self.lines.try_send(std::mem::take(&mut self.bytes)).is_err() {
+            WRITTEN.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Waits a moment for what was logged to be written; for the end of the process.
+pub(super) fn flush() {
+    let end = Instant::now() + PATIENCE;
+    while WRITTEN.load(Ordering::Acquire) < HANDED.load(Ordering::Acquire) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Begins to log. `plain`: without colours, for a file.
 pub(super) fn begin(plain: bool) {
     let filter = std::env::var(VARIABLE).ok().and_then(|words| EnvFilter::try_new(words).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info,fuser=warn"));
     let colours =
         !plain && std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let (lines, waiting) = sync_channel::<Vec<u8>>(LINES_MAX);
+    let writer = std::thread::Builder::new().name("keyfold-log".to_owned()).spawn(move || {
+        for line in waiting {
+            let _ = std::io::stderr().write_all(&line);
+            WRITTEN.fetch_add(1, Ordering::AcqRel);
+        }
+    });
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     // A second call, as tests make it, changes nothing.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
+    let _ = match writer {
+        Ok(_) => log.with_writer(move || Line { lines: lines.clone(), bytes: Vec::new() }).try_init(),
+        Err(_) => log.with_writer(std::io::stderr).try_init(),
+    };
 }
 
 /// The store's log file, opened to append.

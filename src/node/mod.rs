@@ -12,12 +12,14 @@ mod mounted;
 mod open;
 mod path;
 mod plan;
+mod replace;
 mod running;
 mod serve;
 mod settings;
 
 pub use alone::ask;
 pub use background::{Start, mount};
-pub use mounted::detach;
+pub use mounted::{detach, let_go};
 pub use open::{init, options};
 pub use plan::{Plan, check_options};
+pub use replace::Replace;

@@ -1,9 +1,9 @@
 //! One mount: started, described, ended. The only place that calls `fuse`.
 
-use super::plan::mounted_at;
+use super::plan::{Plan, mounted_at};
 use super::settings::{of_the_kernel, of_the_view};
 use crate::config::MountSettings;
-use crate::control::MountRow;
+use crate::control::{KernelMount, MountRow};
 use crate::fuse::Mount;
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
@@ -20,11 +20,15 @@ use std::time::{Duration, Instant};
 /// How long the kernel may take to show a mount in its table, unless it is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long what is open may take to be published before a mount ends, and before it ends lazily.
+const PUBLISHING: Duration = Duration::from_secs(30);
+const PUBLISHING_LAZILY: Duration = Duration::from_secs(3);
 
 /// A mount this process serves.
 pub(super) struct Mounted {
     pub(super) mountpoint: PathBuf,
     pub(super) settings: MountSettings,
+    options: Vec<String>,
     pub(super) vfs: Arc<Vfs>,
     /// The kernel's device number; none for a mount by descriptor, whose place only its giver knows.
     pub(super) device: Option<String>,
@@ -40,11 +44,16 @@ impl Mounted {
     pub(super) fn start(
         store: &Arc<Store>,
         metrics: &Arc<Metrics>,
-        mountpoint: &Path,
+        plan: &Plan,
         settings: MountSettings,
         wake: impl FnOnce() + Send + 'static,
     ) -> Result<Self> {
-        let vfs = Vfs::new(Arc::clone(store), Arc::clone(metrics), of_the_view(&settings))?;
+        let mountpoint = plan.mountpoint.as_path();
+        let vfs = Vfs::new(
+            Arc::clone(store),
+            Arc::clone(metrics),
+            of_the_view(&settings, super::open::nodes_max(store.dir())),
+        )?;
         let mount = Arc::new(Mount::start(Arc::clone(&vfs), mountpoint, &of_the_kernel(&settings, store.dir()))?);
         let device = if mountpoint.starts_with("/dev/fd") { None } else { device(mountpoint)? };
         let over = Arc::new(AtomicBool::new(false));
@@ -59,6 +68,7 @@ impl Mounted {
         Ok(Self {
             mountpoint: mountpoint.to_owned(),
             settings,
+            options: plan.options.clone(),
             vfs,
             device,
             mount,
@@ -80,6 +90,7 @@ impl Mounted {
             prefix,
             as_of: self.settings.as_of.map(|at| at.rfc3339()),
             read_only: self.settings.read_only,
+            options: self.options.clone(),
         }
     }
 
@@ -93,17 +104,23 @@ impl Mounted {
         self.detached.load(Ordering::SeqCst)
     }
 
-    /// Publishes what is open and takes it out of the tree; on an error it goes on.
+    /// Publishes what is open and takes it out of the tree; on an error it goes on. When the disk does not answer in
+    /// time, that is an error, or with `lazy` what is open is published once it does.
     pub(super) fn end(&self, lazy: bool) -> Result<()> {
         if self.is_over() || self.is_detached() {
             return Ok(());
         }
+        if !self.publish(if lazy { PUBLISHING_LAZILY } else { PUBLISHING }) && !lazy {
+            return Err(Error::new(Kind::Conflict, format!("cannot unmount {}", self.mountpoint.display()))
+                .why("the disk of the store does not take what is open")
+                .mend(
+                    "--lazy takes the mount out of the tree now, and what is open is published when the disk answers",
+                ));
+        }
         if self.device.is_none() {
             // Whoever mounted the descriptor unmounts it.
-            self.vfs.publish_all();
         } else if !lazy && process::effective_uid() != 0 {
             // The library that mounted for a user knows lazy unmounting only.
-            self.vfs.publish_all();
             detach(&self.mountpoint, false)?;
         } else {
             let in_use = |error: Error| if error.reason().contains("busy") { busy(&self.mountpoint) } else { error };
@@ -111,6 +128,37 @@ impl Mounted {
         }
         self.detached.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Publishes what is open; false when the disk has not taken it in time, and may still.
+    fn publish(&self, patience: Duration) -> bool {
+        let vfs = Arc::clone(&self.vfs);
+        let (done, over) = std::sync::mpsc::sync_channel(1);
+        let thread = std::thread::Builder::new().name("keyfold-publish".to_owned()).spawn(move || {
+            vfs.publish_all();
+            let _ = done.send(());
+        });
+        if let Err(error) = thread {
+            tracing::warn!(%error, "what is open is published after the mount has ended");
+            return true;
+        }
+        over.recv_timeout(patience).is_ok()
+    }
+
+    /// Whether a request has been waiting for longer than `patience`.
+    pub(super) fn is_stuck(&self, patience: Duration) -> bool {
+        !self.is_over() && self.mount.oldest_request() > patience
+    }
+
+    /// Ends the connection to the kernel: whoever still uses the mount gets errors from then on, and nobody waits. What
+    /// was acknowledged is published when the mount is joined. Whether that worked; if not, the end of the process does it.
+    pub(super) fn abort(&self) -> bool {
+        let Some(device) = &self.device else { return false };
+        if let Err(error) = crate::sys::connection::abort(device) {
+            tracing::warn!(mountpoint = %self.mountpoint.display(), %error, "cannot end the mount for who still uses it");
+            return self.is_over();
+        }
+        true
     }
 
     /// Waits until nobody uses a mount that was taken out of the tree; whether that came true in time.
@@ -171,6 +219,13 @@ pub fn detach(mountpoint: &Path, lazy: bool) -> Result<()> {
     Err(Error::new(Kind::Io, format!("cannot unmount {}", mountpoint.display()))
         .why(why)
         .mend("unmount as the user who mounted, or as root"))
+}
+
+/// Lets go who waits in a mount whose process does not answer.
+pub fn let_go(mount: &KernelMount) {
+    if let Err(error) = crate::sys::connection::abort(&mount.device) {
+        tracing::debug!(%error, "cannot end a connection");
+    }
 }
 
 fn busy(mountpoint: &Path) -> Error {

@@ -2,7 +2,8 @@
 
 use crate::config::{STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
-use crate::store::{Options, Settings, Store};
+use crate::store::{Budget, Options, Settings, Store};
+use crate::sys::process;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -17,13 +18,17 @@ const FILE: &str = "keyfold.toml";
 /// # Errors
 /// Every complaint about its `keyfold.toml` at once.
 pub fn options(dir: &Path) -> Result<Options> {
-    let path = dir.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Error::io(format!("cannot read {}", path.display()), error)),
-    };
+    let text = read(dir)?;
     Ok(Options { settings: settings(&StoreSettings::parse(&text, false)?), ..Options::system() })
+}
+
+/// The text of the store's settings; empty when it has none.
+fn read(dir: &Path) -> Result<String> {
+    let path = dir.join(FILE);
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| Error::io(format!("cannot read {}", path.display()), error)),
+    }
 }
 
 /// Makes a store in an absent or empty directory, its settings commented out; the directory's whole path.
@@ -76,11 +81,14 @@ pub(super) fn open(dir: &Path) -> Result<Arc<Store>> {
 }
 
 fn settings(from: &StoreSettings) -> Settings {
-    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    let budget = budget(from);
     Settings {
         segment_bytes: from.segment_size,
-        cache_bytes: bytes(from.cache_size),
-        memtable_bytes: bytes(from.memtable_size),
+        cache_bytes: budget.cache,
+        memtable_bytes: budget.memtable,
+        memtables_bytes: budget.memtables,
+        stage_bytes: budget.stage,
+        draft_bytes: budget.drafts,
         commit_interval: from.commit_interval,
         inline_max: from.inline_max,
         reserve: from.reserve,
@@ -88,4 +96,16 @@ fn settings(from: &StoreSettings) -> Settings {
         scrub_every: from.scrub_every,
         scrub_rate: from.scrub_rate,
     }
+}
+
+fn budget(from: &StoreSettings) -> Budget {
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    let ceiling = from.ceiling.unwrap_or_else(|| Budget::ceiling_of(process::memory_limit()));
+    Budget::within(ceiling, bytes(from.cache_size), bytes(from.memtable_size))
+}
+
+/// How many files the kernel may know of the store in `dir`, which is open.
+pub(super) fn nodes_max(dir: &Path) -> usize {
+    let settings = read(dir).and_then(|text| StoreSettings::parse(&text, false)).unwrap_or_default();
+    budget(&settings).nodes
 }

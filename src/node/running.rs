@@ -15,11 +15,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// How long a mount may take to end that nobody should use any more.
 const LET_GO: Duration = Duration::from_secs(5);
+/// The same when another process waits to serve it.
+const HURRIED: Duration = Duration::from_millis(100);
 
 /// A running node.
 pub(super) struct Node {
@@ -29,6 +31,8 @@ pub(super) struct Node {
     /// What goes on in the background; ends before the store closes.
     workers: Mutex<Vec<Worker>>,
     stopping: AtomicBool,
+    /// Somebody waits to take over: users of the mounts are given little time.
+    hurry: AtomicBool,
     /// Wakes the loop when there may be a reason to end.
     pub(super) changed: Notify,
     /// Connections of callers that wait for the end of the process: they close with it.
@@ -43,6 +47,7 @@ impl Node {
             mounts: Mutex::default(),
             workers: Mutex::default(),
             stopping: AtomicBool::new(false),
+            hurry: AtomicBool::new(false),
             changed: Notify::new(),
             parting: Mutex::default(),
         })
@@ -61,7 +66,7 @@ impl Node {
                 node.changed.notify_one();
             }
         };
-        let mounted = Mounted::start(&self.store, &self.metrics, &plan.mountpoint, settings, woken)?;
+        let mounted = Mounted::start(&self.store, &self.metrics, plan, settings, woken)?;
         let row = mounted.row();
         tracing::info!(mountpoint = %row.mountpoint.display(), bucket = row.bucket, "mounted");
         self.mounts.lock().push(mounted);
@@ -109,14 +114,31 @@ impl Node {
         }
     }
 
-    /// Unmounts everything: quietly when that goes, lazily when files are open.
+    /// Ends mounts that left the tree and have a request that waits for a disk that does not answer: nobody is to hang
+    /// in a mount that is gone. Waits for nothing.
+    pub(super) fn let_go_of_stuck(&self) {
+        for mounted in self.mounts.lock().iter().filter(|mounted| mounted.is_detached() && mounted.is_stuck(LET_GO)) {
+            tracing::warn!(mountpoint = %mounted.mountpoint.display(), "the disk does not answer, and its users lose it");
+            mounted.abort();
+        }
+    }
+
+    /// Unmounts everything: quietly when that goes, lazily when files are open; who still uses a mount after a moment
+    /// loses it. Then waits for the disk to take what is open.
     pub(super) fn end_mounts(&self) {
         let all = std::mem::take(&mut *self.mounts.lock());
+        for mounted in &all {
+            if let Err(error) = mounted.end(true) {
+                tracing::error!(mountpoint = %mounted.mountpoint.display(), %error, "cannot unmount");
+            }
+        }
+        let end = Instant::now() + if self.hurry.load(Ordering::SeqCst) { HURRIED } else { LET_GO };
         for mounted in all {
-            if let Err(busy) = mounted.end(false) {
-                tracing::warn!(mountpoint = %mounted.mountpoint.display(), error = %busy, "unmounting lazily");
-                if let Err(error) = mounted.end(true) {
-                    tracing::error!(mountpoint = %mounted.mountpoint.display(), %error, "cannot unmount");
+            if !mounted.settle(end.saturating_duration_since(Instant::now())) {
+                tracing::warn!(mountpoint = %mounted.mountpoint.display(), "still in use, and its users lose it");
+                if !mounted.abort() {
+                    mounted.vfs.publish_all();
+                    continue;
                 }
             }
             finish(mounted);
@@ -128,7 +150,8 @@ impl Node {
         self.parting.lock().push(stream);
     }
 
-    fn begin_to_stop(&self) {
+    /// Begins to end the process.
+    pub(super) fn begin_to_stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.changed.notify_one();
     }
@@ -136,9 +159,6 @@ impl Node {
 
 fn finish(mounted: Mounted) {
     let mountpoint = mounted.mountpoint.clone();
-    if !mounted.settle(LET_GO) {
-        return tracing::warn!(mountpoint = %mountpoint.display(), "still in use, and its users lose it");
-    }
     match mounted.join() {
         Ok(()) => tracing::info!(mountpoint = %mountpoint.display(), "unmounted"),
         Err(error) => tracing::error!(mountpoint = %mountpoint.display(), %error, "the mount did not end well"),
@@ -177,7 +197,7 @@ impl Host for Arc<Node> {
     }
 
     fn mount(&self, mountpoint: &Path, options: &[String]) -> Result<MountRow> {
-        let plan = Plan::new(self.store.dir(), mountpoint, options.to_vec(), false)?;
+        let plan = Plan::new(self.store.dir(), mountpoint, options.to_vec(), None)?;
         if plan.descriptor().is_some() {
             return Err(Error::new(Kind::Unsupported, "cannot mount by a descriptor")
                 .why(format!("process {} owns the store, and the descriptor is not its own", std::process::id()))
@@ -216,8 +236,15 @@ impl Host for Arc<Node> {
         Ok(ActRow { act: "unmounted".to_owned(), on: mountpoint.display().to_string(), ..ActRow::default() })
     }
 
-    fn stop(&self) {
+    fn hand_over(&self) -> Result<Vec<MountRow>> {
+        let all: Vec<_> = self.mounts.lock().iter().map(|mounted| Arc::clone(&mounted.vfs)).collect();
+        all.iter().for_each(|vfs| vfs.publish_all());
+        self.store.sync()?;
+        let mounts = self.mounts();
+        tracing::info!("another process takes over");
+        self.hurry.store(true, Ordering::SeqCst);
         self.begin_to_stop();
+        Ok(mounts)
     }
 
     fn is_stopping(&self) -> bool {

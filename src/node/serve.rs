@@ -25,7 +25,7 @@ pub(super) fn serve(plan: &Plan, ready: impl FnOnce(std::result::Result<&MountRo
     process::raise_open_files_limit();
     process::share_heaps();
     process::refuse_huge_pages();
-    match start(plan) {
+    let served = match start(plan) {
         Ok((node, runtime, parts, row)) => {
             notify("READY=1");
             ready(Ok(&row));
@@ -35,7 +35,9 @@ pub(super) fn serve(plan: &Plan, ready: impl FnOnce(std::result::Result<&MountRo
             ready(Err(&error));
             Err(error)
         }
-    }
+    };
+    super::log::flush();
+    served
 }
 
 struct Parts {
@@ -67,7 +69,14 @@ fn start(plan: &Plan) -> Result<(Arc<Node>, Runtime, Parts, MountRow)> {
     });
     let made = parts.and_then(|parts| Ok((parts, node.add(plan)?)));
     match made {
-        Ok((parts, row)) => Ok((node, runtime, parts, row)),
+        Ok((parts, row)) => {
+            for other in &plan.others {
+                if let Err(error) = node.add(&plan.of(other)) {
+                    tracing::error!(mountpoint = %other.mountpoint.display(), %error, "cannot go on with a mount");
+                }
+            }
+            Ok((node, runtime, parts, row))
+        }
         Err(error) => {
             let _ = node.store.close();
             Err(error)
@@ -89,38 +98,44 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
             }
         };
         tokio::pin!(serving);
+        // What may wait for the disk does so aside: signals and callers are heard meanwhile.
+        let (mut looking, mut reaping) = (Task::default(), Task::default());
         while !node.is_stopping() {
             tokio::select! {
                 () = &mut serving => break,
-                _ = terminate.recv() => node.stop(),
-                _ = interrupt.recv() => node.stop(),
-                _ = hangup.recv() => node.stop(),
+                _ = terminate.recv() => node.begin_to_stop(),
+                _ = interrupt.recv() => node.begin_to_stop(),
+                _ = hangup.recv() => node.begin_to_stop(),
                 () = node.changed.notified() => {}
                 _ = ticks.tick() => {}
             }
-            let looking = Arc::clone(node);
+            node.let_go_of_stuck();
+            reaping.start(node, |node| node.reap());
             let spare = spared.elapsed() > SPARE_EVERY;
             if spare {
                 spared = Instant::now();
             }
-            let looked = tokio::task::spawn_blocking(move || {
+            looking.start(node, move |node| {
                 if spare {
                     process::give_memory_back();
                 }
-                looking.tick();
-                looking.reap();
+                node.tick();
             });
-            // Callers are served meanwhile.
+        }
+        tracing::info!("ending");
+        notify("STOPPING=1");
+        node.begin_to_stop();
+        let mut ending = Task::default();
+        ending.start(node, |node| node.end_mounts());
+        // It may wait for the disk, for as long as that hangs.
+        let mut accepts = true;
+        while let Some(task) = &mut ending.0 {
             tokio::select! {
-                () = &mut serving => break,
-                _ = looked => {}
+                () = &mut serving, if accepts => accepts = false,
+                _ = task => ending.0 = None,
             }
         }
     });
-    tracing::info!("ending");
-    notify("STOPPING=1");
-    node.stop();
-    node.end_mounts();
     node.end_work();
     // The socket goes before the lock does: whoever comes next makes its own.
     drop(socket);
@@ -131,6 +146,20 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
         Err(error) => tracing::error!(%error, "the store did not close well"),
     }
     closed
+}
+
+/// Something done aside, once at a time.
+#[derive(Default)]
+struct Task(Option<tokio::task::JoinHandle<()>>);
+
+impl Task {
+    /// Begins, unless it still runs.
+    fn start(&mut self, node: &Arc<Node>, work: impl FnOnce(&Node) + Send + 'static) {
+        if self.0.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+            let node = Arc::clone(node);
+            self.0 = Some(tokio::task::spawn_blocking(move || work(&node)));
+        }
+    }
 }
 
 /// Tells systemd, when it asked to be told.

@@ -8,8 +8,10 @@ use crate::{fuse, vfs};
 use std::path::Path;
 
 /// What the file view is told.
-pub(super) fn of_the_view(settings: &MountSettings) -> vfs::Settings {
+pub(super) fn of_the_view(settings: &MountSettings, nodes_max: usize) -> vfs::Settings {
+    let nodes_max = Some(nodes_max);
     vfs::Settings {
+        nodes_max,
         bucket: settings.bucket.as_ref().map(|(name, prefix)| (name.to_string(), prefix.clone())),
         as_of: settings.as_of,
         read_only: settings.read_only,

@@ -19,6 +19,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Buffered bytes at which a session spills into the log, and from which a sequence gets a file of its own.
 const BUFFER_BYTES: usize = RUN_BYTES_MAX as usize;
+/// Buffered bytes, of one session, that are spilled early when all sessions together hold too many.
+const EARLY_BYTES: usize = 16 << 10;
+/// Pieces a session may gather before it spills, however short they are: each costs memory beside its bytes.
+const PIECES: usize = 16 << 10;
 /// Largest object: 10,000 parts of 5 GiB (SIZE-1).
 pub(super) const OBJECT_BYTES_MAX: u64 = 10_000 * (5 << 30);
 
@@ -96,6 +100,8 @@ pub struct Draft {
     size: u64,
     pieces: BTreeMap<u64, Piece>,
     buffered: Buffered,
+    /// Pieces there were after the last spill.
+    spilled: usize,
     solo: Option<SoloWriter>,
     running: Option<Running>,
     pending: PendingSet,
@@ -135,6 +141,7 @@ impl Store {
             size: 0,
             pieces: BTreeMap::new(),
             buffered: Buffered { bytes: 0, all: Arc::clone(&self.buffered) },
+            spilled: 0,
             solo: None,
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
@@ -261,10 +268,25 @@ impl Draft {
         }
         self.size = self.size.max(end);
         self.dirty = true;
-        if self.buffered.bytes >= BUFFER_BYTES {
+        if self.is_full() {
             self.spill(true)?;
+            self.spilled = self.pieces.len();
         }
         Ok(())
+    }
+
+    /// Whether a write of `len` bytes may wait for the disk.
+    #[must_use]
+    pub fn write_may_block(&self, len: usize) -> bool {
+        self.solo.is_some() || self.buffered.bytes + len >= BUFFER_BYTES || self.is_full()
+    }
+
+    /// Whether it is to spill: its own buffer is full, or all sessions' together are.
+    fn is_full(&self) -> bool {
+        let all = self.buffered.all.load(Ordering::Relaxed);
+        self.buffered.bytes >= BUFFER_BYTES
+            || self.pieces.len() >= self.spilled + PIECES
+            || (self.buffered.bytes >= EARLY_BYTES && all >= self.store.settings.draft_bytes)
     }
 
     /// Appends all of a body.
@@ -662,6 +684,7 @@ impl Draft {
     /// Its bytes have an owner now: nothing is to be cleaned up when it is dropped.
     pub(super) fn published(&mut self) {
         self.pieces.clear();
+        self.spilled = 0;
         self.buffered.set(0);
         self.pending.clear();
     }

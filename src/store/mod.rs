@@ -23,6 +23,7 @@ mod history;
 mod ids;
 mod link;
 mod list;
+mod memory;
 mod metadata;
 mod moves;
 mod multipart;
@@ -52,10 +53,11 @@ pub use feed::Invalidate;
 pub use fsck::Finding;
 pub use history::HistoryName;
 pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
+pub use memory::Budget;
 pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry};
-pub use open::{FORMAT_FILE, Identity, Options, Reserve, Settings, Space, Status};
+pub use open::{FORMAT_FILE, Identity, LOCK_FILE, Options, Reserve, Settings, Space, Status};
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;
@@ -133,7 +135,7 @@ impl Store {
 
     fn transact_seq<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
-        self.rounds.make_room(&self.index);
+        self.rounds.make_room(&self.index, self.settings.stage_bytes);
         let mut gone = Vec::new();
         let done = self.index.transact(|tx| {
             let result = body(tx)?;
@@ -145,7 +147,7 @@ impl Store {
             self.gone.lock().add(gone.into_iter());
         }
         self.feed.notice(done.1);
-        self.rounds.notice(&self.index);
+        self.rounds.notice(&self.index, self.settings.stage_bytes / 4);
         Ok(done)
     }
 

@@ -21,7 +21,7 @@ pub const FORMAT_FILE: &str = "FORMAT";
 /// The same while it is written; a crash may leave it.
 const FORMAT_NEW: &str = "FORMAT.new";
 /// Locked by the process that owns the store or makes it.
-pub(super) const LOCK_FILE: &str = "LOCK";
+pub const LOCK_FILE: &str = "LOCK";
 /// The index's directory.
 pub(super) const META_DIR: &str = "meta";
 /// A segment is at most this part of the disk, unless that is very little: when the disk is full, what is alive in one
@@ -41,6 +41,12 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Bytes of memory for recent changes of one family of the index.
     pub memtable_bytes: usize,
+    /// The same of all families together.
+    pub memtables_bytes: usize,
+    /// Bytes of commits at which writers wait for a round; at a quarter of it one begins.
+    pub stage_bytes: usize,
+    /// Bytes that all write sessions together hold in memory before they spill early.
+    pub draft_bytes: usize,
     /// After how long a closed file is durable at the latest.
     pub commit_interval: Duration,
     /// Bytes up to which an object lies in the index.
@@ -57,7 +63,11 @@ pub struct Settings {
 
 impl Settings {
     pub(super) const fn index(&self) -> index::Settings {
-        index::Settings { cache_bytes: self.cache_bytes, memtable_bytes: self.memtable_bytes }
+        index::Settings {
+            cache_bytes: self.cache_bytes,
+            memtable_bytes: self.memtable_bytes,
+            memtables_bytes: self.memtables_bytes,
+        }
     }
 }
 
@@ -67,6 +77,9 @@ impl Default for Settings {
             segment_bytes: 256 << 20,
             cache_bytes: 128 << 20,
             memtable_bytes: 16 << 20,
+            memtables_bytes: 128 << 20,
+            stage_bytes: 64 << 20,
+            draft_bytes: 64 << 20,
             commit_interval: Duration::from_secs(1),
             inline_max: 4096,
             reserve: Reserve::Auto,

@@ -147,7 +147,7 @@ impl Store {
         }
         draft.settle()?;
         // Nobody is to wait for a round while nothing may move.
-        self.rounds.make_room(&self.index);
+        self.rounds.make_room(&self.index, self.settings.stage_bytes);
         let staying = self.moves.stay();
         // Numbers taken from here on are committed before anything moves, which is how a pass knows what is new to it.
         let number = self.ids.take();
@@ -167,6 +167,16 @@ impl Store {
         let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
         let base = base.map(|(content, body, _)| (Arc::clone(content), body));
         Ok(Prepared { plan, base, _staying: Some(staying), ..self.whole(ContentId(number), record) })
+    }
+
+    /// Puts a draft's bytes where publishing needs them, which may wait for the disk; [`Store::publish`] does it when
+    /// nobody did before.
+    ///
+    /// # Errors
+    /// What the disk says; the draft keeps its bytes.
+    pub fn settle(&self, draft: &mut Draft) -> Result<()> {
+        self.writable()?;
+        if draft.size() > self.settings.inline_max { draft.settle() } else { Ok(()) }
     }
 
     /// A content whose bytes are all in its record.

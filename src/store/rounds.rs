@@ -13,10 +13,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// Staged bytes at which a round begins without being asked.
-const ROUND_BYTES: usize = 16 << 20;
-/// Staged bytes at which writers wait for the round.
-const STAGE_BYTES_MAX: usize = 64 << 20;
 /// How long, and after how long each time, a commit is tried again that found the disk full.
 const FULL_PATIENCE: Duration = Duration::from_secs(2);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
@@ -108,22 +104,22 @@ impl Rounds {
         self.state.lock().done = done;
     }
 
-    /// Called after each commit: starts a round when much is staged.
-    pub(super) fn notice(&self, index: &Index) {
-        if index.staged_bytes() > ROUND_BYTES && !self.crowded.swap(true, Ordering::Relaxed) {
+    /// Called after each commit: starts a round when more than `much` is staged.
+    pub(super) fn notice(&self, index: &Index, much: usize) {
+        if index.staged_bytes() > much && !self.crowded.swap(true, Ordering::Relaxed) {
             let _state = self.state.lock();
             self.wake.notify_one();
         }
     }
 
-    /// Called before each commit: waits while the stage is full and a round may empty it.
-    pub(super) fn make_room(&self, index: &Index) {
-        if index.staged_bytes() < STAGE_BYTES_MAX {
+    /// Called before each commit: waits while the stage holds `most` bytes and a round may empty it.
+    pub(super) fn make_room(&self, index: &Index, most: usize) {
+        if index.staged_bytes() < most {
             return;
         }
         let mut state = self.state.lock();
         let failures = state.failures;
-        while index.staged_bytes() >= STAGE_BYTES_MAX && state.failures == failures && !state.stop {
+        while index.staged_bytes() >= most && state.failures == failures && !state.stop {
             self.wake.notify_one();
             self.finished.wait_for(&mut state, Duration::from_millis(100));
         }

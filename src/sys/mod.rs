@@ -3,6 +3,7 @@
 pub mod abi;
 pub mod allocator;
 pub mod clock;
+pub mod connection;
 pub mod disk;
 pub mod entropy;
 pub mod lock;

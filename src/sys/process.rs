@@ -14,6 +14,90 @@ use std::time::{Duration, Instant};
 /// Longest report a child may send.
 const REPORT_BYTES_MAX: u64 = 64 * 1024;
 
+/// Which process it is, beyond the number, which another process may have after it ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// Its number, as seen by itself.
+    pub pid: u32,
+    /// The boot of the machine it runs in.
+    boot: String,
+    /// When it began, in the kernel's ticks since the boot.
+    start: u64,
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.pid, self.boot, self.start)
+    }
+}
+
+impl Identity {
+    /// This process.
+    #[must_use]
+    pub fn own() -> Self {
+        let pid = std::process::id();
+        Self { pid, boot: boot(), start: began(pid).unwrap_or_default() }
+    }
+
+    /// Reads what `Display` wrote.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (pid, boot, start) = (words.next()?, words.next()?, words.next()?);
+        Some(Self { pid: pid.parse().ok()?, boot: boot.to_owned(), start: start.parse().ok()? })
+    }
+
+    /// Whether it still runs, as a process that this one can see.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.start != 0 && self.boot == boot() && began(self.pid) == Some(self.start)
+    }
+
+    /// Asks it to end (SIGTERM), or ends it at once (SIGKILL); whether it was there to hear that. No other process is
+    /// ever hit: what is signalled is the process that was looked at, not who has its number by then.
+    ///
+    /// # Errors
+    /// [`Kind::Denied`] when it is another user's.
+    pub fn end(&self, at_once: bool) -> Result<bool> {
+        use nix::libc;
+        use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+        let Ok(pid) = libc::pid_t::try_from(self.pid) else { return Ok(false) };
+        // SAFETY: takes numbers only.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let Some(fd) = i32::try_from(fd).ok().filter(|fd| *fd >= 0) else { return Ok(false) };
+        // SAFETY: the call has just made this descriptor, and nobody else knows it.
+        let process = unsafe { OwnedFd::from_raw_fd(fd) };
+        if !self.runs() {
+            return Ok(false);
+        }
+        let signal = if at_once { libc::SIGKILL } else { libc::SIGTERM };
+        let nothing = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open, and without details the pointer may be null.
+        let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, nothing, 0) };
+        match nix::errno::Errno::result(sent) {
+            Ok(_) => Ok(true),
+            Err(nix::errno::Errno::ESRCH) => Ok(false),
+            Err(errno) => Err(failed("cannot end the process that owns the store", errno)),
+        }
+    }
+}
+
+fn boot() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    if id.trim().is_empty() { "-".to_owned() } else { id.trim().to_owned() }
+}
+
+/// When a process began. What ended and waits for its parent to hear of it does not run any more.
+fn began(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
 /// Which process [`daemonize`] returns in.
 pub enum Side {
     /// The process that was started: it waits for the report and ends.
@@ -200,6 +284,31 @@ pub fn yield_the_disk() {
     }
 }
 
+/// Bytes of memory this process may take: the machine's, or less where a control group says so.
+#[must_use]
+pub fn memory_limit() -> u64 {
+    let number = |text: String| text.trim().parse::<u64>().ok();
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    });
+    // `0::/path` of the second version, `4:memory:/path` of the first; limits of those above hold as well.
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = groups.lines().filter_map(|line| {
+        let (top, file, path) = match line.splitn(3, ':').collect::<Vec<_>>()[..] {
+            [_, "", path] => ("/sys/fs/cgroup", "memory.max", path),
+            [_, of, path] if of.split(',').any(|of| of == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", path)
+            }
+            _ => return None,
+        };
+        let own = std::path::Path::new(top).join(path.trim_start_matches('/'));
+        let above = own.ancestors().take_while(|group| group.starts_with(top));
+        above.filter_map(|group| number(std::fs::read_to_string(group.join(file)).ok()?)).min()
+    });
+    limits.chain(machine).min().unwrap_or(u64::MAX)
+}
+
 /// Bytes an unprivileged process can still write below `path`.
 #[must_use]
 pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
@@ -229,4 +338,26 @@ fn close_inherited(keep: Option<RawFd>) {
 
 fn failed(what: &'static str, errno: nix::errno::Errno) -> Error {
     Error::io(what, errno.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Identity;
+
+    #[test]
+    fn a_number_that_another_process_has_is_not_taken_for_it() {
+        let own = Identity::own();
+        assert!(own.runs());
+        assert_eq!(Identity::parse(&own.to_string()), Some(own.clone()));
+        for other in [
+            Identity { start: own.start + 1, ..own.clone() },
+            Identity { boot: "another".to_owned(), ..own.clone() },
+            Identity { pid: 0, ..own.clone() },
+        ] {
+            assert!(!other.runs() && !other.end(true).unwrap(), "{other}");
+        }
+        for line in ["", "12", "12 boot", "x boot 3", "12 boot y"] {
+            assert_eq!(Identity::parse(line), None, "{line}");
+        }
+    }
 }

@@ -92,10 +92,13 @@ impl Vfs {
         };
         let mut slot = handle.node.opened.lock();
         let opened = Self::writing(handle, slot.as_deref_mut())?;
+        let waits = self.draft(&handle.node, opened)?.write_may_block(data.len());
+        let under_way = waits.then(|| self.stalled.begin(handle.node.id, opened));
         let draft = self.draft(&handle.node, opened)?;
         let at = if append { draft.size() } else { at };
         draft.write_at(at, data)?;
         opened.changed(self.store.now());
+        drop(under_way);
         if kill_setid {
             self.drop_setid(&handle.node, opened)?;
         }

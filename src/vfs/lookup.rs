@@ -195,10 +195,10 @@ impl Vfs {
         let mut settled = !file.draft && without_setid(mode) == mode;
         // A file without a name may keep a session that no handle is left of.
         if (node.open.load(std::sync::atomic::Ordering::Relaxed) > 0 || file.nlink == 0)
-            && let Some(opened) = node.opened.lock().as_deref()
+            && let Some(shown) = self.stalled.shown(node)
         {
-            opened.overlay(&mut attr);
-            settled &= !opened.is_dirty();
+            shown.overlay(&mut attr);
+            settled &= !shown.dirty;
         }
         (attr, settled)
     }

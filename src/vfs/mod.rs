@@ -30,7 +30,9 @@ mod session;
 mod setattr;
 pub mod spelling;
 mod stale;
+mod stalled;
 mod tree;
+mod trim;
 pub mod xattr;
 
 pub use attr::{Attr, Masks};
@@ -87,6 +89,8 @@ pub struct Settings {
     pub show_hidden: bool,
     /// Which xattrs `listxattr` shows.
     pub xattr_list: xattr::XattrList,
+    /// Files the kernel may know before it is asked to forget some; any number without.
+    pub nodes_max: Option<usize>,
 }
 
 /// What the mount's root is.
@@ -108,6 +112,7 @@ pub struct Vfs {
     nodes: Nodes,
     handles: Handles,
     stale: Arc<stale::Queue>,
+    stalled: stalled::Stalled,
     control: Control,
 }
 
@@ -140,6 +145,7 @@ impl Vfs {
             nodes: Nodes::new(),
             handles: Handles::new(),
             stale: Arc::new(stale::Queue::default()),
+            stalled: stalled::Stalled::default(),
             control: Control::new(Arc::clone(&store), metrics),
             settings,
             store,

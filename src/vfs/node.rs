@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Number of the mount's root.
 pub const ROOT: u64 = 1;
@@ -319,11 +319,12 @@ type Shard = Mutex<HashSet<ById>>;
 /// All nodes the kernel knows.
 pub(super) struct Nodes {
     shards: [Shard; SHARDS],
+    count: AtomicUsize,
 }
 
 impl Nodes {
     pub(super) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Shard::default()) }
+        Self { shards: std::array::from_fn(|_| Shard::default()), count: AtomicUsize::new(0) }
     }
 
     fn shard(&self, id: u64) -> &Shard {
@@ -361,6 +362,7 @@ impl Nodes {
                         opened: Mutex::new(None),
                     });
                     shard.insert(ById(NodeRef::clone(&node)));
+                    self.count.fetch_add(1, Ordering::Relaxed);
                     return node;
                 }
             }
@@ -384,6 +386,7 @@ impl Nodes {
         node.lookups.store(left, Ordering::Relaxed);
         if left == 0 && node.open.load(Ordering::Relaxed) == 0 {
             let gone = shard.take(&id);
+            self.count.fetch_sub(1, Ordering::Relaxed);
             // With what it held of an ended file.
             drop((shard, gone));
         }
@@ -395,8 +398,22 @@ impl Nodes {
         let left = node.open.fetch_sub(1, Ordering::Relaxed) - 1;
         if left == 0 && node.lookups.load(Ordering::Relaxed) == 0 {
             let gone = shard.take(&node.id);
+            self.count.fetch_sub(usize::from(gone.is_some()), Ordering::Relaxed);
             drop((shard, gone));
         }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// At most so many nodes of present files that nobody has open, of one shard after the other.
+    pub(super) fn some_idle(&self, turn: usize, most: usize) -> Vec<NodeRef> {
+        let idle = |node: &NodeRef| *node.what == What::File && node.open.load(Ordering::Relaxed) == 0;
+        let of = |shard: &Shard| shard.lock().iter().map(|found| NodeRef::clone(&found.0)).collect::<Vec<_>>();
+        let shards = (0..SHARDS).map(|n| &self.shards[(turn + n) % SHARDS]);
+        shards.flat_map(of).filter(idle).take(most).collect()
     }
 
     /// Every node, for what must visit them all.

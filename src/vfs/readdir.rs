@@ -176,6 +176,7 @@ impl Vfs {
             let Item { name, kind, target, mark } = item;
             let entry = DirEntry { ino, kind, name, offset };
             let found = match target {
+                Target::Entry(_) if self.is_crowded() => None,
                 Target::Entry(found) => match place {
                     Some((dir, view)) => Some(self.arrive_at(view, dir, &mark, &found, Some(commits))?.0),
                     None => None,

@@ -68,11 +68,33 @@ impl Opened {
         self.touched || self.draft.as_ref().is_some_and(Draft::is_dirty)
     }
 
-    /// Puts what the session did over the stored attributes.
+    /// What the session does to the stored attributes.
+    pub(super) fn shown(&self) -> Shown {
+        Shown {
+            size: self.draft.as_ref().map(|draft| (draft.size(), attr::blocks(draft.stored()))),
+            mtime: self.mtime,
+            ctime: self.ctime,
+            dirty: self.is_dirty(),
+        }
+    }
+}
+
+/// What a session does to the stored attributes.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    /// Bytes, and units that `stat` counts what is stored in.
+    size: Option<(u64, u64)>,
+    mtime: Option<Timestamp>,
+    ctime: Option<Timestamp>,
+    /// Whether some of it is not published.
+    pub(super) dirty: bool,
+}
+
+impl Shown {
     pub(super) fn overlay(&self, attr: &mut Attr) {
-        if let Some(draft) = &self.draft {
-            attr.size = draft.size();
-            attr.blocks = attr::blocks(draft.stored());
+        if let Some((size, blocks)) = self.size {
+            attr.size = size;
+            attr.blocks = blocks;
         }
         if let Some(mtime) = self.mtime {
             attr.mtime = mtime;
@@ -148,7 +170,10 @@ impl Vfs {
         if opened.draft.is_none() {
             opened.draft = Some(self.store.draft(None)?);
         }
+        // Attributes can be asked for meanwhile, also when the disk hangs: so not with the names locked.
+        let _under_way = self.stalled.begin(node.id, opened);
         let Some(draft) = &mut opened.draft else { return Ok(()) };
+        self.store.settle(draft)?;
         let session = opened.session.get_or_insert_with(Session::new);
         // Publishing is no change: ctime stays where the last write put it, and where it was for a file just made.
         let ctime = Some(opened.ctime.unwrap_or_default());
@@ -194,9 +219,10 @@ impl Vfs {
         published
     }
 
-    /// Publishes files that were held open and changed for longer than `publish_interval`; the node calls this now
-    /// and then.
+    /// Publishes files that were held open and changed for longer than `publish_interval`, and has the kernel drop names
+    /// when it knows too many; the node calls this now and then.
     pub fn tick(&self, now: Timestamp) {
+        self.trim();
         let Some(interval) = self.settings.publish_interval else { return };
         self.publish_where(|opened| opened.since.is_some_and(|since| older_than(since, now, interval)));
     }

@@ -51,6 +51,10 @@ impl Queue {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.waiting.lock().entries.len()
+    }
+
     pub(super) fn close(&self) {
         self.waiting.lock().closed = true;
         self.more.notify_all();

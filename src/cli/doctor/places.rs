@@ -132,7 +132,10 @@ fn free(dir: &Path) -> Finding {
         let owner = std::fs::read_to_string(dir.join("LOCK")).unwrap_or_default();
         return Finding::note(
             CHECK,
-            format!("{} has the store and no socket: it starts, ends, or runs a command", owner.trim()),
+            format!(
+                "{} has the store and no socket: it starts, ends, or runs a command",
+                owner.split_whitespace().next().unwrap_or("somebody")
+            ),
             "look again in a moment",
         );
     }

@@ -62,9 +62,6 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         Request::Export { target, to, at } => export::export(store, host, &target, (&to, at.as_deref()), reply),
         Request::Mount { mountpoint, options } => reply.row(Row::Mount(host.mount(&mountpoint, &options)?)),
         Request::Unmount { mountpoint, lazy } => reply.row(Row::Act(host.unmount(&mountpoint, lazy)?)),
-        Request::Stop => {
-            host.stop();
-            Ok(())
-        }
+        Request::Stop => host.hand_over()?.into_iter().try_for_each(|mount| reply.row(Row::Mount(mount))),
     }
 }

@@ -372,7 +372,8 @@ fn a_segment_whose_counters_contradict_each_other_is_kept() {
     drop(part);
     drop(store);
     home.close();
-    let index = Index::open(&home.dir.path().join("meta"), Settings { cache_bytes: 1 << 20, memtable_bytes: 1 << 20 });
+    let settings = Settings { cache_bytes: 1 << 20, memtable_bytes: 1 << 20, memtables_bytes: 4 << 20 };
+    let index = Index::open(&home.dir.path().join("meta"), settings);
     let index = index.unwrap();
     let found: Vec<_> = index.scan(Family::Seg, b"g", b"h").unwrap().map(|entry| entry.unwrap().0).collect();
     let lied = index.transact(|tx| {
