@@ -4,9 +4,10 @@ use super::Watch;
 use super::check::Checker;
 use super::copy::{Copied, Donor, Unit, What, copy, link_own, take_back};
 use super::keep::{prune, surplus};
+use super::not_whole;
 use super::place::{self, Place, RECORD, Record, full, generations, partials, refused, sync_dir, write};
 use crate::model::{Error, Kind, Result};
-use crate::store::{FORMAT_FILE, Finding, Identity, LogFile, Snapshot, Store};
+use crate::store::{FORMAT_FILE, Identity, LogFile, Snapshot, Store};
 use crate::sys::disk::{Disk, OsDisk};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -253,7 +254,7 @@ impl Work<'_> {
 
     fn damage(&mut self, name: &str, why: &str) -> Result<()> {
         self.damaged.insert(name.to_owned());
-        self.watch.damage(Finding { invariant: "backup-is-whole", what: format!("{name}: {why}") })
+        self.watch.damage(not_whole(format!("{name}: {why}")))
     }
 
     fn tell(&mut self) -> Result<()> {

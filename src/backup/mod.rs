@@ -37,3 +37,8 @@ pub trait Watch {
     /// As [`Watch::progress`].
     fn damage(&mut self, finding: Finding) -> Result<()>;
 }
+
+/// A part of a backup, or of what it is made of, that is damaged or missing.
+fn not_whole(what: String) -> Finding {
+    Finding { invariant: "backup-is-whole", what, outcome: None }
+}

@@ -4,10 +4,11 @@ use super::Watch;
 use super::check::Checker;
 use super::copy::{Copied, Unit, What, copy};
 use super::make::sync_tree;
+use super::not_whole;
 use super::place::{make_dir, record, refused, write};
 use crate::chunklog::{self, ChunkLog};
 use crate::model::{Error, Kind, Result};
-use crate::store::{FORMAT_FILE, Finding, Identity, Options, set_apart};
+use crate::store::{FORMAT_FILE, Identity, Options, set_apart};
 use crate::sys::disk::OsDisk;
 use crate::sys::lock::LockFile;
 use std::path::Path;
@@ -43,8 +44,7 @@ pub fn restore(generation: &Path, to: &Path, options: &Options, watch: &mut dyn 
     for what in found {
         units.extend(Unit::of_log(generation, what)?);
     }
-    let mut damage =
-        |name: &str, why: &str| watch.damage(Finding { invariant: "backup-is-whole", what: format!("{name}: {why}") });
+    let mut damage = |name: &str, why: &str| watch.damage(not_whole(format!("{name}: {why}")));
     let here: u64 = units.iter().map(|unit| unit.files.len() as u64).sum();
     // Beside these there may be settings.
     if here + 1 < record.files {
@@ -62,13 +62,13 @@ pub fn restore(generation: &Path, to: &Path, options: &Options, watch: &mut dyn 
         };
         bad.extend(checker.check(unit));
         for why in bad {
-            watch.damage(Finding { invariant: "backup-is-whole", what: format!("{}: {why}", unit.name()) })?;
+            watch.damage(not_whole(format!("{}: {why}", unit.name())))?;
         }
         done += unit.bytes();
     }
     watch.progress("checking the index")?;
     for (name, why) in checker.finish() {
-        watch.damage(Finding { invariant: "backup-is-whole", what: format!("{name}: {why}") })?;
+        watch.damage(not_whole(format!("{name}: {why}")))?;
     }
     finish(generation, to, &identity, options)?;
     Ok(done)

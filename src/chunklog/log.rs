@@ -391,6 +391,28 @@ impl Inner {
     }
 }
 
+/// The highest epoch in the names of a log's files; 0 when there is none.
+///
+/// # Errors
+/// What the disk says.
+pub fn last_epoch(disk: &dyn Disk) -> Result<u32> {
+    let list = |dir: &Path| match disk.list(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        found => found.map_err(|e| Error::io(format!("cannot list the directory {}", dir.display()), e)),
+    };
+    let mut last = 0;
+    for top in ["seg", "solo"].map(Path::new) {
+        for shard in list(top)?.iter().filter(|entry| entry.is_dir) {
+            for file in list(&top.join(&shard.name))? {
+                let segment = SegmentId::parse(&file.name).map(SegmentId::epoch);
+                let solo = SoloId::parse(&file.name).map(SoloId::epoch);
+                last = last.max(segment.or(solo).unwrap_or(0));
+            }
+        }
+    }
+    Ok(last)
+}
+
 fn unopened(key: FileKey, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::corrupt(format!("cannot read {key}"), "its file is missing"),

@@ -34,7 +34,7 @@ pub use format::run::{KEY_TAIL_MAX, RUN_BYTES_MAX};
 pub use format::sum::SOLO_BYTES_MAX;
 pub use id::{Class, Owner, Run, SegmentId, SoloId};
 pub use journal::Journal;
-pub use log::{ChunkLog, SegmentInfo, SegmentState, Settings, SoloInfo, SoloState, Stats};
+pub use log::{ChunkLog, SegmentInfo, SegmentState, Settings, SoloInfo, SoloState, Stats, last_epoch};
 pub use relocate::Fill;
 pub use same::{same_bytes, same_segment};
 pub use scan::{RunFound, Scanned};

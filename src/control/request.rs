@@ -200,6 +200,11 @@ pub enum Request {
         /// Only say what would be done.
         dry_run: bool,
     },
+    /// Mends what can be mended.
+    Repair {
+        /// Only say what would be done.
+        dry_run: bool,
+    },
     /// Frees all that can be freed.
     Gc {
         /// Only say how much that would be.
@@ -280,6 +285,7 @@ impl Request {
             | Self::Pairs { .. }
             | Self::Usage { .. }
             | Self::Fsck
+            | Self::Repair { .. }
             | Self::Gc { .. }
             | Self::Compaction { .. }
             | Self::Scrub { .. }

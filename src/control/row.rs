@@ -259,6 +259,9 @@ pub struct FindingRow {
     pub invariant: String,
     /// What is wrong.
     pub what: String,
+    /// What a repair did about it, or would do: `mended`, `quarantined` or `left`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outcome: Option<String>,
 }
 
 /// Damage that scrub found.

@@ -25,6 +25,8 @@ pub(super) enum Batch {
 pub(super) enum Walk<'a> {
     Rocks(DBRawIterator<'a>),
     Memory(MemoryWalk),
+    /// Nothing more.
+    Ended,
 }
 
 impl Batch {
@@ -156,6 +158,7 @@ impl Walk<'_> {
         match self {
             Self::Rocks(walk) => walk.key(),
             Self::Memory(walk) => walk.key(),
+            Self::Ended => None,
         }
     }
 
@@ -163,6 +166,7 @@ impl Walk<'_> {
         match self {
             Self::Rocks(walk) => walk.value(),
             Self::Memory(walk) => walk.value(),
+            Self::Ended => None,
         }
     }
 
@@ -170,15 +174,14 @@ impl Walk<'_> {
         match self {
             Self::Rocks(walk) => walk.next(),
             Self::Memory(walk) => walk.next(),
+            Self::Ended => {}
         }
     }
 
     pub(super) fn status(&self) -> Result<()> {
         match self {
-            Self::Rocks(walk) => {
-                walk.status().map_err(|error| Error::new(Kind::Io, "cannot read the index").why(error.to_string()))
-            }
-            Self::Memory(_) => Ok(()),
+            Self::Rocks(walk) => walk.status().map_err(|error| super::rocks::failed("cannot read the index", &error)),
+            Self::Memory(_) | Self::Ended => Ok(()),
         }
     }
 }

@@ -137,10 +137,32 @@ impl Index {
             failed: AtomicBool::new(false),
         };
         // Not through the cache, which a replay passes by.
-        let number = |key| index.db.get(Family::Sys, key)?.map_or(Ok(0), |bytes| super::codec::decode(&bytes));
-        index.synced.store(number(SYNCED_KEY)?, Ordering::Release);
-        index.begin_after(number(SEQ_KEY)?);
+        let said = |key| -> Result<Option<Result<u64>>> {
+            Ok(index.db.get(Family::Sys, key)?.map(|bytes| super::codec::decode(&bytes)))
+        };
+        let (synced, last) = (said(SYNCED_KEY)?, said(SEQ_KEY)?);
+        let last = match (last, &synced) {
+            (Some(Ok(last)), _) => last,
+            (None, None) => 0,
+            // Damaged: the other one and the feed say as much.
+            (_, Some(Ok(synced))) => index.last_in_feed()?.max(*synced),
+            _ => index.last_in_feed()?,
+        };
+        let synced = synced.map_or(0, |synced| synced.unwrap_or(last));
+        index.synced.store(synced, Ordering::Release);
+        index.begin_after(last);
         Ok(index)
+    }
+
+    /// Number of the last commit that announced a change.
+    fn last_in_feed(&self) -> Result<u64> {
+        let mut last = 0;
+        let mut walk = self.db.walk(Family::Log, &[], &[0xff; 13])?;
+        while let Some(key) = walk.key() {
+            last = key.get(..8).and_then(super::keys::id_of).unwrap_or(last);
+            walk.next();
+        }
+        walk.status().map(|()| last)
     }
 
     fn begin_after(&self, last: u64) {
@@ -350,6 +372,15 @@ impl Index {
     /// When RocksDB cannot tell.
     pub fn tables(&self) -> Result<Vec<Table>> {
         self.db.tables()
+    }
+
+    /// [`Read::scan`] for those who show what there is: blocks of tables that cannot be read are passed by, and
+    /// [`super::Scan::damage`] tells. Never for a decision about what is not there.
+    ///
+    /// # Errors
+    /// As [`Read::scan`], but for damage.
+    pub fn scan_past_damage(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<super::Scan<'_>> {
+        Ok(self.scan(family, lower, upper)?.past_damage(lower))
     }
 
     /// Checks the checksums of every table on disk.

@@ -17,10 +17,21 @@ mod keys;
 mod memory;
 mod records;
 mod rocks;
+mod salvage;
 mod scan;
 mod stage;
 mod table;
 mod tx;
+
+/// How an index is mended whose files are damaged.
+pub const MEND: &str = "`keyfold fsck --repair STORE` makes a new index of what can be read of it, \
+     `keyfold fsck --rebuild STORE` one of the data alone; or put the store back from a backup";
+
+/// Whether an error says that the index's files are damaged, so that [`salvage`] may help.
+#[must_use]
+pub fn is_broken(error: &crate::model::Error) -> bool {
+    error.remedy() == Some(MEND)
+}
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +47,7 @@ pub use records::{
     Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, Node, OpenSession, PartRecord,
     SegRecord, Source, UploadRecord, VerRecord,
 };
+pub use salvage::{Salvaged, salvage};
 pub use scan::Scan;
 pub use table::{TableChecked, TableFlaw, check_table};
 pub use tx::{Read, Tx};

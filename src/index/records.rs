@@ -105,6 +105,8 @@ pub enum Source {
         /// Where in it the extent begins.
         at: u64,
     },
+    /// A repair could not find them: reading is an error.
+    Lost,
 }
 
 /// A stretch of a content.

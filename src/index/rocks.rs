@@ -15,8 +15,7 @@ pub(super) struct Rocks(DB);
 
 impl Rocks {
     pub(super) fn open(dir: &Path, settings: Settings) -> Result<Self> {
-        let db = DB::open_cf_descriptors(&database_options(settings), dir, Self::families(settings));
-        db.map(Self).map_err(|error| failed("cannot open the index", &error))
+        Self::open_with(dir, settings, &database_options(settings))
     }
 
     /// Writes nothing, not even a log of its own.
@@ -25,7 +24,28 @@ impl Rocks {
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         let db = DB::open_cf_descriptors_read_only(&options, dir, Self::families(settings), false);
-        db.map(Self).map_err(|error| failed("cannot open the index", &error))
+        db.map(Self).map_err(|error| unopened(&error))
+    }
+
+    /// Opens one that is there, as far as it can be read.
+    pub(super) fn open_existing(dir: &Path, settings: Settings) -> Result<Self> {
+        let mut options = database_options(settings);
+        options.create_if_missing(false);
+        // Merging tables would come upon the damage.
+        options.set_disable_auto_compactions(true);
+        Self::open_with(dir, settings, &options)
+    }
+
+    /// Has RocksDB make a new list of its tables, from those that are there.
+    pub(super) fn repair(dir: &Path) -> Result<()> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        DB::repair(&options, dir).map_err(|error| failed("cannot repair the index", &error))
+    }
+
+    fn open_with(dir: &Path, settings: Settings, options: &Options) -> Result<Self> {
+        let db = DB::open_cf_descriptors(options, dir, Self::families(settings));
+        db.map(Self).map_err(|error| unopened(&error))
     }
 
     fn families(settings: Settings) -> impl Iterator<Item = ColumnFamilyDescriptor> {
@@ -138,7 +158,17 @@ impl Rocks {
     }
 }
 
-fn failed(what: &'static str, error: &rocksdb::Error) -> Error {
+/// Why a database does not open. A file that is missing is damage, whatever the system calls it.
+fn unopened(error: &rocksdb::Error) -> Error {
+    let missing = error.to_string().contains("No such file or directory");
+    let error = failed("cannot open the index", error);
+    let kind = if missing { Kind::Corrupt } else { error.kind() };
+    let why = error.reason().to_owned();
+    let error = Error::new(kind, "cannot open the index").why(why);
+    if kind == Kind::Corrupt { error.mend(super::MEND) } else { error }
+}
+
+pub(super) fn failed(what: &'static str, error: &rocksdb::Error) -> Error {
     let text = error.to_string();
     let kind = match error.kind() {
         rocksdb::ErrorKind::Corruption => Kind::Corrupt,

@@ -2,8 +2,9 @@
 
 use super::backend::{Backend, Walk};
 use super::family::Family;
+use super::salvage::behind;
 use super::stage::Stage;
-use crate::model::Result;
+use crate::model::{Error, Kind, Result};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -36,12 +37,16 @@ type Peek = Option<(Bytes, Option<Bytes>)>;
 
 /// Keys from a lower bound up to an upper bound (exclusive), with their values, in order.
 pub struct Scan<'a> {
+    db: &'a Backend,
     family: Family,
     upper: Bytes,
     layers: Vec<Layer<'a>>,
     peeks: Vec<Peek>,
     disk: Walk<'a>,
     failed: bool,
+    /// Goes on behind what cannot be read, from the last key that could.
+    past_damage: Option<Bytes>,
+    damage: Option<Error>,
 }
 
 impl<'a> Scan<'a> {
@@ -54,10 +59,23 @@ impl<'a> Scan<'a> {
     ) -> Result<Self> {
         let disk = db.walk(family, lower, upper)?;
         let upper = Bytes::copy_from_slice(upper);
-        let mut scan = Self { family, upper, layers, peeks: Vec::new(), disk, failed: false };
+        let mut scan =
+            Self { db, family, upper, layers, peeks: Vec::new(), disk, failed: false, past_damage: None, damage: None };
         scan.peeks = scan.layers.iter().map(|layer| layer.next(family, lower, true)).collect();
         scan.peeks.iter_mut().for_each(|peek| clip(peek, &scan.upper));
         Ok(scan)
+    }
+
+    /// The same, going on behind tables' blocks that cannot be read.
+    pub(super) fn past_damage(mut self, lower: &[u8]) -> Self {
+        self.past_damage = Some(Bytes::copy_from_slice(lower));
+        self
+    }
+
+    /// What could not be read and was passed by.
+    #[must_use]
+    pub const fn damage(&self) -> Option<&Error> {
+        self.damage.as_ref()
     }
 
     fn smallest(&self) -> Option<Bytes> {
@@ -105,10 +123,24 @@ impl Iterator for Scan<'_> {
                 return None;
             }
             if let Err(error) = self.disk.status() {
+                if let Some(last) = &self.past_damage
+                    && error.kind() == Kind::Corrupt
+                {
+                    self.damage = Some(error);
+                    // Without it, what is in memory is left.
+                    self.disk = match behind(self.db, self.family, last, &self.upper) {
+                        Ok(walk) if walk.status().is_ok() => walk,
+                        _ => Walk::Ended,
+                    };
+                    continue;
+                }
                 self.failed = true;
                 return Some(Err(error));
             }
             let key = self.smallest()?;
+            if let Some(last) = &mut self.past_damage {
+                *last = key.clone();
+            }
             if let Some(value) = self.take(&key) {
                 return Some(Ok((key, value)));
             }

@@ -1,7 +1,8 @@
 //! Asking a store, whoever owns it: the process that does, or this one when none does.
 
 use super::settings;
-use crate::control::{ActRow, Host, MountRow, Reply, Request, Spot, connect, handle};
+use crate::control::{ActRow, FindingRow, Host, MountRow, Reply, Request, Row, Spot, connect, handle};
+use crate::index::is_broken;
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
 use crate::vfs::spelling::{self, Reserved};
@@ -18,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What the verb says; [`Kind::StoreBusy`] when another process keeps the store and does not answer.
 pub fn ask(dir: &Path, request: &Request, reply: &mut dyn Reply) -> Result<()> {
     let end = Instant::now() + PATIENCE;
+    let mut salvaged = false;
     loop {
         let refused = if let Some(mut connection) = connect(dir)? {
             if connection.ask(request.clone(), reply)? {
@@ -32,6 +34,22 @@ pub fn ask(dir: &Path, request: &Request, reply: &mut dyn Reply) -> Result<()> {
                 .mend("`keyfold mount STORE MOUNTPOINT` mounts it"));
         } else {
             match super::open::open(dir) {
+                Ok(store) if repairs(request) && !salvaged && store.verify_index().is_err() => {
+                    let why = store.verify_index().err();
+                    store.close()?;
+                    salvaged = true;
+                    if let Some(why) = why {
+                        salvage(dir, request, &why, reply)?;
+                    }
+                    continue;
+                }
+                Err(error) if repairs(request) && !salvaged && is_broken(&error) => {
+                    salvaged = true;
+                    if salvage(dir, request, &error, reply)? {
+                        continue;
+                    }
+                    return Ok(());
+                }
                 Ok(store) => {
                     let done = handle(&store, &Alone, request.clone(), reply);
                     let closed = store.close();
@@ -46,6 +64,27 @@ pub fn ask(dir: &Path, request: &Request, reply: &mut dyn Reply) -> Result<()> {
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+fn repairs(request: &Request) -> bool {
+    matches!(request, Request::Repair { .. })
+}
+
+/// Makes a new index of what can be read of a damaged one, unless it is a dry run; whether that was done.
+fn salvage(dir: &Path, request: &Request, why: &Error, reply: &mut dyn Reply) -> Result<bool> {
+    let dry_run = matches!(request, Request::Repair { dry_run: true });
+    let mut what = why.reason().to_owned();
+    if !dry_run {
+        reply.note("making a new index of what can be read of the old one")?;
+        let done = Store::salvage_index(dir, &super::open::options(dir)?)?;
+        what = format!("{what}; {} records were read, {} stretches were not", done.records, done.gaps);
+    }
+    reply.row(Row::Finding(FindingRow {
+        invariant: "index-tables".to_owned(),
+        what,
+        outcome: Some(crate::store::Outcome::Quarantined.word().to_owned()),
+    }))?;
+    Ok(!dry_run)
 }
 
 /// A process without mounts.

@@ -1,9 +1,9 @@
 //! Time travel: the store as it was at an instant, from the versions that are kept.
 
 use super::Store;
-use super::names::{Directory, Entry, FileEntry, dent, directory_of, is_dir};
-use crate::index::{DentRecord, Family, Read, VerRecord, decode, next_name, ver_bounds};
-use crate::model::{Bucket, DirId, Object, Result, Timestamp};
+use super::names::{Directory, Entry, FileEntry, dent, directory_of, is_dir, readable};
+use crate::index::{DentRecord, Family, Read, VerRecord, decode, dent_key, next_name, ver_bounds};
+use crate::model::{Bucket, DirId, Kind, Object, Result, Timestamp};
 use std::sync::Arc;
 
 /// A read-only view of the whole store at one instant. Names are those of today: a rename moves its history along.
@@ -57,7 +57,7 @@ impl AsOf {
 
     fn directory(&self, parent: DirId, component: &str) -> Result<Option<Directory>> {
         let index = &self.store.index;
-        if let Some(DentRecord::Dir(id)) = dent(index, parent, component)? {
+        if let Some(DentRecord::Dir(id)) = readable(dent(index, parent, component))? {
             let directory = directory_of(index, id)?;
             if directory.posix.btime <= self.at {
                 return Ok(Some(directory));
@@ -65,8 +65,8 @@ impl AsOf {
         }
         let (lower, upper) = ver_bounds(parent, component);
         for found in index.scan(Family::Ver, &lower, &upper)? {
-            if let VerRecord::Ghost { dir, died } = decode(&found?.1)? {
-                let directory = directory_of(index, dir)?;
+            if let Ok(VerRecord::Ghost { dir, died }) = decode(&found?.1) {
+                let Ok(directory) = directory_of(index, dir) else { continue };
                 if died > self.at && directory.posix.btime <= self.at {
                     return Ok(Some(directory));
                 }
@@ -85,8 +85,14 @@ impl AsOf {
         while out.len() < limit {
             let Some(component) = self.store.next_history_name(&[dir], &from)? else { break };
             from = next_name(&component);
-            if let Some(entry) = self.lookup(dir, &component)? {
-                out.push((component, entry));
+            match self.lookup(dir, &component) {
+                Ok(entry) => out.extend(entry.map(|entry| (component, entry))),
+                Err(error) if error.kind() == Kind::NoSuchKey => {}
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    let key = dent_key(dir, &component);
+                    self.store.spoiled((Family::Dent, &key), Some((dir, &component)), &error);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(out)

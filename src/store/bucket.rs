@@ -1,14 +1,15 @@
 //! Buckets: create, delete, list, settings (BKT, VER-1).
 
 use super::Store;
-use crate::index::{DirRecord, DirStat, Family, Read, Tx, id_key};
+use super::names::readable;
+use crate::index::{DirRecord, DirStat, Family, Read, Tx, decode, id_key};
 use crate::model::{Bucket, BucketId, BucketName, DirId, Error, Kind, Posix, Result, Usage, Versioning, Xattrs};
 
-fn name_key(name: &str) -> Vec<u8> {
+pub(super) fn name_key(name: &str) -> Vec<u8> {
     [b"n", name.as_bytes()].concat()
 }
 
-fn bucket_key(id: BucketId) -> Vec<u8> {
+pub(super) fn bucket_key(id: BucketId) -> Vec<u8> {
     [b"i", id_key(id.0).as_slice()].concat()
 }
 
@@ -36,7 +37,11 @@ fn write_bucket(tx: &mut Tx<'_>, bucket: &Bucket) {
 
 /// Adds to a bucket's usage counters.
 pub(super) fn add_usage(tx: &mut Tx<'_>, bucket: BucketId, delta: Usage) -> Result<()> {
-    let mut usage: Usage = tx.record(Family::Usage, &id_key(bucket.0))?.unwrap_or_default();
+    let mut usage: Usage = match tx.record(Family::Usage, &id_key(bucket.0)) {
+        // A repair counts anew; until then nothing is known.
+        Err(error) if error.kind() == Kind::Corrupt => return Ok(()),
+        usage => usage?.unwrap_or_default(),
+    };
     usage += delta;
     tx.put(Family::Usage, &id_key(bucket.0), &usage);
     Ok(())
@@ -133,10 +138,11 @@ impl Store {
     pub fn buckets(&self) -> Result<Vec<Bucket>> {
         let mut out = Vec::new();
         for found in self.index.scan(Family::Bucket, b"n", b"o")? {
-            let id: u64 = crate::index::decode(&found?.1)?;
-            match read_bucket(&self.index, BucketId(id)) {
+            let (key, value) = found?;
+            match decode(&value).and_then(|id| read_bucket(&self.index, BucketId(id))) {
                 Ok(bucket) => out.push(bucket),
                 Err(error) if error.kind() == Kind::NoSuchBucket => {}
+                Err(error) if error.kind() == Kind::Corrupt => self.spoiled((Family::Bucket, &key), None, &error),
                 Err(error) => return Err(error),
             }
         }
@@ -195,6 +201,6 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn usage(&self, id: BucketId) -> Result<Usage> {
-        Ok(self.index.record(Family::Usage, &id_key(id.0))?.unwrap_or_default())
+        Ok(readable(self.index.record(Family::Usage, &id_key(id.0)))?.unwrap_or_default())
     }
 }

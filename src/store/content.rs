@@ -1,7 +1,7 @@
 //! Reading: a pinned content, wherever its bytes are.
 
 use super::Store;
-use super::extents::{self, locate};
+use super::extents::locate;
 use super::moves::Staying;
 use super::pins::{Pin, Taking};
 use crate::chunklog::{Run, SegmentId, SoloId};
@@ -86,6 +86,9 @@ impl Store {
     pub(super) fn read_source(&self, source: Source, buf: &mut [u8]) -> Result<()> {
         match source {
             Source::Hole => buf.fill(0),
+            Source::Lost => {
+                return Err(lost());
+            }
             Source::Run { segment, offset, len, skip } => {
                 self.log.read(Run { segment: SegmentId(segment), offset, len }, skip, buf)?;
             }
@@ -230,18 +233,20 @@ impl Content {
             let n = len.min(bytes.len() - from);
             buf[..n].copy_from_slice(&bytes[from..from + n]);
             buf[n..].fill(0);
-            return Ok(len);
+            return if n == len { Ok(len) } else { Err(too_short()) };
         }
         self.settled(|| {
             let mut filled = 0;
             for (start, extent) in self.extents(at, len as u64)? {
-                debug_assert_eq!(start, at + filled as u64);
+                if start != at + filled as u64 {
+                    return Err(too_short());
+                }
                 let n = usize::try_from(extent.len).unwrap_or(usize::MAX).min(len - filled);
                 self.store.read_source(extent.source, &mut buf[filled..filled + n])?;
                 filled += n;
             }
             buf[filled..].fill(0);
-            Ok(len)
+            if filled == len { Ok(len) } else { Err(too_short()) }
         })
     }
 
@@ -311,7 +316,18 @@ impl std::fmt::Debug for Content {
     }
 }
 
+/// The error for bytes that the index names and does not know.
+#[must_use]
+pub fn lost() -> Error {
+    Error::corrupt("cannot read the object", "what the index knew of these bytes is lost")
+        .mend("restore an older version, or put the object back from a backup")
+}
+
+fn too_short() -> Error {
+    Error::corrupt("cannot read the object", "its content has fewer bytes than its length says")
+}
+
 /// Whether an extent reads as zeros without being stored.
 pub(super) fn is_hole(extent: &Extent) -> bool {
-    extents::ref_key(extent.source).is_none()
+    extent.source == Source::Hole
 }

@@ -5,7 +5,7 @@
 //! Pure: nodes come in through [`Nodes`], a [`Plan`] goes out.
 
 use crate::index::{Body, Extent, Node, RefKey, Source};
-use crate::model::{Error, Result};
+use crate::model::{Error, Kind, Result};
 use std::sync::Arc;
 
 /// Most entries of a node.
@@ -47,7 +47,7 @@ pub(super) struct Plan {
 /// The holder count a source is kept under; holes have none.
 pub(super) fn ref_key(source: Source) -> Option<RefKey> {
     match source {
-        Source::Hole => None,
+        Source::Hole | Source::Lost => None,
         Source::Run { segment, offset, .. } => Some(RefKey::Run(segment, offset)),
         Source::Solo { id, .. } => Some(RefKey::Solo(id)),
     }
@@ -57,10 +57,11 @@ pub(super) fn ref_key(source: Source) -> Option<RefKey> {
 pub(super) fn skip(extent: Extent, by: u64) -> Extent {
     let source = match extent.source {
         Source::Hole => Source::Hole,
+        Source::Lost => Source::Lost,
         Source::Run { segment, offset, len, skip } => {
-            Source::Run { segment, offset, len, skip: skip + u32::try_from(by).unwrap_or(u32::MAX) }
+            Source::Run { segment, offset, len, skip: skip.saturating_add(u32::try_from(by).unwrap_or(u32::MAX)) }
         }
-        Source::Solo { id, at } => Source::Solo { id, at: at + by },
+        Source::Solo { id, at } => Source::Solo { id, at: at.saturating_add(by) },
     };
     Extent { len: extent.len - by, source }
 }
@@ -77,7 +78,7 @@ fn push(list: &mut Vec<(Extent, bool)>, extent: Extent, fresh: bool) {
     }
     if let Some((last, was_fresh)) = list.last_mut() {
         let joins = match (last.source, extent.source) {
-            (Source::Hole, Source::Hole) => true,
+            (Source::Hole, Source::Hole) | (Source::Lost, Source::Lost) => true,
             (Source::Run { .. }, Source::Run { .. }) | (Source::Solo { .. }, Source::Solo { .. }) => {
                 skip(Extent { len: last.len + extent.len, ..*last }, last.len).source == extent.source
             }
@@ -91,7 +92,8 @@ fn push(list: &mut Vec<(Extent, bool)>, extent: Extent, fresh: bool) {
     list.push((extent, fresh));
 }
 
-/// Finds the extents of `[at, at + len)` with the offsets at which they begin.
+/// Finds the extents of `[at, at + len)` with the offsets at which they begin. What lies below a node that is missing or
+/// damaged is [`Source::Lost`].
 pub(super) fn locate(body: &Body, nodes: &dyn Nodes, at: u64, len: u64, out: &mut Vec<(u64, Extent)>) -> Result<()> {
     match body {
         Body::Inline(_) => Ok(()),
@@ -105,7 +107,7 @@ pub(super) fn locate(body: &Body, nodes: &dyn Nodes, at: u64, len: u64, out: &mu
 
 fn pick(extents: &[Extent], mut start: u64, from: u64, to: u64, out: &mut Vec<(u64, Extent)>) {
     for extent in extents {
-        let end = start + extent.len;
+        let end = start.saturating_add(extent.len);
         if start >= to {
             return;
         }
@@ -129,16 +131,27 @@ fn descend(
     if depth == 0 {
         return Err(too_deep());
     }
-    match &*nodes.load(id)? {
+    let node = match nodes.load(id) {
+        // The rest of the content does not depend on what this node says.
+        Err(error) if error.kind() == Kind::Corrupt => {
+            let low = from.max(start);
+            if low < to {
+                out.push((low, Extent { len: to - low, source: Source::Lost }));
+            }
+            return Ok(());
+        }
+        found => found?,
+    };
+    match &*node {
         Node::Leaf(extents) => pick(extents, start, from, to, out),
         Node::Inner(children) => {
             for (len, child) in children {
-                let end = start + len;
+                let end = start.saturating_add(*len);
                 if start >= to {
                     break;
                 }
                 if end > from {
-                    descend(*child, nodes, start, from, to, depth - 1, out)?;
+                    descend(*child, nodes, start, from, to.min(end), depth - 1, out)?;
                 }
                 start = end;
             }
@@ -214,7 +227,7 @@ pub(super) fn cover_with_holes(edits: &mut Vec<Edit>, from: u64, to: u64) {
 }
 
 fn weight(extent: &Extent) -> u64 {
-    if extent.source == Source::Hole { 0 } else { extent.len }
+    if matches!(extent.source, Source::Hole | Source::Lost) { 0 } else { extent.len }
 }
 
 /// Lays the edits that fall into the extents' stretch over them.

@@ -88,7 +88,10 @@ impl Store {
             if out.len() >= limit && out.last().is_some_and(|(last, _)| *last != seq) {
                 break;
             }
-            out.push((seq, crate::index::decode(&value)?));
+            match crate::index::decode(&value) {
+                Ok(change) => out.push((seq, change)),
+                Err(error) => self.spoiled((Family::Log, &key), None, &error),
+            }
         }
         Ok(out)
     }

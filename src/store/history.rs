@@ -2,12 +2,15 @@
 
 use super::Store;
 use super::copy::CopyOptions;
-use super::names::{dent, dir_record, is_dir};
+use super::names::{dent, dir_record, is_dir, readable};
 use super::stack::{
     bucket_of, current, detach, dethrone, drop_content, hold_dir, newest_older, older, promote, release_hold,
-    remove_older, tidy, ver_component,
+    remove_older, tidy,
 };
-use crate::index::{DentRecord, Family, Read, Tx, component_of, dent_bounds, dent_key, next_name, ver_dir_bounds};
+use crate::index::{
+    DentRecord, Family, Read, Tx, VerRecord, component_of, decode, dent_bounds, dent_key, next_name, ver_bounds,
+    ver_dir_bounds, ver_parts,
+};
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, ObjectKey, Result, Seq, Timestamp, VersionId};
 
 /// A name that has history.
@@ -27,14 +30,38 @@ impl Store {
     pub fn versions(&self, dirs: &[DirId], component: &str) -> Result<Vec<Object>> {
         let (mut top, mut out) = (Vec::new(), Vec::new());
         for dir in dirs {
-            if let Some(current) = current(&self.index, *dir, component)?.filter(|current| !current.draft) {
-                top.push(current.object);
+            match current(&self.index, *dir, component) {
+                Ok(current) => top.extend(current.filter(|current| !current.draft).map(|current| current.object)),
+                Err(error) if error.kind() == Kind::NoSuchKey => {}
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    self.spoiled((Family::Dent, &dent_key(*dir, component)), Some((*dir, component)), &error);
+                }
+                Err(error) => return Err(error),
             }
-            out.extend(older(&self.index, *dir, component)?);
+            out.extend(self.older_told(*dir, component)?);
         }
         out.sort_by_key(|object| std::cmp::Reverse(object.seq));
         // A directory that was renamed over a dead one brings current versions that are older than that one's history.
         out.splice(0..0, top);
+        Ok(out)
+    }
+
+    /// Versions and markers below the current entry; damaged ones are passed by, and told of once.
+    fn older_told(&self, dir: DirId, component: &str) -> Result<Vec<Object>> {
+        let (lower, upper) = ver_bounds(dir, component);
+        let mut out = Vec::new();
+        for found in self.index.scan_past_damage(Family::Ver, &lower, &upper)? {
+            let (key, value) = found?;
+            match decode(&value) {
+                Ok(VerRecord::Object(object)) => out.push(object),
+                Ok(VerRecord::Ghost { .. }) => {}
+                Err(error) => {
+                    let place = ver_parts(&key).map_or(0, |(_, _, seq)| seq.0);
+                    let error = Error::corrupt("cannot read a version", format!("place {place}: {}", error.reason()));
+                    self.spoiled((Family::Ver, &key), Some((dir, component)), &error);
+                }
+            }
+        }
         Ok(out)
     }
 
@@ -51,7 +78,7 @@ impl Store {
             let mut live = false;
             let mut draft = false;
             for dir in dirs {
-                match dent(&self.index, *dir, &component)? {
+                match readable(dent(&self.index, *dir, &component))? {
                     Some(DentRecord::Object { draft: is_draft, .. }) => (live, draft) = (!is_draft, is_draft),
                     Some(_) => live = true,
                     None => {}
@@ -76,13 +103,15 @@ impl Store {
         };
         for dir in dirs {
             let upper = dent_bounds(*dir).1;
-            let found = self.index.scan(Family::Dent, &dent_key(*dir, from), &upper)?.next().transpose()?;
-            if let Some(component) = found.as_ref().and_then(|(key, _)| component_of(key)) {
-                offer(component.to_owned());
+            for found in self.index.scan_past_damage(Family::Dent, &dent_key(*dir, from), &upper)? {
+                if let Some(component) = component_of(&found?.0) {
+                    offer(component.to_owned());
+                    break;
+                }
             }
             let (lower, upper) = ver_dir_bounds(*dir, from);
-            for found in self.index.scan(Family::Ver, &lower, &upper)? {
-                let (_, component, _) = ver_component(&found?.0)?;
+            for found in self.index.scan_past_damage(Family::Ver, &lower, &upper)? {
+                let Some((_, component, _)) = ver_parts(&found?.0) else { continue };
                 if component.as_str() >= from {
                     offer(component);
                     break;

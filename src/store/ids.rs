@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The smallest number given out; those below are the mount's own.
 const FIRST: u64 = 16;
-const BLOCK: u64 = 1 << 20;
+pub(super) const BLOCK: u64 = 1 << 20;
 /// Numbers that may be taken between two commits.
 const MARGIN: u64 = 1 << 19;
 pub(super) const IDS_KEY: &str = "ids";
@@ -26,6 +26,11 @@ impl Ids {
     /// A new number.
     pub(super) fn take(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives out no number below `first` any more.
+    pub(super) fn raise(&self, first: u64) {
+        self.next.fetch_max(first, Ordering::Relaxed);
     }
 
     /// A number that none given out before reaches.

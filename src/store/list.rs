@@ -1,9 +1,11 @@
 //! Listings in the byte order of whole keys: objects (LIST-1 to LIST-10) and versions (LIST-11 to LIST-15).
 
 use super::Store;
-use super::names::{all_dirs, dir_record, is_dir};
-use crate::index::{DentRecord, Family, InodeRecord, Read, component_of, decode, dent_bounds, dent_key, next_name};
-use crate::model::{DirId, Error, Kind, Object, Result, VersionId};
+use super::names::{MISLED, all_dirs, below, is_dir, not_utf8, readable};
+use crate::index::{
+    DentRecord, Family, InodeRecord, Read, component_of, decode, dent_bounds, dent_key, id_key, next_name,
+};
+use crate::model::{DirId, Error, KEY_BYTES_MAX, Kind, Object, Result, VersionId};
 use std::ops::ControlFlow;
 
 /// Largest page (LIST-3).
@@ -137,16 +139,26 @@ impl Store {
     ) -> Result<ControlFlow<()>> {
         let head = from.split_inclusive('/').next().unwrap_or_default();
         let (_, upper) = dent_bounds(dir);
-        for found in self.index.scan(Family::Dent, &dent_key(dir, head), &upper)? {
+        let mut scan = self.index.scan_past_damage(Family::Dent, &dent_key(dir, head), &upper)?;
+        for found in scan.by_ref() {
             let (key, value) = found?;
-            let component = component_of(&key)
-                .ok_or_else(|| Error::corrupt("cannot list the bucket", "a name in it is not UTF-8"))?;
+            let Some(component) = component_of(&key) else {
+                self.spoiled((Family::Dent, &key), Some((dir, "")), &not_utf8());
+                continue;
+            };
             let full = format!("{base}{component}");
-            let step = match decode::<DentRecord>(&value)? {
+            let dent = match decode::<DentRecord>(&value) {
+                Ok(dent) => dent,
+                Err(error) => {
+                    self.spoiled((Family::Dent, &key), Some((dir, component)), &error);
+                    continue;
+                }
+            };
+            let step = match dent {
                 DentRecord::Object { draft: true, .. } => Step::On,
                 DentRecord::Object { object, .. } => visit(&full, &object),
                 DentRecord::Link(ino) => {
-                    let inode: Option<InodeRecord> = self.index.record(Family::Ino, &crate::index::id_key(ino.0))?;
+                    let inode: Option<InodeRecord> = readable(self.index.record(Family::Ino, &id_key(ino.0)))?;
                     match inode {
                         Some(inode) if !inode.draft => visit(&full, &inode.object),
                         _ => Step::On,
@@ -154,7 +166,18 @@ impl Store {
                 }
                 DentRecord::Dir(id) => {
                     let rest = from.strip_prefix(component).unwrap_or_default();
-                    let marker = if rest.is_empty() { dir_record(&self.index, id)?.marker } else { None };
+                    let marker = match below(&self.index, dir, component, id) {
+                        Ok(Some(record)) => record.marker.filter(|_| rest.is_empty()),
+                        Ok(None) => continue,
+                        Err(error) if error.kind() == Kind::Corrupt => {
+                            self.spoiled((Family::Dir, &id_key(id.0)), Some((dir, component)), &error);
+                            if error.reason() == MISLED {
+                                continue;
+                            }
+                            None
+                        }
+                        Err(error) => return Err(error),
+                    };
                     let step = marker.map_or(Step::On, |object| visit(&full, &object));
                     match step {
                         Step::On if self.walk_keys(id, &full, rest, visit)?.is_break() => Step::Stop,
@@ -165,6 +188,9 @@ impl Store {
             if matches!(step, Step::Stop) {
                 return Ok(ControlFlow::Break(()));
             }
+        }
+        if let Some(error) = scan.damage() {
+            self.spoiled((Family::Dent, &id_key(dir.0)), Some((dir, "")), error);
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -256,7 +282,8 @@ impl Store {
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            if is_dir(&component) {
+            // No honest key is longer; directories that lead back to themselves would go on for ever.
+            if is_dir(&component) && full.len() <= 2 * KEY_BYTES_MAX {
                 let below = all_dirs(&self.index, dirs, &component)?;
                 if self.walk_history(&below, &full, rest, visit)?.is_break() {
                     return Ok(ControlFlow::Break(()));

@@ -169,9 +169,12 @@ impl Store {
         let mut out = Vec::new();
         for found in self.index.scan(Family::Upload, &[], &[0xff; 9])? {
             let (key, value) = found?;
-            let record: UploadRecord = decode(&value)?;
-            if let Some(id) = id_of(&key).filter(|_| record.bucket == bucket.id) {
-                out.push(Upload { id: UploadId(id), key: record.key, initiated: record.initiated });
+            match (id_of(&key), decode::<UploadRecord>(&value)) {
+                (Some(id), Ok(record)) if record.bucket == bucket.id => {
+                    out.push(Upload { id: UploadId(id), key: record.key, initiated: record.initiated });
+                }
+                (_, Ok(_)) => {}
+                (_, Err(error)) => self.spoiled((Family::Upload, &key), None, &error),
             }
         }
         out.sort_by(|a, b| a.key.cmp(&b.key).then(a.initiated.cmp(&b.initiated)).then(a.id.cmp(&b.id)));

@@ -75,6 +75,14 @@ pub(super) fn dir_record(read: &impl Read, id: DirId) -> Result<DirRecord> {
     record.ok_or_else(|| Error::new(Kind::NoSuchKey, format!("cannot find the directory {id}")).why("it was removed"))
 }
 
+/// What can be read: a damaged record costs what it tells of, and nothing beside it.
+pub(super) fn readable<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+        found => found,
+    }
+}
+
 /// The record of a directory that a live name leads to.
 pub(super) fn live_dir(read: &impl Read, id: DirId) -> Result<DirRecord> {
     let record = dir_record(read, id)?;
@@ -111,18 +119,50 @@ pub(super) fn directory_of(read: &impl Read, id: DirId) -> Result<Directory> {
 pub(super) fn all_dirs(read: &impl Read, dirs: &[DirId], component: &str) -> Result<Vec<DirId>> {
     let mut out = Vec::new();
     for dir in dirs {
-        if let Some(DentRecord::Dir(id)) = dent(read, *dir, component)? {
+        if let Some(DentRecord::Dir(id)) = readable(dent(read, *dir, component))?
+            && !matches!(below(read, *dir, component, id), Err(error) if error.reason() == MISLED)
+        {
             out.insert(0, id);
         }
         let (lower, upper) = ver_bounds(*dir, component);
         for found in read.scan(Family::Ver, &lower, &upper)? {
-            if let VerRecord::Ghost { dir, .. } = decode(&found?.1)? {
-                out.push(dir);
+            if let Ok(VerRecord::Ghost { dir: ghost, .. }) = decode(&found?.1)
+                && !matches!(dir_record(read, ghost), Ok(record) if record.parent != *dir && !record.alive)
+            {
+                out.push(ghost);
             }
         }
     }
     out.dedup();
     Ok(out)
+}
+
+pub(super) const MISLED: &str = "the directory has another name";
+/// How often a name may lead to a directory that has just moved.
+const MOVES_MAX: usize = 8;
+
+/// Names that lead to directories elsewhere are not followed, so that no walk goes in a ring.
+fn misled(component: &str) -> Error {
+    Error::corrupt(format!("cannot find the directory {component:?}"), MISLED)
+}
+
+/// The record of the directory that a name of `dir` leads to; `None` when it has just moved.
+pub(super) fn below(read: &impl Read, dir: DirId, component: &str, id: DirId) -> Result<Option<DirRecord>> {
+    for _ in 0..MOVES_MAX {
+        match dir_record(read, id) {
+            Ok(record) if record.parent == dir && record.name == component => return Ok(Some(record)),
+            Err(error) if error.kind() == Kind::NoSuchKey => return Ok(None),
+            record => drop(record?),
+        }
+        if !matches!(dent(read, dir, component)?, Some(DentRecord::Dir(now)) if now == id) {
+            return Ok(None);
+        }
+    }
+    Err(misled(component))
+}
+
+pub(super) fn not_utf8() -> Error {
+    Error::corrupt("cannot read a name", "it is not UTF-8")
 }
 
 impl Store {
@@ -134,14 +174,22 @@ impl Store {
         self.entry(dir, component, dent(&self.index, dir, component)?)
     }
 
-    fn entry(&self, dir: DirId, component: &str, found: Option<DentRecord>) -> Result<Option<Entry>> {
+    fn entry(&self, dir: DirId, component: &str, mut found: Option<DentRecord>) -> Result<Option<Entry>> {
+        for _ in 0..MOVES_MAX {
+            let Some(DentRecord::Dir(id)) = found else { break };
+            match directory_of(&self.index, id) {
+                Ok(directory) if directory.parent == dir && directory.name == component => {
+                    return Ok(Some(Entry::Dir(directory)));
+                }
+                // It has moved since the name was read.
+                Ok(_) => found = dent(&self.index, dir, component)?,
+                Err(error) if error.kind() == Kind::NoSuchKey => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
         Ok(match found {
             None => None,
-            Some(DentRecord::Dir(id)) => match directory_of(&self.index, id) {
-                Ok(directory) => Some(Entry::Dir(directory)),
-                Err(error) if error.kind() == Kind::NoSuchKey => None,
-                Err(error) => return Err(error),
-            },
+            Some(DentRecord::Dir(_)) => return Err(misled(component)),
             Some(DentRecord::Object { object, draft }) => Some(Entry::File(FileEntry { object, draft, nlink: 1 })),
             Some(DentRecord::Link(_)) => current(&self.index, dir, component)?.map(|current| {
                 let nlink = u32::try_from(current.nlink()).unwrap_or(u32::MAX);
@@ -158,7 +206,8 @@ impl Store {
         directory_of(&self.index, id)
     }
 
-    /// Up to `limit` live names after `after`, in the byte order of their components, drafts included.
+    /// Up to `limit` live names after `after`, in the byte order of their components, drafts included. Damaged ones are
+    /// passed by, and told of once.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -168,16 +217,26 @@ impl Store {
             lower = dent_key(dir, &next_name(after));
         }
         let mut out = Vec::with_capacity(limit.min(1024));
-        for found in self.index.scan(Family::Dent, &lower, &upper)? {
+        let mut scan = self.index.scan_past_damage(Family::Dent, &lower, &upper)?;
+        for found in scan.by_ref() {
             let (key, value) = found?;
-            let component = component_of(&key)
-                .ok_or_else(|| Error::corrupt("cannot read a directory", "a name in it is not UTF-8"))?;
-            if let Some(entry) = self.entry(dir, component, Some(decode(&value)?))? {
-                out.push((component.to_owned(), entry));
+            let Some(component) = component_of(&key) else {
+                self.spoiled((Family::Dent, &key), Some((dir, "")), &not_utf8());
+                continue;
+            };
+            match decode(&value).and_then(|found| self.entry(dir, component, Some(found))) {
+                Ok(entry) => out.extend(entry.map(|entry| (component.to_owned(), entry))),
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    self.spoiled((Family::Dent, &key), Some((dir, component)), &error);
+                }
+                Err(error) => return Err(error),
             }
             if out.len() >= limit {
                 break;
             }
+        }
+        if let Some(error) = scan.damage() {
+            self.spoiled((Family::Dent, &id_key(dir.0)), Some((dir, "")), error);
         }
         Ok(out)
     }

@@ -281,9 +281,12 @@ impl Store {
         let identity = Identity::read(&*disk, dir)?;
         let (lock, meta, settings) = (dir.join(LOCK_FILE), dir.join(META_DIR), options.settings.index());
         let (lock, index) = if options.read_only || identity.is_backup() {
-            (LockFile::take_to_read(&lock)?, Index::open_read_only(&meta, settings)?)
+            let lock = LockFile::take_to_read(&lock)?;
+            super::fsck::need_index(&*disk, dir)?;
+            (lock, Index::open_read_only(&meta, settings)?)
         } else {
             let lock = LockFile::take(&lock)?;
+            super::fsck::need_index(&*disk, dir)?;
             super::snapshot::clear(dir)?;
             (lock, Index::open(&meta, settings)?)
         };
@@ -314,17 +317,17 @@ impl Store {
         let journal = Journal::open(Arc::clone(&disk), uuid, if fixed { Access::Read } else { Access::Write })?;
         let epoch = if fixed {
             nothing_to_catch_up(&index, &journal)?;
-            last_epoch(&index)?
+            last_epoch(&index, &*disk)?
         } else {
             catch_up(&index, &journal)?;
-            advance_epoch(&index, 1)?
+            advance_epoch(&index, &*disk, 1)?
         };
         let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
         settings.segment_bytes = settings.segment_bytes.min((total / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
         let mut log_settings = chunklog::Settings::new(uuid, epoch, Arc::clone(&options.clock));
         log_settings.segment_bytes = settings.segment_bytes;
         let log = ChunkLog::open(Arc::clone(&disk), log_settings)?;
-        let ids = ids::Ids::new(Self::sys_number(&index, ids::IDS_KEY)?);
+        let ids = ids::Ids::new(next_number(&index)?);
         let ((), done) = index.transact(|_| Ok(()))?;
         let store = Arc::new(Self {
             dir: dir.to_owned(),
@@ -484,16 +487,20 @@ fn nothing_to_catch_up(index: &Index, journal: &Journal) -> Result<()> {
         .mend("open it once to be changed, for example with `keyfold status STORE`"))
 }
 
-/// The number of the last opening.
-fn last_epoch(index: &Index) -> Result<u32> {
-    let last = Store::sys_number(index, EPOCH_KEY)?.unwrap_or(0);
+/// The number of the last opening. When the index no longer says it, the files do.
+fn last_epoch(index: &Index, disk: &dyn Disk) -> Result<u32> {
+    let said = match Store::sys_number(index, EPOCH_KEY) {
+        Err(error) if error.kind() == Kind::Corrupt => None,
+        said => said?,
+    };
+    let last = said.map_or_else(|| chunklog::last_epoch(disk).map(u64::from), Ok)?;
     u32::try_from(last)
         .map_err(|_| Error::corrupt("cannot open the store", format!("it was opened {last} times, which cannot be")))
 }
 
 /// A number no earlier opening had, `by` more than the last, on disk before it is used.
-pub(super) fn advance_epoch(index: &Index, by: u32) -> Result<u32> {
-    let epoch = last_epoch(index)?.saturating_add(by);
+pub(super) fn advance_epoch(index: &Index, disk: &dyn Disk, by: u32) -> Result<u32> {
+    let epoch = last_epoch(index, disk)?.saturating_add(by);
     index.transact(|tx| {
         tx.put(Family::Sys, EPOCH_KEY.as_bytes(), &u64::from(epoch));
         Ok(())
@@ -503,6 +510,18 @@ pub(super) fn advance_epoch(index: &Index, by: u32) -> Result<u32> {
         index.write_sealed(sealed, true)?;
     }
     Ok(epoch)
+}
+
+/// The number to go on with; when the index no longer says it, one above all that are in use.
+fn next_number(index: &Index) -> Result<Option<u64>> {
+    let said = match Store::sys_number(index, ids::IDS_KEY) {
+        Err(error) if error.kind() == Kind::Corrupt => None,
+        said => said?,
+    };
+    if said.is_some() {
+        return Ok(said);
+    }
+    Ok(Some(super::fsck::highest_number(index)?.saturating_add(1)).filter(|first| *first > 1))
 }
 
 /// What sets a store apart from all others: its `FORMAT` file.

@@ -5,6 +5,7 @@ use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
 use super::moves::Staying;
+use super::names::readable;
 use super::pins::Taking;
 use super::rounds::Unsynced;
 use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, resize, retire, rewrite};
@@ -107,7 +108,7 @@ impl Prepared<'_> {
 /// Key of a file's accounting in the `seg` family: segments and one-object files do not share numbers.
 pub(super) fn seg_key(source: Source) -> Option<Vec<u8>> {
     match source {
-        Source::Hole => None,
+        Source::Hole | Source::Lost => None,
         Source::Run { segment, .. } => Some([b"g", id_key(segment).as_slice()].concat()),
         Source::Solo { id, .. } => Some([b"s", id_key(id).as_slice()].concat()),
     }
@@ -121,7 +122,7 @@ pub(super) fn add_live(tx: &mut Tx<'_>, source: Source, sign: i64) -> Result<Seg
         Source::Run { len, .. } => sign * i64::from(len),
         // A file of its own is live as a whole.
         Source::Solo { .. } => sign,
-        Source::Hole => 0,
+        Source::Hole | Source::Lost => 0,
     };
     tx.put(Family::Seg, &key, &record);
     Ok(record)
@@ -287,27 +288,47 @@ impl Store {
             let (key, value) = found?;
             let Some(ino) = crate::index::id_of(&key).map(Ino) else { continue };
             open.push(ino);
-            let session: OpenSession = decode(&value)?;
-            if session.change.is_none() {
-                drafts.push((ino, session.place));
+            match decode::<OpenSession>(&value) {
+                Ok(session) if session.change.is_none() => drafts.push((ino, session.place)),
+                Ok(_) => {}
+                Err(error) => {
+                    self.spoiled((Family::Unsealed, &key), None, &error);
+                    open.pop();
+                }
             }
         }
         if open.is_empty() {
             return Ok(());
         }
         for (ino, place) in drafts {
-            let mut names = self.links(ino)?;
+            let mut names = readable(self.links(ino).map(Some))?.unwrap_or_default();
             if names.is_empty() {
                 names.push(place);
             }
             for (dir, name) in names {
                 match self.discard_draft(dir, &name, ino) {
+                    // A session whose records are damaged is left to a repair.
+                    Err(error) if error.kind() == Kind::Corrupt => {
+                        self.spoiled((Family::Unsealed, &id_key(ino.0)), Some((dir, &name)), &error);
+                    }
                     Err(error) if error.kind() != Kind::NoSuchKey => return Err(error),
                     _ => {}
                 }
             }
         }
-        self.transact(|tx| open.iter().try_for_each(|ino| Self::seal_in(tx, *ino)))
+        let sealed = self.transact(|tx| open.iter().try_for_each(|ino| Self::seal_in(tx, *ino)));
+        if sealed.as_ref().is_err_and(|error| error.kind() == Kind::Corrupt) {
+            for ino in open {
+                match self.transact(|tx| Self::seal_in(tx, ino)) {
+                    Err(error) if error.kind() == Kind::Corrupt => {
+                        self.spoiled((Family::Unsealed, &id_key(ino.0)), None, &error);
+                    }
+                    done => done?,
+                }
+            }
+            return Ok(());
+        }
+        sealed
     }
 
     /// Counts a reference key's holders less by one, freeing what nobody holds. Part of the reaper's transactions.

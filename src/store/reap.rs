@@ -3,8 +3,11 @@
 
 use super::Store;
 use super::fsck::file_name;
+use super::publish::seg_key;
 use crate::chunklog::{SegmentId, SoloId};
-use crate::index::{Body, ContentRecord, Family, Node, Read, SegRecord, Source, Tx, content_key, id_key, id_of};
+use crate::index::{
+    Body, ContentRecord, Extent, Family, Node, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key, id_of,
+};
 use crate::model::{ContentId, Error, Kind, Result};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -25,18 +28,29 @@ pub(super) struct Queue {
     marks: BTreeSet<Bytes>,
     /// Marks may be in the index that are not here.
     more: bool,
+    /// Marks of what cannot be freed, since its record is damaged.
+    spoiled: BTreeSet<Bytes>,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { marks: BTreeSet::new(), more: true }
+        Self { marks: BTreeSet::new(), more: true, spoiled: BTreeSet::new() }
     }
 }
 
 impl Queue {
+    /// Damaged records may have been mended.
+    pub(super) fn retry(&mut self) {
+        self.spoiled.clear();
+        self.more = true;
+    }
+
     /// Commits have made these marks. Who takes one asks in a transaction whether it is there still.
     pub(super) fn add(&mut self, marks: impl Iterator<Item = Bytes>) {
         for mark in marks {
+            if self.spoiled.contains(&mark) {
+                continue;
+            }
             if self.marks.len() < QUEUE_MAX {
                 self.marks.insert(mark);
             } else {
@@ -51,7 +65,8 @@ pub(super) fn gone_content(id: ContentId) -> Vec<u8> {
     [b"c", id_key(id.0).as_slice()].concat()
 }
 
-fn gone_node(id: u64) -> Vec<u8> {
+/// The same of a node.
+pub(super) fn gone_node(id: u64) -> Vec<u8> {
     [b"n", id_key(id).as_slice()].concat()
 }
 
@@ -139,9 +154,16 @@ impl Store {
             nodes.iter().try_for_each(|id| self.free_node(tx, *id))
         });
         claimed.iter().for_each(|id| self.pins.end_free(*id));
-        if let Err(error) = freed {
-            self.gone.lock().add(taken.into_iter());
-            return Err(error);
+        match freed {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                self.gone.lock().add(taken.into_iter());
+                return self.put_aside(&claimed, &nodes);
+            }
+            Err(error) => {
+                self.gone.lock().add(taken.into_iter());
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         nodes.iter().for_each(|id| self.nodes.forget(*id));
         let (mut deleted, mut failed) = (false, None);
@@ -149,6 +171,7 @@ impl Store {
             match self.free_file(&mark[1..]) {
                 Ok(true) => deleted = true,
                 Ok(false) => self.gone.lock().add(std::iter::once(mark)),
+                Err(error) if error.kind() == Kind::Corrupt => self.cannot_free(mark, &error),
                 Err(error) => {
                     self.gone.lock().add(std::iter::once(mark));
                     failed = Some(error);
@@ -159,6 +182,38 @@ impl Store {
             Some(error) => Err(error),
             None => Ok(deleted || !claimed.is_empty() || !nodes.is_empty()),
         }
+    }
+
+    /// Frees one at a time what could not be freed together: what is damaged stays as it is, for a repair.
+    fn put_aside(&self, contents: &[ContentId], nodes: &[u64]) -> Result<bool> {
+        let mut freed = false;
+        let marks = contents.iter().map(|id| gone_content(*id)).chain(nodes.iter().map(|id| gone_node(*id)));
+        for mark in marks {
+            let Some(id) = mark.get(1..).and_then(id_of) else { continue };
+            let is_content = mark.first() == Some(&b'c');
+            if is_content && !self.pins.begin_free(ContentId(id)) {
+                continue;
+            }
+            let done = self
+                .transact(|tx| if is_content { Self::free_content(tx, ContentId(id)) } else { self.free_node(tx, id) });
+            if is_content {
+                self.pins.end_free(ContentId(id));
+            } else {
+                self.nodes.forget(id);
+            }
+            self.gone.lock().marks.remove(mark.as_slice());
+            match done {
+                Ok(()) => freed = true,
+                Err(error) if error.kind() == Kind::Corrupt => self.cannot_free(mark.into(), &error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(freed)
+    }
+
+    fn cannot_free(&self, mark: Bytes, error: &Error) {
+        self.spoiled((Family::Gone, &mark), None, error);
+        self.gone.lock().spoiled.insert(mark);
     }
 
     /// Takes up to [`STEP`] marks of those that `wants` wants.
@@ -198,6 +253,10 @@ impl Store {
         // Another call may have freed it since it was looked up.
         if tx.get(Family::Gone, &gone_content(id))?.is_none() {
             return Ok(());
+        }
+        if tx.refs(RefKey::Content(id.0))? > 1 {
+            return Err(Error::corrupt("cannot free a content", "it is counted as held")
+                .mend("`keyfold fsck --repair` finds out which is right"));
         }
         tx.delete(Family::Gone, &gone_content(id));
         let Some(record) = tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(()) };
@@ -324,24 +383,58 @@ impl Store {
         let _alone = self.reaping.lock();
         self.sync()?;
         let old = |epoch: u32| epoch < self.epoch;
+        let mut unknown = BTreeSet::new();
         for segment in self.log.segments()?.into_iter().filter(|segment| old(segment.id.epoch())) {
-            let source = Source::Run { segment: segment.id.0, offset: 0, len: 1, skip: 0 };
-            if self.is_unknown(source)? {
-                self.log.delete_segment(segment.id)?;
-            }
+            unknown.extend(self.unknown(Source::Run { segment: segment.id.0, offset: 0, len: 1, skip: 0 })?);
         }
         for solo in self.log.solos()?.into_iter().filter(|solo| old(solo.id.epoch())) {
-            if self.is_unknown(Source::Solo { id: solo.id.0, at: 0 })? {
-                self.log.delete_solo(solo.id)?;
+            unknown.extend(self.unknown(Source::Solo { id: solo.id.0, at: 0 })?);
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        // That an index lost a file's record must not cost the file.
+        if let Err(error) = self.spare_what_is_named(&mut unknown) {
+            self.spoiled((Family::Seg, b""), None, &error);
+            return Ok(());
+        }
+        for key in unknown {
+            match (key.first(), key.get(1..).and_then(id_of)) {
+                (Some(b'g'), Some(id)) => self.log.delete_segment(SegmentId(id))?,
+                (Some(b's'), Some(id)) => self.log.delete_solo(SoloId(id))?,
+                _ => {}
             }
         }
         Ok(())
     }
 
-    fn is_unknown(&self, source: Source) -> Result<bool> {
-        let Some(key) = super::publish::seg_key(source) else { return Ok(false) };
-        let record: Option<SegRecord> = self.index.record(Family::Seg, &key)?;
-        Ok(record.is_none())
+    /// A file's key in `seg`, when the index has no such record.
+    fn unknown(&self, source: Source) -> Result<Option<Vec<u8>>> {
+        let Some(key) = seg_key(source) else { return Ok(None) };
+        Ok(self.index.get(Family::Seg, &key)?.is_none().then_some(key))
+    }
+
+    /// Takes out the files that some extent names.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] when a content or node cannot be read: nobody knows what it names.
+    pub(super) fn spare_what_is_named(&self, files: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+        let mut spare = |extents: &[Extent]| {
+            for key in extents.iter().filter_map(|extent| seg_key(extent.source)) {
+                files.remove(&key);
+            }
+        };
+        for found in self.index.scan(Family::Content, &[], &[0xff; 9])? {
+            if let Body::Extents(extents) = decode::<ContentRecord>(&found?.1)?.body {
+                spare(&extents);
+            }
+        }
+        for found in self.index.scan(Family::Node, &[], &[0xff; 9])? {
+            if let Node::Leaf(extents) = decode(&found?.1)? {
+                spare(&extents);
+            }
+        }
+        Ok(())
     }
 
     /// Lets the oldest changes go; whether there are more.

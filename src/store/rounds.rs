@@ -35,7 +35,7 @@ impl Unsynced {
     pub(super) fn note(&self, source: Source) {
         let mut noted = self.0.lock();
         match source {
-            Source::Hole => {}
+            Source::Hole | Source::Lost => {}
             Source::Run { segment, offset, len, .. } => {
                 noted.0.push(Run { segment: SegmentId(segment), offset, len });
             }

@@ -205,7 +205,7 @@ pub fn set_apart(dir: &Path, options: &Options) -> Result<()> {
     let mut draw = [0; 4];
     options.entropy.fill(&mut draw)?;
     let index = Index::open(&dir.join(META_DIR), options.settings.index())?;
-    advance_epoch(&index, 1 + (u32::from_le_bytes(draw) >> 12))?;
+    advance_epoch(&index, &crate::sys::disk::OsDisk::new(dir), 1 + (u32::from_le_bytes(draw) >> 12))?;
     Ok(())
 }
 

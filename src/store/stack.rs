@@ -7,7 +7,7 @@ use super::bucket::{add_usage, read_bucket};
 use super::names::{dent, dir_record, dir_stat, is_dir, live_dir};
 use crate::index::{
     Body, ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, Read, RefKey, Tx, VerRecord, content_key,
-    decode, dent_key, id_key, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
+    decode, dent_key, id_key, ver_bounds, ver_dir_bounds, ver_key,
 };
 use crate::model::{
     Bucket, BucketId, ContentId, DirId, Error, FileKind, Ino, Kind, Object, Posix, Result, Seq, Timestamp, Usage,
@@ -155,11 +155,20 @@ pub(super) fn tidy(tx: &mut Tx<'_>, dir: DirId) -> Result<()> {
 /// Makes a dead directory, and those above it, live again; its ghost goes. Returns the directory that is live under
 /// its name, which is another one when the name was taken meanwhile.
 pub(super) fn revive(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Result<DirId> {
+    if dir_record(tx, dir)?.alive {
+        return Ok(dir);
+    }
+    // Parents that form a ring are refused.
+    Store::key_prefix(tx, dir)?;
+    revive_up(tx, dir, now)
+}
+
+fn revive_up(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Result<DirId> {
     let mut record = dir_record(tx, dir)?;
     if record.alive {
         return Ok(dir);
     }
-    let parent = revive(tx, record.parent, now)?;
+    let parent = revive_up(tx, record.parent, now)?;
     if let Some(DentRecord::Dir(taken)) = dent(tx, parent, &record.name)? {
         return Ok(taken);
     }
@@ -176,12 +185,12 @@ pub(super) fn revive(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Result<DirI
     Ok(dir)
 }
 
-/// Versions and markers below the current entry of one name, newest first.
+/// Versions and markers below the current entry of one name, newest first, but for damaged ones.
 pub(super) fn older(read: &impl Read, dir: DirId, component: &str) -> Result<Vec<Object>> {
     let (lower, upper) = ver_bounds(dir, component);
     let mut out = Vec::new();
     for found in read.scan(Family::Ver, &lower, &upper)? {
-        if let VerRecord::Object(object) = decode(&found?.1)? {
+        if let Ok(VerRecord::Object(object)) = decode(&found?.1) {
             out.push(object);
         }
     }
@@ -192,7 +201,7 @@ pub(super) fn older(read: &impl Read, dir: DirId, component: &str) -> Result<Vec
 pub(super) fn newest_older(read: &impl Read, dir: DirId, component: &str) -> Result<Option<Object>> {
     let (lower, upper) = ver_bounds(dir, component);
     for found in read.scan(Family::Ver, &lower, &upper)? {
-        if let VerRecord::Object(object) = decode(&found?.1)? {
+        if let Ok(VerRecord::Object(object)) = decode(&found?.1) {
             return Ok(Some(object));
         }
     }
@@ -220,8 +229,12 @@ pub(super) fn drop_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
     if id == ContentId::EMPTY || !tx.release(RefKey::Content(id.0))? {
         return Ok(());
     }
-    let record: Option<ContentRecord> = tx.record(Family::Content, &content_key(id))?;
-    match record.map(|record| record.body) {
+    let record = match tx.record::<ContentRecord>(Family::Content, &content_key(id)) {
+        // What lies below it is freed when it was mended.
+        Err(error) if error.kind() == Kind::Corrupt => Some(Body::Extents(Vec::new())),
+        record => record?.map(|record| record.body),
+    };
+    match record {
         None => {}
         // Whoever reads inline bytes has them in memory.
         Some(Body::Inline(_)) => tx.delete(Family::Content, &content_key(id)),
@@ -455,7 +468,7 @@ pub(super) fn open_dir(
     let (lower, upper) = ver_bounds(parent, component);
     let mut ghost = None;
     for found in tx.scan(Family::Ver, &lower, &upper)? {
-        if let VerRecord::Ghost { dir, .. } = decode(&found?.1)? {
+        if let Ok(VerRecord::Ghost { dir, .. }) = decode(&found?.1) {
             ghost = Some(dir);
             break;
         }
@@ -481,11 +494,6 @@ pub(super) fn open_dir(
     tx.put(Family::DirStat, &id_key(id.0), &DirStat { mtime: now, ctime: now, ..DirStat::default() });
     attach(tx, parent, component, &DentRecord::Dir(id), now)?;
     Ok(id)
-}
-
-/// Whether a `ver` key belongs to `component` of `dir`.
-pub(super) fn ver_component(key: &[u8]) -> Result<(DirId, String, Seq)> {
-    ver_parts(key).ok_or_else(|| Error::corrupt("cannot read a directory's history", "a key in it is malformed"))
 }
 
 impl Store {

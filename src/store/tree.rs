@@ -23,6 +23,11 @@ impl NodeCache {
         &self.0[usize::try_from(id % SHARDS as u64).unwrap_or(0)]
     }
 
+    /// Nodes were changed by a repair.
+    pub(super) fn clear(&self) {
+        self.0.iter().for_each(|shard| shard.lock().clear());
+    }
+
     pub(super) fn forget(&self, id: u64) {
         self.shard(id).lock().pop(&id);
     }

@@ -99,6 +99,13 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Of bytes that were not there although they are still named: they are lost, and not replaced.
+    pub(super) fn or_lost(self) -> Self {
+        if self.is_replaced() { Self::Store(crate::store::lost()) } else { self }
+    }
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         Self::Store(error)

@@ -78,7 +78,7 @@ impl Vfs {
             let content = Arc::new(self.store.open_content(&object)?);
             Ok((object, content))
         };
-        let (object, content) = again(find, Fault::is_replaced)?;
+        let (object, content) = again(find, Fault::is_replaced).map_err(Fault::or_lost)?;
         let keep_cache = node.now_cached(object.content.0);
         let lasting = node.what.bytes().is_some();
         if lasting {
@@ -129,8 +129,13 @@ impl Vfs {
                 if fresh {
                     *slot = None;
                 }
-                // Replaced at this moment: the kernel looks the name up again, and finds what took its place.
+                let content = file.object.content;
                 return Err(match fault {
+                    // No content has the number of another.
+                    fault if self.named_file(node).is_ok_and(|again| again.object.content == content) => {
+                        fault.or_lost()
+                    }
+                    // Replaced at this moment: the kernel looks the name up again, and finds what took its place.
                     fault if fault.is_replaced() => Errno::ESTALE.into(),
                     fault => fault,
                 });

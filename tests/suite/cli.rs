@@ -2,5 +2,6 @@
 
 mod backup;
 mod bench;
+mod damage;
 mod mounts;
 mod verbs;

@@ -15,7 +15,11 @@ impl Watch for Told<'_> {
     }
 
     fn damage(&mut self, finding: Finding) -> Result<()> {
-        self.0.row(Row::Finding(FindingRow { invariant: finding.invariant.to_owned(), what: finding.what }))
+        self.0.row(Row::Finding(FindingRow {
+            invariant: finding.invariant.to_owned(),
+            what: finding.what,
+            outcome: None,
+        }))
     }
 }
 

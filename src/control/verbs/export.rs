@@ -4,17 +4,15 @@ use super::tree::{Tree, no_directory};
 use crate::control::place::{self, Place, name};
 use crate::control::{ActRow, Host, Reply, Row, Target};
 use crate::model::{Bucket, DirId, Error, FileKind, Kind, Object, Posix, Result, Timestamp, parse_rfc3339};
-use crate::store::{Entry, Store, again};
+use crate::store::{Entry, Store, Stretch, again};
 use std::collections::HashSet;
 use std::fs::{File, FileTimes, Permissions};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Bytes copied in one step.
-const STEP: usize = 1 << 20;
 
 struct Export<'a> {
     store: &'a Arc<Store>,
@@ -25,6 +23,8 @@ struct Export<'a> {
     owners: bool,
     files: u64,
     bytes: u64,
+    /// Files of which something could not be read.
+    damaged: u64,
 }
 
 pub(super) fn export(
@@ -38,7 +38,11 @@ pub(super) fn export(
     let tree = Tree::new(store, at.map(parse_rfc3339).transpose()?);
     new_directory(to)?;
     let owners = crate::sys::process::effective_uid() == 0;
-    let mut export = Export { store, host, tree, reply, owners, files: 0, bytes: 0 };
+    let mut export = Export { store, host, tree, reply, owners, files: 0, bytes: 0, damaged: 0 };
+    let of = match &place {
+        Place::Store => None,
+        Place::Bucket(bucket) | Place::Key(bucket, ..) => Some(bucket.clone()),
+    };
     match place {
         Place::Store => {
             for bucket in store.buckets()? {
@@ -50,14 +54,21 @@ pub(super) fn export(
         Place::Bucket(bucket) => export.directory((bucket.root, true), &format!("{}/", bucket.name), to)?,
         Place::Key(bucket, key, _) => export.key(&bucket, &key, to)?,
     }
-    let (files, bytes) = (export.files, export.bytes);
+    let (files, bytes, damaged) = (export.files, export.bytes, export.damaged);
+    let damaged = damaged + passed_by(store, of.as_ref().map(|bucket| bucket.name.as_str()), export.reply)?;
     reply.row(Row::Act(ActRow {
         act: "exported".to_owned(),
         on: to.display().to_string(),
         count: Some(files),
         bytes: Some(bytes),
         ..ActRow::default()
-    }))
+    }))?;
+    if damaged == 0 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Corrupt, format!("{damaged} of what was to be exported is damaged"))
+        .why("some stored bytes or records could not be read; the lines above name them")
+        .mend("take these files from a backup or from an older version; the others are whole"))
 }
 
 impl Export<'_> {
@@ -88,7 +99,14 @@ impl Export<'_> {
             let mut after: Option<String> = None;
             loop {
                 self.reply.alive()?;
-                let (entries, next) = self.tree.step(dir, after.as_deref())?;
+                let (entries, next) = match self.tree.step(dir, after.as_deref()) {
+                    Ok(found) => found,
+                    Err(error) if is_damage(&error) => {
+                        self.tell(&key, &format!("what lies here from {after:?} on cannot be listed"), &error)?;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let parts: HashSet<String> =
                     entries.iter().filter_map(|(name, _)| name.strip_suffix('/').map(str::to_owned)).collect();
                 for (component, entry) in entries {
@@ -110,7 +128,12 @@ impl Export<'_> {
                                 };
                                 self.file(&object, &below, &path)
                             };
-                            again(export, |error| error.kind() == Kind::NoSuchVersion)?;
+                            match again(export, |error| error.kind() == Kind::NoSuchVersion) {
+                                Err(error) if is_damage(&error) || error.kind() == Kind::NoSuchVersion => {
+                                    self.tell(&below, "nothing of it can be read", &error)?;
+                                }
+                                done => done?,
+                            }
                         }
                         Entry::Dir(found) => {
                             let path = to.join(self.host.file_name(&component, false, at_root));
@@ -143,12 +166,17 @@ impl Export<'_> {
         match object.posix.kind {
             FileKind::File => {
                 let file = File::options().write(true).create_new(true).open(path).map_err(failed)?;
-                self.content(object, key, &file).inspect_err(|_| {
-                    // A file with a hole where the damage is would look like the object.
+                let lost = self.content(object, key, &file).inspect_err(|_| {
                     let _ = std::fs::remove_file(path);
                 })?;
                 self.attributes(&file, path, &object.posix);
                 self.bytes += object.size;
+                if !lost.is_empty() {
+                    // Under its own name a file with holes where the damage is would look like the object.
+                    let shown = damaged_name(path)?;
+                    std::fs::rename(path, &shown).map_err(failed)?;
+                    return self.holes(key, &shown, &lost);
+                }
             }
             FileKind::Symlink => {
                 let target = Path::new(std::ffi::OsStr::from_bytes(&object.posix.target));
@@ -166,28 +194,39 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Data only: holes stay holes.
-    fn content(&mut self, object: &Object, key: &str, file: &File) -> Result<()> {
+    /// Data only: holes stay holes, and what cannot be read becomes one. Its ranges are returned.
+    fn content(&mut self, object: &Object, key: &str, file: &File) -> Result<Vec<Range<u64>>> {
         let failed = |error| Error::io(format!("cannot write the copy of {key}"), error);
         let content = self.store.open_content(object)?;
         file.set_len(content.size()).map_err(failed)?;
-        let mut buf = vec![0; STEP.min(usize::try_from(content.size()).unwrap_or(STEP))];
-        let mut at = 0;
-        while let Some(start) = content.seek_data(at)? {
-            let end = content.seek_hole(start)?;
-            at = start;
-            while at < end {
-                let want = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
-                let got = content.read_at(at, &mut buf[..want])?;
-                if got == 0 {
-                    return Err(Error::corrupt(format!("cannot export {key}"), format!("its content ends at {at}")));
-                }
-                file.write_all_at(&buf[..got], at).map_err(failed)?;
-                at += got as u64;
-                self.reply.alive()?;
+        let mut lost: Vec<Range<u64>> = Vec::new();
+        let reply = &mut *self.reply;
+        content.salvage(&mut |at, stretch| {
+            match stretch {
+                Stretch::Bytes(bytes) => file.write_all_at(bytes, at).map_err(failed)?,
+                Stretch::Hole(_) => {}
+                Stretch::Lost(len, _) => match lost.last_mut() {
+                    Some(last) if last.end == at => last.end += len,
+                    _ => lost.push(at..at + len),
+                },
             }
-        }
-        Ok(())
+            reply.alive()
+        })?;
+        Ok(lost)
+    }
+
+    /// Tells which bytes of an exported file are zeros since they could not be read.
+    fn holes(&mut self, key: &str, path: &Path, lost: &[Range<u64>]) -> Result<()> {
+        self.files += 1;
+        self.damaged += 1;
+        let ranges: Vec<String> = lost.iter().map(|range| format!("{} to {}", range.start, range.end - 1)).collect();
+        let text = format!("damaged: {key} as {}: zeros in bytes {}", path.display(), ranges.join(", "));
+        self.reply.note(&text)
+    }
+
+    fn tell(&mut self, key: &str, what: &str, error: &Error) -> Result<()> {
+        self.damaged += 1;
+        self.reply.note(&format!("damaged: {key}: {what}: {}", error.reason()))
     }
 
     /// Owner, mode and times, as far as this process may set them.
@@ -201,6 +240,38 @@ impl Export<'_> {
         let times = FileTimes::new().set_accessed(system(posix.atime)).set_modified(system(posix.mtime));
         let _ = file.set_times(times);
     }
+}
+
+/// Tells of names that were passed by since their records are damaged, of one bucket when it is given; how many.
+fn passed_by(store: &Store, of: Option<&str>, reply: &mut dyn Reply) -> Result<u64> {
+    let mut count = 0;
+    for complaint in store.passed_by() {
+        let bucket = complaint.bucket.as_deref().unwrap_or_default();
+        if of.is_none_or(|of| of == bucket) {
+            count += 1;
+            reply.note(&format!("damaged: {bucket}/{}: left out: {}", complaint.path, complaint.why))?;
+        }
+    }
+    Ok(count)
+}
+
+/// Whether an error is of what it was met on, so that the rest can be exported.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Corrupt | Kind::NoSuchKey)
+}
+
+/// A name that says that the file is not what it was, and that is free.
+fn damaged_name(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default();
+    for n in 1..1000 {
+        let mut shown = name.as_bytes()[..name.len().min(240)].to_vec();
+        shown.extend_from_slice(if n == 1 { ".damaged".to_owned() } else { format!(".damaged-{n}") }.as_bytes());
+        let shown = path.with_file_name(std::ffi::OsStr::from_bytes(&shown));
+        if !shown.exists() {
+            return Ok(shown);
+        }
+    }
+    Err(Error::new(Kind::AlreadyExists, format!("cannot name the damaged copy of {}", path.display())))
 }
 
 fn system(time: Timestamp) -> SystemTime {

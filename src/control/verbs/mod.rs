@@ -27,7 +27,8 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
     match request {
         Request::Status => store::status(store, host, reply),
         Request::Errors { target } => store::errors(store, host, &target, reply),
-        Request::Fsck => store::fsck(store, reply),
+        Request::Fsck => store::fsck(store, None, reply),
+        Request::Repair { dry_run } => store::fsck(store, Some(dry_run), reply),
         Request::Backup { to, link, keep, dry_run } => {
             let keep = keep.map(|keep| keep as usize);
             backup::backup(store, &crate::backup::Plan { to, link, keep, dry_run }, reply)

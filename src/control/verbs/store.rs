@@ -32,16 +32,25 @@ pub(super) fn errors(store: &Arc<Store>, host: &dyn Host, target: &Target, reply
     Ok(())
 }
 
-pub(super) fn fsck(store: &Arc<Store>, reply: &mut dyn Reply) -> Result<()> {
+/// Checks the store, or with `repair` mends it: that says whether it is a dry run.
+pub(super) fn fsck(store: &Arc<Store>, repair: Option<bool>, reply: &mut dyn Reply) -> Result<()> {
     let mut told = Ok(());
-    let findings = store.fsck(&mut |progress| {
+    let mut progress = |progress: &str| {
         if told.is_ok() {
             told = reply.note(&format!("checking {progress}"));
         }
-    })?;
+    };
+    let findings = match repair {
+        None => store.fsck(&mut progress)?,
+        Some(dry_run) => store.repair(dry_run, &mut progress)?,
+    };
     told?;
     for finding in findings {
-        reply.row(Row::Finding(FindingRow { invariant: finding.invariant.to_owned(), what: finding.what }))?;
+        reply.row(Row::Finding(FindingRow {
+            invariant: finding.invariant.to_owned(),
+            what: finding.what,
+            outcome: finding.outcome.map(|outcome| outcome.word().to_owned()),
+        }))?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::chunklog::{Fill, SegmentId};
 use crate::index::{Family, Read, SegRecord, decode, id_key, id_of};
 use crate::model::{Result, Timestamp};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Live bytes that one pass copies at most.
 const PASS_BYTES: u64 = 1 << 30;
@@ -184,6 +184,16 @@ impl Store {
             }
         });
         asked?;
+        if marks.is_empty() {
+            return Ok(());
+        }
+        // That the index lost a segment's record must not cost the segment.
+        let mut files: BTreeSet<Vec<u8>> = marks.iter().map(|mark| mark[1..].to_vec()).collect();
+        if let Err(error) = self.spare_what_is_named(&mut files) {
+            self.complain("compact", None, "", &error);
+            return Ok(());
+        }
+        marks.retain(|mark| files.contains(&mark[1..]));
         if marks.is_empty() {
             return Ok(());
         }

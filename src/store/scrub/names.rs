@@ -40,7 +40,7 @@ impl Search<'_> {
     /// The suspects whose bytes an extent shows.
     fn of(&self, extent: &Extent) -> impl Iterator<Item = usize> {
         let (file, here) = match extent.source {
-            Source::Hole => ((false, u64::MAX), Here::Run(0, 0, 0)),
+            Source::Hole | Source::Lost => ((false, u64::MAX), Here::Run(0, 0, 0)),
             Source::Run { segment, offset, skip, .. } => {
                 let to = u64::from(skip).saturating_add(extent.len);
                 ((false, segment), Here::Run(offset, skip, u32::try_from(to).unwrap_or(u32::MAX)))

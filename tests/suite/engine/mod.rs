@@ -15,6 +15,7 @@ mod multipart;
 mod objects;
 mod ops;
 mod races;
+mod repair;
 mod scrub;
 mod sessions;
 mod simulation;

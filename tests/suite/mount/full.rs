@@ -90,7 +90,7 @@ fn deleting_some_of_many_makes_room() {
     while write(&mounted, &format!("f{count}"), count, 40_000).is_ok() {
         count += 1;
     }
-    let kept = |n: &u64| n % 5 == 0;
+    let kept = |n: &u64| n.is_multiple_of(5);
     for number in (0..=count).filter(|n| !kept(n)) {
         let _ = fs::remove_file(mounted.path(&format!("f{number}")));
     }

@@ -2,7 +2,7 @@
 //!
 //! `KEYFOLD_MINUTES=N` says for how long; 120 in the long form, half a minute in the short one, which only shows that it works.
 
-use super::{Mounted, long, pattern};
+use super::{Mounted, long, pattern, text};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -83,7 +83,7 @@ fn small(dir: &Path, n: u64) -> io::Result<()> {
 fn large(dir: &Path, n: u64) -> io::Result<()> {
     let path = dir.join(format!("large{}", n % 4));
     let body = pattern(n, 20 << 20);
-    replace(&path, &body, n % 2 == 0)?;
+    replace(&path, &body, n.is_multiple_of(2))?;
     assert!(fs::read(&path)? == body, "{}", path.display());
     Ok(())
 }
@@ -107,7 +107,7 @@ fn database(dir: &Path, n: u64) -> io::Result<()> {
 /// Names whose older versions are deleted when there are many.
 fn versions(dir: &Path, n: u64) -> io::Result<()> {
     let name = format!("v{}", n % 30);
-    replace(&dir.join(&name), &pattern(n, 30_000), n % 3 == 0)?;
+    replace(&dir.join(&name), &pattern(n, 30_000), n.is_multiple_of(3))?;
     let mut history: Vec<PathBuf> =
         fs::read_dir(dir.join(".versions").join(&name))?.flatten().map(|entry| entry.path()).collect();
     history.sort();
@@ -197,5 +197,7 @@ fn hours_of_mixed_load_leave_it_as_it_was() {
         assert!(threads.1 <= threads.0 + 4, "threads grow: {threads:?}");
         assert!(probe.1 <= probe.0 * 2 + 2000, "it becomes slow: {probe:?} us");
     }
+    let scrub = mounted.keyfold(&["scrub", mounted.store().to_str().unwrap()]);
+    assert!(scrub.status.success(), "scrub: {}{}", text(&scrub.stdout), text(&scrub.stderr));
     mounted.fsck();
 }

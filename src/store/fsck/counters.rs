@@ -1,0 +1,168 @@
+//! Counters: each is compared with a count, and set to it by a repair. Also what little records need no mending but
+//! removal.
+
+use super::census::Census;
+use crate::index::{
+    Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
+};
+use crate::model::{ContentId, DirId, Result, Usage};
+use crate::store::ids::{BLOCK, IDS_KEY};
+use std::collections::HashMap;
+
+/// The store's own numbers; what lies below the index may keep others beside them.
+const NUMBERS: [&str; 4] = [IDS_KEY, "epoch", "seq", "synced"];
+
+impl Census {
+    pub fn read_uploads(&mut self, read: &impl Read) -> Result<()> {
+        self.each(read, Family::Upload, |census, key, upload: UploadRecord| match id_of(&key) {
+            Some(id) if census.buckets.contains_key(&upload.bucket) => {
+                census.number(id.max(upload.seq.0));
+                census.usage.entry(upload.bucket).or_default().uploads += 1;
+                census.uploads.insert(id, upload.bucket);
+            }
+            Some(_) => census.undecodable(Family::Upload, key, "its bucket is missing"),
+            None => census.undecodable(Family::Upload, key, "its key is malformed"),
+        })?;
+        self.each(read, Family::Part, |census, key, part: PartRecord| {
+            if part.content != ContentId::EMPTY {
+                census.hold(RefKey::Content(part.content.0));
+            }
+            let upload = key.get(..8).and_then(id_of);
+            let Some(bucket) = upload.and_then(|id| census.uploads.get(&id)).copied() else {
+                let what = format!("{}: the upload is missing", census.describe(Family::Part, &key));
+                return census.mendable("part-has-upload", what, move |bench| bench.lay_aside(Family::Part, &key));
+            };
+            if part.content != ContentId::EMPTY && !census.contents.contains_key(&part.content) {
+                let (id, size) = (part.content, part.size);
+                let what = format!("{}: its {size} bytes are lost", census.describe(Family::Part, &key));
+                census.mendable("object-has-content", what, move |bench| bench.lose_content(id, size));
+            }
+            let usage = census.usage.entry(bucket).or_default();
+            usage.upload_bytes = usage.upload_bytes.saturating_add(i64::try_from(part.size).unwrap_or(0));
+        })
+    }
+
+    /// Records that are only looked at for whether they can be read.
+    pub fn read_the_rest(&mut self, read: &impl Read) -> Result<()> {
+        self.each(read, Family::Unsealed, |_, _, _: OpenSession| {})?;
+        self.each(read, Family::Log, |census, key, _: Change| {
+            if key.len() != 12 {
+                census.undecodable(Family::Log, key, "its key is malformed");
+            }
+        })?;
+        for name in NUMBERS {
+            if let Some(value) = read.get(Family::Sys, name.as_bytes())?
+                && let Err(error) = decode::<u64>(&value)
+            {
+                self.undecodable(Family::Sys, bytes::Bytes::from_static(name.as_bytes()), error.reason());
+            }
+        }
+        Ok(())
+    }
+
+    pub fn compare_counters(&mut self, read: &impl Read) -> Result<()> {
+        self.compare_usage(read)?;
+        self.compare_directories(read)?;
+        self.compare_holders(read)?;
+        let next = match read.get(Family::Sys, IDS_KEY.as_bytes())? {
+            Some(bytes) => decode::<u64>(&bytes).unwrap_or(0),
+            None => 0,
+        };
+        if self.numbers >= next && !self.objects.is_empty() {
+            let first = self.numbers.saturating_add(1);
+            let what = format!("number {} is in use, {next} is to be given out next", self.numbers);
+            self.miscounted("numbers-are-new", what, move |bench| {
+                bench.ids.raise(first);
+                bench.tx.put(Family::Sys, IDS_KEY.as_bytes(), &first.saturating_add(BLOCK));
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    fn compare_usage(&mut self, read: &impl Read) -> Result<()> {
+        let mut said: HashMap<u64, Usage> = HashMap::new();
+        self.each(read, Family::Usage, |_, key, usage: Usage| {
+            said.extend(id_of(&key).map(|id| (id, usage)));
+        })?;
+        for bucket in self.buckets.values().cloned().collect::<Vec<_>>() {
+            let said = said.remove(&bucket.id.0).unwrap_or_default();
+            let seen = self.usage.get(&bucket.id).copied().unwrap_or_default();
+            if said != seen {
+                let what = format!("bucket {}: counters say {said:?}, a count {seen:?}", bucket.name);
+                self.miscounted("usage", what, move |bench| {
+                    bench.tx.put(Family::Usage, &id_key(bucket.id.0), &seen);
+                    Ok(())
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_directories(&mut self, read: &impl Read) -> Result<()> {
+        let mut said: HashMap<DirId, DirStat> = HashMap::new();
+        self.each(read, Family::DirStat, |_, key, stat: DirStat| {
+            said.extend(id_of(&key).map(|id| (DirId(id), stat)));
+        })?;
+        for id in self.dirs.iter().filter(|(_, dir)| dir.alive).map(|(id, _)| *id).collect::<Vec<_>>() {
+            let told = said.get(&id).copied().unwrap_or_default();
+            let seen = self.stats.get(&id).copied().unwrap_or_default();
+            if (told.live, told.subdirs) != (seen.live, seen.subdirs) {
+                let what = format!(
+                    "{}: counters say {} names, {} directories; a count {}, {}",
+                    self.dir_place(id),
+                    told.live,
+                    told.subdirs,
+                    seen.live,
+                    seen.subdirs
+                );
+                self.miscounted("directory-counters", what, move |bench| {
+                    let stat = DirStat { live: seen.live, subdirs: seen.subdirs, ..told };
+                    bench.tx.put(Family::DirStat, &id_key(id.0), &stat);
+                    Ok(())
+                });
+            }
+        }
+        let homeless: Vec<DirId> = said.into_keys().filter(|id| !self.dirs.contains_key(id)).collect();
+        for id in homeless {
+            self.miscounted("directory-counters", format!("directory {id}: counted, and not there"), move |bench| {
+                bench.tx.delete(Family::DirStat, &id_key(id.0));
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    fn compare_holders(&mut self, read: &impl Read) -> Result<()> {
+        let mut said: HashMap<RefKey, u64> = HashMap::new();
+        self.each(read, Family::Refs, |census, key, count: u64| match RefKey::parse(&key) {
+            Some(key) => drop(said.insert(key, count)),
+            None => {
+                let what = "a holder count has a malformed key".to_owned();
+                census.mendable("refs-decode", what, move |bench| bench.lay_aside(Family::Refs, &key));
+            }
+        })?;
+        let seen = std::mem::take(&mut self.refs);
+        for (key, count) in &seen {
+            let (key, count, told) = (*key, *count, said.remove(key));
+            if told.unwrap_or(1) != count {
+                let what = format!("{key:?}: counters say {}, a count {count}", told.unwrap_or(1));
+                self.miscounted("holders", what, move |bench| {
+                    match count {
+                        1 => bench.tx.delete(Family::Refs, &key.bytes()),
+                        _ => bench.tx.put(Family::Refs, &key.bytes(), &count),
+                    }
+                    Ok(())
+                });
+            }
+        }
+        for key in said.into_keys() {
+            self.miscounted("holders", format!("{key:?}: counted, but nobody holds it"), move |bench| {
+                bench.tx.delete(Family::Refs, &key.bytes());
+                Ok(())
+            });
+        }
+        self.refs = seen;
+        Ok(())
+    }
+}

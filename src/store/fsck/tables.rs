@@ -1,0 +1,73 @@
+//! An index whose files are damaged: noticed before anything is made of it, and made anew of what can be read.
+
+use super::quarantine::QUARANTINE;
+use crate::index::{self, MEND, Salvaged};
+use crate::model::{Error, Kind, Result};
+use crate::store::open::{LOCK_FILE, META_DIR};
+use crate::store::{Options, Store};
+use crate::sys::disk::Disk;
+use crate::sys::lock::LockFile;
+use std::fs::{self, File};
+use std::path::Path;
+
+/// Refuses a store whose index is not there although something else is: a new one would know nothing of it.
+pub(in crate::store) fn need_index(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let meta = dir.join(META_DIR);
+    if meta.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let holds = |end: &str| Path::new(end).extension().is_some_and(|end| end == "sst" || end == "log");
+    let tables = match fs::read_dir(&meta) {
+        Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| holds(&entry.file_name().to_string_lossy()))),
+        Err(_) => false,
+    };
+    if !tables && crate::chunklog::last_epoch(disk)? == 0 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Corrupt, "cannot open the index")
+        .why(format!("{} is missing, and the store holds data", meta.join("CURRENT").display()))
+        .mend(MEND))
+}
+
+impl Store {
+    /// Makes a new index of what can be read of the one in a store that nobody has open. The old one is moved to the
+    /// store's quarantine.
+    ///
+    /// # Errors
+    /// [`Kind::StoreBusy`]; [`Kind::Corrupt`] when nothing can be made of it: then the old one is where it was.
+    pub fn salvage_index(dir: &Path, options: &Options) -> Result<Salvaged> {
+        let _lock = LockFile::take(&dir.join(LOCK_FILE))?;
+        let failed = |error| Error::io("cannot put a new index in place", error);
+        let time = options.clock.now().rfc3339().replace(':', "");
+        let base = dir.join(QUARANTINE);
+        fs::create_dir_all(&base).map_err(failed)?;
+        let mut work = base.join(format!("index-{time}"));
+        let mut n = 1;
+        while work.exists() {
+            n += 1;
+            work = base.join(format!("index-{time}-{n}"));
+        }
+        fs::create_dir(&work).map_err(failed)?;
+        let (new, scratch, meta) = (work.join("new"), work.join("scratch"), dir.join(META_DIR));
+        let done = index::salvage(&meta, &new, &scratch, options.settings.index()).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&work);
+        })?;
+        fs::remove_dir_all(&scratch).map_err(failed)?;
+        let sync = |dir: &Path| File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed);
+        sync(&new)?;
+        fs::rename(&meta, work.join(META_DIR)).map_err(failed)?;
+        fs::rename(&new, &meta).map_err(failed)?;
+        for dir in [work.as_path(), base.as_path(), dir] {
+            sync(dir)?;
+        }
+        Ok(done)
+    }
+
+    /// Whether every table of the index can be read.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`], saying which cannot.
+    pub fn verify_index(&self) -> Result<()> {
+        self.index.verify()
+    }
+}
