@@ -37,7 +37,8 @@ pub const STORE_TEMPLATE: &str = "\
 # reserve = \"auto\"            # kept free: a size, a share such as \"2%\", or 1% within bounds
 
 [care]
-# compact_rate = \"32MiB\"      # data a second moved to free space in the background; 0: only by `keyfold gc`
+# compact_rate = \"32MiB\"      # data a second moved to free space in the background,
+                              # a quarter of that while others use the store; 0: only by `keyfold gc`
 # scrub_every = \"14d\"         # everything is read against its checksums this often; \"off\" never
 # scrub_rate = \"16MiB\"        # bytes a second that this may read
 ";

@@ -12,6 +12,11 @@ const LOOK: Duration = Duration::from_secs(5);
 const LOOK_PART: u32 = 50;
 /// How long after a pass the next one: the reaper deletes what it emptied.
 const PASS: Duration = Duration::from_secs(1);
+/// What is left of the rate while others use the store: one part of so many.
+const YIELDED: u64 = 4;
+/// What the store is asked for, as [`Store::traffic`] counts it, while nobody but compaction uses it: its own commits, and
+/// those of the reaper.
+const NEARLY_NOTHING: u64 = 32 << 10;
 /// Longest rest in which nobody asks whether it goes on.
 const REST: Duration = Duration::from_millis(100);
 /// How long after a failure.
@@ -91,9 +96,13 @@ impl Store {
 
     /// One pass at the rate of the settings; how many segments it was about. Ends when nobody else has the store any more.
     fn compact_paced(self: &Arc<Self>) -> Result<u64> {
-        let rate = self.settings.compact_rate.max(1);
+        let (mut traffic, mut own) = (self.traffic(), 0);
         let mut go_on = |bytes: u64| {
             self.brakes.running.store(true, Ordering::Relaxed);
+            let before = std::mem::replace(&mut traffic, self.traffic());
+            let busy = traffic.saturating_sub(before) > own + NEARLY_NOTHING;
+            own = bytes.saturating_mul(2);
+            let rate = (self.settings.compact_rate / if busy { YIELDED } else { 1 }).max(1);
             // A disk that is nearly full needs the room at once.
             let micros = if self.is_scarce() { 0 } else { bytes.saturating_mul(1_000_000) / rate };
             let end = Instant::now() + Duration::from_micros(micros);

@@ -40,7 +40,7 @@ pub(super) struct Compactor {
 /// What a pass did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Compacted {
-    /// Segments it meant to empty.
+    /// Segments it meant to empty; when there were none, those it sealed for the next pass.
     pub segments: u64,
     /// Plain bytes it copied.
     pub copied: u64,
@@ -75,13 +75,15 @@ impl Store {
         }
         let mut compactor = self.compactor.lock();
         let survey = self.survey(&mut compactor, thorough)?;
+        let mut sealed = 0;
         for wasted in survey.open.iter().filter(|open| open.dead() > survey.limits.borne) {
             // What is dead in it counts from now on.
             self.log.retire(SegmentId(wasted.id));
+            sealed += 1;
         }
         let victims: HashSet<u64> = choose::victims(&survey.closed, &survey.limits).into_iter().collect();
         if victims.is_empty() {
-            return Ok(Compacted::default());
+            return Ok(Compacted { segments: sealed, ..Compacted::default() });
         }
         let mut relocation = Relocation::new(self);
         let (mut from, mut complete) = (0, true);

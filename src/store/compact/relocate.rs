@@ -18,7 +18,7 @@ use std::ops::Range;
 /// Records changed in one transaction.
 const BATCH_RECORDS: usize = 64;
 /// Bytes copied at once, roughly.
-const STEP_BYTES: u64 = 4 << 20;
+const STEP_BYTES: u64 = 512 << 10;
 /// Bytes that stay free on the disk whatever is compacted.
 const SPARE_BYTES: u64 = 16 << 20;
 

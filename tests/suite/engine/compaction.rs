@@ -265,6 +265,17 @@ fn reclaiming_ends_when_nobody_waits_for_it() {
     fsck(&store);
 }
 
+/// What is dead in the segment that is being written comes back too, by one call.
+#[test]
+fn reclaiming_by_hand_needs_no_second_call() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    (0..8).for_each(|n| drop(put(&store, &format!("f{n}"), &pattern(60_000, n))));
+    (1..8).for_each(|n| remove(&store, &format!("f{n}")));
+    assert!(store.gc(&mut || true).unwrap() > 0);
+    assert!(store.gc(&mut || true).unwrap() < 100_000 && segment_bytes(&store) < 300_000, "{}", segment_bytes(&store));
+    assert!(get(&store, "f0").unwrap() == pattern(60_000, 0));
+}
+
 #[test]
 fn a_bad_frame_stays_where_it_is_and_hinders_nobody_else() {
     let (home, store) = Home::with_bucket(Unversioned);
