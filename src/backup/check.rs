@@ -3,7 +3,7 @@
 use super::copy::{Unit, What};
 use crate::chunklog::{self, ChunkLog, SegmentId};
 use crate::model::Result;
-use crate::store::{Settings, runs_of_copy};
+use crate::store::{META_DIR, Settings, runs_of_copy};
 use crate::sys::clock::Clock;
 use crate::sys::disk::OsDisk;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,14 +59,14 @@ impl Checker {
     /// What is wrong with the index, and with segments that a crash had cut off, once all else is there. By file.
     pub(super) fn finish(self) -> Vec<(String, String)> {
         if let Err(error) = crate::store::check_copy_of_index(&self.dir, &self.settings) {
-            return vec![("meta".to_owned(), error.to_string())];
+            return vec![(META_DIR.to_owned(), error.to_string())];
         }
         if self.loose.is_empty() {
             return vec![];
         }
         let used = match runs_of_copy(&self.dir, &self.settings, &self.loose.keys().copied().collect()) {
             Ok(used) => used,
-            Err(error) => return vec![("meta".to_owned(), error.to_string())],
+            Err(error) => return vec![(META_DIR.to_owned(), error.to_string())],
         };
         let bad = |(id, used): (SegmentId, BTreeSet<u32>)| {
             let good = self.loose.get(&id).cloned().unwrap_or_default();

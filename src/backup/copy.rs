@@ -3,6 +3,7 @@
 use super::place::{NEW, make_dir, refused};
 use crate::chunklog::{SegmentId, SoloId, same_bytes, same_segment};
 use crate::model::{Error, Result};
+use crate::store::META_DIR;
 use crate::sys::disk::{Access, Disk, DiskFile, OsDisk};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -69,7 +70,7 @@ impl Unit {
         let files = listed.into_iter().filter(|entry| !entry.is_dir && !["LOCK", "LOG"].contains(&entry.name.as_str()));
         let unit = |name: &str, bytes| Self {
             what: What::Index { table: name.ends_with(".sst") },
-            files: vec![(dir.join(name), Path::new("meta").join(name), bytes)],
+            files: vec![(dir.join(name), Path::new(META_DIR).join(name), bytes)],
         };
         Ok(files.map(|entry| unit(&entry.name, entry.len)).collect())
     }

@@ -9,6 +9,7 @@ use super::place::{self, Place, RECORD, Record, full, generations, partials, ref
 use crate::model::{Error, Kind, Result};
 use crate::store::{FORMAT_FILE, Identity, LogFile, Snapshot, Store};
 use crate::sys::disk::{Disk, OsDisk};
+use crate::sys::path::existing;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -328,17 +329,6 @@ fn outside(to: &Path, store: &Path) -> Result<PathBuf> {
             .mend("choose a directory beside the store, better on another disk"));
     }
     Ok(whole)
-}
-
-/// The path with links followed, as far as it exists.
-fn existing(path: &Path) -> PathBuf {
-    if let Ok(whole) = path.canonicalize() {
-        return whole;
-    }
-    match (path.parent(), path.file_name()) {
-        (Some(above), Some(name)) => existing(above).join(name),
-        _ => path.to_owned(),
-    }
 }
 
 fn same_disk(one: &Path, other: &Path) -> Result<bool> {

@@ -8,7 +8,7 @@ use super::not_whole;
 use super::place::{make_dir, record, refused, write};
 use crate::chunklog::{self, ChunkLog};
 use crate::model::{Error, Kind, Result};
-use crate::store::{FORMAT_FILE, Identity, Options, set_apart};
+use crate::store::{FORMAT_FILE, Identity, META_DIR, Options, set_apart};
 use crate::sys::disk::OsDisk;
 use crate::sys::lock::LockFile;
 use std::path::Path;
@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 /// Stands in the directory until it is a store: what lies there may be removed.
 const MARKER: &str = "RESTORING";
-const META_DIR: &str = "meta";
 
 /// Copies a generation into an absent or empty directory, which is a store when all of it is there, and verifies every
 /// byte. The store has the id of the one the backup is of, whose place it takes. Returns the bytes copied.

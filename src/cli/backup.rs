@@ -3,10 +3,10 @@
 use super::arguments::Global;
 use super::failure::{Done, Failed};
 use super::output::{Printer, View, size};
+use super::progress::ProgressLine;
 use super::target;
 use crate::control::{Reply, Request, Row, list_backups, restore_backup};
 use crate::model::{Error, Kind, Result};
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Back up a store while it is in use; list, verify and restore backups.
@@ -116,9 +116,9 @@ fn verify(dest: &Path, global: &Global) -> Done {
 /// Runs something that tells damage in rows; its end is the exit status for damage when there was any.
 fn ended(global: &Global, work: impl FnOnce(&mut Progress) -> Result<()>) -> Done {
     let printer = Printer::new(global, View { header: &[], lines: sentences });
-    let mut progress = Progress { printer, terminal: std::io::stderr().is_terminal(), shown: false, damage: 0 };
+    let mut progress = Progress { printer, line: ProgressLine::new(), damage: 0 };
     let done = work(&mut progress);
-    progress.clear();
+    progress.line.clear();
     let damage = progress.damage;
     progress.printer.finish(done)?;
     if damage > 0 {
@@ -131,32 +131,19 @@ fn ended(global: &Global, work: impl FnOnce(&mut Progress) -> Result<()>) -> Don
 /// Prints rows, and shows progress in one line of a terminal.
 struct Progress {
     printer: Printer,
-    terminal: bool,
-    shown: bool,
+    line: ProgressLine,
     damage: usize,
-}
-
-impl Progress {
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            eprint!("\r\x1b[K");
-        }
-    }
 }
 
 impl Reply for Progress {
     fn row(&mut self, row: Row) -> Result<()> {
-        self.clear();
+        self.line.clear();
         self.damage += usize::from(matches!(row, Row::Finding(_)));
         self.printer.row(row)
     }
 
     fn note(&mut self, text: &str) -> Result<()> {
-        if self.terminal {
-            eprint!("\r\x1b[K{}", super::output::plain(text));
-            let _ = std::io::stderr().flush();
-            self.shown = true;
-        }
+        self.line.show(text);
         Ok(())
     }
 
@@ -187,14 +174,14 @@ impl Reply for Backups {
 fn columns(row: &Row) -> Vec<Vec<String>> {
     let Row::Backup(row) = row else { return vec![] };
     let mut remarks = Vec::new();
-    if row.linked {
+    if row.record.linked {
         remarks.push("shares files with the store".to_owned());
     }
-    if !row.damaged.is_empty() {
-        remarks.push(format!("damage in {}", row.damaged.join(", ")));
+    if !row.record.damaged.is_empty() {
+        remarks.push(format!("damage in {}", row.record.damaged.join(", ")));
     }
     let name = row.backup.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    vec![vec![name, row.created.clone(), size(row.bytes), size(row.new_bytes), remarks.join("; ")]]
+    vec![vec![name, row.record.created.clone(), size(row.record.bytes), size(row.record.new_bytes), remarks.join("; ")]]
 }
 
 fn sentences(row: &Row) -> Vec<Vec<String>> {
@@ -202,18 +189,18 @@ fn sentences(row: &Row) -> Vec<Vec<String>> {
     match row {
         Row::Backup(row) if row.dry_run => vec![vec![format!(
             "would copy {} in {} to {}, and share {}",
-            size(row.new_bytes),
-            files(row.new_files),
+            size(row.record.new_bytes),
+            files(row.record.new_files),
             row.backup.display(),
-            size(row.bytes.saturating_sub(row.new_bytes))
+            size(row.record.bytes.saturating_sub(row.record.new_bytes))
         )]],
         Row::Backup(row) => vec![vec![format!(
             "{}: {} new in {}{}, {} shared with earlier ones, {:.1} s",
             row.backup.display(),
-            size(row.new_bytes),
-            files(row.new_files),
-            if row.linked { ", linked to the store's" } else { "" },
-            size(row.bytes.saturating_sub(row.new_bytes)),
+            size(row.record.new_bytes),
+            files(row.record.new_files),
+            if row.record.linked { ", linked to the store's" } else { "" },
+            size(row.record.bytes.saturating_sub(row.record.new_bytes)),
             row.seconds.unwrap_or_default()
         )]],
         Row::Finding(row) => vec![vec!["damage:".to_owned(), row.what.clone()]],

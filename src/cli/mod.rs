@@ -22,6 +22,7 @@ mod meta;
 mod mount;
 mod output;
 mod pairs;
+mod progress;
 mod purge;
 mod restore;
 mod scrub;

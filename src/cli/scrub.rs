@@ -3,11 +3,11 @@
 use super::arguments::Global;
 use super::failure::{Done, Failed};
 use super::output::{Printer, View, show, size};
+use super::progress::ProgressLine;
 use super::target;
 use crate::config::parse_size;
 use crate::control::{ProgressRow, Reply, Request, Row};
 use crate::model::{Error, Kind, Result};
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// Read everything a store keeps against its checksums, past every cache.
@@ -48,10 +48,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
         return show(global, &store, &Request::ScrubPause { paused: args.pause }, View::ACTS);
     }
     let printer = Printer::new(global, View { header: &["FILE", ">BYTE", ">LENGTH", "WHAT", "OBJECTS"], lines });
-    let terminal = std::io::stderr().is_terminal();
-    let mut watch = Watch { printer, terminal, shown: false, last: ProgressRow::default() };
+    let mut watch = Watch { printer, line: ProgressLine::new(), last: ProgressRow::default() };
     let done = crate::node::ask(&store, &Request::Scrub { rate: args.rate }, &mut watch);
-    watch.clear();
+    watch.line.clear();
     let (found, read) = (watch.printer.count, watch.last.bytes);
     watch.printer.finish(done.map_err(in_use))?;
     if found > 0 {
@@ -75,39 +74,25 @@ fn in_use(error: Error) -> Error {
 /// Prints findings, and on a terminal how far it is.
 struct Watch {
     printer: Printer,
-    terminal: bool,
-    /// Whether the last line shows progress.
-    shown: bool,
+    line: ProgressLine,
     last: ProgressRow,
-}
-
-impl Watch {
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            eprint!("\r\u{1b}[K");
-        }
-    }
 }
 
 impl Reply for Watch {
     fn row(&mut self, row: Row) -> Result<()> {
         let Row::Progress(progress) = row else {
-            self.clear();
+            self.line.clear();
             return self.printer.row(row);
         };
         self.last = progress;
         self.printer.alive()?;
-        if self.terminal {
-            let percent = progress.bytes.saturating_mul(100).checked_div(progress.total).unwrap_or(100);
-            eprint!("\r\u{1b}[K{percent}%, {} of {}", size(progress.bytes), size(progress.total));
-            let _ = std::io::stderr().flush();
-            self.shown = true;
-        }
+        let percent = progress.bytes.saturating_mul(100).checked_div(progress.total).unwrap_or(100);
+        self.line.show(&format!("{percent}%, {} of {}", size(progress.bytes), size(progress.total)));
         Ok(())
     }
 
     fn note(&mut self, text: &str) -> Result<()> {
-        self.clear();
+        self.line.clear();
         self.printer.note(text)
     }
 

@@ -3,6 +3,7 @@
 use super::arguments::Global;
 use crate::control::{FSTYPE, KernelMount, Target, all_mounts, keyfold_mounts, mount_of};
 use crate::model::{Error, Kind, Result};
+use crate::sys::path::existing;
 use std::path::{Path, PathBuf};
 
 const VARIABLE: &str = "KEYFOLD_STORE";
@@ -123,16 +124,6 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     let Some(name) = whole.file_name() else { return Ok(whole.canonicalize().unwrap_or(whole)) };
     let above = whole.parent().unwrap_or(Path::new("/"));
     Ok(existing(above).join(name))
-}
-
-fn existing(dir: &Path) -> PathBuf {
-    if let Ok(whole) = dir.canonicalize() {
-        return whole;
-    }
-    match (dir.parent(), dir.file_name()) {
-        (Some(above), Some(name)) => existing(above).join(name),
-        _ => dir.to_owned(),
-    }
 }
 
 fn not_utf8() -> Error {

@@ -1,5 +1,6 @@
 //! What is answered: one row a thing. Field names are those of `--json` and stay.
 
+use crate::backup::Record;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -330,22 +331,9 @@ pub struct EventRow {
 pub struct BackupRow {
     /// Its directory; of one that would be, where it would lie.
     pub backup: PathBuf,
-    /// The moment it shows.
-    pub created: String,
-    /// Number of the last commit in it.
-    pub commit: u64,
-    /// Its files.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Of these files, those that no earlier backup had.
-    pub new_files: u64,
-    /// Their bytes.
-    pub new_bytes: u64,
-    /// Whether it may share files with the store.
-    pub linked: bool,
-    /// Files in which damage was met.
-    pub damaged: Vec<String>,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub record: Record,
     /// How long it took.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<f64>,

@@ -58,7 +58,7 @@ pub use memory::Budget;
 pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry};
-pub use open::{FORMAT_FILE, Identity, LOCK_FILE, Options, Reserve, Settings, Space, Status};
+pub use open::{FORMAT_FILE, Identity, LOCK_FILE, META_DIR, Options, Reserve, Settings, Space, Status};
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
 pub use rename::RenameHow;

@@ -23,7 +23,7 @@ const FORMAT_NEW: &str = "FORMAT.new";
 /// Locked by the process that owns the store or makes it.
 pub const LOCK_FILE: &str = "LOCK";
 /// The index's directory.
-pub(super) const META_DIR: &str = "meta";
+pub const META_DIR: &str = "meta";
 /// A segment is at most this part of the disk, unless that is very little: when the disk is full, what is alive in one
 /// must fit into the reserve.
 const SEGMENT_PART: u64 = 128;
@@ -433,7 +433,7 @@ impl Store {
     /// # Errors
     /// When the disk or the index cannot be read.
     pub fn status(&self) -> Result<Status> {
-        let segments = self.log.segments()?;
+        let segments = self.log.segment_files()?;
         let solos = self.log.solos()?;
         Ok(Status {
             uuid: hex(&self.uuid),
@@ -447,7 +447,7 @@ impl Store {
             staged_bytes: self.index.staged_bytes(),
             rounds: self.rounds.count(),
             segments: segments.len(),
-            segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            segment_bytes: segments.iter().map(|(_, bytes)| bytes).sum(),
             solos: solos.len(),
             solo_bytes: solos.iter().map(|solo| solo.bytes).sum(),
             compaction: self.compaction(),

@@ -105,12 +105,22 @@ impl Prepared<'_> {
     }
 }
 
+/// Key of a segment's accounting in the `seg` family.
+pub(super) fn segment_key(id: u64) -> Vec<u8> {
+    [b"g", id_key(id).as_slice()].concat()
+}
+
+/// The same of a one-object file.
+pub(super) fn solo_key(id: u64) -> Vec<u8> {
+    [b"s", id_key(id).as_slice()].concat()
+}
+
 /// Key of a file's accounting in the `seg` family: segments and one-object files do not share numbers.
 pub(super) fn seg_key(source: Source) -> Option<Vec<u8>> {
     match source {
         Source::Hole | Source::Lost => None,
-        Source::Run { segment, .. } => Some([b"g", id_key(segment).as_slice()].concat()),
-        Source::Solo { id, .. } => Some([b"s", id_key(id).as_slice()].concat()),
+        Source::Run { segment, .. } => Some(segment_key(segment)),
+        Source::Solo { id, .. } => Some(solo_key(id)),
     }
 }
 

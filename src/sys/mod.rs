@@ -1,4 +1,4 @@
-//! The machine, behind seams that tests replace: clock, randomness, disk, locks, processes.
+//! The machine, behind seams that tests replace: clock, randomness, disk, locks, paths, processes.
 
 pub mod abi;
 pub mod allocator;
@@ -7,4 +7,5 @@ pub mod connection;
 pub mod disk;
 pub mod entropy;
 pub mod lock;
+pub mod path;
 pub mod process;

@@ -5,6 +5,7 @@ mod cli;
 mod engine;
 mod golden;
 mod mount;
+mod tamper;
 mod tidy;
 
 /// A number that a run was asked for by a variable of the environment.

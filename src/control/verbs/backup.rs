@@ -1,6 +1,6 @@
 //! `backup`: a generation of the store in a backup directory, which ones there are, and making a store of one again.
 
-use crate::backup::{self, Made, Plan, Watch};
+use crate::backup::{self, Generation, Made, Plan, Watch};
 use crate::control::{ActRow, BackupRow, FSTYPE, FindingRow, Reply, Row, all_mounts, mount_of};
 use crate::model::{Error, Kind, Result};
 use crate::store::{Finding, Options, Store};
@@ -27,11 +27,9 @@ pub(super) fn backup(store: &Store, plan: &Plan, reply: &mut dyn Reply) -> Resul
     not_on_its_own_mount(store, &plan.to)?;
     let begun = Instant::now();
     let made = backup::make(store, plan, &mut Told(reply))?;
-    let mut row = row(&made.generation, &made.record);
-    row.seconds = Some((begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
-    row.dry_run = plan.dry_run;
-    reply.row(Row::Backup(row))?;
-    let Made { removed, in_use, .. } = made;
+    let Made { generation, record, removed, in_use, .. } = made;
+    let seconds = Some((begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
+    reply.row(Row::Backup(BackupRow { backup: generation, record, seconds, dry_run: plan.dry_run }))?;
     for on in removed {
         reply.row(Row::Act(ActRow { act: "removed".to_owned(), on, dry_run: plan.dry_run, ..ActRow::default() }))?;
     }
@@ -47,7 +45,8 @@ pub(super) fn backup(store: &Store, plan: &Plan, reply: &mut dyn Reply) -> Resul
 /// [`Kind::NotSet`] when it is none, or what the disk says.
 pub fn list_backups(dir: &Path, reply: &mut dyn Reply) -> Result<()> {
     for generation in backup::generations(dir)? {
-        reply.row(Row::Backup(row(&generation.dir, &generation.record)))?;
+        let Generation { dir, record, .. } = generation;
+        reply.row(Row::Backup(BackupRow { backup: dir, record, ..BackupRow::default() }))?;
     }
     Ok(())
 }
@@ -64,21 +63,6 @@ pub fn restore_backup(generation: &Path, to: &Path, options: &Options, reply: &m
         bytes: Some(bytes),
         ..ActRow::default()
     }))
-}
-
-fn row(dir: &Path, record: &backup::Record) -> BackupRow {
-    BackupRow {
-        backup: dir.to_owned(),
-        created: record.created.clone(),
-        commit: record.commit,
-        files: record.files,
-        bytes: record.bytes,
-        new_files: record.new_files,
-        new_bytes: record.new_bytes,
-        linked: record.linked,
-        damaged: record.damaged.clone(),
-        ..BackupRow::default()
-    }
 }
 
 /// A store that is written to while it is copied, by its own copy, has no end.

@@ -1,6 +1,7 @@
 //! Freeing by hand, at once, all that can be freed.
 
 use super::super::Store;
+use super::super::open::META_DIR;
 use super::choose::{Use, victims};
 use crate::model::{Error, Result};
 use std::path::Path;
@@ -48,16 +49,15 @@ impl Store {
         let _held = self.brakes.hold();
         let survey = self.survey(&mut self.compactor.lock(), true)?;
         let chosen = victims(&survey.closed, &survey.limits);
-        let open = survey.open.iter().filter(|open| open.dead() > survey.limits.borne);
         let closed = survey.closed.iter().filter(|closed| chosen.contains(&closed.id));
-        Ok(open.chain(closed).map(Use::dead).sum())
+        Ok(survey.wasted().chain(closed).map(Use::dead).sum())
     }
 
     /// Bytes of the files of log and index.
     fn file_bytes(&self) -> Result<u64> {
         let segments: u64 = self.log.segment_files()?.iter().map(|(_, bytes)| bytes).sum();
         let solos: u64 = self.log.solos()?.iter().map(|solo| solo.bytes).sum();
-        let index: u64 = match self.disk.list(Path::new("meta")) {
+        let index: u64 = match self.disk.list(Path::new(META_DIR)) {
             Ok(files) => files.iter().map(|file| file.len).sum(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
             Err(error) => return Err(Error::io("cannot list the index's files", error)),

@@ -14,9 +14,10 @@ pub(super) use self::background::Brakes;
 use self::choose::{Limits, Use};
 use self::relocate::Relocation;
 use super::Store;
+use super::publish::segment_key;
 use super::reap::gone_file;
 use crate::chunklog::{Fill, SegmentId};
-use crate::index::{Family, Read, SegRecord, decode, id_key, id_of};
+use crate::index::{Family, Read, SegRecord, decode, id_of};
 use crate::model::{Result, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -56,6 +57,13 @@ struct Survey {
     limits: Limits,
 }
 
+impl Survey {
+    /// Open segments in which more is dead than is borne: sealed, they can be compacted.
+    fn wasted(&self) -> impl Iterator<Item = &Use> {
+        self.open.iter().filter(|open| open.dead() > self.limits.borne)
+    }
+}
+
 impl Store {
     /// Moves what is alive out of segments that are mostly dead, if dead bytes are more than is borne (a sixteenth of the
     /// live ones); the room comes back when the reaper has deleted the segments. `go_on` hears of the bytes it is about
@@ -76,7 +84,7 @@ impl Store {
         let mut compactor = self.compactor.lock();
         let survey = self.survey(&mut compactor, thorough)?;
         let mut sealed = 0;
-        for wasted in survey.open.iter().filter(|open| open.dead() > survey.limits.borne) {
+        for wasted in survey.wasted() {
             // What is dead in it counts from now on.
             self.log.retire(SegmentId(wasted.id));
             sealed += 1;
@@ -204,8 +212,4 @@ impl Store {
             Ok(())
         })
     }
-}
-
-fn segment_key(id: u64) -> Vec<u8> {
-    [b"g", id_key(id).as_slice()].concat()
 }

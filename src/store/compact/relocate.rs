@@ -61,16 +61,7 @@ impl Extents {
         })
     }
 
-    fn list(&self) -> &[Extent] {
-        match self {
-            Self::Content(ContentRecord { body: Body::Extents(extents), .. }) | Self::Node(Node::Leaf(extents)) => {
-                extents
-            }
-            Self::Content(_) | Self::Node(_) => &[],
-        }
-    }
-
-    fn list_mut(&mut self) -> &mut [Extent] {
+    fn list(&mut self) -> &mut [Extent] {
         match self {
             Self::Content(ContentRecord { body: Body::Extents(extents), .. }) | Self::Node(Node::Leaf(extents)) => {
                 extents
@@ -107,9 +98,9 @@ impl<'a> Relocation<'a> {
             let mut wanted: BTreeMap<Place, Part> = BTreeMap::new();
             let (mut records, mut bytes) = (0, 0);
             while records < BATCH_RECORDS.min(rest.len()) && bytes < STEP_BYTES {
-                let extents = Extents::read(&self.store.index, rest[records])?;
+                let mut extents = Extents::read(&self.store.index, rest[records])?;
                 records += 1;
-                for extent in extents.iter().flat_map(Extents::list) {
+                for extent in extents.iter_mut().flat_map(Extents::list) {
                     let Source::Run { segment, offset, len, .. } = extent.source else { continue };
                     let place = (segment, offset);
                     let Some(shown) = holders.shown.get(&place).filter(|_| !self.copies.contains_key(&place)) else {
@@ -211,7 +202,7 @@ impl<'a> Relocation<'a> {
             for holder in batch {
                 let Some(mut extents) = Extents::read(tx, *holder)? else { continue };
                 let mut moved = false;
-                for extent in extents.list_mut() {
+                for extent in extents.list() {
                     if let Some(source) = self.new_source(tx, *holder, extent, &mut firsts)? {
                         Store::unref_source(tx, extent.source)?;
                         extent.source = source;
@@ -274,7 +265,7 @@ impl<'a> Relocation<'a> {
 }
 
 fn refers(tx: &Tx<'_>, holder: Holder, place: Place) -> Result<bool> {
-    let Some(extents) = Extents::read(tx, holder)? else { return Ok(false) };
+    let Some(mut extents) = Extents::read(tx, holder)? else { return Ok(false) };
     let same =
         |extent: &Extent| matches!(extent.source, Source::Run { segment, offset, .. } if (segment, offset) == place);
     Ok(extents.list().iter().any(same))

@@ -2,8 +2,9 @@
 
 use super::census::Census;
 use crate::chunklog::{ChunkLog, SegmentId, SegmentState, SoloId, SoloState};
-use crate::index::{Family, Read, SegRecord, id_key, id_of};
+use crate::index::{Family, Read, SegRecord, id_of};
 use crate::model::Result;
+use crate::store::publish::{segment_key, solo_key};
 use crate::store::reap::gone_file;
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,13 +12,13 @@ impl Census {
     pub fn compare_files(&mut self, read: &impl Read, log: &ChunkLog) -> Result<()> {
         let mut there = HashSet::new();
         for segment in log.segments()? {
-            there.insert([b"g", id_key(segment.id.0).as_slice()].concat());
+            there.insert(segment_key(segment.id.0));
             if segment.state == SegmentState::Failed {
                 self.find("segment-is-whole", format!("segment {}: a write to it failed", segment.id));
             }
         }
         for solo in log.solos()? {
-            let key = [b"s", id_key(solo.id.0).as_slice()].concat();
+            let key = solo_key(solo.id.0);
             if solo.state == SoloState::Unfinished && self.live.contains_key(&key) {
                 self.find("file-has-checksums", format!("file {} has none", solo.id));
             }

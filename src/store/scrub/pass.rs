@@ -1,6 +1,8 @@
 //! A pass of scrub: which file comes next, what is checked in one step, and what of it is damage.
 
 use super::super::Store;
+use super::super::open::META_DIR;
+use super::super::publish::{segment_key, solo_key};
 use super::{Place, ScrubFinding, Suspect};
 use crate::chunklog::{Flawed, Reach, Scrubbed, SegmentId, SoloId};
 use crate::index::{Family, Read, SegRecord, Table, TableFlaw, check_table, decode, dir_of, id_key, id_of};
@@ -137,7 +139,7 @@ impl Store {
             pass.at = 0;
         }
         let place = Place::Table(table.name.clone(), table.family.clone());
-        let flaws = match self.disk.open(&Path::new("meta").join(&table.name), Access::Direct) {
+        let flaws = match self.disk.open(&Path::new(META_DIR).join(&table.name), Access::Direct) {
             Ok(file) => {
                 let checked = check_table(&*file, pass.at, budget)?;
                 pass.bytes += checked.bytes;
@@ -230,8 +232,8 @@ impl Store {
     /// Whether anything lives in a file still.
     fn is_live(&self, place: &Place) -> Result<bool> {
         let key = match place {
-            Place::Segment(id) => [b"g", id_key(*id).as_slice()].concat(),
-            Place::Solo(id) => [b"s", id_key(*id).as_slice()].concat(),
+            Place::Segment(id) => segment_key(*id),
+            Place::Solo(id) => solo_key(*id),
             Place::Table(name, _) => return Ok(self.index.tables()?.iter().any(|table| table.name == *name)),
             Place::Journal => return Ok(true),
         };

@@ -1,7 +1,8 @@
 //! A damaged store as a person meets it: what reads, what is said, what `fsck --repair` and `export` make of it.
 
 use super::bench::Bench;
-use keyfold::index::{Family, Index, Read, Settings, Tx};
+use crate::tamper::tamper;
+use keyfold::index::{Family, Read, Tx};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
@@ -21,20 +22,6 @@ fn body(seed: u64) -> Vec<u8> {
         state as u8 | 1
     };
     (0..LEN).map(|_| next()).collect()
-}
-
-fn tamper(store: &Path, change: impl FnOnce(&mut Tx<'_>)) {
-    let index = Index::open(&store.join("meta"), Settings::default()).unwrap();
-    index
-        .transact(|tx| {
-            change(tx);
-            Ok(())
-        })
-        .unwrap();
-    let _ = index.seal();
-    if let Some(sealed) = index.sealed().unwrap() {
-        index.write_sealed(sealed, true).unwrap();
-    }
 }
 
 fn name_key(tx: &Tx<'_>, name: &str) -> Vec<u8> {

@@ -66,6 +66,12 @@ fn open(dir: &Path) -> Arc<Store> {
     Store::open(dir, Options::system()).unwrap()
 }
 
+/// The last look at a store: nothing is wrong with it.
+fn sound(store: Arc<Store>) {
+    fsck(&store);
+    store.close().unwrap();
+}
+
 /// Every file below a directory: its bytes, the instant of its last change, and its inode number.
 fn files(dir: &Path) -> BTreeMap<PathBuf, (u64, i64, u64)> {
     let mut found = BTreeMap::new();
@@ -138,8 +144,7 @@ fn under_load_a_backup_is_the_state_after_one_commit() {
     for (generation, states) in made {
         let store = open(&generation);
         assert!(shown_of(&store, &states).is_some(), "{}: none of {} states", generation.display(), states.len());
-        fsck(&store);
-        store.close().unwrap();
+        sound(store);
     }
     world.finish();
 }
@@ -170,13 +175,11 @@ fn a_backup_has_what_is_not_an_object_yet() {
         assert!(get(&copy, "published").unwrap() == pattern(RUN, 2));
         // As after a crash: what nobody published is not there.
         assert!(copy.lookup(root(&copy), "draft").unwrap().is_none());
-        fsck(&copy);
-        copy.close().unwrap();
+        sound(copy);
     }
     let copy = open(&again);
     put(&copy, "more", &pattern(RUN, 4));
-    fsck(&copy);
-    copy.close().unwrap();
+    sound(copy);
 }
 
 #[test]
@@ -208,8 +211,7 @@ fn a_second_generation_costs_what_is_new_and_outlives_the_first() {
     for (name, len, seed) in [("run", RUN, 1), ("own", OWN, 2), ("more", RUN, 3)] {
         assert!(get(&copy, name).unwrap() == pattern(len, seed), "{name}");
     }
-    fsck(&copy);
-    copy.close().unwrap();
+    sound(copy);
 }
 
 #[test]
@@ -228,8 +230,7 @@ fn with_links_the_store_s_own_files_are_the_backup_s_too() {
     reap(&store);
     let copy = open(&generation);
     assert!(get(&copy, "run").unwrap() == pattern(RUN, 1) && get(&copy, "own").unwrap() == pattern(OWN, 2));
-    fsck(&copy);
-    copy.close().unwrap();
+    sound(copy);
     fsck(&store);
 }
 
@@ -279,9 +280,7 @@ fn a_store_that_was_killed_is_not_opened_to_read_only() {
     let before = files(home.dir.path());
     let store = read_only().unwrap();
     assert!(get(&store, "run").unwrap() == pattern(9000, 1));
-    fsck(&store);
-    store.close().unwrap();
-    drop(store);
+    sound(store);
     let (mut before, mut after) = (before, files(home.dir.path()));
     before.remove(Path::new("LOCK"));
     after.remove(Path::new("LOCK"));
@@ -310,8 +309,7 @@ fn what_is_deleted_meanwhile_is_in_the_backup_and_its_room_comes_back() {
     drop(seen);
     let copy = open(&generation);
     assert!(get(&copy, "run").unwrap() == pattern(RUN, 1) && get(&copy, "own").unwrap() == pattern(OWN, 2));
-    fsck(&copy);
-    copy.close().unwrap();
+    sound(copy);
     reap(&store);
     let left = store.status().unwrap();
     assert_eq!((left.segments, left.solos), (0, 0));
@@ -354,8 +352,7 @@ fn damage_is_told_each_time_and_the_rest_is_backed_up() {
     flip(&home.dir.path().join(&solo), 3 << 20);
     let store = home.open();
     let copy = open(&back_up(&store, &to).generation);
-    fsck(&copy);
-    copy.close().unwrap();
+    sound(copy);
     // A file that is gone.
     store.close().unwrap();
     drop(store);
@@ -382,8 +379,7 @@ fn a_segment_that_a_crash_cut_off_is_judged_by_what_is_in_use() {
     fs::write(&segment, &bytes).unwrap();
     let store = home.open();
     let copy = open(&back_up(&store, &to).generation);
-    fsck(&copy);
-    copy.close().unwrap();
+    sound(copy);
     store.close().unwrap();
     drop(store);
     flip(&segment, 70_000);
@@ -481,9 +477,7 @@ fn a_full_disk_is_told_shows_nothing_and_the_next_backup_goes_on() {
     let error = make(&store, &plan(&to), &mut Seen::default()).unwrap_err();
     assert!(error.reason().contains("are to be copied"), "{error}");
     let copy = open(&generation);
-    fsck(&copy);
-    copy.close().unwrap();
-    drop(copy);
+    sound(copy);
     drop(disk);
 }
 
@@ -512,8 +506,7 @@ fn a_restored_store_and_the_one_before_do_not_mix() {
         drop(store);
         let copy = open(&generation);
         assert!(get(&copy, "run").unwrap() == pattern(RUN, 10 + 2 * n as u64));
-        fsck(&copy);
-        copy.close().unwrap();
+        sound(copy);
     }
     let epoch = |dir: &Path| Store::open(dir, home.options()).unwrap().status().unwrap().epoch;
     assert!(epoch(&again) > epoch(&by_hand) + 1);
@@ -547,8 +540,7 @@ fn a_restore_that_was_interrupted_is_made_again() {
     restore(&generation, &again, &home.options(), &mut Gone(1000)).unwrap();
     let copy = Store::open(&again, home.options()).unwrap();
     assert!(get(&copy, "own").unwrap() == pattern(OWN, 1));
-    fsck(&copy);
-    copy.close().unwrap();
+    sound(copy);
 }
 
 #[test]
