@@ -45,7 +45,7 @@ impl Checker {
                 good.insert(found.run.offset);
                 return;
             }
-            let key = String::from_utf8_lossy(&found.key_tail);
+            let key = String::from_utf8_lossy(&found.owner.key_tail);
             bad.push(format!("bytes of {key} (the run at offset {}) fail their checksum", found.run.offset));
         })?;
         if scanned.sealed {

@@ -125,12 +125,54 @@ pub struct Run {
 pub struct Owner<'a> {
     /// Inode number of the first writer.
     pub ino: u64,
-    /// Version the bytes were written for.
+    /// Content the bytes were written for: of two of one file the later has the larger number. 0 when nobody said.
     pub seq: u64,
     /// Where in the object the run's first byte lies.
     pub logical: u64,
+    /// The state of the object then.
+    pub written: Written,
     /// Bucket and key; of more than 1 KiB the end is kept.
     pub key_tail: &'a [u8],
+}
+
+/// The state of a content when a part of it was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Written {
+    /// Bytes of the object.
+    pub length: u64,
+    /// The content that shows where nothing was written; 0 for zeros.
+    pub base: u64,
+    /// When: seconds since 1970.
+    pub time: u32,
+    /// Counts the writes of one content: what was written later lies above. 24 bits are kept.
+    pub order: u32,
+    /// Whether the content was complete with it.
+    pub last: bool,
+    /// Whether these are no bytes of an object, but a [note](super::format::note).
+    pub note: bool,
+}
+
+/// An [`Owner`] as it was found in the log.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Owned {
+    /// See [`Owner::ino`].
+    pub ino: u64,
+    /// See [`Owner::seq`].
+    pub seq: u64,
+    /// See [`Owner::logical`].
+    pub logical: u64,
+    /// See [`Owner::written`].
+    pub written: Written,
+    /// See [`Owner::key_tail`].
+    pub key_tail: Vec<u8>,
+}
+
+impl Owned {
+    /// The same, to be written once more.
+    #[must_use]
+    pub fn as_owner(&self) -> Owner<'_> {
+        Owner { ino: self.ino, seq: self.seq, logical: self.logical, written: self.written, key_tail: &self.key_tail }
+    }
 }
 
 /// What is expected of the data's life. Runs that die together share files, so that whole files can go.

@@ -65,13 +65,26 @@ impl Journal {
     /// # Errors
     /// When the disk cannot be read.
     pub fn entries(&self, synced: u64) -> Result<Vec<Entry>> {
+        self.chain(Some(synced))
+    }
+
+    /// The chain that begins with the first entry, for who has lost the index. Some of it may have been written to where
+    /// it belongs; what it says of runs holds nevertheless, since they never change.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn all_entries(&self) -> Result<Vec<Entry>> {
+        self.chain(None)
+    }
+
+    fn chain(&self, from: Option<u64>) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
         let Some(file) = &self.file else { return Ok(found) };
         let failed = |error| {
             Error::io("cannot read the journal", error)
                 .mend("move the file `journal` out of the store to open it without the last changes")
         };
-        let (mut at, mut last) = (0, synced);
+        let (mut at, mut last) = (0, from);
         loop {
             let mut fixed = [0; journal::FIXED_BYTES];
             let read = file.read_at(at, &mut fixed).map_err(failed)?;
@@ -82,8 +95,8 @@ impl Journal {
             let mut bytes = vec![0; total as usize];
             let read = file.read_at(at, &mut bytes).map_err(failed)?;
             match journal::decode(&self.store, at as u32, &bytes[..read]) {
-                Ok(entry) if entry.before == last => {
-                    (at, last) = (at + u64::from(total), entry.commit);
+                Ok(entry) if last.is_none_or(|last| entry.before == last) => {
+                    (at, last) = (at + u64::from(total), Some(entry.commit));
                     found.push(entry);
                 }
                 _ => return Ok(found),

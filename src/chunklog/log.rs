@@ -383,7 +383,7 @@ impl Inner {
             self.disk.list(dir).map_err(|e| Error::io(format!("cannot list the directory {}", dir.display()), e))
         };
         for shard in list(Path::new(top))?.iter().filter(|entry| entry.is_dir) {
-            for file in list(&Path::new(top).join(&shard.name))?.iter().filter(|entry| !entry.is_dir) {
+            for file in list(&Path::new(top).join(&shard.name))?.iter().filter(|entry| entry.is_file) {
                 visit(&file.name, file.len)?;
             }
         }

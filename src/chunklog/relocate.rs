@@ -118,7 +118,8 @@ impl ChunkLog {
             .iter()
             .map(|(head, start, bytes)| {
                 let logical = head.logical + u64::from(*start);
-                (Owner { ino: head.ino, seq: head.seq, logical, key_tail: &head.key_tail }, bytes.as_slice())
+                let RunHead { ino, seq, written, key_tail, .. } = head;
+                (Owner { ino: *ino, seq: *seq, logical, written: *written, key_tail }, bytes.as_slice())
             })
             .collect();
         let mut copies = self.append(class, &pieces)?.into_iter();

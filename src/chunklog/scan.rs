@@ -2,10 +2,10 @@
 
 use super::format::footer::{Entry, TRAILER_BYTES, Trailer};
 use super::format::header::{HEADER_BYTES, SegmentHeader};
-use super::format::run::{HEAD_BYTES_MAX, MAGIC, RUN_ALIGN, RunHead};
+use super::format::run::{HEAD_BYTES_MAX, MAGIC, RUN_ALIGN, RUN_BYTES_MAX, RunHead};
 use super::format::{Binder, FRAME_BYTES, Flaw};
 use super::frames::with_scratch;
-use super::id::{Class, FileKey, Run, SegmentId};
+use super::id::{Class, FileKey, Owned, Run, SegmentId};
 use super::log::{ChunkLog, Inner};
 use crate::model::{Error, Result};
 use crate::sys::disk::DiskFile;
@@ -16,14 +16,8 @@ use std::sync::Arc;
 pub struct RunFound {
     /// Where it is.
     pub run: Run,
-    /// Inode number of the first writer.
-    pub ino: u64,
-    /// Version the bytes were written for.
-    pub seq: u64,
-    /// Where in the object the first byte lies.
-    pub logical: u64,
-    /// The end of bucket and key.
-    pub key_tail: Vec<u8>,
+    /// Whose it is.
+    pub owner: Owned,
     /// Numbers of the 64 KiB frames that do not verify.
     pub bad_frames: Vec<u32>,
     /// Found by searching behind damage rather than at the end of the run before. Such a run is whole and was made for
@@ -42,6 +36,8 @@ pub struct Scanned {
     pub runs: u64,
     /// The byte behind the last of them.
     pub end: u64,
+    /// Runs of which only the directory tells: their heads are damaged, and so none of their bytes can be read.
+    pub headless: Vec<RunFound>,
     /// Everything that is not as it was written, other than frames: a header, a run's head, padding, the directory,
     /// or bytes behind the last run.
     pub flaws: Vec<Error>,
@@ -158,9 +154,9 @@ impl Walk<'_> {
                     let same = Entry {
                         offset: entry.offset,
                         len: found.run.len,
-                        ino: found.ino,
-                        seq: found.seq,
-                        logical: found.logical,
+                        ino: found.owner.ino,
+                        seq: found.owner.seq,
+                        logical: found.owner.logical,
                     };
                     at = u64::from(entry.offset) + u64::from(total);
                     if same != *entry {
@@ -170,6 +166,11 @@ impl Walk<'_> {
                 }
                 Err(flaw) => {
                     self.flaw(u64::from(entry.offset), "run", &flaw);
+                    let run = Run { segment: self.id, offset: entry.offset, len: entry.len };
+                    let Entry { ino, seq, logical, .. } = *entry;
+                    let owner = Owned { ino, seq, logical, ..Owned::default() };
+                    let bad_frames = (0..entry.len.min(RUN_BYTES_MAX).div_ceil(FRAME_BYTES)).collect();
+                    self.report.headless.push(RunFound { run, owner, bad_frames, searched: false });
                     at = next;
                 }
             }
@@ -212,7 +213,7 @@ impl Walk<'_> {
         let mut buf = vec![0; 256 << 10];
         loop {
             let bytes = self.fetch(at, &mut buf)?;
-            if bytes.is_empty() {
+            if bytes.is_empty() || at > u64::from(u32::MAX) {
                 return Ok(None);
             }
             for (place, word) in (at..).step_by(RUN_ALIGN as usize).zip(bytes.chunks(RUN_ALIGN as usize)) {
@@ -262,14 +263,19 @@ impl Walk<'_> {
             self.flaw(end, "padding", &Flaw::Shape("content"));
         }
         let run = Run { segment: self.id, offset, len: head.len };
-        let RunHead { ino, seq, logical, key_tail, .. } = head;
-        let found = RunFound { run, ino, seq, logical, key_tail, bad_frames, searched: false };
+        let RunHead { ino, seq, logical, written, key_tail, .. } = head;
+        let owner = Owned { ino, seq, logical, written, key_tail };
+        let found = RunFound { run, owner, bad_frames, searched: false };
         Ok(Ok((found, total)))
     }
 
+    /// Up to where runs can begin: behind that a file may be as long as it likes.
     pub(super) fn only_zeros(&self, mut at: u64) -> Result<bool> {
         let mut buf = vec![0; 256 << 10];
         loop {
+            if at > u64::from(u32::MAX) {
+                return Ok(true);
+            }
             let bytes = self.fetch(at, &mut buf)?;
             if bytes.iter().any(|byte| *byte != 0) {
                 return Ok(false);

@@ -110,7 +110,7 @@ impl ChunkLog {
         let table = match inner.direct(FileKey::Sum(id))? {
             Some(sum) if from == 0 => {
                 found.bytes += sum.size().unwrap_or(0);
-                inner.read_sum(id, &*sum).map(Arc::new)
+                inner.read_table(id, &*sum).map(Arc::new)
             }
             Some(_) => inner.solo_table(id),
             None => Err(Error::corrupt("", "its checksums are missing")),
@@ -326,7 +326,8 @@ impl Check<'_> {
 
     fn frames(&mut self, found: &RunFound) {
         let run = found.run;
-        let payload = u64::from(run.offset) + u64::from(Layout::of(run.offset, run.len, found.key_tail.len()).head);
+        let payload =
+            u64::from(run.offset) + u64::from(Layout::of(run.offset, run.len, found.owner.key_tail.len()).head);
         for frame in &found.bad_frames {
             let from = frame * FRAME_BYTES;
             let to = run.len.min(from + FRAME_BYTES);

@@ -3,10 +3,10 @@
 //! Locks: the table of a file being written, never held during I/O.
 
 use super::durable::Tracked;
-use super::format::sum::{self, SOLO_BYTES_MAX, SUM_HEADER_BYTES, Sum};
+use super::format::sum::{self, SOLO_BYTES_MAX, SUM_HEAD_BYTES_MAX, Sum};
 use super::format::{Binder, FRAME_BYTES};
 use super::frames::{Framed, read, with_scratch};
-use super::id::{Class, FileKey, SoloId};
+use super::id::{Class, FileKey, Owned, Owner, SoloId};
 use super::log::{ChunkLog, Inner};
 use super::read::beyond;
 use super::segment::Room;
@@ -21,7 +21,7 @@ const FRAME: u64 = FRAME_BYTES as u64;
 /// Bytes with which the disk may begin before anybody asks for a sync: enough for it to write them in one go.
 const WRITE_BACK: u64 = 8 << 20;
 /// Bytes of a `.sum` file at most.
-const SUM_BYTES_MAX: u64 = SUM_HEADER_BYTES as u64 + SOLO_BYTES_MAX / FRAME * 4;
+const SUM_BYTES_MAX: u64 = SUM_HEAD_BYTES_MAX as u64 + SOLO_BYTES_MAX / FRAME * 4;
 
 /// A frame of a one-object file that does not verify.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +32,15 @@ pub struct BadFrame {
     pub at: u64,
     /// Bytes of the object in it.
     pub len: u32,
+}
+
+/// A finished file as it was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SoloFound {
+    /// Its bytes.
+    pub len: u64,
+    /// Whose they are.
+    pub owner: Owned,
 }
 
 /// The checksums of a finished file.
@@ -196,11 +205,12 @@ impl SoloWriter {
         Err(Error::new(Kind::Io, what()).why("a sync of it failed meanwhile"))
     }
 
-    /// Completes the file and writes its checksums; returns its name and length. Durable after the next sync.
+    /// Completes the file and writes its checksums and its owner; returns its name and length. Durable after the next
+    /// sync.
     ///
     /// # Errors
     /// [`Kind::Full`], or what the disk says; the file is then removed.
-    pub fn finish(mut self) -> Result<(SoloId, u64)> {
+    pub fn finish(mut self, owner: &Owner<'_>) -> Result<(SoloId, u64)> {
         let (id, len) = (self.id, self.len);
         let what = || format!("cannot complete solo file {id}");
         let tracked = &self.live.tracked;
@@ -213,7 +223,7 @@ impl SoloWriter {
             return Err(Error::new(Kind::Io, what()).why("a sync of it failed meanwhile"));
         }
         let crcs = self.live.sums.lock().finished();
-        let bytes = sum::encode(&self.live.bind, &self.inner.settings.store, id, self.class, len, &crcs);
+        let bytes = sum::encode(&self.live.bind, &self.inner.settings.store, id, self.class, len, owner, &crcs);
         let beside = self.inner.create(FileKey::Sum(id))?;
         if let Err(error) = beside.file.write_at(0, &bytes) {
             self.inner.discard(&beside);
@@ -300,6 +310,15 @@ impl ChunkLog {
         if self.0.maps.read(id, &*table, &*file, at, buf)? { Ok(()) } else { read(&*table, &*file, at, buf) }
     }
 
+    /// Whose a finished one-object file is.
+    ///
+    /// # Errors
+    /// When its checksums cannot be read or trusted.
+    pub fn find_solo(&self, id: SoloId) -> Result<SoloFound> {
+        let sum = self.0.read_sum(id, &*self.0.reopen(FileKey::Sum(id))?)?;
+        Ok(SoloFound { len: sum.len, owner: sum.owner })
+    }
+
     /// The file and its length, for the kernel to read past this process: unverified, so a scrub must cover it.
     ///
     /// # Errors
@@ -359,12 +378,16 @@ impl Inner {
     }
 
     fn load_sum(&self, id: SoloId) -> Result<SoloTable> {
-        let file = self.reopen(FileKey::Sum(id))?;
-        self.read_sum(id, &*file)
+        self.read_table(id, &*self.reopen(FileKey::Sum(id))?)
     }
 
     /// The checksums in an open `.sum` file.
-    pub(super) fn read_sum(&self, id: SoloId, file: &dyn DiskFile) -> Result<SoloTable> {
+    pub(super) fn read_table(&self, id: SoloId, file: &dyn DiskFile) -> Result<SoloTable> {
+        let sum = self.read_sum(id, file)?;
+        Ok(SoloTable { id, bind: Binder::solo(&self.settings.store, id), len: sum.len, crcs: sum.frames })
+    }
+
+    fn read_sum(&self, id: SoloId, file: &dyn DiskFile) -> Result<Sum> {
         let what = || format!("cannot read the {}", FileKey::Sum(id));
         let size = file.size().map_err(|e| Error::io(what(), e))?;
         if size > SUM_BYTES_MAX {
@@ -373,7 +396,6 @@ impl Inner {
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
         let got = file.read_at(0, &mut bytes).map_err(|e| Error::io(what(), e))?;
         let bind = Binder::solo(&self.settings.store, id);
-        let sum = Sum::decode(&bytes[..got], &bind, &self.settings.store, id).map_err(|flaw| flaw.on(what()))?;
-        Ok(SoloTable { id, bind, len: sum.len, crcs: sum.frames })
+        Sum::decode(&bytes[..got], &bind, &self.settings.store, id).map_err(|flaw| flaw.on(what()))
     }
 }

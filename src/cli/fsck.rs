@@ -1,4 +1,4 @@
-//! `keyfold fsck`: proves the store's invariants, and mends what does not hold.
+//! `keyfold fsck`: proves the store's invariants, mends what does not hold, or builds the index anew.
 
 use super::arguments::Global;
 use super::failure::{Done, Failed};
@@ -7,7 +7,7 @@ use super::target;
 use crate::control::{Reply as _, Request, Row};
 use std::path::PathBuf;
 
-/// Check every invariant of a store; changes nothing without --repair.
+/// Check every invariant of a store; changes nothing without --repair or --rebuild.
 ///
 /// Prints a line for each finding, with the invariant's name. Exit status 7 when there is any; after a repair, when
 /// any is left.
@@ -16,10 +16,16 @@ use std::path::PathBuf;
 /// `lost+found` of its bucket or in the bucket `lost-found`, records that cannot be read are kept in the store's
 /// directory `quarantine`, and a version whose bytes are damaged stays and gives an error for what is lost of it. Such
 /// a version stays a finding until it is deleted or restored.
+///
+/// With --rebuild, builds a new index (names and versions) from the data alone, for a store whose index is lost or
+/// hopeless. No process may own the store. The old index is moved to `quarantine`; small objects, tags, metadata and
+/// settings, which lie in the index only, are not in the new one.
 #[derive(clap::Args, Debug)]
+#[command(group(clap::ArgGroup::new("change").args(["repair", "rebuild"])))]
 #[command(after_help = "Examples:
   keyfold fsck /srv/keyfold
   keyfold fsck --repair --dry-run /srv/keyfold
+  keyfold fsck --rebuild --dry-run /srv/keyfold
   keyfold fsck --json")]
 pub(super) struct Args {
     /// A store's directory, or a path on a mount
@@ -28,14 +34,21 @@ pub(super) struct Args {
     /// Mend what can be mended; other changes wait meanwhile
     #[arg(long)]
     repair: bool,
-    /// With --repair: only say what would be done
-    #[arg(long, requires = "repair")]
+    /// Build a new index from the data alone
+    #[arg(long)]
+    rebuild: bool,
+    /// With --repair or --rebuild: only say what would be done
+    #[arg(long, requires = "change")]
     dry_run: bool,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
     let store = target::store(global, args.place.as_deref())?;
-    if args.repair { repair(args, global, &store) } else { check(global, &store) }
+    match (args.repair, args.rebuild) {
+        (true, _) => repair(args, global, &store),
+        (_, true) => super::rebuild::run(&store, args.dry_run, global),
+        _ => check(global, &store),
+    }
 }
 
 fn check(global: &Global, store: &std::path::Path) -> Done {

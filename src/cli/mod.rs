@@ -24,6 +24,7 @@ mod output;
 mod pairs;
 mod progress;
 mod purge;
+mod rebuild;
 mod restore;
 mod scrub;
 mod stat;

@@ -34,6 +34,8 @@ pub enum Row {
     Damage(DamageRow),
     /// How far a long verb has come; not data.
     Progress(ProgressRow),
+    /// How much there is of something.
+    Tally(TallyRow),
     /// A change.
     Event(EventRow),
     /// A backup.
@@ -302,6 +304,17 @@ pub struct ProgressRow {
     pub total: u64,
 }
 
+/// How much there is of something.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TallyRow {
+    /// Of what.
+    pub what: String,
+    /// How many.
+    pub count: u64,
+    /// What to know of it.
+    pub note: String,
+}
+
 /// A change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EventRow {
@@ -381,6 +394,7 @@ impl Row {
             Self::Finding(row) => serde_json::to_value(row),
             Self::Damage(row) => serde_json::to_value(row),
             Self::Progress(row) => serde_json::to_value(row),
+            Self::Tally(row) => serde_json::to_value(row),
             Self::Event(row) => serde_json::to_value(row),
             Self::Backup(row) => serde_json::to_value(row),
             Self::Act(row) => serde_json::to_value(row),

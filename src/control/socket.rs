@@ -7,6 +7,7 @@ use crate::model::{Error, Kind, Result};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,7 +55,14 @@ pub struct Connection(UnixStream);
 /// # Errors
 /// [`Kind::Denied`] when the process is another user's, [`Kind::Io`] when the socket cannot be reached.
 pub fn connect(dir: &Path) -> Result<Option<Connection>> {
-    match Address::of(dir).and_then(|address| UnixStream::connect(address.path())) {
+    let address = Address::of(dir);
+    // A link could lead to any other service of the machine, which is not to be asked.
+    if let Ok(address) = &address
+        && std::fs::symlink_metadata(address.path()).is_ok_and(|meta| !meta.file_type().is_socket())
+    {
+        return Ok(None);
+    }
+    match address.and_then(|address| UnixStream::connect(address.path())) {
         Ok(stream) => Ok(Some(Connection(stream))),
         // Nobody made a socket, or who made it is gone.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
@@ -126,6 +134,10 @@ mod tests {
             assert!(connect(&dir).unwrap().is_none());
             let listener = UnixListener::bind(Address::of(&dir).unwrap().path()).unwrap();
             assert!(connect(&dir).unwrap().is_some());
+            let elsewhere = root.path().join(format!("elsewhere-{length}"));
+            std::fs::create_dir(&elsewhere).unwrap();
+            std::os::unix::fs::symlink(dir.join(super::SOCKET), elsewhere.join(super::SOCKET)).unwrap();
+            assert!(connect(&elsewhere).unwrap().is_none(), "a link to a socket is not this store's");
             drop(listener);
             assert!(connect(&dir).unwrap().is_none(), "a socket nobody listens to is no process");
         }

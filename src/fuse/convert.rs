@@ -51,7 +51,7 @@ pub(super) fn attr(attr: &Attr) -> FileAttr {
         ctime: system_time(attr.ctime),
         crtime: system_time(attr.btime),
         kind: file_type(attr.kind),
-        perm: attr.mode,
+        perm: attr.mode & 0o7777,
         nlink: attr.nlink,
         uid: attr.uid,
         gid: attr.gid,

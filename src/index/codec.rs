@@ -19,6 +19,11 @@ pub trait Record: Serialize + DeserializeOwned {
     /// Format version written; read versions are those `lift` accepts.
     const VERSION: u8 = 1;
 
+    /// What a record says that cannot be, although it could be read: nobody downstream asks again.
+    fn flaw(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Reads an older version's body into today's type.
     ///
     /// # Errors
@@ -80,7 +85,10 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
         return R::lift(*version, body);
     }
     match postcard::take_from_bytes(body) {
-        Ok((record, [])) => Ok(record),
+        Ok((record, [])) => match R::flaw(&record) {
+            None => Ok(record),
+            Some(why) => Err(broken(why.into())),
+        },
         Ok((_, rest)) => Err(broken(format!("{} bytes are left over", rest.len()))),
         Err(error) => Err(broken(error.to_string())),
     }

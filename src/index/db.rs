@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::rocks::Rocks;
 use super::stage::Stage;
 use super::tx::{Read, Tx, View};
-use crate::model::{Kind, Result};
+use crate::model::{Error, Kind, NUMBER_MAX, Result};
 use crate::sys::disk::Disk;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -138,7 +138,11 @@ impl Index {
         };
         // Not through the cache, which a replay passes by.
         let said = |key| -> Result<Option<Result<u64>>> {
-            Ok(index.db.get(Family::Sys, key)?.map(|bytes| super::codec::decode(&bytes)))
+            let sane = |number: u64| match number {
+                0..=NUMBER_MAX => Ok(number),
+                _ => Err(Error::corrupt("cannot read the index", format!("its last commit is {number}"))),
+            };
+            Ok(index.db.get(Family::Sys, key)?.map(|bytes| super::codec::decode(&bytes).and_then(sane)))
         };
         let (synced, last) = (said(SYNCED_KEY)?, said(SEQ_KEY)?);
         let last = match (last, &synced) {
@@ -159,7 +163,8 @@ impl Index {
         let mut last = 0;
         let mut walk = self.db.walk(Family::Log, &[], &[0xff; 13])?;
         while let Some(key) = walk.key() {
-            last = key.get(..8).and_then(super::keys::id_of).unwrap_or(last);
+            let number = key.get(..8).and_then(super::keys::id_of);
+            last = number.filter(|number| *number <= NUMBER_MAX).unwrap_or(last);
             walk.next();
         }
         walk.status().map(|()| last)
@@ -192,6 +197,9 @@ impl Index {
     /// # Errors
     /// [`Kind::Corrupt`] when it is no batch, or what the disk says.
     pub fn replay(&self, commit: u64, batch: &[u8]) -> Result<()> {
+        if commit > NUMBER_MAX {
+            return Err(Error::corrupt("cannot write a kept batch to the index", format!("its commit is {commit}")));
+        }
         self.db.write(self.db.batch_of(batch)?, false)?;
         self.begin_after(commit);
         Ok(())

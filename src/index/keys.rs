@@ -4,7 +4,7 @@
 //! byte order is S3's order of whole keys, since a directory's component keeps its `/` (LIST-1). `ver` keys
 //! need an end mark before the version, so a component's NUL is written `00 FF` and its end `00 00`.
 
-use crate::model::{ContentId, DirId, Seq, UploadId};
+use crate::model::{ContentId, DirId, KEY_BYTES_MAX, Seq, UploadId};
 
 /// An id as an eight-byte big-endian key.
 #[must_use]
@@ -36,7 +36,20 @@ pub fn dent_key(dir: DirId, component: &str) -> Vec<u8> {
 /// Lower and upper bound (exclusive) of a directory's live names.
 #[must_use]
 pub fn dent_bounds(dir: DirId) -> (Vec<u8>, Vec<u8>) {
-    (id_key(dir.0).to_vec(), id_key(dir.0 + 1).to_vec())
+    (id_key(dir.0).to_vec(), after_dir(dir))
+}
+
+/// A key behind all of a directory's.
+fn after_dir(dir: DirId) -> Vec<u8> {
+    dir.0.checked_add(1).map_or_else(|| vec![0xff; 8 + 2 * KEY_BYTES_MAX], |next| id_key(next).to_vec())
+}
+
+/// Whether it is what keys have between their `/`, with the `/` behind it: disk bytes that say otherwise are damage, and
+/// would lead out of their directory where names become paths.
+#[must_use]
+pub fn is_component(text: &str) -> bool {
+    let part = text.strip_suffix('/').unwrap_or(text);
+    !text.is_empty() && text.len() <= KEY_BYTES_MAX && !part.contains('/')
 }
 
 /// The directory a `dent` or `ver` key belongs to.
@@ -45,10 +58,10 @@ pub fn dir_of(key: &[u8]) -> Option<DirId> {
     id_of(key.get(..8)?).map(DirId)
 }
 
-/// The component in a `dent` key.
+/// The component in a `dent` key; `None` when it is none.
 #[must_use]
 pub fn component_of(key: &[u8]) -> Option<&str> {
-    std::str::from_utf8(key.get(8..)?).ok()
+    std::str::from_utf8(key.get(8..)?).ok().filter(|component| is_component(component))
 }
 
 /// The smallest component after `component`.
@@ -99,7 +112,7 @@ pub fn ver_bounds(dir: DirId, component: &str) -> (Vec<u8>, Vec<u8>) {
 pub fn ver_dir_bounds(dir: DirId, from: &str) -> (Vec<u8>, Vec<u8>) {
     let mut lower = ver_name_key(dir, from);
     lower.truncate(lower.len() - 2);
-    (lower, id_key(dir.0 + 1).to_vec())
+    (lower, after_dir(dir))
 }
 
 /// Directory, component and sequence number in a `ver` key.
@@ -116,7 +129,8 @@ pub fn ver_parts(key: &[u8]) -> Option<(DirId, String, Seq)> {
             return None;
         }
     }
-    Some((dir, String::from_utf8(component).ok()?, Seq(!u64::from_be_bytes(*seq))))
+    let component = String::from_utf8(component).ok().filter(|component| is_component(component))?;
+    Some((dir, component, Seq(!u64::from_be_bytes(*seq))))
 }
 
 /// Key of an upload's part.
@@ -184,7 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn component() -> impl Strategy<Value = String> {
-        proptest::string::string_regex("[\0\u{1}\\-.a0b\u{e9}\u{ffff}]{0,4}/?").unwrap()
+        proptest::string::string_regex("[\0\u{1}\\-.a0b\u{e9}\u{ffff}]{1,4}/?|/").unwrap()
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use codec::{Record, decode, encode};
 pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;
 pub use keys::{
-    RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, id_key, id_of, next_name, part_key,
+    RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, id_key, id_of, is_component, next_name, part_key,
     part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
 };
 pub use records::{

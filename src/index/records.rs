@@ -1,6 +1,7 @@
 //! The records of each family.
 
 use super::codec::Record;
+use super::keys::is_component;
 use crate::model::{
     Bucket, BucketId, Checksum, ContentId, DirId, ETag, Ino, Metadata, Object, Posix, StorageClass, TagSet, Timestamp,
     Usage, VersionId,
@@ -221,24 +222,89 @@ pub struct OpenSession {
     pub change: Option<Change>,
 }
 
+/// Largest length and offset: those of a file.
+const BYTES_MAX: u64 = i64::MAX as u64;
+
+/// Entries of a record at most: many times what is ever written.
+const ENTRIES_MAX: usize = 1024;
+
+fn sum_is_sane(mut lens: impl ExactSizeIterator<Item = u64>) -> bool {
+    if lens.len() > ENTRIES_MAX {
+        return false;
+    }
+    let sum = lens.try_fold(0u64, |sum, len| if len == 0 { None } else { sum.checked_add(len) });
+    sum.is_some_and(|sum| sum <= BYTES_MAX)
+}
+
+fn extents_flaw(extents: &[Extent]) -> Option<&'static str> {
+    let within = |extent: &Extent| match extent.source {
+        Source::Hole | Source::Lost => true,
+        Source::Run { len, skip, .. } => u64::from(skip).saturating_add(extent.len) <= u64::from(len),
+        Source::Solo { at, .. } => at.saturating_add(extent.len) <= BYTES_MAX,
+    };
+    if !sum_is_sane(extents.iter().map(|extent| extent.len)) {
+        return Some("the lengths of its extents cannot be");
+    }
+    (!extents.iter().all(within)).then_some("an extent reaches beyond its source")
+}
+
+fn node_flaw(node: &Node) -> Option<&'static str> {
+    match node {
+        Node::Leaf(extents) => extents_flaw(extents),
+        Node::Inner(children) => {
+            let sane = sum_is_sane(children.iter().map(|(len, _)| *len));
+            (!sane).then_some("the lengths of its children cannot be")
+        }
+    }
+}
+
+fn content_flaw(content: &ContentRecord) -> Option<&'static str> {
+    if content.size > BYTES_MAX || content.stored > BYTES_MAX {
+        return Some("its length cannot be");
+    }
+    match &content.body {
+        Body::Extents(extents) => extents_flaw(extents),
+        Body::Inline(bytes) if bytes.len() as u64 != content.size => Some("its bytes are not as many as it says"),
+        Body::Inline(_) | Body::Tree(_) => None,
+    }
+}
+
+fn dir_flaw(dir: &DirRecord) -> Option<&'static str> {
+    let named = dir.name.is_empty() || (is_component(&dir.name) && dir.name.ends_with('/'));
+    (!named).then_some("its name is none of a directory")
+}
+
+fn inode_flaw(inode: &InodeRecord) -> Option<&'static str> {
+    (!inode.names.iter().all(|(_, name)| is_component(name))).then_some("one of its names is none")
+}
+
+fn session_flaw(session: &OpenSession) -> Option<&'static str> {
+    (!is_component(&session.place.1)).then_some("its name is none")
+}
+
 macro_rules! records {
-    ($($type:ty = $name:literal,)*) => { $(impl Record for $type { const NAME: &'static str = $name; })* };
+    ($($type:ty = $name:literal $(unless $flaw:ident)?,)*) => { $(
+        impl Record for $type {
+            const NAME: &'static str = $name;
+            $(fn flaw(&self) -> Option<&'static str> { $flaw(self) })?
+        }
+    )* };
 }
 
 records! {
     Bucket = "bucket",
     DentRecord = "directory entry",
     VerRecord = "version",
-    DirRecord = "directory",
+    DirRecord = "directory" unless dir_flaw,
     DirStat = "directory counter",
-    InodeRecord = "inode",
-    ContentRecord = "content",
-    Node = "extent tree",
+    InodeRecord = "inode" unless inode_flaw,
+    ContentRecord = "content" unless content_flaw,
+    Node = "extent tree" unless node_flaw,
     SegRecord = "segment",
     UploadRecord = "upload",
     PartRecord = "part",
     Usage = "usage",
     Change = "change",
-    OpenSession = "open session",
+    OpenSession = "open session" unless session_flaw,
     u64 = "counter",
 }

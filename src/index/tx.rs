@@ -124,7 +124,7 @@ impl Tx<'_> {
     /// As [`Read::record`].
     pub fn hold(&mut self, key: RefKey, more: u64) -> Result<()> {
         let held = self.refs(key)?;
-        self.put(Family::Refs, &key.bytes(), &(held + more));
+        self.put(Family::Refs, &key.bytes(), &held.saturating_add(more));
         Ok(())
     }
 

@@ -5,9 +5,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A bucket name that obeys S3's rules.
+/// A bucket name that obeys S3's rules, also when it comes from a disk.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct BucketName(String);
+
+impl TryFrom<String> for BucketName {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::parse(&name)
+    }
+}
 
 const FORBIDDEN_STARTS: &[&str] = &["xn--", "sthree-", "amzn-s3-demo-"];
 const FORBIDDEN_ENDS: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an"];
@@ -144,14 +153,16 @@ pub struct Usage {
 }
 
 impl std::ops::AddAssign for Usage {
+    /// Stops at the ends: counters come from the disk.
     fn add_assign(&mut self, d: Self) {
-        self.objects += d.objects;
-        self.bytes += d.bytes;
-        self.noncurrent += d.noncurrent;
-        self.noncurrent_bytes += d.noncurrent_bytes;
-        self.markers += d.markers;
-        self.uploads += d.uploads;
-        self.upload_bytes += d.upload_bytes;
+        let add = |count: &mut i64, more: i64| *count = count.saturating_add(more);
+        add(&mut self.objects, d.objects);
+        add(&mut self.bytes, d.bytes);
+        add(&mut self.noncurrent, d.noncurrent);
+        add(&mut self.noncurrent_bytes, d.noncurrent_bytes);
+        add(&mut self.markers, d.markers);
+        add(&mut self.uploads, d.uploads);
+        add(&mut self.upload_bytes, d.upload_bytes);
     }
 }
 

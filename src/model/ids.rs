@@ -42,6 +42,10 @@ id!(
     UploadId
 );
 
+/// The largest number that ids and commits reach in any store's life; inode numbers from 2^63 on are the mount's own.
+/// A larger one on the disk is damage.
+pub const NUMBER_MAX: u64 = 1 << 62;
+
 impl From<DirId> for Ino {
     fn from(dir: DirId) -> Self {
         Self(dir.0)

@@ -55,6 +55,10 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The first and the last second of the years 0 to 9999 in UTC: others have no RFC 3339 form.
+const FIRST: i64 = -62_167_219_200;
+const LAST: i64 = 253_402_300_799;
+
 /// Reads an RFC 3339 instant such as `2026-11-22T02:05:55Z`, or a `.versions` entry's sortable form.
 ///
 /// # Errors
@@ -64,8 +68,10 @@ pub fn parse_rfc3339(text: &str) -> Result<Timestamp> {
     let date = OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| time::PrimitiveDateTime::parse(text, &sortable).map(time::PrimitiveDateTime::assume_utc));
     match date {
-        Ok(date) => Ok(Timestamp::new(date.unix_timestamp(), date.nanosecond())),
-        Err(_) => Err(Error::new(Kind::InvalidArgument, format!("cannot read the time {text:?}"))
+        Ok(date) if (FIRST..=LAST).contains(&date.unix_timestamp()) => {
+            Ok(Timestamp::new(date.unix_timestamp(), date.nanosecond()))
+        }
+        _ => Err(Error::new(Kind::InvalidArgument, format!("cannot read the time {text:?}"))
             .why("it is not an RFC 3339 instant")
             .mend("write it like 2026-11-22T02:05:55Z")),
     }
@@ -82,6 +88,8 @@ mod tests {
             assert_eq!(parse_rfc3339(&stamp.sortable()).unwrap(), stamp);
         }
         assert_eq!(Timestamp::new(1_795_226_755, 123_456_789).rfc3339(), "2026-11-21T02:05:55.123Z");
-        assert!(parse_rfc3339("yesterday").is_err());
+        for bad in ["yesterday", "-20261122T020555.5Z", "9999-12-31T23:59:59-23:00"] {
+            assert!(parse_rfc3339(bad).is_err(), "{bad}");
+        }
     }
 }

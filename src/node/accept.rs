@@ -1,19 +1,23 @@
 //! The store's socket: who may connect, and a thread for each who does.
 
 use super::running::Node;
-use crate::control::{Address, Caller, Host, serve};
+use crate::control::{Address, Caller, FRAME_BYTES_MAX, Host, serve};
 use crate::model::{Error, Result};
 use crate::sys::process;
 use std::fs::Permissions;
+use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-/// Connections served at once; further ones wait.
+/// Requests served at once; further ones wait.
 const CALLERS_MAX: usize = 64;
-/// How long a caller may take to say what it wants, and to read an answer.
+/// Connections that have not said yet what they want; further ones wait to be accepted.
+const SILENT_MAX: usize = 512;
+/// How long a caller may take to say all of what it wants, and to read an answer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,6 +27,7 @@ pub(super) struct Socket {
     address: Address,
     owner: u32,
     room: Arc<Semaphore>,
+    silent: Arc<Semaphore>,
 }
 
 impl Socket {
@@ -43,13 +48,15 @@ impl Socket {
             // The store's owner may ask a process that root started.
             let _ = std::os::unix::fs::chown(address.path(), Some(owner.uid()), Some(owner.gid()));
         }
-        Ok(Self { listener, address, owner: owner.uid(), room: Arc::new(Semaphore::new(CALLERS_MAX)) })
+        let room = Arc::new(Semaphore::new(CALLERS_MAX));
+        let silent = Arc::new(Semaphore::new(SILENT_MAX));
+        Ok(Self { listener, address, owner: owner.uid(), room, silent })
     }
 
     /// Serves callers until it is dropped.
     pub(super) async fn run(&self, node: &Arc<Node>) {
         loop {
-            let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return };
+            let Ok(silent) = Arc::clone(&self.silent).acquire_owned().await else { return };
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -58,26 +65,63 @@ impl Socket {
                     continue;
                 }
             };
-            let Some((stream, caller)) = self.known(stream) else { continue };
-            let node = Arc::clone(node);
-            tokio::task::spawn_blocking(move || {
-                converse(&node, stream, caller);
-                drop(room);
+            let (node, owner, room) = (Arc::clone(node), self.owner, Arc::clone(&self.room));
+            // Who says nothing keeps nobody else waiting.
+            tokio::spawn(async move {
+                let heard = tokio::time::timeout(REQUEST_PATIENCE, hear(stream, owner)).await;
+                let (call, caller) = match heard {
+                    Ok(Ok(heard)) => heard,
+                    Ok(Err(error)) => return tracing::debug!(%error, "a caller was not understood"),
+                    Err(_) => return tracing::debug!("a caller said nothing"),
+                };
+                drop(silent);
+                let Ok(room) = room.acquire_owned().await else { return };
+                tokio::task::spawn_blocking(move || {
+                    converse(&node, call, caller);
+                    drop(room);
+                });
             });
         }
     }
+}
 
-    fn known(&self, stream: UnixStream) -> Option<(std::os::unix::net::UnixStream, Caller)> {
-        let known = stream.peer_cred().and_then(|peer| {
-            let caller = Caller { uid: peer.uid(), process: process::effective_uid(), owner: self.owner };
-            let stream = stream.into_std()?;
-            stream.set_nonblocking(false)?;
-            stream.set_read_timeout(Some(REQUEST_PATIENCE))?;
-            stream.set_write_timeout(Some(ANSWER_PATIENCE))?;
-            Ok((stream, caller))
-        });
-        known.inspect_err(|error| tracing::warn!(%error, "cannot tell who calls")).ok()
+/// A connection whose request is here already.
+struct Call {
+    request: Cursor<Vec<u8>>,
+    stream: std::os::unix::net::UnixStream,
+}
+
+impl Read for Call {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Read::read(&mut self.request, buf)
     }
+}
+
+impl Write for Call {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.stream.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Who calls, and one frame of what is said; less when the caller stops before, or claims more than a frame may have.
+async fn hear(mut stream: UnixStream, owner: u32) -> io::Result<(Call, Caller)> {
+    let caller = Caller { uid: stream.peer_cred()?.uid(), process: process::effective_uid(), owner };
+    let mut request = Vec::new();
+    (&mut stream).take(4).read_to_end(&mut request).await?;
+    if let Some(length) = request.first_chunk().map(|length| u32::from_le_bytes(*length))
+        && length as usize <= FRAME_BYTES_MAX
+    {
+        (&mut stream).take(u64::from(length)).read_to_end(&mut request).await?;
+    }
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(REQUEST_PATIENCE))?;
+    stream.set_write_timeout(Some(ANSWER_PATIENCE))?;
+    Ok((Call { request: Cursor::new(request), stream }, caller))
 }
 
 impl Drop for Socket {
@@ -86,11 +130,11 @@ impl Drop for Socket {
     }
 }
 
-fn converse(node: &Arc<Node>, mut stream: std::os::unix::net::UnixStream, caller: Caller) {
-    if let Err(error) = serve(&mut stream, caller, &node.store, node) {
+fn converse(node: &Arc<Node>, mut call: Call, caller: Caller) {
+    if let Err(error) = serve(&mut call, caller, &node.store, node) {
         tracing::debug!(%error, "a caller went away");
     }
     if node.is_stopping() {
-        node.part(stream);
+        node.part(call.stream);
     }
 }

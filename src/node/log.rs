@@ -4,6 +4,7 @@
 //! [`LINES_MAX`] lines wait, and further ones are lost.
 
 use crate::model::{Error, Result};
+use crate::sys::disk::plain_file;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::io::Write;
@@ -87,10 +88,10 @@ pub(super) fn begin(plain: bool) {
 /// The store's log file, opened to append.
 pub(super) fn file(store: &Path) -> Result<File> {
     let path = store.join(FILE);
-    if path.metadata().is_ok_and(|meta| meta.len() > BYTES_MAX) {
+    if path.symlink_metadata().is_ok_and(|meta| meta.len() > BYTES_MAX) {
         let _ = std::fs::rename(&path, path.with_extension("log.1"));
     }
-    let file = match File::options().append(true).create(true).mode(0o600).open(&path) {
+    let file = match plain_file(File::options().append(true).create(true).mode(0o600), &path) {
         // A backup on such a disk can be mounted.
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::options().append(true).open("/dev/null"),
         file => file,

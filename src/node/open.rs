@@ -3,15 +3,18 @@
 use crate::config::{STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
 use crate::store::{Budget, Options, Settings, Store};
+use crate::sys::disk::plain_file;
 use crate::sys::process;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The settings' name in the store's directory.
 const FILE: &str = "keyfold.toml";
+/// The file is some lines; with long comments, some more.
+const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 
 /// What to open the store in `dir` with.
 ///
@@ -25,7 +28,16 @@ pub fn options(dir: &Path) -> Result<Options> {
 /// The text of the store's settings; empty when it has none.
 fn read(dir: &Path) -> Result<String> {
     let path = dir.join(FILE);
-    match std::fs::read_to_string(&path) {
+    let read = || {
+        let mut text = String::new();
+        let file = plain_file(File::options().read(true), &path)?;
+        let bytes = file.take(SETTINGS_BYTES_MAX + 1).read_to_string(&mut text)?;
+        if bytes as u64 > SETTINGS_BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than settings can be"));
+        }
+        Ok(text)
+    };
+    match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         read => read.map_err(|error| Error::io(format!("cannot read {}", path.display()), error)),
     }
@@ -43,7 +55,7 @@ pub fn init(dir: &Path) -> Result<PathBuf> {
     let dir = dir.canonicalize().map_err(|error| Error::io(what(), error))?;
     Store::init(&dir, &Options::system())?;
     // Synced: half a file would keep the store from being opened.
-    let written = File::create(dir.join(FILE)).and_then(|mut file| {
+    let written = File::create_new(dir.join(FILE)).and_then(|mut file| {
         file.write_all(STORE_TEMPLATE.as_bytes())?;
         file.sync_all()
     });

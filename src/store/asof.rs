@@ -59,7 +59,7 @@ impl AsOf {
         let index = &self.store.index;
         if let Some(DentRecord::Dir(id)) = readable(dent(index, parent, component))? {
             let directory = directory_of(index, id)?;
-            if directory.posix.btime <= self.at {
+            if directory.is_at(parent, component) && directory.posix.btime <= self.at {
                 return Ok(Some(directory));
             }
         }
@@ -67,7 +67,7 @@ impl AsOf {
         for found in index.scan(Family::Ver, &lower, &upper)? {
             if let Ok(VerRecord::Ghost { dir, died }) = decode(&found?.1) {
                 let Ok(directory) = directory_of(index, dir) else { continue };
-                if died > self.at && directory.posix.btime <= self.at {
+                if directory.is_at(parent, component) && died > self.at && directory.posix.btime <= self.at {
                     return Ok(Some(directory));
                 }
             }

@@ -1,16 +1,22 @@
 //! Reading: a pinned content, wherever its bytes are.
 
 use super::Store;
-use super::extents::locate;
+use super::extents::{locate, visit};
 use super::moves::Staying;
 use super::pins::{Pin, Taking};
+use super::sum::Sums;
 use crate::chunklog::{Run, SegmentId, SoloId};
-use crate::crypto::Crc64;
 use crate::index::{Body, ContentRecord, Extent, Family, Read, Source, content_key};
 use crate::model::{Checksum, ContentId, Error, Kind, Object, Result};
 use crate::sys::disk::DiskFile;
 use parking_lot::RwLock;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+
+/// Extents of one kind that are passed by on the way to one of the other. Neighbouring holes are one in every node, so that
+/// there are this many only where nodes are shared to make a content that takes years to look through. Behind as many extents
+/// with data a hole need not be found.
+pub(super) const HOLES_MAX: u32 = 1 << 22;
 
 /// The bytes of one version, readable for as long as this is held, whatever happens to its name.
 pub struct Content {
@@ -109,13 +115,7 @@ impl Store {
         if let Checksum(Some(value)) = content.crc64 {
             return Ok(value);
         }
-        let (mut crc, mut at, mut buf) = (Crc64::new(), 0, vec![0; 1 << 20]);
-        while at < content.size() {
-            let n = content.read_at(at, &mut buf)?;
-            crc.update(&buf[..n]);
-            at += n as u64;
-        }
-        let value = crc.value();
+        let value = content.sum(&mut Sums::default())?;
         if self.writable().is_ok() {
             let key = content_key(content.id);
             self.transact(|tx| {
@@ -173,7 +173,7 @@ impl Content {
     }
 
     /// Where its bytes are, as of the last look; they may have moved.
-    fn body(&self) -> Arc<Body> {
+    pub(super) fn body(&self) -> Arc<Body> {
         Arc::clone(&self.placed.read().body)
     }
 
@@ -201,7 +201,7 @@ impl Content {
     }
 
     /// Reads what may be moved meanwhile, and its files deleted: again, when what was read is not where it was.
-    fn settled<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    pub(super) fn settled<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         loop {
             let moves = self.placed.read().moves;
             let result = attempt();
@@ -237,15 +237,11 @@ impl Content {
         }
         self.settled(|| {
             let mut filled = 0;
-            for (start, extent) in self.extents(at, len as u64)? {
-                if start != at + filled as u64 {
-                    return Err(too_short());
-                }
+            for (_, extent) in self.extents(at, len as u64)? {
                 let n = usize::try_from(extent.len).unwrap_or(usize::MAX).min(len - filled);
                 self.store.read_source(extent.source, &mut buf[filled..filled + n])?;
                 filled += n;
             }
-            buf[filled..].fill(0);
             if filled == len { Ok(len) } else { Err(too_short()) }
         })
     }
@@ -257,6 +253,12 @@ impl Content {
         Ok(out)
     }
 
+    /// Shows `look` the extents from `at` on until it has seen enough: there may be gaps between them, and as many as
+    /// nodes that are shared spell out.
+    pub(super) fn each_extent(&self, at: u64, look: &mut dyn FnMut(u64, Extent) -> ControlFlow<()>) -> Result<()> {
+        visit(&self.body(), &*self.store, (at, self.size()), look)
+    }
+
     /// The first byte at or after `at` that is no hole.
     ///
     /// # Errors
@@ -265,8 +267,7 @@ impl Content {
         if self.inline().is_some() {
             return Ok((at < self.size()).then_some(at));
         }
-        let found = self.extents(at, self.size().saturating_sub(at))?;
-        Ok(found.into_iter().find(|(_, extent)| extent.source != Source::Hole).map(|(start, _)| start))
+        self.first(at, |extent| extent.source != Source::Hole)
     }
 
     /// The first byte at or after `at` that is a hole; the end counts as one.
@@ -277,9 +278,22 @@ impl Content {
         if self.inline().is_some() {
             return Ok(self.size());
         }
-        let found = self.extents(at, self.size().saturating_sub(at))?;
-        let hole = found.into_iter().find(|(_, extent)| extent.source == Source::Hole);
-        Ok(hole.map_or(self.size(), |(start, _)| start))
+        Ok(self.first(at, |extent| extent.source == Source::Hole)?.unwrap_or(self.size()))
+    }
+
+    /// Where the first extent at or after `at` begins that is `wanted`.
+    fn first(&self, at: u64, wanted: impl Fn(&Extent) -> bool) -> Result<Option<u64>> {
+        let (mut found, mut passed) = (None, 0);
+        self.each_extent(at, &mut |start, extent| {
+            found = wanted(&extent).then_some(start);
+            passed += 1;
+            if found.is_some() || passed > HOLES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if passed > HOLES_MAX && found.is_none() && wanted(&Extent { len: 1, source: Source::Solo { id: 0, at: 0 } }) {
+            let why = "more holes lie one behind the other than in any";
+            return Err(Error::corrupt("cannot find the content's data", why));
+        }
+        Ok(found)
     }
 
     /// The file that holds exactly these bytes from offset 0, for the kernel to read by itself.
@@ -290,14 +304,19 @@ impl Content {
         let Source::Solo { at: 0, .. } = first?.1.source else { return None };
         let mut end = 0;
         let mut solo = None;
-        for (start, extent) in self.extents(0, self.size()).ok()? {
-            let Source::Solo { id, at } = extent.source else { return None };
-            if at != start || solo.is_some_and(|known| known != id) {
-                return None;
+        let mut look = |start, extent: Extent| match extent.source {
+            Source::Solo { id, at } if at == start && start == end && solo.is_none_or(|known| known == id) => {
+                solo = Some(id);
+                end = start + extent.len;
+                ControlFlow::Continue(())
             }
-            solo = Some(id);
-            end = start + extent.len;
-        }
+            _ => {
+                solo = None;
+                end = u64::MAX;
+                ControlFlow::Break(())
+            }
+        };
+        self.each_extent(0, &mut look).ok()?;
         let (file, len) = self.store.log.solo_file(SoloId(solo?)).ok()?;
         (len == end && end == self.size()).then_some(file)
     }

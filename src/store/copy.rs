@@ -64,6 +64,7 @@ impl Store {
                 }
             })
         })?;
+        self.note_copy(&object, bucket, key.as_str());
         self.tell(bucket, key, object.ino);
         Ok(object)
     }

@@ -3,10 +3,13 @@
 //! Bytes written in sequence become a file of their own once there are enough; everything else becomes runs.
 //! Nothing here is visible to other doors until the session is published.
 
+mod told;
+
 use super::Store;
 use super::content::Content;
 use super::extents::{Edit, part};
 use super::moves::Staying;
+use super::origin::Origin;
 use super::pins::PendingSet;
 use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter};
 use crate::crypto::{Crc64, crc64_combine, crc64_zeros};
@@ -93,7 +96,8 @@ impl Drop for Buffered {
 /// The bytes of a file being written.
 pub struct Draft {
     store: Arc<Store>,
-    ino: Ino,
+    /// What the log is told of its bytes.
+    origin: Origin,
     base: Option<Arc<Content>>,
     /// Bytes of the base that still show through.
     base_len: u64,
@@ -103,6 +107,12 @@ pub struct Draft {
     /// Pieces there were after the last spill.
     spilled: usize,
     solo: Option<SoloWriter>,
+    /// Where in the object that begins, and the number of the write that began it.
+    solo_from: (u64, u32),
+    /// The smallest length it was cut to since it was begun.
+    cut: Option<u64>,
+    /// Whether the log was told of what is not in it, and nothing has changed since.
+    noted: bool,
     running: Option<Running>,
     pending: PendingSet,
     dirty: bool,
@@ -135,7 +145,7 @@ impl Store {
     fn blank_draft(self: &Arc<Self>, ino: Ino) -> Draft {
         Draft {
             store: Arc::clone(self),
-            ino,
+            origin: Origin::of(ino),
             base: None,
             base_len: 0,
             size: 0,
@@ -143,6 +153,9 @@ impl Store {
             buffered: Buffered { bytes: 0, all: Arc::clone(&self.buffered) },
             spilled: 0,
             solo: None,
+            solo_from: (0, 0),
+            cut: None,
+            noted: false,
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
             dirty: false,
@@ -157,6 +170,8 @@ impl Draft {
         self.size = content.size();
         self.running = content.crc64().map(|value| Running { crc: Crc64::resume(value), at: content.size() });
         self.published();
+        self.origin.renew();
+        (self.cut, self.noted) = (None, false);
         self.solo = None;
         self.dirty = false;
         if let Some(bytes) = content.inline() {
@@ -267,7 +282,7 @@ impl Draft {
             self.ran(at, data);
         }
         self.size = self.size.max(end);
-        self.dirty = true;
+        self.changed();
         if self.is_full() {
             self.spill(true)?;
             self.spilled = self.pieces.len();
@@ -354,22 +369,24 @@ impl Draft {
         // Runs of one call are written together; each call stays within a few megabytes.
         let mut group: Vec<u64> = Vec::new();
         let mut bytes = 0;
-        for (at, len) in buffers {
-            group.push(at);
+        for (n, (at, len)) in buffers.iter().enumerate() {
+            group.push(*at);
             bytes += len;
-            if bytes >= BUFFER_BYTES {
-                self.spill_group(&group)?;
+            let last = n + 1 == buffers.len();
+            if last || bytes >= BUFFER_BYTES {
+                self.spill_group(&group, last && !may_go_on)?;
                 group.clear();
                 bytes = 0;
             }
         }
-        self.spill_group(&group)
+        Ok(())
     }
 
     /// Buffers that join become the beginning of a file of its own.
     fn begin_solo(&mut self, buffers: &[(u64, usize)]) -> Result<()> {
         let Some((first, _)) = buffers.first() else { return Ok(()) };
         let mut writer = self.store.log.solo(Class::Hot)?;
+        self.solo_from = (*first, self.origin.next());
         for (at, _) in buffers {
             if let Some(Piece::Buffer(bytes)) = self.pieces.get(at) {
                 writer.write(bytes)?;
@@ -384,16 +401,14 @@ impl Draft {
         Ok(())
     }
 
-    fn spill_group(&mut self, group: &[u64]) -> Result<()> {
-        if group.is_empty() {
-            return Ok(());
-        }
-        let mut pieces = Vec::new();
+    fn spill_group(&mut self, group: &[u64], last: bool) -> Result<()> {
+        let (mut pieces, order, state) = (Vec::new(), self.origin.next(), self.state(last));
+        let owner = self.origin.owner(&self.store, state, order);
         for at in group {
             if let Some(Piece::Buffer(bytes)) = self.pieces.get(at) {
                 for (n, chunk) in bytes.chunks(BUFFER_BYTES).enumerate() {
                     let logical = at + (n * BUFFER_BYTES) as u64;
-                    pieces.push((Owner { ino: self.ino.0, seq: 0, logical, key_tail: &[] }, chunk));
+                    pieces.push((Owner { logical, ..owner }, chunk));
                 }
             }
         }
@@ -425,6 +440,7 @@ impl Draft {
             return self.extend(size);
         }
         self.carve(size, u64::MAX);
+        self.cut = Some(self.cut.unwrap_or(u64::MAX).min(size));
         self.base_len = self.base_len.min(size);
         self.size = size;
         if size == 0 {
@@ -433,7 +449,7 @@ impl Draft {
         } else if self.running.as_ref().is_some_and(|running| running.at != size) {
             self.running = None;
         }
-        self.dirty = true;
+        self.changed();
         Ok(())
     }
 
@@ -454,7 +470,7 @@ impl Draft {
             self.running = None;
         }
         self.size = size;
-        self.dirty = true;
+        self.changed();
         Ok(())
     }
 
@@ -468,7 +484,7 @@ impl Draft {
             self.carve(at, end);
             self.pieces.insert(at, Piece::Zeros(end - at));
             self.running = None;
-            self.dirty = true;
+            self.changed();
         }
         Ok(())
     }
@@ -502,7 +518,7 @@ impl Draft {
             _ => None,
         };
         self.size = self.size.max(end);
-        self.dirty = true;
+        self.changed();
         Ok(len)
     }
 
@@ -639,10 +655,19 @@ impl Draft {
                     .mend("write the file again"));
             }
         }
+        let told = self.solo.is_some() || self.buffered.bytes > 0;
         self.spill(false)?;
+        let elsewhere = self.elsewhere();
+        if !self.noted && (!told || !elsewhere.is_empty()) {
+            let (state, order) = (self.state(true), self.origin.next());
+            self.store.note_stretches(&self.origin.owner(&self.store, state, order), &elsewhere);
+        }
+        self.noted = true;
         if let Some(writer) = self.solo.take() {
             let id = writer.id();
-            if let Err(error) = writer.finish() {
+            let (state, (logical, order)) = (self.state(true), self.solo_from);
+            let owner = Owner { logical, ..self.origin.owner(&self.store, state, order) };
+            if let Err(error) = writer.finish(&owner) {
                 self.lost = Some((id, error.kind(), error.to_string()));
                 return Err(error);
             }
@@ -667,6 +692,10 @@ impl Draft {
             }
         }
         Ok(edits)
+    }
+
+    fn changed(&mut self) {
+        (self.dirty, self.noted) = (true, false);
     }
 
     /// The base and how much of it shows.

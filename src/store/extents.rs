@@ -6,6 +6,7 @@
 
 use crate::index::{Body, Extent, Node, RefKey, Source};
 use crate::model::{Error, Kind, Result};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Most entries of a node.
@@ -13,7 +14,7 @@ pub(super) const FAN_OUT: usize = 64;
 /// Contents of at most this many extents need no tree.
 const FLAT_MAX: usize = 8;
 /// No tree is deeper: 64^10 extents are more than any object has.
-const DEPTH_MAX: usize = 10;
+pub(super) const DEPTH_MAX: usize = 10;
 
 /// Where nodes are read from.
 pub(super) trait Nodes {
@@ -92,42 +93,68 @@ fn push(list: &mut Vec<(Extent, bool)>, extent: Extent, fresh: bool) {
     list.push((extent, fresh));
 }
 
-/// Finds the extents of `[at, at + len)` with the offsets at which they begin. What lies below a node that is missing or
-/// damaged is [`Source::Lost`].
+/// Finds the extents of `[at, at + len)` with the offsets at which they begin: without gaps from `at` on. What lies below
+/// a node that is missing or damaged is [`Source::Lost`].
 pub(super) fn locate(body: &Body, nodes: &dyn Nodes, at: u64, len: u64, out: &mut Vec<(u64, Extent)>) -> Result<()> {
-    match body {
-        Body::Inline(_) => Ok(()),
-        Body::Extents(extents) => {
-            pick(extents, 0, at, at.saturating_add(len), out);
-            Ok(())
-        }
-        Body::Tree(root) => descend(*root, nodes, 0, at, at.saturating_add(len), DEPTH_MAX, out),
+    let mut next = at;
+    let mut gap = false;
+    visit(body, nodes, (at, at.saturating_add(len)), &mut |start, extent| {
+        gap |= start != next;
+        next = start + extent.len;
+        out.push((start, extent));
+        if gap { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if gap {
+        return Err(Error::corrupt("cannot read the content's extents", "a part of their tree has another length"));
     }
+    Ok(())
 }
 
-fn pick(extents: &[Extent], mut start: u64, from: u64, to: u64, out: &mut Vec<(u64, Extent)>) {
+/// Shows `look` the extents of `[from, to)` in their order, each cut to it, with the offset at which it begins, until
+/// `look` has seen enough.
+pub(super) fn visit(
+    body: &Body,
+    nodes: &dyn Nodes,
+    (from, to): (u64, u64),
+    look: &mut dyn FnMut(u64, Extent) -> ControlFlow<()>,
+) -> Result<()> {
+    match body {
+        Body::Inline(_) => {}
+        Body::Extents(extents) => drop(pick(extents, 0, from, to, look)),
+        Body::Tree(root) => drop(descend(*root, nodes, 0, (from, to), DEPTH_MAX, look)?),
+    }
+    Ok(())
+}
+
+fn pick(
+    extents: &[Extent],
+    mut start: u64,
+    from: u64,
+    to: u64,
+    look: &mut dyn FnMut(u64, Extent) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     for extent in extents {
         let end = start.saturating_add(extent.len);
         if start >= to {
-            return;
+            break;
         }
         if end > from {
             let (low, high) = (from.max(start), to.min(end));
-            out.push((low, part(*extent, low - start, high - start)));
+            look(low, part(*extent, low - start, high - start))?;
         }
         start = end;
     }
+    ControlFlow::Continue(())
 }
 
 fn descend(
     id: u64,
     nodes: &dyn Nodes,
     mut start: u64,
-    from: u64,
-    to: u64,
+    (from, to): (u64, u64),
     depth: usize,
-    out: &mut Vec<(u64, Extent)>,
-) -> Result<()> {
+    look: &mut dyn FnMut(u64, Extent) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>> {
     if depth == 0 {
         return Err(too_deep());
     }
@@ -136,31 +163,32 @@ fn descend(
         Err(error) if error.kind() == Kind::Corrupt => {
             let low = from.max(start);
             if low < to {
-                out.push((low, Extent { len: to - low, source: Source::Lost }));
+                return Ok(look(low, Extent { len: to - low, source: Source::Lost }));
             }
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         found => found?,
     };
     match &*node {
-        Node::Leaf(extents) => pick(extents, start, from, to, out),
+        Node::Leaf(extents) => Ok(pick(extents, start, from, to, look)),
         Node::Inner(children) => {
             for (len, child) in children {
                 let end = start.saturating_add(*len);
                 if start >= to {
                     break;
                 }
-                if end > from {
-                    descend(*child, nodes, start, from, to.min(end), depth - 1, out)?;
+                // A child shows no more than its parent says that it has: each byte is shown once, however nodes are shared.
+                if end > from && descend(*child, nodes, start, (from, to.min(end)), depth - 1, look)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
                 start = end;
             }
+            Ok(ControlFlow::Continue(()))
         }
     }
-    Ok(())
 }
 
-fn too_deep() -> Error {
+pub(super) fn too_deep() -> Error {
     Error::corrupt("cannot read the content's extents", "their tree is deeper than any content's")
 }
 
@@ -264,8 +292,10 @@ impl Work<'_> {
     /// A leaf's extents, cut to the new size, edited, and continued by `tail`.
     fn leaf(&mut self, extents: &[Extent], start: u64, tail: Vec<(Extent, bool)>) -> Vec<(Extent, bool)> {
         let mut kept = Vec::new();
-        pick(extents, start, start, self.size, &mut kept);
-        let kept: Vec<Extent> = kept.into_iter().map(|(_, extent)| extent).collect();
+        let _ = pick(extents, start, start, self.size, &mut |_, extent| {
+            kept.push(extent);
+            ControlFlow::Continue(())
+        });
         let mut merged = Vec::with_capacity(kept.len() + tail.len());
         overlay(&kept, start, self.edits, &mut merged);
         let before: u64 = extents.iter().map(weight).sum();

@@ -3,10 +3,13 @@
 //! A block of numbers is reserved in the index ahead of use, so a crash skips numbers and never repeats one.
 
 use crate::index::{Family, Tx};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The smallest number given out; those below are the mount's own.
-const FIRST: u64 = 16;
+pub(super) const FIRST: u64 = 16;
 pub(super) const BLOCK: u64 = 1 << 20;
 /// Numbers that may be taken between two commits.
 const MARGIN: u64 = 1 << 19;
@@ -15,12 +18,33 @@ pub(super) const IDS_KEY: &str = "ids";
 pub(super) struct Ids {
     next: AtomicU64,
     reserved: AtomicU64,
+    /// Numbers of contents that are not complete yet. Held for no other lock.
+    open: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+/// The number of a content whose first bytes are in the log, long before it is committed.
+pub(super) struct OpenNumber {
+    number: u64,
+    open: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+impl OpenNumber {
+    pub(super) const fn get(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Drop for OpenNumber {
+    fn drop(&mut self) {
+        self.open.lock().remove(&self.number);
+    }
 }
 
 impl Ids {
     /// Goes on after the numbers that were reserved when the store was last open.
     pub(super) fn new(reserved: Option<u64>) -> Self {
-        Self { next: AtomicU64::new(reserved.unwrap_or(FIRST)), reserved: AtomicU64::new(0) }
+        let next = AtomicU64::new(reserved.unwrap_or(FIRST));
+        Self { next, reserved: AtomicU64::new(0), open: Arc::default() }
     }
 
     /// A new number.
@@ -33,9 +57,20 @@ impl Ids {
         self.next.fetch_max(first, Ordering::Relaxed);
     }
 
-    /// A number that none given out before reaches.
+    /// A new number for a content that is committed later: to be dropped when it is, or never will be.
+    pub(super) fn take_open(&self) -> OpenNumber {
+        let mut open = self.open.lock();
+        let number = self.take();
+        open.insert(number);
+        drop(open);
+        OpenNumber { number, open: Arc::clone(&self.open) }
+    }
+
+    /// A number that none reaches which was given out before, unless it is [open](OpenNumber).
     pub(super) fn next(&self) -> u64 {
-        self.next.load(Ordering::Relaxed)
+        let open = self.open.lock();
+        let next = self.next.load(Ordering::Relaxed);
+        open.first().map_or(next, |first| next.min(*first))
     }
 
     /// Part of every commit: keeps the reservation ahead of the numbers in use.

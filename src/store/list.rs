@@ -1,12 +1,12 @@
 //! Listings in the byte order of whole keys: objects (LIST-1 to LIST-10) and versions (LIST-11 to LIST-15).
 
 use super::Store;
-use super::names::{MISLED, all_dirs, below, is_dir, not_utf8, readable};
+use super::names::{MISLED, all_dirs, below, dir_record, is_dir, malformed, readable, too_deep};
 use crate::index::{
-    DentRecord, Family, InodeRecord, Read, component_of, decode, dent_bounds, dent_key, id_key, next_name,
+    DentRecord, Family, InodeRecord, Read, Scan, component_of, decode, dent_bounds, dent_key, id_key, next_name,
 };
-use crate::model::{DirId, Error, KEY_BYTES_MAX, Kind, Object, Result, VersionId};
-use std::ops::ControlFlow;
+use crate::model::{DirId, Error, Kind, Object, Result, VersionId};
+use std::collections::HashSet;
 
 /// Largest page (LIST-3).
 const PAGE_MAX: usize = 1000;
@@ -116,7 +116,7 @@ impl Store {
                     }
                 }
             };
-            let _ = self.walk_keys(bucket.root, "", &from, &mut visit)?;
+            self.walk_keys(bucket.root, &from, &mut visit)?;
             match jump {
                 Some(next) if !full => from = next,
                 _ => {
@@ -129,24 +129,26 @@ impl Store {
         }
     }
 
-    /// Visits live keys from `from` (inclusive) on, below `dir` whose keys begin with `base`.
-    fn walk_keys(
-        &self,
-        dir: DirId,
-        base: &str,
-        from: &str,
-        visit: &mut dyn FnMut(&str, &Object) -> Step,
-    ) -> Result<ControlFlow<()>> {
-        let head = from.split_inclusive('/').next().unwrap_or_default();
-        let (_, upper) = dent_bounds(dir);
-        let mut scan = self.index.scan_past_damage(Family::Dent, &dent_key(dir, head), &upper)?;
-        for found in scan.by_ref() {
-            let (key, value) = found?;
-            let Some(component) = component_of(&key) else {
-                self.spoiled((Family::Dent, &key), Some((dir, "")), &not_utf8());
+    /// Visits live keys from `from` (inclusive) on, below `root`. Directories wait on a stack of its own, since they may be
+    /// nested more deeply than threads like.
+    fn walk_keys(&self, root: DirId, from: &str, visit: &mut dyn FnMut(&str, &Object) -> Step) -> Result<()> {
+        let mut open = vec![self.level(root, String::new(), from.to_owned())?];
+        let mut unknown = HashSet::new();
+        while let Some(level) = open.last_mut() {
+            let dir = level.dir;
+            let Some(found) = level.scan.next() else {
+                if let Some(error) = level.scan.damage() {
+                    self.spoiled((Family::Dent, &id_key(dir.0)), Some((dir, "")), error);
+                }
+                open.pop();
                 continue;
             };
-            let full = format!("{base}{component}");
+            let (key, value) = found?;
+            let Some(component) = component_of(&key) else {
+                self.spoiled((Family::Dent, &key), Some((dir, "")), &malformed());
+                continue;
+            };
+            let full = format!("{}{component}", level.base);
             let dent = match decode::<DentRecord>(&value) {
                 Ok(dent) => dent,
                 Err(error) => {
@@ -154,6 +156,7 @@ impl Store {
                     continue;
                 }
             };
+            let mut inside = None;
             let step = match dent {
                 DentRecord::Object { draft: true, .. } => Step::On,
                 DentRecord::Object { object, .. } => visit(&full, &object),
@@ -165,34 +168,41 @@ impl Store {
                     }
                 }
                 DentRecord::Dir(id) => {
-                    let rest = from.strip_prefix(component).unwrap_or_default();
+                    let rest = level.from.strip_prefix(component).unwrap_or_default();
                     let marker = match below(&self.index, dir, component, id) {
                         Ok(Some(record)) => record.marker.filter(|_| rest.is_empty()),
                         Ok(None) => continue,
                         Err(error) if error.kind() == Kind::Corrupt => {
                             self.spoiled((Family::Dir, &id_key(id.0)), Some((dir, component)), &error);
-                            if error.reason() == MISLED {
+                            // Nobody knows where it belongs: once, so that no walk goes in a ring.
+                            if error.reason() == MISLED || !unknown.insert(id) {
                                 continue;
                             }
                             None
                         }
                         Err(error) => return Err(error),
                     };
-                    let step = marker.map_or(Step::On, |object| visit(&full, &object));
-                    match step {
-                        Step::On if self.walk_keys(id, &full, rest, visit)?.is_break() => Step::Stop,
-                        step => step,
-                    }
+                    inside = Some((id, rest.to_owned()));
+                    marker.map_or(Step::On, |object| visit(&full, &object))
                 }
             };
             if matches!(step, Step::Stop) {
-                return Ok(ControlFlow::Break(()));
+                return Ok(());
+            }
+            if let Some((id, rest)) = inside {
+                match too_deep(open.len(), &full) {
+                    Ok(()) => open.push(self.level(id, full, rest)?),
+                    Err(error) => self.spoiled((Family::Dent, &key), Some((dir, component)), &error),
+                }
             }
         }
-        if let Some(error) = scan.damage() {
-            self.spoiled((Family::Dent, &id_key(dir.0)), Some((dir, "")), error);
-        }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
+    }
+
+    fn level(&self, dir: DirId, base: String, from: String) -> Result<Level<'_>> {
+        let head = from.split_inclusive('/').next().unwrap_or_default();
+        let scan = self.index.scan_past_damage(Family::Dent, &dent_key(dir, head), &dent_bounds(dir).1)?;
+        Ok(Level { dir, base, from, scan })
     }
 
     /// Lists versions and delete markers.
@@ -251,7 +261,7 @@ impl Store {
                 }
                 Step::On
             };
-            let _ = self.walk_history(&[bucket.root], "", &from, &mut visit)?;
+            self.walk_history(bucket.root, &from, &mut visit)?;
             match jump {
                 Some(next) if !full => from = next,
                 _ => {
@@ -265,34 +275,60 @@ impl Store {
     }
 
     /// Visits keys that have versions from `from` (inclusive) on, in directories live and dead.
-    fn walk_history(
-        &self,
-        dirs: &[DirId],
-        base: &str,
-        from: &str,
-        visit: &mut dyn FnMut(&str, Vec<Object>) -> Step,
-    ) -> Result<ControlFlow<()>> {
-        let mut at = from.split_inclusive('/').next().unwrap_or_default().to_owned();
-        while let Some(component) = self.next_history_name(dirs, &at)? {
-            let full = format!("{base}{component}");
-            let rest = from.strip_prefix(component.as_str()).unwrap_or_default();
+    fn walk_history(&self, root: DirId, from: &str, visit: &mut dyn FnMut(&str, Vec<Object>) -> Step) -> Result<()> {
+        let past = |dirs, base, from: String| {
+            let at = from.split_inclusive('/').next().unwrap_or_default().to_owned();
+            Past { dirs, base, from, at }
+        };
+        let mut open = vec![past(vec![root], String::new(), from.to_owned())];
+        let mut unknown = HashSet::new();
+        while let Some(level) = open.last_mut() {
+            let Some(component) = self.next_history_name(&level.dirs, &level.at)? else {
+                open.pop();
+                continue;
+            };
+            level.at = next_name(&component);
+            let full = format!("{}{component}", level.base);
+            let rest = level.from.strip_prefix(component.as_str()).unwrap_or_default().to_owned();
             if rest.is_empty() {
-                let versions = self.versions(dirs, &component)?;
+                let versions = self.versions(&level.dirs, &component)?;
                 if !versions.is_empty() && matches!(visit(&full, versions), Step::Stop) {
-                    return Ok(ControlFlow::Break(()));
+                    return Ok(());
                 }
             }
-            // No honest key is longer; directories that lead back to themselves would go on for ever.
-            if is_dir(&component) && full.len() <= 2 * KEY_BYTES_MAX {
-                let below = all_dirs(&self.index, dirs, &component)?;
-                if self.walk_history(&below, &full, rest, visit)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
+            if is_dir(&component) {
+                let mut dirs = all_dirs(&self.index, &level.dirs, &component)?;
+                dirs.retain(|id| dir_record(&self.index, *id).is_ok() || unknown.insert(*id));
+                match too_deep(open.len(), &full) {
+                    Ok(()) => open.push(past(dirs, full, rest)),
+                    Err(error) => {
+                        let dir = dirs.first().copied().unwrap_or(root);
+                        self.spoiled((Family::Dir, &id_key(dir.0)), None, &error);
+                    }
                 }
             }
-            at = next_name(&component);
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     }
+}
+
+/// A directory that a walk over live keys is in.
+struct Level<'a> {
+    dir: DirId,
+    /// What its keys begin with.
+    base: String,
+    /// Where in it to begin.
+    from: String,
+    scan: Scan<'a>,
+}
+
+/// The directories that a walk over versions is in: one name's, live and dead.
+struct Past {
+    dirs: Vec<DirId>,
+    base: String,
+    from: String,
+    /// The next component is this one or comes after it.
+    at: String,
 }
 
 /// The group a key belongs to: the prefix and what follows up to the first delimiter.

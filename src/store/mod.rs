@@ -30,16 +30,19 @@ mod multipart;
 mod names;
 mod node;
 mod open;
+mod origin;
 mod pins;
 mod publish;
 mod put;
 mod reap;
+mod rebuild;
 mod rename;
 mod rounds;
 mod salvage;
 mod scrub;
 mod snapshot;
 mod stack;
+mod sum;
 mod takeover;
 mod tree;
 
@@ -57,10 +60,11 @@ pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use memory::Budget;
 pub use metadata::{PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
-pub use names::{Directory, Entry, FileEntry};
-pub use open::{FORMAT_FILE, Identity, LOCK_FILE, META_DIR, Options, Reserve, Settings, Space, Status};
+pub use names::{Directory, Entry, FileEntry, LEVELS_MAX};
+pub use open::{FORMAT_FILE, Identity, LOCK_FILE, META_DIR, Options, Reserve, Settings, Space, Status, check_format};
 pub use publish::Session;
 pub use put::{Condition, PutOptions};
+pub use rebuild::Rebuilt;
 pub use rename::RenameHow;
 pub use salvage::Stretch;
 pub use scrub::{ScrubByHand, ScrubFinding, ScrubObject, ScrubPass, ScrubStatus, ScrubTurn};
@@ -69,7 +73,7 @@ pub use snapshot::{LogFile, Snapshot, check_copy_of_index, runs_of_copy, set_apa
 use crate::chunklog::{ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{Family, Index, Read, Tx};
-use crate::model::{Error, Kind, Result, Seq, Timestamp};
+use crate::model::{Error, Kind, NUMBER_MAX, Result, Seq, Timestamp};
 use crate::sys::clock::Clock;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -108,6 +112,8 @@ pub struct Store {
     compactor: parking_lot::Mutex<compact::Compactor>,
     brakes: compact::Brakes,
     feed: feed::Feed,
+    /// Contents that went with the commit that took their last name, not yet written down in the log.
+    forgotten: parking_lot::Mutex<Vec<u64>>,
     complaints: complaints::Complaints,
     scrubs: scrub::Scrubs,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
@@ -226,6 +232,13 @@ impl Store {
     }
 
     fn sys_number(read: &impl Read, key: &str) -> Result<Option<u64>> {
-        read.record(Family::Sys, key.as_bytes())
+        let number = read.record(Family::Sys, key.as_bytes())?;
+        // More than anything counts in a store's life, and far from where sums end.
+        match number {
+            Some(number) if number > NUMBER_MAX => {
+                Err(Error::corrupt("cannot read the index", format!("its number {key:?} is {number}, which cannot be")))
+            }
+            number => Ok(number),
+        }
     }
 }

@@ -220,6 +220,7 @@ impl Store {
         let known = parts_of(&self.index, upload)?;
         let chosen = check_parts(parts, &known)?;
         let mut draft = self.draft(None)?;
+        draft.has_key(bucket, &record.key);
         self.concatenate(&mut draft, &chosen)?;
         let prepared = self.prepare(&mut draft)?;
         let key = ObjectKey::parse(&record.key)?;

@@ -7,7 +7,7 @@ use crate::index::{
     DentRecord, DirRecord, DirStat, Family, Read, VerRecord, component_of, decode, dent_bounds, dent_key, id_key,
     next_name, ver_bounds,
 };
-use crate::model::{Bucket, BucketId, DirId, Error, Kind, Object, ObjectKey, Posix, Result, Xattrs};
+use crate::model::{Bucket, BucketId, DirId, Error, KEY_BYTES_MAX, Kind, Object, ObjectKey, Posix, Result, Xattrs};
 
 /// What a live name leads to.
 #[expect(clippy::large_enum_variant, reason = "nearly every value is an object")]
@@ -115,25 +115,55 @@ pub(super) fn directory_of(read: &impl Read, id: DirId) -> Result<Directory> {
     })
 }
 
-/// The directories of a name: the live one first, then dead ones that have history.
+/// Most directories one below the other. Kernels and keys allow fewer.
+pub const LEVELS_MAX: usize = 4096;
+/// Longest key that directories one below the other may spell: renames make them longer than an object's key may be.
+const PATH_BYTES_MAX: usize = 64 * KEY_BYTES_MAX;
+
+/// The error for directories that lie deeper than [`LEVELS_MAX`] or make longer keys than any.
+pub(super) fn too_deep(levels: usize, path: &str) -> Result<()> {
+    if levels <= LEVELS_MAX && path.len() <= PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::corrupt("cannot go on into the directories", "they lie deeper than any that were made here"))
+}
+
+/// Whether a directory says itself that it is `component` of `dir`. A name that leads to one that says otherwise was
+/// renamed at this moment, or is damage: followed, it could lead in a circle.
+fn is_at((id, record): (DirId, &DirRecord), dir: DirId, component: &str) -> bool {
+    record.parent == dir && record.name == component && id != dir
+}
+
+impl Directory {
+    /// The same of what was read of it.
+    pub(super) fn is_at(&self, dir: DirId, component: &str) -> bool {
+        self.parent == dir && self.name == component && self.id != dir
+    }
+}
+
+/// The directories of a name: the live one first, then dead ones that have history. Of one whose record cannot be read
+/// nobody knows whether it belongs here: it is among them.
 pub(super) fn all_dirs(read: &impl Read, dirs: &[DirId], component: &str) -> Result<Vec<DirId>> {
     let mut out = Vec::new();
     for dir in dirs {
         if let Some(DentRecord::Dir(id)) = readable(dent(read, *dir, component))?
+            && id != *dir
             && !matches!(below(read, *dir, component, id), Err(error) if error.reason() == MISLED)
+            && !out.contains(&id)
         {
             out.insert(0, id);
         }
         let (lower, upper) = ver_bounds(*dir, component);
         for found in read.scan(Family::Ver, &lower, &upper)? {
             if let Ok(VerRecord::Ghost { dir: ghost, .. }) = decode(&found?.1)
-                && !matches!(dir_record(read, ghost), Ok(record) if record.parent != *dir && !record.alive)
+                && ghost != *dir
+                && dir_record(read, ghost).map_or(true, |record| is_at((ghost, &record), *dir, component))
+                && !out.contains(&ghost)
             {
                 out.push(ghost);
             }
         }
     }
-    out.dedup();
     Ok(out)
 }
 
@@ -150,7 +180,7 @@ fn misled(component: &str) -> Error {
 pub(super) fn below(read: &impl Read, dir: DirId, component: &str, id: DirId) -> Result<Option<DirRecord>> {
     for _ in 0..MOVES_MAX {
         match dir_record(read, id) {
-            Ok(record) if record.parent == dir && record.name == component => return Ok(Some(record)),
+            Ok(record) if is_at((id, &record), dir, component) => return Ok(Some(record)),
             Err(error) if error.kind() == Kind::NoSuchKey => return Ok(None),
             record => drop(record?),
         }
@@ -161,8 +191,8 @@ pub(super) fn below(read: &impl Read, dir: DirId, component: &str, id: DirId) ->
     Err(misled(component))
 }
 
-pub(super) fn not_utf8() -> Error {
-    Error::corrupt("cannot read a name", "it is not UTF-8")
+pub(super) fn malformed() -> Error {
+    Error::corrupt("cannot read a name", "it is malformed")
 }
 
 impl Store {
@@ -178,9 +208,7 @@ impl Store {
         for _ in 0..MOVES_MAX {
             let Some(DentRecord::Dir(id)) = found else { break };
             match directory_of(&self.index, id) {
-                Ok(directory) if directory.parent == dir && directory.name == component => {
-                    return Ok(Some(Entry::Dir(directory)));
-                }
+                Ok(directory) if directory.is_at(dir, component) => return Ok(Some(Entry::Dir(directory))),
                 // It has moved since the name was read.
                 Ok(_) => found = dent(&self.index, dir, component)?,
                 Err(error) if error.kind() == Kind::NoSuchKey => return Ok(None),
@@ -216,12 +244,13 @@ impl Store {
         if let Some(after) = after {
             lower = dent_key(dir, &next_name(after));
         }
-        let mut out = Vec::with_capacity(limit.min(1024));
+        // Grown by need: a walk keeps one of these for each level that it is in.
+        let mut out = Vec::new();
         let mut scan = self.index.scan_past_damage(Family::Dent, &lower, &upper)?;
         for found in scan.by_ref() {
             let (key, value) = found?;
             let Some(component) = component_of(&key) else {
-                self.spoiled((Family::Dent, &key), Some((dir, "")), &not_utf8());
+                self.spoiled((Family::Dent, &key), Some((dir, "")), &malformed());
                 continue;
             };
             match decode(&value).and_then(|found| self.entry(dir, component, Some(found))) {
@@ -243,11 +272,12 @@ impl Store {
 
     pub(super) fn key_prefix(read: &impl Read, dir: DirId) -> Result<(BucketId, String)> {
         let mut parts = Vec::new();
+        let mut bytes = 0;
         let mut record = dir_record(read, dir)?;
         let mut id = dir;
         while record.parent != id {
-            // A key is at most 1024 bytes, so honest paths are shorter than this.
-            if parts.len() > 4096 {
+            bytes += record.name.len();
+            if parts.len() > LEVELS_MAX || bytes > PATH_BYTES_MAX {
                 return Err(Error::corrupt("cannot find a directory's path", "its parents form a ring"));
             }
             id = record.parent;

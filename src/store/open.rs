@@ -6,7 +6,7 @@ use crate::crypto::Opaque;
 use crate::index::{self, Family, Index};
 use crate::model::{Error, Kind, Result};
 use crate::sys::clock::{Clock, SystemClock};
-use crate::sys::disk::{Access, Disk, OsDisk};
+use crate::sys::disk::{Access, DirEntry, Disk, OsDisk};
 use crate::sys::entropy::{Entropy, SystemEntropy};
 use crate::sys::lock::LockFile;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,10 @@ const SEGMENT_PART: u64 = 128;
 const SEGMENT_BYTES_MIN: u64 = 4 << 20;
 /// The file is a few lines.
 const FORMAT_BYTES_MAX: usize = 64 << 10;
-const EPOCH_KEY: &str = "epoch";
+pub(super) const EPOCH_KEY: &str = "epoch";
+/// A file of the index that is longer than this and has less than this share of its bytes on the disk was made so.
+const SPARSE_MIN: u64 = 1 << 30;
+const SPARSE_SHARE: u64 = 1024;
 
 /// How a store uses the machine; what `keyfold.toml` resolves to.
 #[derive(Clone, Debug)]
@@ -283,10 +286,12 @@ impl Store {
         let (lock, index) = if options.read_only || identity.is_backup() {
             let lock = LockFile::take_to_read(&lock)?;
             super::fsck::need_index(&*disk, dir)?;
+            only_files(&*disk, &meta)?;
             (lock, Index::open_read_only(&meta, settings)?)
         } else {
             let lock = LockFile::take(&lock)?;
             super::fsck::need_index(&*disk, dir)?;
+            only_files(&*disk, &meta)?;
             super::snapshot::clear(dir)?;
             (lock, Index::open(&meta, settings)?)
         };
@@ -303,7 +308,7 @@ impl Store {
         Self::open_on(disk, index, dir, identity, options, None)
     }
 
-    fn open_on(
+    pub(super) fn open_on(
         disk: Arc<dyn Disk>,
         index: Index,
         dir: &Path,
@@ -362,6 +367,7 @@ impl Store {
             compactor: parking_lot::Mutex::default(),
             brakes: super::compact::Brakes::default(),
             feed: feed::Feed::default(),
+            forgotten: parking_lot::Mutex::default(),
             complaints: complaints::Complaints::default(),
             stopped: OnceLock::new(),
             closed: std::sync::atomic::AtomicBool::new(false),
@@ -457,6 +463,28 @@ impl Store {
     }
 }
 
+/// RocksDB opens what it finds by name, and writes to it: in a store that somebody handed over, a link would lead it to any
+/// other place of the machine. It reads files to their end, so they may not be longer than anybody could have written.
+pub(super) fn only_files(disk: &dyn Disk, meta: &Path) -> Result<()> {
+    let what = || format!("cannot open the index in {}", meta.display());
+    let entries = match disk.list(Path::new(META_DIR)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io(what(), error)),
+    };
+    for DirEntry { name, is_file, len, stored, .. } in entries {
+        if !is_file {
+            return Err(Error::corrupt(what(), format!("{name:?} in it is no file"))
+                .mend("remove it: the index is made of files alone"));
+        }
+        if len > SPARSE_MIN && len / SPARSE_SHARE > stored {
+            return Err(Error::corrupt(what(), format!("{name:?} in it has {len} bytes, and {stored} on the disk"))
+                .mend("restore the store from a copy: something has made the file longer"));
+        }
+    }
+    Ok(())
+}
+
 /// Writes to where it belongs what a crash left in the journal only.
 fn catch_up(index: &Index, journal: &Journal) -> Result<()> {
     let entries = journal.entries(index.synced())?;
@@ -541,7 +569,7 @@ impl Identity {
         Self::read(&OsDisk::new(dir), dir)
     }
 
-    fn read(disk: &dyn Disk, dir: &Path) -> Result<Self> {
+    pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Self> {
         let format = read_format(disk, dir)?;
         match (unhex(&format.uuid), unhex(&format.id_key)) {
             (Some(uuid), Some(id_key)) => Ok(Self { uuid, id_key, format }),
@@ -605,10 +633,25 @@ fn read_format(disk: &dyn Disk, dir: &Path) -> Result<Format> {
         }
         Err(error) => return Err(Error::io(what(), error)),
     };
-    let format: Format =
-        serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(what(), format!("its FORMAT file: {error}")))?;
+    parse_format(&bytes, what())
+}
+
+/// Reads the bytes of a `FORMAT` file as opening a store does: for fuzzing and tests only.
+///
+/// # Errors
+/// As [`Store::open`].
+#[doc(hidden)]
+pub fn check_format(bytes: &[u8]) -> Result<()> {
+    parse_format(bytes, "cannot open the store".to_owned()).map(|_| ())
+}
+
+fn parse_format(bytes: &[u8], what: String) -> Result<Format> {
+    let format: Format = match serde_json::from_slice(bytes) {
+        Ok(format) => format,
+        Err(error) => return Err(Error::corrupt(what, format!("its FORMAT file: {error}"))),
+    };
     if format.keyfold > FORMAT_VERSION || format.incompatible.iter().any(|feature| feature != BACKUP) {
-        return Err(Error::new(Kind::StoreFormat, what())
+        return Err(Error::new(Kind::StoreFormat, what)
             .why(format!(
                 "it has format {} {:?}, this release knows format {FORMAT_VERSION}",
                 format.keyfold, format.incompatible

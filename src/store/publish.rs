@@ -92,17 +92,35 @@ impl Prepared<'_> {
         Ok(())
     }
 
+    /// The content whose place it took, if that went with the commit.
+    fn taken(&self) -> Option<ContentId> {
+        let (base, _) = self.base.as_ref()?;
+        self.taking.lock().is_some().then(|| base.id())
+    }
+
     /// The fields of an object that follow from its bytes.
     pub(super) fn describe(&self, store: &Store, object: &mut Object) {
-        object.size = self.record.size;
-        object.stored = self.record.stored;
-        object.content = self.id;
-        object.crc64 = self.record.crc64;
-        object.etag = match self.id {
-            ContentId::EMPTY => ETag::EMPTY,
-            id => ETag { digest: store.opaque.seal(u64::MAX, id.0), parts: 1 },
-        };
+        let record = &self.record;
+        describe(store, self.id, (record.size, record.stored), record.crc64, object);
     }
+}
+
+impl Content {
+    /// The fields of an object that follow from these bytes.
+    pub(super) fn describe(&self, store: &Store, object: &mut Object) {
+        describe(store, self.id(), (self.size(), self.stored()), Checksum(self.crc64()), object);
+    }
+}
+
+fn describe(store: &Store, id: ContentId, (size, stored): (u64, u64), crc64: Checksum, object: &mut Object) {
+    object.size = size;
+    object.stored = stored;
+    object.content = id;
+    object.crc64 = crc64;
+    object.etag = match id {
+        ContentId::EMPTY => ETag::EMPTY,
+        id => ETag { digest: store.opaque.seal(u64::MAX, id.0), parts: 1 },
+    };
 }
 
 /// Key of a segment's accounting in the `seg` family.
@@ -128,12 +146,13 @@ pub(super) fn seg_key(source: Source) -> Option<Vec<u8>> {
 pub(super) fn add_live(tx: &mut Tx<'_>, source: Source, sign: i64) -> Result<SegRecord> {
     let Some(key) = seg_key(source) else { return Ok(SegRecord::default()) };
     let mut record: SegRecord = tx.record(Family::Seg, &key)?.unwrap_or_default();
-    record.live_bytes += match source {
+    let change = match source {
         Source::Run { len, .. } => sign * i64::from(len),
         // A file of its own is live as a whole.
         Source::Solo { .. } => sign,
         Source::Hole | Source::Lost => 0,
     };
+    record.live_bytes = record.live_bytes.saturating_add(change);
     tx.put(Family::Seg, &key, &record);
     Ok(record)
 }
@@ -154,14 +173,21 @@ impl Store {
             crc.update(&bytes);
             let record =
                 ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
-            return Ok(self.whole(ContentId::inline(self.ids.take()), record));
+            return Ok(self.whole(ContentId::inline(draft.number()), record));
         }
         draft.settle()?;
         // Nobody is to wait for a round while nothing may move.
         self.rounds.make_room(&self.index, self.settings.stage_bytes);
+        let number = draft.number();
+        self.plan_content(draft, ContentId(number))
+    }
+
+    /// Plans the content of a draft that has everything in the log.
+    pub(super) fn plan_content(&self, draft: &Draft, id: ContentId) -> Result<Prepared<'_>> {
+        let size = draft.size();
         let staying = self.moves.stay();
-        // Numbers taken from here on are committed before anything moves, which is how a pass knows what is new to it.
-        let number = self.ids.take();
+        // Numbers of nodes taken from here on are committed before anything moves; that of the content is open until then:
+        // so a pass knows what is new to it.
         let base = match draft.base() {
             Some((content, shown)) => Some((content, content.body_now(&staying)?, shown)),
             None => None,
@@ -177,7 +203,7 @@ impl Store {
         let body = plan.body.take().unwrap_or(Body::Extents(Vec::new()));
         let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
         let base = base.map(|(content, body, _)| (Arc::clone(content), body));
-        Ok(Prepared { plan, base, _staying: Some(staying), ..self.whole(ContentId(number), record) })
+        Ok(Prepared { plan, base, _staying: Some(staying), ..self.whole(id, record) })
     }
 
     /// Puts a draft's bytes where publishing needs them, which may wait for the disk; [`Store::publish`] does it when
@@ -210,6 +236,7 @@ impl Store {
         change: &PosixChange,
     ) -> Result<Object> {
         self.writable()?;
+        draft.is_at(ino, at);
         let prepared = self.prepare(draft)?;
         let published = self.pinned_content(prepared.id, prepared.record.clone());
         let object = self.transact(|tx| {
@@ -243,6 +270,9 @@ impl Store {
             rewrite(tx, at.0, at.1, new)?;
             Ok(object)
         })?;
+        if let Some(base) = prepared.taken() {
+            self.forgotten.lock().push(base.0);
+        }
         session.version = Some((object.version, object.seq));
         session.ino = Some(ino);
         draft.rebase(Arc::new(published));

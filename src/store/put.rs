@@ -75,6 +75,7 @@ impl Store {
     ) -> Result<Object> {
         self.bucket(bucket)?;
         let mut draft = self.draft(None)?;
+        draft.has_key(bucket, key.as_str());
         draft.fill(body)?;
         self.put_draft(bucket, key, draft, options, "ObjectCreated:Put")
     }

@@ -147,6 +147,7 @@ impl Store {
             true
         })?;
         if taken.is_empty() {
+            self.note_gone(&[]);
             return self.trim_feed();
         }
         let freed = self.transact(|tx| {
@@ -165,6 +166,7 @@ impl Store {
             }
             Ok(()) => {}
         }
+        self.note_gone(&claimed);
         nodes.iter().for_each(|id| self.nodes.forget(*id));
         let (mut deleted, mut failed) = (false, None);
         for mark in files {

@@ -6,7 +6,7 @@ use super::names::{dent, dir_record, dir_stat, is_dir, live_dir, no_such_name, t
 use super::node::taken;
 use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
 use crate::index::{
-    DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
+    Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
 };
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Seq, Timestamp, VersionId, Versioning};
 
@@ -29,22 +29,41 @@ impl Store {
     /// [`Kind::NoSuchKey`], [`Kind::AlreadyExists`], [`Kind::NotEmpty`], [`Kind::IsDirectory`],
     /// [`Kind::NotDirectory`], [`Kind::Loop`], [`Kind::CrossBucket`].
     pub fn rename(&self, from: (DirId, &str), to: (DirId, &str), how: RenameHow) -> Result<()> {
-        self.transact(|tx| {
+        let (bucket, changes, numbers) = self.transact(|tx| {
             let now = self.now();
+            // In the order of commits.
+            let numbers = [(); 3].map(|()| self.ids.take());
             let bucket = bucket_of(tx, from.0)?;
             live_dir(tx, to.0)?;
             if bucket.id != bucket_of(tx, to.0)?.id {
                 return Err(Error::new(Kind::CrossBucket, "cannot rename across buckets").mend("copy, then delete"));
             }
-            if how == RenameHow::Exchange {
-                return self.exchange(tx, &bucket, from, to, now);
-            }
-            if is_dir(from.1) {
-                self.rename_dir(tx, &bucket, from, to, how, now)
+            let changes = if how == RenameHow::Exchange {
+                self.exchange(tx, &bucket, from, to, now)?
+            } else if is_dir(from.1) {
+                self.rename_dir(tx, &bucket, from, to, how, now)?
             } else {
-                self.rename_file(tx, &bucket, from, to, how, now)
-            }
-        })
+                self.rename_file(tx, &bucket, from, to, how, now)?
+            };
+            Ok((bucket, changes, numbers))
+        })?;
+        self.note_renames(&bucket, changes, &numbers);
+        Ok(())
+    }
+
+    /// Tells the log of names that changed and that it knows.
+    fn note_renames(&self, bucket: &Bucket, changes: Vec<Change>, numbers: &[u64]) {
+        let known = |change: &Change| is_dir(&change.key) || change.size > self.settings.inline_max;
+        let exchanged = changes.len() > 1;
+        let mut moves: Vec<(String, String)> =
+            changes.into_iter().filter(known).filter_map(|change| change.from.map(|from| (from, change.key))).collect();
+        if exchanged && let Some((from, to)) = moves.first().cloned() {
+            // Out of the way of the other one.
+            let aside = if is_dir(&from) { "\0/" } else { "\0" };
+            moves[0] = (from, aside.to_owned());
+            moves.push((aside.to_owned(), to));
+        }
+        self.note_moves(bucket.name.as_str(), &moves, numbers);
     }
 
     fn rename_file(
@@ -55,7 +74,7 @@ impl Store {
         to: (DirId, &str),
         how: RenameHow,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Vec<Change>> {
         let mut moved = current(tx, from.0, from.1)?.ok_or_else(|| no_such_name(from.1))?;
         let replaced = current(tx, to.0, to.1)?;
         if dent(tx, to.0, &twin(to.1))?.is_some() {
@@ -67,7 +86,7 @@ impl Store {
                 return Err(taken(to.1));
             }
             if replaced.object.ino == moved.object.ino {
-                return Ok(());
+                return Ok(Vec::new());
             }
             if replaced.names.is_some() {
                 self.unname_link_for_rename(tx, bucket, to, replaced, now)?;
@@ -104,10 +123,10 @@ impl Store {
         change.from = Some(old_prefix + from.1);
         Self::move_session(tx, object.ino, from, to)?;
         if draft {
-            return Ok(());
+            return Ok(Vec::new());
         }
         Self::announce_change(tx, &change);
-        Ok(())
+        Ok(vec![change])
     }
 
     /// An open write session follows its file's name.
@@ -181,7 +200,7 @@ impl Store {
         to: (DirId, &str),
         how: RenameHow,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Vec<Change>> {
         let Some(DentRecord::Dir(id)) = dent(tx, from.0, from.1)? else { return Err(no_such_name(from.1)) };
         need_no_loop(tx, id, to.0)?;
         if dent(tx, to.0, &twin(to.1))?.is_some() {
@@ -193,7 +212,7 @@ impl Store {
                 return Err(taken(to.1));
             }
             if other == id {
-                return Ok(());
+                return Ok(Vec::new());
             }
             // The parent must not vanish with it: the directory comes in at once.
             touch_dir(tx, to.0, 1, 0, now)?;
@@ -223,7 +242,7 @@ impl Store {
         let mut change = self.change("ObjectRenamed:MoveDirectory", bucket.id, prefix + to.1, &moved);
         change.from = Some(old_prefix + from.1);
         Self::announce_change(tx, &change);
-        Ok(())
+        Ok(vec![change])
     }
 
     /// Two names change places, with all their history.
@@ -234,13 +253,13 @@ impl Store {
         a: (DirId, &str),
         b: (DirId, &str),
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Vec<Change>> {
         let (part_a, part_b) = (a.1.trim_end_matches('/'), b.1.trim_end_matches('/'));
         let first = dent(tx, a.0, a.1)?.ok_or_else(|| no_such_name(a.1))?;
         let second = dent(tx, b.0, b.1)?.ok_or_else(|| no_such_name(b.1))?;
         let same_file = matches!((&first, &second), (DentRecord::Link(one), DentRecord::Link(other)) if one == other);
         if a == b || same_file {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let named = |part: &str, like: &str| if is_dir(like) { format!("{part}/") } else { part.to_owned() };
         let (new_a, new_b) = (named(part_a, b.1), named(part_b, a.1));
@@ -269,6 +288,7 @@ impl Store {
             (a, (b.0, new_b.as_str()), first, older_a, prefix_a),
             (b, (a.0, new_a.as_str()), second, older_b, prefix_b),
         ];
+        let mut changes = Vec::new();
         for (from, to, mut record, list, old_key) in moves {
             for object in list {
                 add_version(tx, bucket.id, to, object)?;
@@ -310,9 +330,10 @@ impl Store {
                 let mut change = self.change(event, bucket.id, prefix + to.1, &moved);
                 change.from = Some(old_key);
                 Self::announce_change(tx, &change);
+                changes.push(change);
             }
         }
-        Ok(())
+        Ok(changes)
     }
 }
 

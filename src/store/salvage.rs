@@ -1,11 +1,10 @@
 //! Reading a content of which some may be damaged: every stretch that reads, and those that do not.
 
-use super::content::{Content, lost};
+use super::content::{Content, HOLES_MAX, lost};
 use crate::index::{Extent, Source};
 use crate::model::{Error, Result};
+use std::ops::ControlFlow;
 
-/// Bytes whose extents are looked up at once.
-const WINDOW: u64 = 1 << 30;
 /// Bytes read at once.
 const STEP: u64 = 1 << 20;
 /// Bytes under one checksum in the chunk log.
@@ -34,29 +33,25 @@ impl Content {
             visit(0, Stretch::Bytes(bytes))?;
             at = bytes.len() as u64;
         }
-        let mut buf = Vec::new();
-        while at < self.size() && self.inline().is_none() {
-            let end = self.size().min(at.saturating_add(WINDOW));
-            match self.extents(at, end - at) {
-                Ok(found) => {
-                    for (start, extent) in found {
-                        if start > at {
-                            visit(at, Stretch::Lost(start - at, lost()))?;
-                        }
-                        let len = extent.len.min(end - start);
-                        self.stretch(start, Extent { len, ..extent }, &mut buf, visit)?;
-                        at = start + len;
-                    }
-                    if at < end {
-                        visit(at, Stretch::Lost(end - at, lost()))?;
-                    }
-                }
-                Err(error) => visit(at, Stretch::Lost(end - at, error))?,
+        let (mut buf, mut told, mut empty) = (Vec::new(), Ok(()), 0);
+        let mut look = |start: u64, extent: Extent| {
+            empty = if matches!(extent.source, Source::Hole | Source::Lost) { empty + 1 } else { 0 };
+            if empty > HOLES_MAX {
+                return ControlFlow::Break(());
             }
-            at = end;
-        }
+            if start > at {
+                told = visit(at, Stretch::Lost(start - at, lost()));
+            }
+            if told.is_ok() {
+                told = self.stretch(start, extent, &mut buf, visit);
+            }
+            at = start + extent.len;
+            if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let walked = if self.inline().is_some() { Ok(()) } else { self.each_extent(0, &mut look) };
+        told?;
         if at < self.size() {
-            visit(at, Stretch::Lost(self.size() - at, lost()))?;
+            visit(at, Stretch::Lost(self.size() - at, walked.err().unwrap_or_else(lost)))?;
         }
         Ok(())
     }

@@ -72,8 +72,8 @@ pub(super) fn rewrite(tx: &mut Tx<'_>, dir: DirId, component: &str, current: Cur
 /// Changes a directory's counters and times.
 pub(super) fn touch_dir(tx: &mut Tx<'_>, dir: DirId, live: i64, subdirs: i64, now: Timestamp) -> Result<DirStat> {
     let mut stat = dir_stat(tx, dir)?;
-    stat.live += live;
-    stat.subdirs += subdirs;
+    stat.live = stat.live.saturating_add(live);
+    stat.subdirs = stat.subdirs.saturating_add(subdirs);
     stat.mtime = now;
     stat.ctime = now;
     tx.put(Family::DirStat, &id_key(dir.0), &stat);
@@ -83,7 +83,7 @@ pub(super) fn touch_dir(tx: &mut Tx<'_>, dir: DirId, live: i64, subdirs: i64, no
 /// Keeps a directory from going while a name in it is taken away and given back; [`release_hold`] ends that.
 pub(super) fn hold_dir(tx: &mut Tx<'_>, dir: DirId) -> Result<()> {
     let mut stat = dir_stat(tx, dir)?;
-    stat.live += 1;
+    stat.live = stat.live.saturating_add(1);
     tx.put(Family::DirStat, &id_key(dir.0), &stat);
     Ok(())
 }
@@ -92,7 +92,7 @@ pub(super) fn hold_dir(tx: &mut Tx<'_>, dir: DirId) -> Result<()> {
 pub(super) fn release_hold(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Result<()> {
     let Some(record) = tx.record::<DirRecord>(Family::Dir, &id_key(dir.0))? else { return Ok(()) };
     let mut stat = dir_stat(tx, dir)?;
-    stat.live -= 1;
+    stat.live = stat.live.saturating_sub(1);
     tx.put(Family::DirStat, &id_key(dir.0), &stat);
     vanish(tx, dir, record, stat.live, now)
 }

@@ -1,5 +1,6 @@
 //! The lock that makes one process the owner of a store, and who that process is.
 
+use super::disk::plain_file;
 use super::process::Identity;
 use crate::model::{Error, Kind, Result};
 use nix::errno::Errno;
@@ -24,7 +25,8 @@ impl LockFile {
     /// [`Kind::StoreBusy`] when another process holds it, naming that process.
     pub fn take(path: &Path) -> Result<Self> {
         let what = || cannot_take(path);
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let how = &mut File::options();
+        let file = plain_file(how.read(true).write(true).create(true).truncate(false), path);
         let file = file.map_err(|error| Error::io(what(), error))?;
         let mut lock = Self::lock(file, path)?;
         let line = format!("{}\n", Identity::own());
@@ -38,9 +40,10 @@ impl LockFile {
     /// # Errors
     /// As [`LockFile::take`].
     pub fn take_to_read(path: &Path) -> Result<Self> {
-        match File::options().write(true).open(path) {
+        match plain_file(File::options().write(true), path) {
             Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
-                let file = File::open(path).map_err(|error| Error::io(cannot_take(path), error))?;
+                let file = plain_file(File::options().read(true), path)
+                    .map_err(|error| Error::io(cannot_take(path), error))?;
                 Self::lock(file, path).map(Self)
             }
             _ => Self::take(path),
@@ -65,7 +68,7 @@ impl LockFile {
     /// # Errors
     /// The system's, when the file cannot be opened; one that is absent is held by nobody.
     pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
-        let file = match File::open(path) {
+        let file = match plain_file(File::options().read(true), path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -238,7 +238,11 @@ impl Vfs {
         let mut slot = node.opened.lock();
         let opened = slot.get_or_insert_default();
         match self.store.draft(None) {
-            Ok(draft) => opened.draft = Some(draft),
+            Ok(mut draft) => {
+                let Entry::File(file) = &entry else { return Err(Errno::EIO.into()) };
+                draft.is_at(file.object.ino, (dir, &component));
+                opened.draft = Some(draft);
+            }
             Err(error) => {
                 *slot = None;
                 self.nodes.forget(lookup.node, 1);

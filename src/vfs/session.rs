@@ -140,7 +140,12 @@ impl Vfs {
         if opened.draft.is_none() {
             let object = self.file(node)?.object;
             let content = self.refresh(node, opened, &object)?;
-            opened.draft = Some(self.store.draft_over(object.ino, content));
+            let mut draft = self.store.draft_over(object.ino, content);
+            self.under_a_name(&node.places.lock(), object.ino, |at| {
+                draft.is_at(object.ino, at);
+                Ok(())
+            })?;
+            opened.draft = Some(draft);
         }
         // Just made when it was not there.
         opened.draft.as_mut().ok_or(Fault::Bare(Errno::EIO))

@@ -3,5 +3,6 @@
 mod backup;
 mod bench;
 mod damage;
+mod hostile;
 mod mounts;
 mod verbs;

@@ -350,6 +350,22 @@ fn a_store_of_format_1_reads_as_when_it_was_written() {
     assert_same(&wanted, &read(&work.path().join("store")));
 }
 
+/// Its log does not say whose its bytes are: they are there, and nothing is wrong with what is made of them.
+#[test]
+fn an_index_can_be_built_of_the_log_of_format_1() {
+    let work = tempfile::tempdir().unwrap();
+    run(Command::new("tar").arg("-xJf").arg(golden().join("format-1.tar.xz")).arg("-C").arg(work.path()));
+    let store = work.path().join("store");
+    std::fs::remove_dir_all(store.join("meta")).unwrap();
+    let clock = Arc::new(ManualClock::at(BEGINNING + 1_000_000));
+    let told = Store::rebuild(&store, options(&clock), (0, 0), false, &mut |_| {}).unwrap();
+    assert!(told.files > 5 && told.unnamed == told.files, "{told:?}");
+    assert!(told.findings.is_empty() && told.bytes > 8 << 20, "{told:?}");
+    let store = Store::open(&store, options(&clock)).unwrap();
+    assert_eq!(store.fsck(&mut |_| {}).unwrap(), []);
+    store.close().unwrap();
+}
+
 /// Says which lines differ: the whole texts would hide it.
 #[track_caller]
 fn assert_same(wanted: &str, found: &str) {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 mod cli;
+mod corpus;
 mod engine;
 mod golden;
 mod mount;

@@ -282,7 +282,7 @@ fn library() -> Vec<Source> {
 }
 
 fn all_rust() -> Vec<Source> {
-    read(&["src", "tests", "benches", "fuzz/fuzz_targets"], &["rs"])
+    read(&["src", "tests", "benches", "fuzz/src"], &["rs"])
 }
 
 #[track_caller]

@@ -7,6 +7,8 @@ use super::{Binder, Fields, Flaw, PART_DIRECTORY, PART_TRAILER, VERSION, patch};
 pub const TRAILER_BYTES: usize = 64;
 /// Bytes of a directory entry.
 pub const ENTRY_BYTES: usize = 32;
+/// Bytes of the shortest run: its fixed part, one frame's entry, one byte and padding.
+const RUN_BYTES_MIN: u64 = 128;
 pub(in crate::chunklog) const MAGIC: &[u8; 8] = b"KFSEAL01";
 const CRC_AT: usize = 12;
 const DIRECTORY_CRC_AT: usize = 52;
@@ -20,7 +22,7 @@ pub struct Entry {
     pub len: u32,
     /// Inode number of the first writer.
     pub ino: u64,
-    /// Version the bytes were written for.
+    /// Content the bytes were written for.
     pub seq: u64,
     /// Where in the object the first byte lies.
     pub logical: u64,
@@ -93,6 +95,10 @@ impl Trailer {
         }
         let directory_at = u32::try_from(fields.u64()?).map_err(|_| Flaw::Shape("place of the directory"))?;
         let (runs, directory_crc, plain) = (fields.u32()?, fields.u32()?, fields.u64()?);
+        // More would be a directory that lies in no file of ours and takes gigabytes to read.
+        if u64::from(runs) * RUN_BYTES_MIN > u64::from(directory_at) {
+            return Err(Flaw::Shape("number of runs"));
+        }
         let end = u64::from(directory_at) + u64::from(runs) * ENTRY_BYTES as u64 + TRAILER_BYTES as u64;
         if end != file_bytes {
             return Err(Flaw::Shape("length of the directory"));

@@ -97,6 +97,9 @@ pub fn decode(store: &[u8; 16], offset: u32, bytes: &[u8]) -> Result<Entry, Flaw
     }
     let (_total, batch) = (fields.u32()?, fields.u32()?);
     let (before, commit) = (fields.u64()?, fields.u64()?);
+    if before >= commit || commit == u64::MAX {
+        return Err(Flaw::Shape("commits"));
+    }
     let (count, _zero) = (fields.u32()?, fields.u32()?);
     let mut places = Vec::new();
     for _ in 0..count {

@@ -4,6 +4,7 @@
 pub mod footer;
 pub mod header;
 pub mod journal;
+pub mod note;
 pub mod run;
 pub mod sum;
 

@@ -1,6 +1,6 @@
 //! A run: the header that says whose bytes follow and where it lies, the table of frames, the payload.
 
-use super::super::id::{Owner, SegmentId};
+use super::super::id::{Owner, SegmentId, Written};
 use super::{Binder, FRAME_BYTES, FRAME_LOG2, Fields, Flaw, PART_HEAD, align, patch};
 use crate::sys::disk::DiskFile;
 
@@ -86,7 +86,8 @@ pub fn encode_head(
     out.extend_from_slice(&owner.logical.to_le_bytes());
     out.extend_from_slice(&segment.0.to_le_bytes());
     out.extend_from_slice(&offset.to_le_bytes());
-    out.resize(from + FIXED_BYTES, 0);
+    out.extend_from_slice(&[0; 4]);
+    encode_written(out, &owner.written);
     out.extend_from_slice(key);
     out.resize(from + align((FIXED_BYTES + key.len()) as u64, 8) as usize, 0);
     for (frame, bytes) in payload.chunks(FRAME_BYTES as usize).enumerate() {
@@ -97,6 +98,25 @@ pub fn encode_head(
     out.resize(from + head as usize, 0);
     let crc = bind.crc_around(offset, PART_HEAD, &out[from..], CRC_AT);
     patch(&mut out[from..], CRC_AT, crc);
+}
+
+const LAST: u32 = 1;
+const NOTE: u32 = 2;
+const ORDER_SHIFT: u32 = 8;
+
+/// Appends the 24 bytes that tell the state of the object.
+pub(super) fn encode_written(out: &mut Vec<u8>, written: &Written) {
+    out.extend_from_slice(&written.length.to_le_bytes());
+    out.extend_from_slice(&written.base.to_le_bytes());
+    out.extend_from_slice(&written.time.to_le_bytes());
+    let flags = if written.last { LAST } else { 0 } | if written.note { NOTE } else { 0 };
+    out.extend_from_slice(&(written.order << ORDER_SHIFT | flags).to_le_bytes());
+}
+
+pub(super) fn decode_written(fields: &mut Fields<'_>) -> Result<Written, Flaw> {
+    let (length, base, time, word) = (fields.u64()?, fields.u64()?, fields.u32()?, fields.u32()?);
+    let (last, note) = (word & LAST != 0, word & NOTE != 0);
+    Ok(Written { length, base, time, order: word >> ORDER_SHIFT, last, note })
 }
 
 /// Bytes of a run of `len` plain bytes as they are in its file, head and padding included; `None` when no run seems to
@@ -120,10 +140,12 @@ pub struct RunHead {
     pub len: u32,
     /// Inode number of the first writer.
     pub ino: u64,
-    /// Version the bytes were written for.
+    /// Content the bytes were written for.
     pub seq: u64,
     /// Where in the object the first byte lies.
     pub logical: u64,
+    /// The state of the object then.
+    pub written: Written,
     /// The key's end.
     pub key_tail: Vec<u8>,
     /// Checksum of each frame.
@@ -170,6 +192,8 @@ impl RunHead {
         if (fields.u64()?, fields.u32()?) != (segment.0, offset) {
             return Err(Flaw::Foreign);
         }
+        fields.u32()?;
+        let written = decode_written(&mut fields)?;
         let mut rest = Fields(whole.get(FIXED_BYTES..).ok_or(Flaw::Short)?);
         let key_tail = rest.bytes(key_len as usize)?.to_vec();
         rest.bytes((8 - (FIXED_BYTES + key_tail.len()) % 8) % 8)?;
@@ -182,7 +206,7 @@ impl RunHead {
             }
             crcs.push(crc);
         }
-        Ok(Self { head, len, ino, seq, logical, key_tail, frames: crcs.into() })
+        Ok(Self { head, len, ino, seq, logical, written, key_tail, frames: crcs.into() })
     }
 }
 

@@ -1,10 +1,18 @@
-//! The `.sum` file beside a one-object file: its length and the checksum of each of its frames.
+//! The `.sum` file beside a one-object file: its length, whose it is, and the checksum of each of its frames.
 
-use super::super::id::{Class, SoloId};
-use super::{Binder, FRAME_BYTES, FRAME_LOG2, Fields, Flaw, PART_HEAD, VERSION, patch};
+use super::super::id::{Class, Owned, Owner, SoloId};
+use super::run::{KEY_TAIL_MAX, decode_written, encode_written, key_tail};
+use super::{Binder, FRAME_BYTES, FRAME_LOG2, Fields, Flaw, PART_HEAD, align, patch};
 
+/// Version of this structure that this release writes; it reads the one before too, which did not say whose the bytes are.
+const VERSION: u32 = 2;
+const VERSION_WITHOUT_OWNER: u32 = 1;
 /// Bytes of the fixed part.
 pub const SUM_HEADER_BYTES: usize = 64;
+/// Bytes that say whose the bytes are, before the key.
+const OWNER_BYTES: usize = 48;
+/// Bytes before the checksums at most.
+pub const SUM_HEAD_BYTES_MAX: usize = SUM_HEADER_BYTES + OWNER_BYTES + KEY_TAIL_MAX;
 /// Bytes of a one-object file at most: 1 TiB, so that its table stays within 64 MiB.
 pub const SOLO_BYTES_MAX: u64 = 1 << 40;
 const MAGIC: &[u8; 8] = b"KFSOLO01";
@@ -15,16 +23,27 @@ const CRC_AT: usize = 12;
 pub struct Sum {
     /// What the object was expected to live like.
     pub class: Class,
-    /// Bytes of the object.
+    /// Bytes in the file.
     pub len: u64,
+    /// Whose they are; nobody's in a file of an earlier release.
+    pub owner: Owned,
     /// Checksum of each frame.
     pub frames: Box<[u32]>,
 }
 
 /// The bytes of the `.sum` file.
 #[must_use]
-pub fn encode(bind: &Binder, store: &[u8; 16], id: SoloId, class: Class, len: u64, frames: &[u32]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(SUM_HEADER_BYTES + frames.len() * 4);
+pub fn encode(
+    bind: &Binder,
+    store: &[u8; 16],
+    id: SoloId,
+    class: Class,
+    len: u64,
+    owner: &Owner<'_>,
+    frames: &[u32],
+) -> Vec<u8> {
+    let key = key_tail(owner.key_tail);
+    let mut out = Vec::with_capacity(SUM_HEAD_BYTES_MAX + frames.len() * 4);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
@@ -33,7 +52,14 @@ pub fn encode(bind: &Binder, store: &[u8; 16], id: SoloId, class: Class, len: u6
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(&class.code().to_le_bytes());
     out.extend_from_slice(&FRAME_LOG2.to_le_bytes());
+    out.extend_from_slice(&(key.len() as u32).to_le_bytes());
     out.resize(SUM_HEADER_BYTES, 0);
+    for number in [owner.ino, owner.seq, owner.logical] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    encode_written(&mut out, &owner.written);
+    out.extend_from_slice(key);
+    out.resize(align(out.len() as u64, 8) as usize, 0);
     for crc in frames {
         out.extend_from_slice(&crc.to_le_bytes());
     }
@@ -54,7 +80,7 @@ impl Sum {
         if fields.u32()? != bind.crc_around(0, PART_HEAD, bytes, CRC_AT) {
             return Err(Flaw::Checksum);
         }
-        if version != VERSION {
+        if !(VERSION_WITHOUT_OWNER..=VERSION).contains(&version) {
             return Err(Flaw::Newer("format version"));
         }
         if fields.array::<16>()? != *store || fields.u64()? != id.0 {
@@ -65,7 +91,19 @@ impl Sum {
         if fields.u32()? != FRAME_LOG2 {
             return Err(Flaw::Newer("frame size"));
         }
-        let table = bytes.get(SUM_HEADER_BYTES..).ok_or(Flaw::Short)?;
+        let key_len = fields.u32()? as usize;
+        let mut rest = Fields(bytes.get(SUM_HEADER_BYTES..).ok_or(Flaw::Short)?);
+        let mut owner = Owned::default();
+        if version > VERSION_WITHOUT_OWNER {
+            if key_len > KEY_TAIL_MAX {
+                return Err(Flaw::Shape("length of key"));
+            }
+            (owner.ino, owner.seq, owner.logical) = (rest.u64()?, rest.u64()?, rest.u64()?);
+            owner.written = decode_written(&mut rest)?;
+            owner.key_tail = rest.bytes(key_len)?.to_vec();
+            rest.bytes((8 - key_len % 8) % 8)?;
+        }
+        let table = rest.0;
         if len > SOLO_BYTES_MAX || table.len() as u64 != len.div_ceil(u64::from(FRAME_BYTES)) * 4 {
             return Err(Flaw::Shape("length"));
         }
@@ -74,7 +112,7 @@ impl Sum {
         while !fields.0.is_empty() {
             frames.push(fields.u32()?);
         }
-        Ok(Self { class, len, frames: frames.into() })
+        Ok(Self { class, len, owner, frames: frames.into() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Power cuts, failing syncs and full disks.
 
-use super::super::{ChunkLog, Class, Run, SegmentState, SoloId};
+use super::super::{ChunkLog, Class, Owner, Run, SegmentState, SoloId};
 use super::{bytes, get, holds, kind, open, owner, put};
 use crate::model::Kind;
 use crate::sys::disk::{DiskCall, MemDisk};
@@ -30,7 +30,7 @@ proptest! {
                 7 => {
                     let mut writer = log.solo(Class::Hot).unwrap();
                     writer.write(&bytes(9, len)).unwrap();
-                    solos.push((writer.finish().unwrap().0, len));
+                    solos.push((writer.finish(&Owner::default()).unwrap().0, len));
                 }
                 8 => {
                     log.seal_open().unwrap();

@@ -3,10 +3,11 @@
 use super::super::format::footer::{self, Entry, TRAILER_BYTES, Trailer};
 use super::super::format::header::{self, HEADER_BYTES, SegmentHeader};
 use super::super::format::journal::{self, RawRun};
+use super::super::format::note::{Note, Stretch};
 use super::super::format::run::{self, Layout, RunHead};
 use super::super::format::sum::{self, Sum};
 use super::super::format::{Binder, Flaw};
-use super::super::{Class, Owner, SegmentId, SoloId};
+use super::super::{Class, Owned, Owner, SegmentId, SoloId, Written};
 use super::STORE;
 use crate::model::Timestamp;
 use proptest::prelude::*;
@@ -23,9 +24,13 @@ fn bind() -> Binder {
     Binder::segment(&STORE, SEGMENT)
 }
 
+fn written() -> Written {
+    Written { length: 65_548, base: 1, time: 1_795_312_800, order: 3, last: true, note: false }
+}
+
 fn run_head(offset: u32, key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let owner = Owner { ino: 11, seq: 2, logical: 65_536, key_tail: key };
+    let owner = Owner { ino: 11, seq: 2, logical: 65_536, written: written(), key_tail: key };
     run::encode_head(&mut out, &bind(), SEGMENT, offset, &owner, payload);
     out
 }
@@ -82,7 +87,7 @@ fn format_md_shows_a_real_run() {
     is_example("run", &bytes);
     let head = RunHead::decode(&example("run"), &bind(), SEGMENT, 4096).unwrap();
     assert_eq!((head.head, head.len, head.total(), head.ino, head.seq), (128, 12, 144, 11, 2));
-    assert_eq!((head.logical, head.key_tail.as_slice()), (65_536, b"b/k".as_slice()));
+    assert_eq!((head.logical, head.written, head.key_tail.as_slice()), (65_536, written(), b"b/k".as_slice()));
 }
 
 #[test]
@@ -98,9 +103,25 @@ fn format_md_shows_a_real_sum() {
     let mut hasher = sum::frame_hasher(&bind, 0);
     hasher.update(b"hello, world");
     let frames = [hasher.finalize()];
-    is_example("sum", &sum::encode(&bind, &STORE, SOLO, Class::Hot, 12, &frames));
+    let owner = Owned { ino: 11, seq: 2, logical: 0, written: written(), key_tail: b"b/k".to_vec() };
+    is_example("sum", &sum::encode(&bind, &STORE, SOLO, Class::Hot, 12, &owner.as_owner(), &frames));
     let found = Sum::decode(&example("sum"), &bind, &STORE, SOLO).unwrap();
-    assert_eq!(found, Sum { class: Class::Hot, len: 12, frames: frames.into() });
+    assert_eq!(found, Sum { class: Class::Hot, len: 12, owner, frames: frames.into() });
+    let before = Sum::decode(&example("sum-1"), &bind, &STORE, SOLO).unwrap();
+    assert_eq!(before, Sum { owner: Owned::default(), ..found });
+}
+
+#[test]
+fn format_md_shows_a_real_note() {
+    let stretches = Note::Stretches(vec![Stretch { at: 4096, len: 65_536, content: 17, from: 0 }]);
+    is_example("note", &stretches.encode());
+    let all = [stretches, Note::Name, Note::Moved(b"b/old/".to_vec()), Note::Gone(vec![3, 1 << 40])];
+    for note in all {
+        assert_eq!(Note::decode(&note.encode()), Ok(note));
+    }
+    for len in (0..40).filter(|len| *len != 8) {
+        assert!(Note::decode(&example("note")[..len]).is_err(), "{len}");
+    }
 }
 
 fn each_flip(bytes: &[u8], is_bad: impl Fn(&[u8]) -> bool) {
@@ -124,7 +145,8 @@ fn every_bit_of_every_structure_counts() {
     each_flip(&paged, |bytes| RunHead::decode(bytes, &bind(), SEGMENT, 8184).is_err());
     each_flip(&footer_of(4240).1, |bytes| decode_footer(bytes, 4240).is_err());
     let solo = Binder::solo(&STORE, SOLO);
-    let summed = sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &[1, 2, 3]);
+    let owner = Owner { key_tail: b"bucket/key", written: written(), ..Owner::default() };
+    let summed = sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &owner, &[1, 2, 3]);
     each_flip(&summed, |bytes| Sum::decode(bytes, &solo, &STORE, SOLO).is_err());
 }
 
@@ -167,6 +189,7 @@ proptest! {
         prop_assert!(RunHead::decode(&bytes, &bind(), SEGMENT, at).is_err());
         prop_assert!(Trailer::decode(&bytes, &bind(), &STORE, SEGMENT, u64::from(at)).is_err());
         prop_assert!(Sum::decode(&bytes, &Binder::solo(&STORE, SOLO), &STORE, SOLO).is_err());
+        let _ = Note::decode(&bytes);
     }
 
     /// One byte changed on purpose, checksums set right: an error or a value, never a panic, whatever the field.
@@ -177,7 +200,7 @@ proptest! {
             0 => sample_header().encode()[..64].to_vec(),
             1 => run_head(4096, b"b/k", &[7; 70_000])[..192].to_vec(),
             2 => footer_of(4240).1,
-            3 => sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &[1, 2, 3]),
+            3 => sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &Owner::default(), &[1, 2, 3]),
             _ => {
                 let run = RawRun { segment: SEGMENT, offset: 4096, bytes: vec![7; 100] };
                 journal::encode(&STORE, 0, 4, 6, b"a batch", &[run])

@@ -25,7 +25,7 @@ fn open(disk: &MemDisk, epoch: u32) -> ChunkLog {
 }
 
 fn owner(ino: u64) -> Owner<'static> {
-    Owner { ino, seq: ino + 1, logical: ino * 7, key_tail: b"bucket/some/key" }
+    Owner { ino, seq: ino + 1, logical: ino * 7, key_tail: b"bucket/some/key", ..Owner::default() }
 }
 
 /// Bytes that differ from place to place and from `seed` to `seed`.

@@ -39,8 +39,9 @@ fn runs_of_all_sizes_read_back_on_a_real_disk() {
     let (found, scanned) = scan(&log, runs[0].segment);
     assert!(scanned.sealed && scanned.flaws.is_empty() && scanned.class == Some(Class::Hot), "{scanned:?}");
     assert_eq!(found.iter().map(|found| found.run).collect::<Vec<_>>(), runs);
-    assert_eq!((found[3].ino, found[3].seq, found[3].logical), (3, 4, 21));
-    assert_eq!(found[3].key_tail, b"bucket/some/key");
+    let whose = &found[3].owner;
+    assert_eq!((whose.ino, whose.seq, whose.logical), (3, 4, 21));
+    assert_eq!(found[3].owner.key_tail, b"bucket/some/key");
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn pieces_out_of_range_are_refused() {
     let long_key = Owner { key_tail: &[b'k'; 3000], ..owner(1) };
     let run = log.append(Class::Hot, &[(long_key, b"x")]).unwrap()[0];
     assert_eq!(get(&log, run).unwrap(), b"x");
-    assert_eq!(scan(&log, run.segment).0[0].key_tail.len(), 1024);
+    assert_eq!(scan(&log, run.segment).0[0].owner.key_tail.len(), 1024);
 }
 
 /// Flips every bit of a sealed or loose segment in turn: a scan always notices, and a read returns what was written or

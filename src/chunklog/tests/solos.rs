@@ -1,6 +1,6 @@
 //! One-object files: writing, reading, crashes.
 
-use super::super::{ChunkLog, Class, SoloId, SoloState};
+use super::super::{ChunkLog, Class, Owner, SoloId, SoloState};
 use super::{bytes, kind, open, settings};
 use crate::model::{Kind, Result};
 use crate::sys::disk::{DiskCall, MemDisk, OsDisk};
@@ -28,7 +28,7 @@ fn objects_read_back_while_and_after_they_are_written() {
     }
     assert_eq!(kind(log.delete_solo(id)), Kind::Conflict);
     assert_eq!(log.solos().unwrap()[0].state, SoloState::Open);
-    assert_eq!(writer.finish().unwrap(), (id, data.len() as u64));
+    assert_eq!(writer.finish(&Owner::default()).unwrap(), (id, data.len() as u64));
     log.sync().unwrap();
     assert_eq!(log.stats().tracked, 0);
 
@@ -63,7 +63,7 @@ fn an_abandoned_object_leaves_nothing() {
 #[test]
 fn an_empty_object_is_an_object() {
     let log = open(&MemDisk::new(), 1);
-    let (id, len) = log.solo(Class::Hot).unwrap().finish().unwrap();
+    let (id, len) = log.solo(Class::Hot).unwrap().finish(&Owner::default()).unwrap();
     assert_eq!((len, get(&log, id, 0, 0).unwrap(), log.verify_solo(id).unwrap()), (0, vec![], vec![]));
 }
 
@@ -74,7 +74,7 @@ fn damage_is_found_and_costs_only_its_frame() {
     let data = bytes(1, 200_000);
     let mut writer = log.solo(Class::Hot).unwrap();
     writer.write(&data).unwrap();
-    let (id, _) = writer.finish().unwrap();
+    let (id, _) = writer.finish(&Owner::default()).unwrap();
     log.sync().unwrap();
     disk.tamper(&id.path(), |bytes| bytes[70_000] ^= 1).unwrap();
     let log = open(&disk, 2);
@@ -96,7 +96,7 @@ fn a_failed_sync_is_final_for_the_object() {
     assert_eq!(kind(log.sync()), Kind::Io);
     assert_eq!(kind(log.sync_of(&[], &[writer.id()])), Kind::Io);
     assert_eq!(kind(writer.write(b"more")), Kind::Io);
-    assert_eq!(kind(writer.finish()), Kind::Io);
+    assert_eq!(kind(writer.finish(&Owner::default())), Kind::Io);
     assert_eq!(log.solos().unwrap(), []);
     log.sync().unwrap();
 }
@@ -111,7 +111,7 @@ fn a_full_disk_may_be_tried_again() {
     assert_eq!(kind(writer.write(&[2; 900])), Kind::Full);
     disk.set_room(None);
     writer.write(&[2; 900]).unwrap();
-    let (id, _) = writer.finish().unwrap();
+    let (id, _) = writer.finish(&Owner::default()).unwrap();
     assert_eq!(get(&log, id, 0, 1800).unwrap(), [[1; 900], [2; 900]].concat());
 }
 
@@ -123,7 +123,7 @@ fn large_reads_through_a_map_verify_and_fail_cleanly() {
     let data = bytes(5, (2 << 20) + 4099);
     let mut writer = log.solo(Class::Hot).unwrap();
     writer.write(&data).unwrap();
-    let (id, _) = writer.finish().unwrap();
+    let (id, _) = writer.finish(&Owner::default()).unwrap();
     let path = dir.path().join(super::super::id::FileKey::Solo(id).path());
     let mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap());
     assert!(get(&log, id, 7, 100_000).unwrap() == data[7..100_007] && !mapped());

@@ -277,7 +277,8 @@ fn damaged_name(path: &Path) -> Result<PathBuf> {
 fn system(time: Timestamp) -> SystemTime {
     let whole = Duration::from_secs(time.secs.unsigned_abs());
     let start = if time.secs < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
-    start.unwrap_or(UNIX_EPOCH) + Duration::from_nanos(u64::from(time.nanos))
+    let whole = start.and_then(|start| start.checked_add(Duration::from_nanos(u64::from(time.nanos))));
+    whole.unwrap_or(UNIX_EPOCH)
 }
 
 /// Takes an absent or empty directory only, so that nothing is ever overwritten.

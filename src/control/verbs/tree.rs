@@ -2,7 +2,7 @@
 
 use crate::control::Reply;
 use crate::model::{Bucket, DirId, Error, Kind, Result, Timestamp};
-use crate::store::{AsOf, Entry, Store};
+use crate::store::{AsOf, Entry, LEVELS_MAX, Store};
 use std::sync::Arc;
 
 /// Entries read in one step.
@@ -75,6 +75,9 @@ impl<'a> Tree<'a> {
             visit(&key, &entry, reply)?;
             open.push(level);
             if let Entry::Dir(found) = entry {
+                if open.len() > LEVELS_MAX {
+                    return Err(Error::corrupt("cannot go on into the directories", "they lie deeper than any do"));
+                }
                 open.push(self.level(found.id, key, None)?);
             }
         }

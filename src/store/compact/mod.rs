@@ -96,9 +96,10 @@ impl Store {
         let mut relocation = Relocation::new(self);
         let (mut from, mut complete) = (0, true);
         for _ in 0..WALKS {
-            // What is committed from now on has higher numbers.
-            self.moves.settle();
+            // Of the numbers below this all are committed, or never will be, once those that keep things from moving have
+            // come to their end.
             let next = self.ids.next();
+            self.moves.settle();
             let holders = self.holders(&victims, from, &|| !self.rounds.stopping())?;
             let all = relocation.run(&holders, go_on)?;
             complete = all && holders.complete;

@@ -3,7 +3,7 @@
 use super::mend::{Bench, Cure};
 use super::{Finding, Outcome};
 use crate::index::{ContentRecord, DirRecord, DirStat, Family, InodeRecord, Node, Read, Record, RefKey, decode};
-use crate::model::{Bucket, BucketId, ContentId, DirId, Ino, Object, Result, Seq, Usage};
+use crate::model::{Bucket, BucketId, ContentId, DirId, Ino, NUMBER_MAX, Object, Result, Seq, Usage};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -114,8 +114,11 @@ impl Census {
         *self.refs.entry(key).or_insert(0) += 1;
     }
 
+    /// A number that is in use; one that none reaches is not counted on.
     pub fn number(&mut self, number: u64) {
-        self.numbers = self.numbers.max(number);
+        if number <= NUMBER_MAX {
+            self.numbers = self.numbers.max(number);
+        }
     }
 
     /// Calls `visit` with every record of a family; one that cannot be read is a finding.

@@ -104,7 +104,9 @@ impl Census {
                     let (rest, top) = (bench.new_id(), bench.new_id());
                     let len = record.size - there;
                     bench.lose_node(rest, len)?;
-                    bench.tx.put(Family::Node, &id_key(top), &Node::Inner(vec![(there, *root), (len, rest)]));
+                    let mut children = vec![(there, *root), (len, rest)];
+                    children.retain(|(len, _)| *len > 0);
+                    bench.tx.put(Family::Node, &id_key(top), &Node::Inner(children));
                     *root = top;
                 }
                 _ => record.size = there,

@@ -2,19 +2,19 @@
 
 use super::Finding;
 use super::census::{Census, Held};
-use crate::chunklog::SoloId;
-use crate::crypto::Crc64;
 use crate::index::Source;
 use crate::model::{ContentId, Error};
 use crate::store::Store;
 use crate::store::content::Content;
 use crate::store::salvage::Stretch;
+use crate::store::sum::Sums;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-/// Zeros of holes that are worth their place in a checksum.
-const ZEROS_MAX: u64 = 1 << 30;
+/// Stretches of one content that are looked at when it cannot be read whole: up to 16 TiB. Nodes that are shared can spell
+/// out more than all disks hold.
+const STRETCHES_MAX: u64 = 1 << 24;
 
 /// What a content reads as.
 #[derive(Clone, Default)]
@@ -38,7 +38,7 @@ impl Store {
     /// Reads the bytes of all objects, each content once.
     pub(super) fn read_everything(self: &Arc<Self>, census: Census) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut solos = HashMap::new();
+        let mut sums = Sums::anew();
         let mut contents: HashMap<ContentId, Read> = HashMap::new();
         for Held { place, object, .. } in census.objects {
             if object.content == ContentId::EMPTY {
@@ -49,7 +49,7 @@ impl Store {
                 None => {
                     // Replaced meanwhile, or found missing by a walk before.
                     let Ok(content) = self.open_content(&object) else { continue };
-                    let read = self.read_content(&content, &mut solos);
+                    let read = self.read_content(&content, &mut sums);
                     contents.insert(object.content, read.clone());
                     read
                 }
@@ -68,59 +68,40 @@ impl Store {
         findings
     }
 
-    fn read_content(&self, content: &Content, solos: &mut HashMap<u64, Vec<Range<u64>>>) -> Read {
-        let (mut read, mut crc, mut zeros) = (Read::default(), Some(Crc64::new()), 0);
+    fn read_content(&self, content: &Content, sums: &mut Sums) -> Read {
+        if let Ok(crc) = content.sum(sums) {
+            return Read { lost: Vec::new(), crc: Some(crc) };
+        }
+        let (mut read, mut seen) = (Read::default(), 0);
         let walked = content.salvage(&mut |at, stretch| {
-            match stretch {
-                Stretch::Bytes(bytes) => crc.iter_mut().for_each(|crc| crc.update(bytes)),
-                Stretch::Hole(len) => {
-                    zeros += len;
-                    if zeros > ZEROS_MAX {
-                        crc = None;
+            if let Stretch::Lost(len, error) = stretch {
+                read.lose(at, len, &reason(&error));
+            }
+            seen += 1;
+            if seen < STRETCHES_MAX { Ok(()) } else { Err(Error::corrupt("cannot read the content", "it has no end")) }
+        });
+        let mut bad = Vec::new();
+        let looked = content.each_extent(0, &mut |start, extent| {
+            seen += 1;
+            if let Source::Solo { id, at } = extent.source {
+                for frame in sums.bad_frames(content, id) {
+                    let (low, high) = (frame.start.max(at), frame.end.min(at.saturating_add(extent.len)));
+                    if low < high {
+                        bad.push((start + (low - at), start + (high - at)));
                     }
-                    crc.iter_mut().for_each(|crc| feed_zeros(crc, len));
-                }
-                Stretch::Lost(len, error) => {
-                    crc = None;
-                    read.lose(at, len, &reason(&error));
                 }
             }
-            Ok(())
+            if seen < STRETCHES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        if let Err(error) = walked {
+        for (low, high) in bad {
+            if !read.lost.iter().any(|(range, _)| range.start <= low && high <= range.end) {
+                read.lose(low, high - low, "its frame is bad");
+            }
+        }
+        if let Err(error) = walked.and(looked) {
             read.lose(0, content.size(), &reason(&error));
         }
-        // Frames of whole files may have been found good before, and are not looked at again by a read.
-        for (start, extent) in content.extents(0, content.size()).unwrap_or_default() {
-            let Source::Solo { id, at } = extent.source else { continue };
-            let bad = solos.entry(id).or_insert_with(|| self.bad_frames(SoloId(id)));
-            for frame in bad.iter() {
-                let (low, high) = (frame.start.max(at), frame.end.min(at.saturating_add(extent.len)));
-                if low < high {
-                    let (low, high) = (start + (low - at), start + (high - at));
-                    if !read.lost.iter().any(|(range, _)| range.start <= low && high <= range.end) {
-                        read.lose(low, high - low, "its frame is bad");
-                    }
-                }
-            }
-        }
-        read.crc = crc.filter(|_| read.lost.is_empty()).map(|crc| crc.value());
         read
-    }
-
-    /// Stretches of a one-object file that do not verify; none when it cannot be read at all, which reading tells.
-    fn bad_frames(&self, id: SoloId) -> Vec<Range<u64>> {
-        let bad = self.log.verify_solo(id).unwrap_or_default();
-        bad.iter().map(|frame| frame.at..frame.at + u64::from(frame.len)).collect()
-    }
-}
-
-fn feed_zeros(crc: &mut Crc64, mut len: u64) {
-    let zeros = [0; 4096];
-    while len > 0 {
-        let n = usize::try_from(len).unwrap_or(zeros.len()).min(zeros.len());
-        crc.update(&zeros[..n]);
-        len -= n as u64;
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) type Cure = Box<dyn FnOnce(&mut Bench<'_, '_>) -> Result<()>>;
 
 /// The directory of what has no name any more, in the root of its bucket; and the bucket of what belongs to none.
 const LOST_DIR: &str = "lost+found/";
-const LOST_BUCKET: &str = "lost-found";
+pub(in crate::store) const LOST_BUCKET: &str = "lost-found";
 
 pub(super) struct Bench<'a, 't> {
     pub tx: &'a mut Tx<'t>,
@@ -88,8 +88,8 @@ impl<'a, 't> Bench<'a, 't> {
     /// Puts a content of which every byte is lost in the place of one that is missing, so that reading is an error.
     pub fn lose_content(&mut self, id: ContentId, size: u64) -> Result<()> {
         if self.tx.get(Family::Content, &content_key(id))?.is_none() {
-            let extents = if size == 0 { vec![] } else { vec![Extent { len: size, source: Source::Lost }] };
-            let record = ContentRecord { size, stored: 0, crc64: Checksum(None), body: Body::Extents(extents) };
+            let body = Body::Extents(all_lost(size));
+            let record = ContentRecord { size, stored: 0, crc64: Checksum(None), body };
             self.tx.put(Family::Content, &content_key(id), &record);
         }
         Ok(())
@@ -98,7 +98,7 @@ impl<'a, 't> Bench<'a, 't> {
     /// The same for a node of a tree.
     pub fn lose_node(&mut self, id: u64, len: u64) -> Result<()> {
         if self.tx.get(Family::Node, &id_key(id))?.is_none() {
-            self.tx.put(Family::Node, &id_key(id), &Node::Leaf(vec![Extent { len, source: Source::Lost }]));
+            self.tx.put(Family::Node, &id_key(id), &Node::Leaf(all_lost(len)));
         }
         Ok(())
     }
@@ -264,4 +264,9 @@ impl<'a, 't> Bench<'a, 't> {
     pub fn version_id(&self, seq: Seq, ino: Ino) -> VersionId {
         VersionId::Id(self.opaque.seal(seq.0, ino.0))
     }
+}
+
+/// No record has an extent of no bytes.
+fn all_lost(len: u64) -> Vec<Extent> {
+    if len == 0 { Vec::new() } else { vec![Extent { len, source: Source::Lost }] }
 }

@@ -27,7 +27,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) use self::files::file_name;
+pub(super) use self::mend::LOST_BUCKET;
 pub(super) use self::places::highest_number;
+pub(super) use self::quarantine::QUARANTINE;
 pub(super) use self::tables::need_index;
 
 /// A repair that needs more censuses does not converge.

@@ -4,7 +4,7 @@ use super::census::Census;
 use crate::index::{
     DentRecord, Family, Read, RefKey, VerRecord, component_of, decode, dir_of, id_of, part_number_of, ver_parts,
 };
-use crate::model::{ContentId, DirId, Object, Result};
+use crate::model::{ContentId, DirId, NUMBER_MAX, Object, Result};
 
 impl Census {
     /// `bucket/key` of a name, as far as the directories above it are known.
@@ -70,27 +70,29 @@ impl Census {
 /// The highest number that is in use, when the index no longer says which come next.
 pub(in crate::store) fn highest_number(read: &impl Read) -> Result<u64> {
     let mut highest = 0;
-    let of = |object: &Object| object.seq.0.max(object.ino.0).max(object.content.number());
+    // One that none reaches is damage.
+    let mut see = |number: u64| highest = if number <= NUMBER_MAX { number.max(highest) } else { highest };
+    let of = |object: &Object| [object.seq.0, object.ino.0, object.content.number()];
     for found in read.scan(Family::Dent, &[], &[0xff; 1100])? {
         if let Ok(DentRecord::Object { object: found, .. }) = decode(&found?.1) {
-            highest = highest.max(of(&found));
+            of(&found).into_iter().for_each(&mut see);
         }
     }
     for found in read.scan(Family::Ver, &[], &[0xff; 1100])? {
         let (key, value) = found?;
         if let Ok(VerRecord::Object(found)) = decode(&value) {
-            highest = highest.max(of(&found));
+            of(&found).into_iter().for_each(&mut see);
         }
-        highest = highest.max(ver_parts(&key).map_or(0, |(_, _, seq)| seq.0));
+        see(ver_parts(&key).map_or(0, |(_, _, seq)| seq.0));
     }
     for family in [Family::Dir, Family::Ino, Family::Content, Family::Node, Family::Upload, Family::Unsealed] {
         for found in read.scan(family, &[], &[0xff; 9])? {
             let id = id_of(&found?.0).unwrap_or(0);
-            highest = highest.max(if family == Family::Content { ContentId(id).number() } else { id });
+            see(if family == Family::Content { ContentId(id).number() } else { id });
         }
     }
     for found in read.scan(Family::Bucket, b"i", b"j")? {
-        highest = highest.max(found?.0.get(1..).and_then(id_of).unwrap_or(0));
+        see(found?.0.get(1..).and_then(id_of).unwrap_or(0));
     }
     Ok(highest)
 }

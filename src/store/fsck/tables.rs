@@ -3,9 +3,9 @@
 use super::quarantine::QUARANTINE;
 use crate::index::{self, MEND, Salvaged};
 use crate::model::{Error, Kind, Result};
-use crate::store::open::{LOCK_FILE, META_DIR};
+use crate::store::open::{LOCK_FILE, META_DIR, only_files};
 use crate::store::{Options, Store};
-use crate::sys::disk::Disk;
+use crate::sys::disk::{Disk, OsDisk};
 use crate::sys::lock::LockFile;
 use std::fs::{self, File};
 use std::path::Path;
@@ -16,17 +16,20 @@ pub(in crate::store) fn need_index(disk: &dyn Disk, dir: &Path) -> Result<()> {
     if meta.join("CURRENT").exists() {
         return Ok(());
     }
-    let holds = |end: &str| Path::new(end).extension().is_some_and(|end| end == "sst" || end == "log");
-    let tables = match fs::read_dir(&meta) {
-        Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| holds(&entry.file_name().to_string_lossy()))),
-        Err(_) => false,
-    };
-    if !tables && crate::chunklog::last_epoch(disk)? == 0 {
+    if !has_tables(&meta) && crate::chunklog::last_epoch(disk)? == 0 {
         return Ok(());
     }
     Err(Error::new(Kind::Corrupt, "cannot open the index")
         .why(format!("{} is missing, and the store holds data", meta.join("CURRENT").display()))
         .mend(MEND))
+}
+
+/// Whether an index's directory has anything that records may be in.
+fn has_tables(meta: &Path) -> bool {
+    let holds = |name: &str| Path::new(name).extension().is_some_and(|end| end == "sst" || end == "log");
+    fs::read_dir(meta).is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| holds(&entry.file_name().to_string_lossy())))
+    })
 }
 
 impl Store {
@@ -37,6 +40,14 @@ impl Store {
     /// [`Kind::StoreBusy`]; [`Kind::Corrupt`] when nothing can be made of it: then the old one is where it was.
     pub fn salvage_index(dir: &Path, options: &Options) -> Result<Salvaged> {
         let _lock = LockFile::take(&dir.join(LOCK_FILE))?;
+        only_files(&OsDisk::new(dir), &dir.join(META_DIR))?;
+        if !has_tables(&dir.join(META_DIR)) {
+            return Err(Error::new(Kind::Corrupt, "cannot make a new index of the old one")
+                .why("nothing is left of it")
+                .mend(
+                    "`keyfold fsck --rebuild STORE` makes one of the data alone; or put the store back from a backup",
+                ));
+        }
         let failed = |error| Error::io("cannot put a new index in place", error);
         let time = options.clock.now().rfc3339().replace(':', "");
         let base = dir.join(QUARANTINE);

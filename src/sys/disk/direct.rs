@@ -3,6 +3,7 @@
 //! Locks: the window, held while the disk is read; a handle serves one reader.
 
 use super::DiskFile;
+use super::os::{plain_file, plain_file_with};
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -49,7 +50,7 @@ impl DirectFile {
     /// Opens the file; `refused` is called when it has to be read through the cache.
     pub(super) fn open(path: &Path, refused: &dyn Fn()) -> io::Result<Self> {
         let (file, cached) = match past_the_cache(path) {
-            Err(error) if is_refusal(&error) => (OpenOptions::new().read(true).open(path)?, true),
+            Err(error) if is_refusal(&error) => (plain_file(OpenOptions::new().read(true), path)?, true),
             opened => (opened?, !cfg!(target_os = "linux")),
         };
         if cached {
@@ -156,13 +157,12 @@ fn is_refusal(error: &io::Error) -> bool {
 
 #[cfg(target_os = "linux")]
 fn past_the_cache(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().read(true).custom_flags(nix::libc::O_DIRECT).open(path)
+    plain_file_with(OpenOptions::new().read(true), path, nix::libc::O_DIRECT)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn past_the_cache(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
+    plain_file(OpenOptions::new().read(true), path)
 }
 
 #[cfg(target_os = "linux")]

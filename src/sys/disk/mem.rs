@@ -398,7 +398,7 @@ impl Disk for MemDisk {
                 Node::Dir => (true, 0),
                 Node::File(inode) => (false, state.inodes[*inode].now.len() as u64),
             };
-            Some(DirEntry { name, is_dir, len })
+            Some(DirEntry { name, is_dir, is_file: !is_dir, len, stored: len })
         };
         Ok(inside.filter_map(entry).collect())
     }

@@ -5,7 +5,7 @@ mod mem;
 mod os;
 
 pub use mem::{DiskCall, MemDisk};
-pub use os::OsDisk;
+pub use os::{OsDisk, plain_file};
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -31,8 +31,12 @@ pub struct DirEntry {
     pub name: String,
     /// Whether it is a directory.
     pub is_dir: bool,
-    /// Bytes of a file, 0 of a directory.
+    /// Whether it is a file; links and devices are neither.
+    pub is_file: bool,
+    /// Bytes of a file, 0 of anything else.
     pub len: u64,
+    /// Bytes that a file takes on the disk: fewer when it has holes.
+    pub stored: u64,
 }
 
 /// Room on the disk, in bytes and inodes.

@@ -5,7 +5,7 @@ use super::{Access, DirEntry, Disk, DiskFile, Space};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,11 +25,31 @@ impl OsDisk {
         Self { root: root.into(), told: AtomicBool::new(false) }
     }
 
+    /// The whole path. The directories on it must be some: a link in a store that somebody handed over could lead to any
+    /// other place of the machine.
     fn at(&self, path: &Path) -> io::Result<PathBuf> {
-        if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Ok(self.root.join(path));
+        if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "a path must lead down from the store's directory"));
         }
-        Err(io::Error::new(ErrorKind::InvalidInput, "a path must lead down from the store's directory"))
+        let mut above = self.root.clone();
+        for part in path.parent().into_iter().flat_map(Path::components) {
+            above.push(part);
+            // What is missing the call itself will tell.
+            if std::fs::symlink_metadata(&above).is_ok_and(|meta| !meta.is_dir()) {
+                return Err(foreign(&above, "no directory"));
+            }
+        }
+        Ok(self.root.join(path))
+    }
+
+    /// The whole path of a directory, which must be one itself.
+    fn dir_at(&self, path: &Path) -> io::Result<PathBuf> {
+        let whole = self.at(path)?;
+        // The root may be reached by a link.
+        if !path.as_os_str().is_empty() && std::fs::symlink_metadata(&whole).is_ok_and(|meta| !meta.is_dir()) {
+            return Err(foreign(&whole, "no directory"));
+        }
+        Ok(whole)
     }
 }
 
@@ -51,8 +71,7 @@ impl Disk for OsDisk {
             };
             return Ok(Arc::new(DirectFile::open(&path, &refused)?));
         }
-        let file = OpenOptions::new().read(true).write(access == Access::Write).open(path)?;
-        Ok(Arc::new(OsFile(file)))
+        Ok(Arc::new(OsFile(plain_file(OpenOptions::new().read(true).write(access == Access::Write), &path)?)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -65,7 +84,7 @@ impl Disk for OsDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(self.at(dir)?)? {
+        for entry in std::fs::read_dir(self.dir_at(dir)?)? {
             let entry = entry?;
             let meta = match entry.metadata() {
                 Ok(meta) => meta,
@@ -73,23 +92,24 @@ impl Disk for OsDisk {
                 Err(error) => return Err(error),
             };
             if let Ok(name) = entry.file_name().into_string() {
-                let is_dir = meta.is_dir();
-                found.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { meta.len() } });
+                let (is_dir, is_file) = (meta.is_dir(), meta.is_file());
+                let (len, stored) = if is_file { (meta.len(), meta.blocks() * 512) } else { (0, 0) };
+                found.push(DirEntry { name, is_dir, is_file, len, stored });
             }
         }
         Ok(found)
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(self.at(dir)?)
+        DirBuilder::new().recursive(true).mode(0o700).create(self.dir_at(dir)?)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(self.at(dir)?)?.sync_all()
+        File::open(self.dir_at(dir)?)?.sync_all()
     }
 
     fn file_len(&self, path: &Path) -> io::Result<Option<u64>> {
-        match std::fs::metadata(self.at(path)?) {
+        match std::fs::symlink_metadata(self.at(path)?) {
             Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -105,6 +125,29 @@ impl Disk for OsDisk {
         let (inodes, inodes_free) = (u64::from(stat.files()), u64::from(stat.files_available()));
         Ok(Space { total: total.saturating_mul(unit), free: free.saturating_mul(unit), inodes, inodes_free })
     }
+}
+
+/// Opens a file that is one: not where a link leads, and no pipe, device or directory, which could give bytes without end
+/// or none for ever.
+///
+/// # Errors
+/// `InvalidInput` for anything else, or the system's.
+pub fn plain_file(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    plain_file_with(how, path, 0)
+}
+
+/// The same with other flags of `open(2)`.
+pub(super) fn plain_file_with(how: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
+    // A pipe is opened without waiting for its other end; to a file the flag means nothing.
+    let file = how.custom_flags(flags | nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK).open(path).map_err(|error| {
+        let link = error.raw_os_error() == Some(nix::libc::ELOOP);
+        if link { foreign(path, "no file but a link") } else { error }
+    })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(foreign(path, "no file")) }
+}
+
+fn foreign(path: &Path, what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, format!("{} is {what}", path.display()))
 }
 
 struct OsFile(File);

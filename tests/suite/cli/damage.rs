@@ -142,3 +142,22 @@ fn an_index_that_does_not_open_says_how_it_is_mended() {
         fs::read_dir(bench.store.join("quarantine")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(kept.iter().any(|path| path.join("meta/IDENTITY").exists()), "{kept:?}");
 }
+
+#[test]
+fn an_index_of_which_nothing_is_left_is_built_of_the_data() {
+    let bench = damaged();
+    fs::remove_dir_all(bench.store.join("meta")).unwrap();
+    for args in [&["fsck", "--dry-run"][..], &["fsck", "--repair", "--rebuild"]] {
+        assert_eq!(bench.run(args).status, Some(2));
+    }
+    let said = bench.fails(7, &["fsck", "--repair"]);
+    assert!(said.contains("nothing is left of it") && said.contains("fsck --rebuild"), "{said}");
+    assert!(!bench.store.join("meta").exists(), "an empty index would let all data go");
+    let told = bench.run(&["fsck", "--rebuild", "--dry-run"]);
+    assert!(told.status == Some(7) && told.out.contains("data-reads"), "{told:?}");
+    assert!(!bench.store.join("meta").exists());
+    let built = bench.run(&["--json", "fsck", "--rebuild"]);
+    assert!(built.status == Some(7) && built.out.contains("data-reads"), "{built:?}");
+    let names: Vec<_> = bench.json(&["ls", "photos"]).iter().map(|row| row["key"].clone()).collect();
+    assert_eq!(names, ["flipped", "sound"], "the small one was in the index only");
+}

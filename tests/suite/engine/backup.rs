@@ -293,6 +293,8 @@ fn what_is_deleted_meanwhile_is_in_the_backup_and_its_room_comes_back() {
     let (_home, store) = Home::with_bucket(Unversioned);
     put(&store, "run", &pattern(RUN, 1));
     put(&store, "own", &pattern(OWN, 2));
+    let held = of_kind(store.dir(), ".seg");
+    assert_eq!(held.len(), 1);
     let mut seen = Seen {
         before_copying: Some(Box::new(|| {
             delete(&store, "run");
@@ -312,7 +314,9 @@ fn what_is_deleted_meanwhile_is_in_the_backup_and_its_room_comes_back() {
     sound(copy);
     reap(&store);
     let left = store.status().unwrap();
-    assert_eq!((left.segments, left.solos), (0, 0));
+    // One that is new may hold notes.
+    assert!(left.segments <= 1 && left.solos == 0, "{left:?}");
+    assert!(of_kind(store.dir(), ".seg").iter().all(|segment| !held.contains(segment)));
     assert!(!store.dir().join("snapshot").exists());
 }
 

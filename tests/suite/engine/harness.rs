@@ -110,6 +110,11 @@ impl Home {
         }
     }
 
+    /// What was opened last was abandoned.
+    pub fn forget(&self) {
+        self.opened.lock().unwrap().take();
+    }
+
     /// A store with one bucket.
     pub fn with_bucket(versioning: Versioning) -> (Self, Arc<Store>) {
         let home = Self::new();

@@ -1,0 +1,43 @@
+//! What each fuzz target does with any bytes: decodes them and, where there is an encoder, goes there and back. Bytes
+//! are either refused or understood; a panic is a finding. The fuzzer runs these, and so does a test over the corpus.
+
+mod control;
+mod formats;
+mod names;
+mod records;
+mod store;
+mod texts;
+
+pub use store::{Planted, sound_records, unplanted};
+
+/// Takes any bytes; panics when it finds something.
+pub type Target = fn(&[u8]);
+
+/// Every target by name, which is that of its directory in `fuzz/corpus`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("bucket_document", texts::bucket_document),
+    ("control_frame", control::frame),
+    ("format_file", texts::format_file),
+    ("index_keys", records::keys),
+    ("index_records", records::records),
+    ("journal_entry", formats::journal_entry),
+    ("keyfold_toml", texts::keyfold_toml),
+    ("model_names", texts::model_names),
+    ("mount_options", texts::mount_options),
+    ("note", formats::note),
+    ("run_head", formats::run_head),
+    ("segment_footer", formats::segment_footer),
+    ("segment_header", formats::segment_header),
+    ("solo_sum", formats::solo_sum),
+    ("spelling", names::spelling),
+    ("store", store::store),
+    ("tags_query", names::tags_query),
+    ("times", texts::times),
+    ("xattrs", names::xattrs),
+];
+
+/// Cuts four bytes off for a number.
+fn number(data: &[u8]) -> (u32, &[u8]) {
+    let (head, rest) = data.split_at(data.len().min(4));
+    (head.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte)), rest)
+}

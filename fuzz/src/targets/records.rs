@@ -1,0 +1,79 @@
+//! Targets for the index: records of every family and keys of every shape.
+
+use keyfold::index::{
+    Change, ContentRecord, DentRecord, DirRecord, DirStat, InodeRecord, Node, OpenSession, PartRecord, Record, RefKey,
+    SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key, dir_of, encode, id_key, id_of,
+    next_name, part_key, part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
+};
+use keyfold::model::{Bucket, DirId, Seq, UploadId, Usage};
+use std::fmt::Debug;
+
+fn record<R: Record + PartialEq + Debug>(bytes: &[u8]) {
+    if let Ok(found) = decode::<R>(bytes) {
+        assert_eq!(decode::<R>(&encode(&found)).ok(), Some(found));
+    }
+}
+
+/// Any bytes as a record: an error, or what encodes to something that reads back the same. The first byte says which
+/// record the rest is taken for.
+pub fn records(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else { return };
+    // Format version 1 in front, so that the fields are reached.
+    let bytes = [&[1], data].concat();
+    match kind % 16 {
+        0 => record::<Bucket>(&bytes),
+        1 => record::<DentRecord>(&bytes),
+        2 => record::<VerRecord>(&bytes),
+        3 => record::<DirRecord>(&bytes),
+        4 => record::<DirStat>(&bytes),
+        5 => record::<InodeRecord>(&bytes),
+        6 => record::<ContentRecord>(&bytes),
+        7 => record::<Node>(&bytes),
+        8 => record::<SegRecord>(&bytes),
+        9 => record::<UploadRecord>(&bytes),
+        10 => record::<PartRecord>(&bytes),
+        11 => record::<Usage>(&bytes),
+        12 => record::<Change>(&bytes),
+        13 => record::<OpenSession>(&bytes),
+        14 => record::<u64>(&bytes),
+        // Another format version, or none at all.
+        _ => {
+            let _ = decode::<DentRecord>(data);
+            let _ = decode::<u64>(data);
+        }
+    }
+}
+
+/// Any bytes as a key: refused, or what makes the same key again. Two names never share a key, and each lies within its
+/// own bounds.
+pub fn keys(data: &[u8]) {
+    if let Some((dir, component, seq)) = ver_parts(data) {
+        assert_eq!(ver_key(dir, &component, seq), data);
+        assert_eq!(dir_of(data), Some(dir));
+        let (lower, upper) = ver_bounds(dir, &component);
+        assert!(lower.as_slice() <= data && data < upper.as_slice());
+        let (lower, upper) = ver_dir_bounds(dir, &component);
+        assert!(lower.as_slice() <= data && data < upper.as_slice());
+    }
+    if let (Some(dir), Some(component)) = (dir_of(data), component_of(data)) {
+        assert_eq!(dent_key(dir, component), data);
+        let (lower, upper) = dent_bounds(dir);
+        assert!(lower.as_slice() <= data && data < upper.as_slice());
+        assert!(dent_key(dir, component) < dent_key(dir, &next_name(component)));
+    }
+    if let Some(key) = RefKey::parse(data) {
+        assert_eq!(key.bytes(), data);
+    }
+    if let (Some(number), Some(upload)) = (part_number_of(data), data.get(..8).and_then(id_of)) {
+        assert_eq!(part_key(UploadId(upload), number), data);
+    }
+    if let Some(id) = id_of(data) {
+        assert_eq!(id_key(id), data);
+    }
+    let (one, other) = data.split_at(data.len() / 2);
+    if let (Ok(one), Ok(other)) = (str::from_utf8(one), str::from_utf8(other)) {
+        let key = |name: &str| ver_key(DirId(1), name, Seq(1));
+        assert_eq!(key(one) == key(other), one == other);
+        assert_eq!(key(one).cmp(&key(other)), one.cmp(other));
+    }
+}

@@ -1,0 +1,68 @@
+//! Targets for what people write: settings, options, documents, times, ids, names of buckets and keys.
+
+use keyfold::config::{MountSettings, StoreSettings, parse_duration, parse_size};
+use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_rfc3339};
+use keyfold::store::check_format;
+use keyfold::vfs::control::{DOCUMENTS, parse_instant};
+
+fn text(data: &[u8]) -> &str {
+    str::from_utf8(data).unwrap_or_default()
+}
+
+/// Any bytes as a bucket's document: valid or refused. The first byte says which.
+pub fn bucket_document(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else { return };
+    let documents: Vec<_> = DOCUMENTS.iter().filter(|document| document.is_built()).collect();
+    if documents[usize::from(*kind) % documents.len()].check(data).is_ok() {
+        assert!(serde_json::from_slice::<serde_json::Value>(data).is_ok());
+    }
+}
+
+/// Any bytes as the FORMAT file.
+pub fn format_file(data: &[u8]) {
+    let _ = check_format(data);
+}
+
+/// Any text as the store's settings.
+pub fn keyfold_toml(data: &[u8]) {
+    for debug_clock in [false, true] {
+        let _ = StoreSettings::parse(text(data), debug_clock);
+    }
+}
+
+/// Any lines as the texts of `-o` flags.
+pub fn mount_options(data: &[u8]) {
+    let _ = MountSettings::parse(text(data).split('\n'));
+}
+
+/// Any text as a version's id, a bucket's name, a key, a duration, a size: refused, or what prints the same.
+pub fn model_names(data: &[u8]) {
+    let text = text(data);
+    if let Some(id) = VersionId::parse(text) {
+        assert_eq!(id.to_string(), text);
+    }
+    if let Ok(name) = BucketName::parse(text) {
+        assert_eq!(name.as_str(), text);
+        assert!(!text.contains(['/', '\0']) && !text.starts_with('.'));
+    }
+    if let Ok(key) = ObjectKey::parse(text) {
+        let (mut parts, last) = key.split();
+        parts.push(last);
+        assert_eq!(parts.concat(), text);
+    }
+    let _ = (parse_duration(text), parse_size(text));
+}
+
+/// Any text as a time: refused, or an instant whose own forms read back. Any 12 bytes as an instant that is printed.
+pub fn times(data: &[u8]) {
+    for stamp in [parse_rfc3339(text(data)), parse_instant(text(data))].into_iter().flatten() {
+        assert_eq!(parse_rfc3339(&stamp.sortable()).ok(), Some(stamp));
+        assert_eq!(parse_rfc3339(&stamp.rfc3339()).map(Timestamp::millis).ok(), Some(stamp.millis()));
+    }
+    if let Some((secs, rest)) = data.split_first_chunk::<8>()
+        && let Some(nanos) = rest.first_chunk::<4>()
+    {
+        let stamp = Timestamp::new(i64::from_le_bytes(*secs), u32::from_le_bytes(*nanos));
+        let _ = (stamp.rfc3339(), stamp.sortable(), stamp.millis());
+    }
+}

@@ -1,0 +1,157 @@
+//! Whose bytes a write session puts into the log. Nothing of it is read in daily work: an index that is lost can be built
+//! again from it (`rebuild`).
+
+use super::Store;
+use super::bucket::read_bucket;
+use super::ids::OpenNumber;
+use crate::chunklog::format::note::{NOTE_HEAD_BYTES, Note, STRETCH_BYTES, Stretch};
+use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, Written};
+use crate::model::{ContentId, DirId, Ino, Object};
+
+/// Stretches that one run has room for.
+const STRETCHES_MAX: usize = (RUN_BYTES_MAX as usize - NOTE_HEAD_BYTES) / STRETCH_BYTES;
+
+enum Place {
+    In(DirId, String),
+    Key(Vec<u8>),
+}
+
+/// What a session says of itself in the log.
+pub(super) struct Origin {
+    ino: Ino,
+    place: Option<Place>,
+    /// Bucket and key, found out when they are first needed.
+    key: Option<Vec<u8>>,
+    /// That of the content it is about to make, drawn when its first bytes are written.
+    number: Option<OpenNumber>,
+    order: u32,
+}
+
+/// A content as it is at a write.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    pub length: u64,
+    pub base: ContentId,
+    /// Whether the write completes it.
+    pub last: bool,
+}
+
+impl Origin {
+    pub(super) const fn of(ino: Ino) -> Self {
+        Self { ino, place: None, key: None, number: None, order: 0 }
+    }
+
+    /// The file and the name it is about to have.
+    pub(super) fn is_at(&mut self, ino: Ino, at: (DirId, &str)) {
+        self.ino = ino;
+        if !matches!(&self.place, Some(Place::In(dir, name)) if (*dir, name.as_str()) == at) {
+            self.place = Some(Place::In(at.0, at.1.to_owned()));
+            self.key = None;
+        }
+    }
+
+    /// The name it is about to have, when no inode is known yet.
+    pub(super) fn has_key(&mut self, bucket: &str, key: &str) {
+        self.place = Some(Place::Key(whole_key(bucket, key)));
+        self.key = None;
+    }
+
+    /// The number of the content it makes.
+    pub(super) fn number(&mut self, store: &Store) -> u64 {
+        self.number.get_or_insert_with(|| store.ids.take_open()).get()
+    }
+
+    /// The next content begins.
+    pub(super) fn renew(&mut self) {
+        (self.key, self.number, self.order) = (None, None, 0);
+    }
+
+    /// The number of a write that begins now: what it puts down lies above what earlier ones did.
+    pub(super) const fn next(&mut self) -> u32 {
+        self.order += 1;
+        self.order
+    }
+
+    /// What the runs of write number `order` say; each adds where it lies.
+    pub(super) fn owner(&mut self, store: &Store, state: State, order: u32) -> Owner<'_> {
+        let seq = self.number(store);
+        if self.key.is_none() {
+            self.key = self.place.as_ref().and_then(|place| match place {
+                Place::Key(key) => Some(key.clone()),
+                Place::In(dir, name) => store.key_at(*dir, name),
+            });
+        }
+        let written = store.written(state, order);
+        Owner { ino: self.ino.0, seq, logical: 0, written, key_tail: self.key.as_deref().unwrap_or_default() }
+    }
+}
+
+fn whole_key(bucket: &str, key: &str) -> Vec<u8> {
+    format!("{bucket}/{key}").into_bytes()
+}
+
+impl Store {
+    /// Bucket and key of a name, when it can be told.
+    fn key_at(&self, dir: DirId, name: &str) -> Option<Vec<u8>> {
+        let (bucket, prefix) = Self::key_prefix(&self.index, dir).ok()?;
+        let bucket = read_bucket(&self.index, bucket).ok()?;
+        Some(whole_key(bucket.name.as_str(), &(prefix + name)))
+    }
+
+    fn written(&self, state: State, order: u32) -> Written {
+        let time = u32::try_from(self.now().secs).unwrap_or(0);
+        Written { length: state.length, base: state.base.0, time, order, last: state.last, note: false }
+    }
+
+    /// Writes down what the bytes of objects do not tell. Only a help: what cannot be written is left out.
+    fn note(&self, owner: &Owner<'_>, note: &Note) {
+        let written = Written { note: true, ..owner.written };
+        if let Err(error) = self.log.append(Class::Hot, &[(Owner { written, ..*owner }, &note.encode())]) {
+            tracing::debug!(%error, "a note for an index built anew is missing");
+        }
+    }
+
+    /// Writes down the stretches of a content that lie elsewhere.
+    pub(super) fn note_stretches(&self, owner: &Owner<'_>, stretches: &[Stretch]) {
+        if stretches.is_empty() {
+            self.note(owner, &Note::Stretches(Vec::new()));
+        }
+        for stretches in stretches.chunks(STRETCHES_MAX) {
+            self.note(owner, &Note::Stretches(stretches.to_vec()));
+        }
+    }
+
+    /// Writes down that an object has got the bytes of another.
+    pub(super) fn note_copy(&self, object: &Object, bucket: &str, key: &str) {
+        if object.size > self.settings.inline_max {
+            let key = whole_key(bucket, key);
+            let state = State { length: object.size, base: object.content, last: true };
+            let owner = Owner { ino: object.ino.0, seq: object.seq.0, ..self.notice(state, &key) };
+            self.note(&owner, &Note::Name);
+        }
+    }
+
+    /// Writes down that names moved, from and to, each with its number.
+    pub(super) fn note_moves(&self, bucket: &str, moves: &[(String, String)], numbers: &[u64]) {
+        for ((from, to), seq) in moves.iter().zip(numbers) {
+            let (from, to) = (whole_key(bucket, from), whole_key(bucket, to));
+            let state = State { length: 0, base: ContentId::EMPTY, last: false };
+            let owner = Owner { seq: *seq, ..self.notice(state, &to) };
+            self.note(&owner, &Note::Moved(from));
+        }
+    }
+
+    /// Writes down that nothing names these contents any more.
+    pub(super) fn note_gone(&self, freed: &[ContentId]) {
+        let mut gone = std::mem::take(&mut *self.forgotten.lock());
+        gone.extend(freed.iter().map(|id| id.number()));
+        if !gone.is_empty() {
+            let state = State { length: 0, base: ContentId::EMPTY, last: false };
+            self.note(&self.notice(state, &[]), &Note::Gone(gone));
+        }
+    }
+
+    fn notice<'a>(&self, state: State, key_tail: &'a [u8]) -> Owner<'a> {
+        Owner { written: self.written(state, 1), key_tail, ..Owner::default() }
+    }
+}

@@ -1,0 +1,246 @@
+//! Building a new index from the chunk log alone, when the old one is lost or hopeless.
+//!
+//! Runs and one-object files say whose they are (`origin`); what they do not say is lost: objects that lie in the index,
+//! deletes, renames of directories, tags, metadata, modes, settings of buckets. No data is moved or copied, and nothing is
+//! deleted: what is of no use lies in `quarantine/` afterwards.
+
+mod build;
+mod gather;
+mod plan;
+
+use super::fsck::QUARANTINE;
+use super::open::{Identity, META_DIR};
+use super::publish::seg_key;
+use super::{Finding, Options, Store, ids, open};
+use crate::chunklog::{self, ChunkLog, Journal};
+use crate::index::{Family, Index, Read, SegRecord, Source};
+use crate::model::{Error, Kind, Result, Timestamp};
+use crate::sys::disk::{Access, Disk, OsDisk};
+use crate::sys::lock::LockFile;
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The new index until it is complete.
+const INDEX_NEW: &str = "meta.new";
+/// Damage that is told one by one; more of it is counted.
+const FINDINGS_MAX: usize = 10_000;
+
+/// What a new index was built from, and what it has.
+#[derive(Debug, Default)]
+pub struct Rebuilt {
+    /// Buckets.
+    pub buckets: u64,
+    /// Names with a current version.
+    pub files: u64,
+    /// Older versions below them.
+    pub versions: u64,
+    /// Bytes of all versions.
+    pub bytes: u64,
+    /// Of these, bytes that read as zeros: holes, or lost with what cannot be read any more.
+    pub empty: u64,
+    /// Files in the bucket `lost-found`, whose names are unknown.
+    pub unnamed: u64,
+    /// Contents that names had before and that are not whole.
+    pub left_out: u64,
+    /// Contents without a name: parts of uploads, and writes that never came to their end.
+    pub unclaimed: u64,
+    /// One-object files that were cut off by a crash.
+    pub unfinished: u64,
+    /// Files of the log that were read.
+    pub log_files: u64,
+    /// Runs in them.
+    pub runs: u64,
+    /// Where the old index and what is of no use lie now; none after a dry run.
+    pub quarantine: Option<PathBuf>,
+    /// Files of the log that were moved there.
+    pub moved: u64,
+    /// Damage that was met.
+    pub findings: Vec<Finding>,
+}
+
+impl Store {
+    /// Builds the index of the store in `dir` anew; `owner` are the user and group of what is made. The old index goes to
+    /// `quarantine/`. With `dry_run` nothing is changed, and what only building shows is not told.
+    ///
+    /// # Errors
+    /// [`Kind::StoreBusy`] while a process owns the store; what the disk says. The store is as it was, or has no index: then
+    /// the same call builds it.
+    pub fn rebuild(
+        dir: &Path,
+        options: Options,
+        owner: (u32, u32),
+        dry_run: bool,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Rebuilt> {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
+        let identity = Identity::read(&*disk, dir)?;
+        if identity.is_backup() {
+            return Err(
+                Error::new(Kind::ReadOnly, "cannot build a new index").why("it is a backup, which is only read")
+            );
+        }
+        let lock = LockFile::take(&dir.join(open::LOCK_FILE))?;
+        if !dry_run {
+            progress("writing back the journal");
+            let journal = Journal::open(Arc::clone(&disk), identity.uuid(), Access::Write)?;
+            journal.restore(&journal.all_entries()?)?;
+        }
+        let mut settings = chunklog::Settings::new(identity.uuid(), u32::MAX, Arc::clone(&options.clock));
+        settings.segment_bytes = options.settings.segment_bytes;
+        let log = ChunkLog::open(Arc::clone(&disk), settings)?;
+        let all = gather::gather(&log, progress)?;
+        let epoch = chunklog::last_epoch(&*disk)?;
+        drop(log);
+        let plan = plan::plan(&all);
+        let mut rebuilt = Rebuilt {
+            unnamed: plan.nameless,
+            left_out: plan.left_out,
+            unclaimed: plan.unclaimed,
+            unfinished: all.unfinished,
+            log_files: all.files,
+            runs: all.runs,
+            ..Rebuilt::default()
+        };
+        rebuilt.find(all.flaws.iter().map(|flaw| Finding { invariant: "log", what: flaw.clone(), outcome: None }));
+        if dry_run {
+            rebuilt.foresee(&all, &plan);
+            return Ok(rebuilt);
+        }
+        let quarantine = make_quarantine(&*disk, options.clock.now())?;
+        for old in [META_DIR, INDEX_NEW, "journal"] {
+            move_away(&*disk, Path::new(old), &quarantine)?;
+        }
+        let index = Index::open(&dir.join(INDEX_NEW), options.settings.index())?;
+        index.transact(|tx| {
+            tx.put(Family::Sys, ids::IDS_KEY.as_bytes(), &(all.number + 1).max(ids::FIRST));
+            tx.put(Family::Sys, open::EPOCH_KEY.as_bytes(), &u64::from(epoch));
+            Ok(())
+        })?;
+        // No worker: nothing may be freed before the index is complete.
+        let options = Options { workers: false, read_only: false, ..options };
+        let store = Self::open_on(Arc::clone(&disk), index, dir, identity, options, None)?;
+        let built = build::build(&store, &all, &plan, owner, progress);
+        let moved = built.and_then(|built| {
+            progress("setting aside what is of no use");
+            Ok((built, store.set_aside(&all.flawed, &quarantine)?))
+        });
+        let closed = store.close();
+        let (built, moved) = moved?;
+        closed?;
+        drop(store);
+        let failed = |error| Error::io("cannot put the new index in its place", error);
+        disk.rename(Path::new(INDEX_NEW), Path::new(META_DIR)).map_err(failed)?;
+        disk.sync_dir(Path::new("")).map_err(failed)?;
+        drop(lock);
+        rebuilt.buckets = built.buckets;
+        rebuilt.files = built.names;
+        rebuilt.versions = built.older;
+        rebuilt.bytes = built.bytes;
+        rebuilt.empty = built.empty;
+        rebuilt.moved = moved;
+        rebuilt.quarantine = Some(dir.join(quarantine));
+        rebuilt.find(built.findings.into_iter());
+        Ok(rebuilt)
+    }
+
+    /// Moves files of the log out of the way that no content refers to, and in which something is damaged or cut off:
+    /// the next opening would sweep them.
+    fn set_aside(&self, flawed: &HashSet<u64>, quarantine: &Path) -> Result<u64> {
+        let mut moved = 0;
+        let useless = |source: Source| -> Result<bool> {
+            let Some(key) = seg_key(source) else { return Ok(false) };
+            let record: Option<SegRecord> = self.index.record(Family::Seg, &key)?;
+            Ok(record.unwrap_or_default().live_bytes <= 0)
+        };
+        for segment in self.log.segments()? {
+            let source = Source::Run { segment: segment.id.0, offset: 0, len: 0, skip: 0 };
+            if flawed.contains(&segment.id.0) && useless(source)? {
+                moved += u64::from(move_away(&*self.disk, &segment.id.path(), quarantine)?);
+            }
+        }
+        for solo in self.log.solos()? {
+            let source = Source::Solo { id: solo.id.0, at: 0 };
+            let cut_off = solo.state == chunklog::SoloState::Unfinished;
+            if (cut_off || flawed.contains(&solo.id.0)) && useless(source)? {
+                let path = solo.id.path();
+                moved += u64::from(move_away(&*self.disk, &path, quarantine)?);
+                move_away(&*self.disk, &path.with_extension("sum"), quarantine)?;
+            }
+        }
+        Ok(moved)
+    }
+}
+
+impl Rebuilt {
+    fn find(&mut self, findings: impl Iterator<Item = Finding>) {
+        let room = FINDINGS_MAX.saturating_sub(self.findings.len());
+        let mut findings = findings;
+        self.findings.extend(findings.by_ref().take(room));
+        let more = findings.count();
+        if more > 0 {
+            self.findings.push(Finding { invariant: "log", what: format!("{more} more are not told"), outcome: None });
+        }
+    }
+
+    /// What the plan would come to.
+    fn foresee(&mut self, all: &gather::Gathered, plan: &plan::Plan) {
+        let buckets: HashSet<&str> = plan.names.iter().map(|name| name.bucket.as_str()).collect();
+        self.buckets = buckets.len() as u64;
+        self.files = plan.names.len() as u64;
+        for name in &plan.names {
+            self.versions += name.contents.len().saturating_sub(1) as u64;
+            for id in &name.contents {
+                let Some(found) = all.contents.get(id) else { continue };
+                self.bytes = self.bytes.saturating_add(found.length(*id));
+            }
+        }
+        let mut bad = Vec::new();
+        for name in &plan.names {
+            let parts = name.contents.iter().filter_map(|id| all.contents.get(id)).flat_map(|found| &found.parts);
+            for (part, (from, len)) in parts.flat_map(|part| part.bad.iter().map(move |bad| (part, bad))) {
+                let at = part.at.saturating_add(*from);
+                let what = format!("{}/{}: {len} bytes at {at} are damaged", name.bucket, name.key);
+                bad.push(Finding { invariant: "data-reads", what, outcome: None });
+            }
+        }
+        self.find(bad.into_iter());
+    }
+}
+
+/// A new directory for what is moved away.
+fn make_quarantine(disk: &dyn Disk, now: Timestamp) -> Result<PathBuf> {
+    let failed = |error| Error::io("cannot make a quarantine", error);
+    let named = now.sortable();
+    let mut n = 1;
+    loop {
+        let path = Path::new(QUARANTINE).join(if n == 1 { named.clone() } else { format!("{named}-{n}") });
+        match disk.list(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                disk.create_dir_all(&path).map_err(failed)?;
+                disk.sync_dir(Path::new("")).map_err(failed)?;
+                disk.sync_dir(Path::new(QUARANTINE)).map_err(failed)?;
+                return Ok(path);
+            }
+            Err(error) => return Err(failed(error)),
+            Ok(_) => n += 1,
+        }
+    }
+}
+
+/// Moves a file or directory to the same place below `quarantine`; whether it was there.
+fn move_away(disk: &dyn Disk, path: &Path, quarantine: &Path) -> Result<bool> {
+    let failed = |error| Error::io(format!("cannot move {} away", path.display()), error);
+    let to = quarantine.join(path);
+    let above = to.parent().unwrap_or(quarantine);
+    disk.create_dir_all(above).map_err(failed)?;
+    match disk.rename(path, &to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    }
+    disk.sync_dir(above).map_err(failed)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+    Ok(true)
+}
