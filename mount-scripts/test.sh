@@ -98,6 +98,15 @@ tests() {
     fi
 }
 
+# Schedules of threads, which need a build of the crate of their own.
+schedules() {
+    local status=0
+    cargo nextest run --locked --no-fail-fast --features shuttle --test schedules 2>&1 | tee "$log" || status=$?
+    passed=$((passed + $(sum passed)))
+    failed=$((failed + $(sum failed)))
+    return "$status"
+}
+
 doctests() {
     local status=0
     cargo test --locked --doc 2>&1 | tee "$log" || status=$?
@@ -124,9 +133,11 @@ say "$current"
 note "$ROCKSDB_LIB_DIR"
 step "format" cargo fmt --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
+step "lints of schedules" cargo clippy --locked --features shuttle --test schedules -- -D warnings
 step "dependencies" deny
 step "scripts" lint_scripts
 step "tests" tests
+step "schedules" schedules
 step "documentation's examples" doctests
 step "documentation" docs
 step "fuzz targets" fuzz

@@ -4,13 +4,13 @@
 
 use super::id::FileKey;
 use crate::sys::disk::{Access, Disk, DiskFile};
+use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use lru::LruCache;
-use parking_lot::Mutex;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const SHARDS: usize = 16;
 

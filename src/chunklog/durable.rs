@@ -5,12 +5,12 @@
 use super::id::FileKey;
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Disk, DiskFile};
-use parking_lot::{Condvar, Mutex};
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::{Condvar, Mutex};
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Directories whose own names are known to be durable.
 pub(super) type KnownDirs = Mutex<HashSet<PathBuf>>;

@@ -11,7 +11,7 @@ use super::solo::{Live, SoloTable};
 use crate::model::{Error, Kind, Result};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Access, Disk, DiskFile};
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;

@@ -11,10 +11,10 @@ use super::frames::{Framed, with_scratch};
 use super::id::SoloId;
 use crate::model::Result;
 use crate::sys::disk::DiskFile;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use memmap2::Mmap;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const FRAME: u64 = FRAME_BYTES as u64;
 /// Reads of fewer bytes are not worth it.

@@ -10,7 +10,7 @@ use super::format::header::HEADER_BYTES;
 use super::format::run::{self, Layout};
 use super::id::{Owner, Run, SegmentId};
 use crate::sys::disk::DiskFile;
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -241,7 +241,7 @@ impl OpenSegment {
         self.retire();
     }
 
-    fn seal_when_idle(&self, mut grow: parking_lot::MutexGuard<'_, Grow>) {
+    fn seal_when_idle(&self, mut grow: crate::sys::sync::MutexGuard<'_, Grow>) {
         if !grow.retired || grow.writing > 0 || grow.sealing {
             return;
         }

@@ -12,8 +12,8 @@ use super::read::beyond;
 use super::segment::Room;
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::DiskFile;
+use crate::sys::sync::Mutex;
 use crc32fast::Hasher;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 

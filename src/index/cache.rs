@@ -5,12 +5,12 @@
 //! [`Cache::begin`] and [`Cache::end`], and its stage is still above until then: no reader is told an old value.
 
 use super::family::Family;
+use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use lru::LruCache;
-use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const SHARDS: usize = 16;
 /// Records of all shards together, each of up to [`VALUE_MAX`] bytes.

@@ -9,12 +9,12 @@ use super::stage::Stage;
 use super::tx::{Read, Tx, View};
 use crate::model::{Error, Kind, NUMBER_MAX, Result};
 use crate::sys::disk::Disk;
+use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How the index uses the machine.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use crate::chunklog::{Run, SegmentId, SoloId};
 use crate::index::{Body, ContentRecord, Extent, Family, Read, Source, content_key};
 use crate::model::{Checksum, ContentId, Error, Kind, Object, Result};
 use crate::sys::disk::DiskFile;
-use parking_lot::RwLock;
+use crate::sys::sync::RwLock;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub fn again<T, E>(
     const TIMES: usize = 50;
     for _ in 1..TIMES {
         match attempt() {
-            Err(error) if was_replaced(&error) => std::thread::yield_now(),
+            Err(error) if was_replaced(&error) => crate::sys::sync::thread::yield_now(),
             result => return result,
         }
     }

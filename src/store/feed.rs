@@ -3,7 +3,7 @@
 use super::Store;
 use crate::index::{Change, Family, Read, Tx, id_key, id_of};
 use crate::model::{BucketId, DirId, Ino, Object, Result};
-use parking_lot::{Condvar, Mutex, RwLock};
+use crate::sys::sync::{Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 /// Something outside the kernel's knowledge changed: drop what is cached of it.

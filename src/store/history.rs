@@ -23,11 +23,26 @@ pub struct HistoryName {
 }
 
 impl Store {
-    /// All versions and markers of a name, newest first, the current one among them; drafts are none.
+    /// All versions and markers of a name as of one commit, newest first, the current one among them; drafts are none.
+    /// Not for use in a transaction.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn versions(&self, dirs: &[DirId], component: &str) -> Result<Vec<Object>> {
+        const TIMES: usize = 4;
+        for _ in 0..TIMES {
+            let before = self.commits();
+            let found = self.versions_now(dirs, component);
+            if self.commits() == before {
+                return found;
+            }
+            // What a commit moved from one record to another meanwhile was seen twice or not at all.
+        }
+        // Between two commits, which wait.
+        self.index.transact(|_| self.versions_now(dirs, component)).map(|(found, _)| found)
+    }
+
+    fn versions_now(&self, dirs: &[DirId], component: &str) -> Result<Vec<Object>> {
         let (mut top, mut out) = (Vec::new(), Vec::new());
         for dir in dirs {
             match current(&self.index, *dir, component) {

@@ -3,10 +3,10 @@
 //! A block of numbers is reserved in the index ahead of use, so a crash skips numbers and never repeats one.
 
 use crate::index::{Family, Tx};
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The smallest number given out; those below are the mount's own.
 pub(super) const FIRST: u64 = 16;

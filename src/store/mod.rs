@@ -101,25 +101,25 @@ pub struct Store {
     pending: Arc<pins::Pending>,
     rounds: Arc<rounds::Rounds>,
     /// Used by the round that runs.
-    journal: parking_lot::Mutex<Journal>,
+    journal: crate::sys::sync::Mutex<Journal>,
     unsynced: Arc<rounds::Unsynced>,
-    gone: parking_lot::Mutex<reap::Queue>,
+    gone: crate::sys::sync::Mutex<reap::Queue>,
     /// One call frees at a time. Taken before any other lock.
-    reaping: parking_lot::Mutex<()>,
+    reaping: crate::sys::sync::Mutex<()>,
     /// What snapshots ask of the rest.
     holds: snapshot::Holds,
     /// One pass of compaction at a time. Taken before any lock but the reaper's.
-    compactor: parking_lot::Mutex<compact::Compactor>,
+    compactor: crate::sys::sync::Mutex<compact::Compactor>,
     brakes: compact::Brakes,
     feed: feed::Feed,
     /// Contents that went with the commit that took their last name, not yet written down in the log.
-    forgotten: parking_lot::Mutex<Vec<u64>>,
+    forgotten: crate::sys::sync::Mutex<Vec<u64>>,
     complaints: complaints::Complaints,
     scrubs: scrub::Scrubs,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
     stopped: OnceLock<String>,
-    closed: std::sync::atomic::AtomicBool,
-    workers: parking_lot::Mutex<Vec<std::thread::JoinHandle<()>>>,
+    closed: crate::sys::sync::atomic::AtomicBool,
+    workers: crate::sys::sync::Mutex<Vec<crate::sys::sync::thread::JoinHandle<()>>>,
     _lock: Option<crate::sys::lock::LockFile>,
 }
 

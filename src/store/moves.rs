@@ -3,8 +3,8 @@
 //! Whoever makes a content of another's extents keeps them from moving until it is committed; a move commits alone.
 //! Readers take no lock: one that finds a file gone looks again where its bytes are, when something has moved since it looked.
 
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
+use crate::sys::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// How often something has moved since the store was opened, and the right to move. Taken before the index's commit
 /// lock.

@@ -1,7 +1,7 @@
 //! What must not be freed yet: contents that somebody reads, and runs that no content names yet.
 
 use crate::model::ContentId;
-use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
+use crate::sys::sync::{Condvar, Mutex, RwLock, RwLockReadGuard};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::index::{
     Body, ContentRecord, Family, OpenSession, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
 };
 use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, Result, Seq, VersionId};
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 use std::sync::Arc;
 
 /// What a write session has published so far. One session makes one version, however often it is published.

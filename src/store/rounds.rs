@@ -8,8 +8,8 @@ use super::Store;
 use crate::chunklog::{Run, SegmentId, SoloId};
 use crate::index::{Index, Source};
 use crate::model::{Error, Kind, Result};
-use parking_lot::{Condvar, Mutex, MutexGuard};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::sync::{Condvar, Mutex, MutexGuard, thread};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -353,7 +353,7 @@ impl Store {
             }
             if retry {
                 // A disk that refused once is not asked in a tight loop.
-                std::thread::sleep(Duration::from_millis(50));
+                thread::sleep(Duration::from_millis(50));
             }
         }
     }
@@ -384,7 +384,7 @@ impl Store {
         self.rounds.stop();
         self.feed.stop();
         let workers = std::mem::take(&mut *self.workers.lock());
-        let me = std::thread::current().id();
+        let me = thread::current().id();
         for worker in workers {
             if worker.thread().id() != me && worker.join().is_err() {
                 tracing::error!("a worker of the store panicked");
@@ -394,7 +394,7 @@ impl Store {
 
     pub(super) fn spawn(self: &Arc<Self>, name: &str, body: fn(&Weak<Self>)) -> Result<()> {
         let weak = Arc::downgrade(self);
-        let worker = std::thread::Builder::new().name(name.to_owned()).spawn(move || body(&weak));
+        let worker = thread::Builder::new().name(name.to_owned()).spawn(move || body(&weak));
         self.workers.lock().push(worker.map_err(|error| Error::io("cannot start a worker", error))?);
         Ok(())
     }

@@ -14,9 +14,9 @@ pub use pass::ScrubPass;
 use super::Store;
 use crate::chunklog::{Reach, SegmentId, SoloId};
 use crate::model::{Error, Kind, Result, Timestamp};
+use crate::sys::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Objects named for one finding; others are counted.
 const OBJECTS_NAMED: usize = 16;

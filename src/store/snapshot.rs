@@ -11,11 +11,11 @@ use super::open::{META_DIR, Options, Settings, advance_epoch};
 use crate::chunklog::{SegmentId, SoloId};
 use crate::index::{Body, ContentRecord, Extent, Family, Index, Node, Read, SegRecord, Source, decode, id_of};
 use crate::model::{Error, Kind, Result};
-use parking_lot::{Mutex, MutexGuard};
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where the index's copy lies in the store, and its name while RocksDB makes it.
@@ -110,7 +110,7 @@ impl Snapshot<'_> {
                         .why(format!("a write to segment {id} does not come to its end"))
                         .mend("look after the store's disk, then try again"));
                 }
-                std::thread::sleep(PAUSE);
+                crate::sys::sync::thread::sleep(PAUSE);
             }
         }
         Ok(())

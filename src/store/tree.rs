@@ -4,8 +4,8 @@ use super::Store;
 use super::extents::Nodes;
 use crate::index::{Family, Node, Read, id_key};
 use crate::model::{Error, Result};
+use crate::sys::sync::Mutex;
 use lru::LruCache;
-use parking_lot::Mutex;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 

@@ -9,3 +9,4 @@ pub mod entropy;
 pub mod lock;
 pub mod path;
 pub mod process;
+pub mod sync;

@@ -5,10 +5,10 @@ use super::hidden::ControlFile;
 use super::node::NodeRef;
 use super::readdir::Stream;
 use crate::store::Content;
-use parking_lot::{Mutex, RwLock};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::sync::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const SHARDS: usize = 16;
 

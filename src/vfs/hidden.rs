@@ -9,7 +9,7 @@ use super::open::{OpenHow, Opening};
 use super::setattr::SetAttr;
 use super::{Attr, Vfs};
 use crate::model::{DirId, FileKind, Posix, Result};
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 
 /// An open control file.
 pub(super) enum ControlFile {

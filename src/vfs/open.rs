@@ -9,8 +9,8 @@ use super::{Durability, Vfs};
 use crate::model::{FileKind, Kind, Posix};
 use crate::store::{Entry, FileEntry, again};
 use crate::sys::disk::DiskFile;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -135,7 +135,7 @@ impl Vfs {
         let node = self.node(id)?;
         match &*node.what {
             What::Buckets(_) | What::Dir { .. } | What::History(_) | What::Versions { .. } | What::Control(_) => {
-                Ok(self.handles.add(node, Open::Dir(parking_lot::Mutex::new(Stream::new()))))
+                Ok(self.handles.add(node, Open::Dir(crate::sys::sync::Mutex::new(Stream::new()))))
             }
             What::File | What::PastFile { .. } | What::MarkerBody { .. } | What::Version { .. } => Err(Errno::ENOTDIR),
         }

@@ -9,8 +9,8 @@ use super::node::{Node, What};
 use super::{Attr, Vfs, attr, xattr};
 use crate::model::{Object, Result, Timestamp};
 use crate::store::{Content, Draft, PosixChange, Session};
+use crate::sys::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What a node with handles keeps in memory.

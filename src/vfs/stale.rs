@@ -5,7 +5,7 @@ use super::spelling::show;
 use super::{Node, Vfs};
 use crate::model::DirId;
 use crate::store::Invalidate;
-use parking_lot::{Condvar, Mutex};
+use crate::sys::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -6,40 +6,21 @@
 
 mod dump;
 
+use crate::entropy::Counted;
 use keyfold::model::{
-    BucketName, FileKind, Ino, Metadata, ObjectKey, Posix, Result, StorageClass, SystemHeader, TagSet, Versioning,
+    BucketName, FileKind, Ino, Metadata, ObjectKey, Posix, StorageClass, SystemHeader, TagSet, Versioning,
 };
 use keyfold::store::{
     CompletePart, Condition, CopyOptions, Draft, Options, PosixChange, PutOptions, RenameHow, Session, Settings, Store,
     XattrMode,
 };
 use keyfold::sys::clock::ManualClock;
-use keyfold::sys::entropy::Entropy;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// 2026-01-01T00:00:00Z
 const BEGINNING: i64 = 1_767_225_600;
-
-/// Bytes that are the same in each run.
-pub struct Counted(AtomicU64);
-
-impl Counted {
-    pub const fn new() -> Self {
-        Self(AtomicU64::new(7))
-    }
-}
-
-impl Entropy for Counted {
-    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
-        for byte in bytes {
-            *byte = (self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) >> 32) as u8;
-        }
-        Ok(())
-    }
-}
 
 fn options(clock: &Arc<ManualClock>) -> Options {
     Options {

@@ -60,6 +60,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("serde", "*"),
     ("serde_json", "store backup access daemon vfs fuse gateway control config node cli"),
     ("sha2", "crypto"),
+    ("shuttle", "sys"),
+    ("shuttle_parking_lot", "sys"),
     ("thiserror", "*"),
     ("time", "model"),
     ("tokio", "gateway node daemon"),
@@ -80,7 +82,7 @@ const CODE_COMMENT_RUN: usize = 3;
 /// Where someone's own machine shows through. Split, so that this file does not name them.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 /// Files that cargo compiles from; every other file must be declared by one that is compiled.
-const ENTRIES: &[&str] = &["src/lib.rs", "src/main.rs", "tests/suite/main.rs"];
+const ENTRIES: &[&str] = &["src/lib.rs", "src/main.rs", "tests/suite/main.rs", "tests/schedules/main.rs"];
 
 fn rooms(list: &str) -> BTreeSet<&str> {
     list.split_whitespace().collect()

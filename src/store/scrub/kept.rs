@@ -4,10 +4,10 @@ use super::super::Store;
 use super::{ScrubFinding, ScrubPass};
 use crate::index::{Family, Index, Read, Record};
 use crate::model::{Result, Timestamp};
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
 
 const KEY: &[u8] = b"scrub";
 /// After how many seconds or bytes a pass that goes on is kept.

@@ -1,6 +1,6 @@
 //! What every engine test needs: a store in a temporary directory, and short ways to use it.
 
-use crate::golden::Counted;
+use crate::entropy::Counted;
 use keyfold::model::{
     Bucket, BucketName, DirId, FileKind, Kind, Object, ObjectKey, Posix, Result, Timestamp, VersionId, Versioning,
 };

@@ -6,6 +6,7 @@ mod compaction;
 mod compare;
 mod crash;
 pub mod harness;
+pub mod histories;
 mod links;
 mod listing;
 mod logs;

@@ -206,6 +206,12 @@ impl Mounted {
         assert!(status.success(), "the mount's process ended with {status}\n{}", self.log());
     }
 
+    /// Kills the process without warning while others use the mount; [`Mounted::die`] or [`Mounted::kill9`] comes after.
+    pub fn kill(&self) {
+        let pid = nix::unistd::Pid::from_raw(self.pid().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).unwrap();
+    }
+
     /// Kills the process without warning and leaves its mount behind, dead.
     pub fn die(&mut self) {
         let Some(mut child) = self.child.take() else { return };

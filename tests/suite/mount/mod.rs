@@ -14,6 +14,7 @@ mod explorer;
 mod faults;
 mod full;
 mod harness;
+mod histories;
 mod history;
 mod holes;
 mod locks;
