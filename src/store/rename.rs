@@ -6,7 +6,8 @@ use super::names::{dent, dir_record, dir_stat, is_dir, live_dir, no_such_name, t
 use super::node::taken;
 use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
 use crate::index::{
-    Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
+    Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_bounds,
+    ver_key,
 };
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Seq, Timestamp, VersionId, Versioning};
 
@@ -166,6 +167,10 @@ impl Store {
     fn move_history(&self, tx: &mut Tx<'_>, bucket: &Bucket, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
         if bucket.versioning == Versioning::Unversioned {
             // Never left and entered again (VER-1): there is nothing below any name.
+            return Ok(());
+        }
+        let (lower, upper) = ver_bounds(from.0, from.1);
+        if !tx.any(Family::Ver, &lower, &upper)? {
             return Ok(());
         }
         let there = Self::has_other_null(tx, bucket, to)?;

@@ -1,11 +1,11 @@
-//! A mixed load for hours: memory, descriptors, threads and latency stay flat, and the store is sound at the end.
+//! A mixed load for hours: memory, descriptors, threads, the disk and latency stay flat, and the store is sound at the end.
 //!
 //! `KEYFOLD_MINUTES=N` says for how long; 120 in the long form, half a minute in the short one, which only shows that it works.
 
 use super::{Mounted, long, pattern, text};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,11 +19,25 @@ struct Look {
     resident_kib: u64,
     descriptors: usize,
     threads: usize,
+    /// What the store takes on the disk.
+    disk_mib: u64,
     /// Median of the probes since the last look.
     probe: Duration,
 }
 
-fn look(pid: u32, probe: Duration) -> Look {
+/// Blocks of the files below a directory, of which some may go meanwhile.
+fn disk_use(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => disk_use(&entry.path()),
+            Ok(metadata) => metadata.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn look(pid: u32, store: &Path, probe: Duration) -> Look {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let entries = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
@@ -31,6 +45,7 @@ fn look(pid: u32, probe: Duration) -> Look {
         resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
         descriptors: entries("fd"),
         threads: entries("task"),
+        disk_mib: disk_use(store) >> 20,
         probe,
     }
 }
@@ -55,6 +70,15 @@ fn replace(path: &Path, body: &[u8], sync: bool) -> io::Result<()> {
     fs::rename(whole, path)
 }
 
+/// Deletes all but the newest `keep` versions of a name.
+fn forget(path: &Path, keep: usize) -> io::Result<()> {
+    let history = path.parent().unwrap().join(".versions").join(path.file_name().unwrap());
+    let Ok(entries) = fs::read_dir(history) else { return Ok(()) };
+    let mut versions: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    versions.sort();
+    versions.iter().rev().skip(keep).try_for_each(fs::remove_file)
+}
+
 /// Small files come, are read, renamed, tagged and go.
 fn small(dir: &Path, n: u64) -> io::Result<()> {
     let mut turn = Turn(n);
@@ -62,7 +86,10 @@ fn small(dir: &Path, n: u64) -> io::Result<()> {
     let (path, len) = (name(turn.below(60_000)), 100 + turn.below(20_000) as usize);
     fs::create_dir_all(path.parent().unwrap())?;
     match turn.below(6) {
-        0 => drop(fs::remove_file(&path)),
+        0 => {
+            let _ = fs::remove_file(&path);
+            forget(&path, 0)?;
+        }
         1 => drop(fs::rename(&path, name(turn.below(60_000)))),
         2 if path.exists() => drop(xattr::set(&path, "user.s3.tag.n", n.to_string().as_bytes())),
         3 => {
@@ -85,12 +112,13 @@ fn large(dir: &Path, n: u64) -> io::Result<()> {
     let body = pattern(n, 20 << 20);
     replace(&path, &body, n.is_multiple_of(2))?;
     assert!(fs::read(&path)? == body, "{}", path.display());
-    Ok(())
+    forget(&path, 3)
 }
 
 /// A file that is open for ever and written in its middle, as a database does.
 fn database(dir: &Path, n: u64) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join("database"))?;
+    let path = dir.join("database");
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
     let mut turn = Turn(n);
     for _ in 0..50 {
         let at = turn.below(8000) * 4096;
@@ -101,20 +129,15 @@ fn database(dir: &Path, n: u64) -> io::Result<()> {
         file.read_exact_at(&mut seen, at)?;
         assert!(seen == page, "page at {at}");
     }
-    Ok(())
+    drop(file);
+    forget(&path, 8)
 }
 
-/// Names whose older versions are deleted when there are many.
+/// Names with some history.
 fn versions(dir: &Path, n: u64) -> io::Result<()> {
-    let name = format!("v{}", n % 30);
-    replace(&dir.join(&name), &pattern(n, 30_000), n.is_multiple_of(3))?;
-    let mut history: Vec<PathBuf> =
-        fs::read_dir(dir.join(".versions").join(&name))?.flatten().map(|entry| entry.path()).collect();
-    history.sort();
-    for old in history.iter().rev().skip(8) {
-        fs::remove_file(old)?;
-    }
-    Ok(())
+    let path = dir.join(format!("v{}", n % 30));
+    replace(&path, &pattern(n, 30_000), n.is_multiple_of(3))?;
+    forget(&path, 8)
 }
 
 /// Ends everybody's work when one fails.
@@ -179,7 +202,7 @@ fn hours_of_mixed_load_leave_it_as_it_was() {
                 std::thread::sleep(Duration::from_millis(20));
             }
             probes.sort();
-            looks.push(look(mounted.pid(), probes[probes.len() / 2]));
+            looks.push(look(mounted.pid(), &mounted.store(), probes[probes.len() / 2]));
         }
     });
     for look in looks.iter().step_by((looks.len() / 12).max(1)) {
@@ -189,12 +212,17 @@ fn hours_of_mixed_load_leave_it_as_it_was() {
     let memory = halves(&looks, |look| look.resident_kib);
     let descriptors = halves(&looks, |look| look.descriptors as u64);
     let threads = halves(&looks, |look| look.threads as u64);
+    let disk = halves(&looks, |look| look.disk_mib);
     let probe = halves(&looks, |look| look.probe.as_micros() as u64);
-    println!("middle and last third: {memory:?} KiB, {descriptors:?} descriptors, {threads:?} threads, {probe:?} us");
+    println!(
+        "middle and last third: {memory:?} KiB, {descriptors:?} descriptors, {threads:?} threads, {disk:?} MiB on disk, \
+         {probe:?} us"
+    );
     if long() {
         assert!(memory.1 <= memory.0 + memory.0 / 10 + (16 << 10), "memory grows: {memory:?} KiB");
         assert!(descriptors.1 <= descriptors.0 + 32, "descriptors grow: {descriptors:?}");
         assert!(threads.1 <= threads.0 + 4, "threads grow: {threads:?}");
+        assert!(disk.1 <= disk.0 + disk.0 / 4 + 256, "the disk fills: {disk:?} MiB");
         assert!(probe.1 <= probe.0 * 2 + 2000, "it becomes slow: {probe:?} us");
     }
     let scrub = mounted.keyfold(&["scrub", mounted.store().to_str().unwrap()]);
