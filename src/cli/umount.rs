@@ -6,11 +6,14 @@ use super::output::{Printer, View};
 use crate::control::{ActRow, FSTYPE, KernelMount, Reply, Request, Row, all_mounts, connect};
 use crate::model::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a process may take to answer: it publishes what is open first, for which lazily it takes less time.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LAZY_PATIENCE: Duration = Duration::from_secs(6);
+/// How long a mount may be in use before that is told: who just ended is gone in a moment.
+const BUSY: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Unmount, publishing what is open.
 ///
@@ -31,7 +34,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Done {
     let mount = find(&args.mountpoint)?;
     let mut printer = Printer::new(global, View::ACTS);
-    let done = unmount(&mount, args.lazy, &mut printer);
+    let end = Instant::now() + BUSY;
+    let done = loop {
+        match unmount(&mount, args.lazy, &mut printer) {
+            Err(error) if error.kind() == Kind::Conflict && Instant::now() < end => std::thread::sleep(PAUSE),
+            done => break done,
+        }
+    };
     printer.finish(done)
 }
 

@@ -3,13 +3,11 @@
 use super::compare::shown_of;
 use super::harness::{B, Home, copy, delete, fsck, get, key, pattern, put, reap, root, write_file};
 use super::machine::World;
-use super::ops::{Op, op};
+use super::ops::{Op, stream};
 use keyfold::backup::{Made, Plan, Watch, generations, make, restore};
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::model::{Error, Kind, Metadata, Result, StorageClass, TagSet};
 use keyfold::store::{Finding, Options, PosixChange, Session, Store};
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -106,15 +104,10 @@ fn under_load_a_backup_is_the_state_after_one_commit() {
     let (_dir, to) = place();
     let seed = crate::asked("KEYFOLD_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("KEYFOLD_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(
-        proptest::test_runner::Config::default(),
-        TestRng::from_seed(RngAlgorithm::ChaCha, &bytes),
-    );
+    let mut history = stream(seed);
     let mut world = World::new(Home::new());
     let mut step = |world: &mut World| {
-        let next = op().new_tree(&mut runner).unwrap().current();
+        let next = history.next().unwrap();
         // Without renames: of histories this long, store and model may order those differently that were put together.
         if !matches!(next, Op::Reopen | Op::Crash | Op::Rename { .. } | Op::RenameDir { .. }) {
             world.step(&next);

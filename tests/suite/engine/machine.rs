@@ -3,7 +3,7 @@
 use super::compare::{meta, shown_of, tags};
 use super::harness::{B, Home, fsck, key, make_bucket, posix, purge};
 use super::model::{Bucket, Version};
-use super::ops::{DIRS, KEYS, Op, SIZES, op};
+use super::ops::{DIRS, KEYS, Op, SIZES, op, stream};
 use keyfold::model::{FileKind, Object, Versioning};
 use keyfold::store::{Condition, CopyOptions, PutOptions, Store};
 use proptest::prelude::*;
@@ -260,6 +260,23 @@ proptest! {
         for (op, seed) in &ops {
             world.step(op);
             world.compare(*seed);
+        }
+        world.finish();
+    }
+}
+
+/// Names have long pasts, which meet.
+#[test]
+fn a_long_history_shows_what_the_model_shows() {
+    let (histories, steps) = if crate::long() { (60, 3000) } else { (1, 400) };
+    let first = crate::seed();
+    for seed in first..first + histories {
+        println!("KEYFOLD_SEED={seed}");
+        let mut world = World::new(Home::new());
+        for (n, op) in stream(seed).take(steps).enumerate() {
+            println!("{n}: {op:?}");
+            world.step(&op);
+            world.compare(n);
         }
         world.finish();
     }

@@ -137,12 +137,24 @@ impl Bucket {
         };
         self.keys = std::mem::take(&mut self.keys).into_iter().map(|(key, stack)| (move_one(key), stack)).collect();
         self.drafts = std::mem::take(&mut self.drafts).into_iter().map(move_one).collect();
+        self.lift(b);
+        self.lift(a);
+    }
+
+    /// What was moved is the newest of its name, whatever comes to lie beside it later.
+    fn lift(&mut self, key: &str) {
+        let seq = self.next();
+        if let Some(stack) = self.keys.get_mut(key).filter(|stack| stack.live) {
+            stack.versions[0].seq = seq;
+        }
     }
 
     pub fn swap_keys(&mut self, a: &str, b: &str) {
         let (first, second) = (self.keys.remove(a), self.keys.remove(b));
         self.keys.extend(second.map(|stack| (a.to_owned(), stack)));
         self.keys.extend(first.map(|stack| (b.to_owned(), stack)));
+        self.lift(b);
+        self.lift(a);
     }
 
     pub fn make_dir(&mut self, key: &str) {

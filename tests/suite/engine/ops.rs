@@ -2,6 +2,8 @@
 
 use keyfold::store::RenameHow;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 pub const KEYS: &[&str] =
     &["a", "-", "a-", "aa", "a/a", "a/-", "a/a/a", "a/a/-", "-/a", "a-/a", "a//", "a/", "-/", "a/a/"];
@@ -56,6 +58,14 @@ pub fn edit() -> impl Strategy<Value = Edit> {
         2 => Just(Edit::Publish),
         1 => Just(Edit::Compact),
     ]
+}
+
+/// The history of a seed, without end.
+pub fn stream(seed: u64) -> impl Iterator<Item = Op> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    std::iter::repeat_with(move || op().new_tree(&mut runner).unwrap().current())
 }
 
 pub fn op() -> impl Strategy<Value = Op> {

@@ -7,15 +7,12 @@ use super::compare::shown_of;
 use super::harness::{B, Home, all_versions, fsck, get, key, make_bucket, pattern, put, read, reap};
 use super::machine::World;
 use super::model::Bucket;
-use super::ops::{Op, op};
+use super::ops::{Op, stream};
 use super::scrub;
 use crate::{asked, long};
 use keyfold::model::Kind;
 use keyfold::store::Store;
 use keyfold::sys::disk::{Disk, DiskCall, MemDisk};
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -25,9 +22,7 @@ const OPERATIONS: usize = 40;
 
 /// The history of a seed.
 fn history(seed: u64) -> Vec<Op> {
-    let bytes: Vec<u8> = (0..4u64).flat_map(|n| (seed ^ n << 60).to_le_bytes()).collect();
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    prop::collection::vec(op(), OPERATIONS).new_tree(&mut runner).unwrap().current()
+    stream(seed).take(OPERATIONS).collect()
 }
 
 /// The seeds of this run: fresh ones, and printed.

@@ -1,6 +1,7 @@
-//! kill -9 and power cuts at random moments under load, while directories are renamed and space is reclaimed: everything
+//! kill -9, power cuts and a want of memory at random moments under load, while directories are renamed and space is reclaimed: everything
 //! synced is there, nothing is half-made, the store is sound.
 
+use super::group::Group;
 use super::harness::{KEYFOLD, detach};
 use super::{Mounted, long, pattern};
 use std::collections::HashMap;
@@ -196,8 +197,12 @@ fn count() -> u64 {
 const SETTINGS: &str = "[log]\nsegment_size = '1MiB'\n";
 
 fn with_small_segments(mounted: &mut Mounted) {
+    with(mounted, SETTINGS);
+}
+
+fn with(mounted: &mut Mounted, settings: &str) {
     mounted.umount();
-    fs::write(mounted.store().join("keyfold.toml"), SETTINGS).unwrap();
+    fs::write(mounted.store().join("keyfold.toml"), settings).unwrap();
     mounted.restart();
 }
 
@@ -254,6 +259,37 @@ fn the_power_fails() {
         with_small_segments(&mut mounted);
         rounds(&mut mounted, count() / 2, power_cut);
     }
+}
+
+/// From now on the process gets a little memory and no more, while more and more is open and unwritten; returns when the
+/// kernel has killed it.
+fn starve(mounted: &mut Mounted, group: &Group) {
+    let kills = group.kills();
+    group.admit(mounted.pid());
+    let dir = mounted.path("open");
+    let _ = fs::create_dir(&dir);
+    let mut open = vec![];
+    for n in 0.. {
+        let Ok(mut file) = File::create(dir.join(format!("f{n}"))) else { break };
+        let written = file.write_all(&pattern(n, 100_000));
+        open.push(file);
+        if written.is_err() {
+            break;
+        }
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    while group.kills() == kills {
+        assert!(Instant::now() < end, "it goes on with {} open files: {}", open.len(), mounted.errors());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn killed_for_want_of_memory() {
+    let mut mounted = Mounted::start();
+    with(&mut mounted, &format!("{SETTINGS}[memory]\nceiling = '4GiB'\n"));
+    let group = Group::new(&format!("keyfold-hunger-{}", std::process::id()), 48 << 20);
+    rounds(&mut mounted, count() / 2, |mounted| starve(mounted, &group));
 }
 
 /// Killed again and again while it recovers.

@@ -1,11 +1,12 @@
 //! The ceiling of memory holds under load, in a control group that allows little more. Needs root.
 
+use super::group::Group;
 use super::{Mounted, pattern, text};
 use crate::long;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -14,51 +15,11 @@ const CEILING: u64 = 128 * MIB;
 /// For pages of files, which the kernel counts and can take back, and for what the programs' allocators keep.
 const SLACK: u64 = 48 * MIB;
 
-/// A control group with a limit of memory; removed when dropped.
-struct Group(PathBuf);
-
-impl Group {
-    fn new(name: &str, limit: u64) -> Self {
-        let first = Path::new("/sys/fs/cgroup/memory");
-        let (top, file) =
-            if first.is_dir() { (first, "memory.limit_in_bytes") } else { (Path::new("/sys/fs/cgroup"), "memory.max") };
-        if !first.is_dir() {
-            // Where it is given to groups below already, this changes nothing.
-            let _ = fs::write(top.join("cgroup.subtree_control"), "+memory");
-        }
-        let group = top.join(name);
-        fs::create_dir(&group).unwrap();
-        fs::write(group.join(file), limit.to_string()).unwrap();
-        Self(group)
-    }
-
-    /// How often a process in it was killed for want of memory.
-    fn kills(&self) -> u64 {
-        let read = |file| fs::read_to_string(self.0.join(file)).unwrap_or_default();
-        let lines = read("memory.oom_control") + &read("memory.events");
-        let count = lines.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        count.unwrap().trim().parse().unwrap()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Only when a test fails is anybody left in it.
-        for pid in fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default().lines() {
-            let _ = Command::new("kill").args(["-9", pid]).status();
-        }
-        let end = Instant::now() + Duration::from_secs(10);
-        while fs::remove_dir(&self.0).is_err() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
 /// Mounts in the background, in a control group; the process.
 fn mount_in(group: &Group, mounted: &Mounted) -> u32 {
     let output = Command::new("sh")
         .args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$1\" mount --replace=dead \"$2\" \"$3\""])
-        .args([&group.0, Path::new(super::harness::KEYFOLD), &mounted.store(), &mounted.root()])
+        .args([group.dir(), Path::new(super::harness::KEYFOLD), &mounted.store(), &mounted.root()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));

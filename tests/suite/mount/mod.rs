@@ -13,6 +13,7 @@ mod directories;
 mod explorer;
 mod faults;
 mod full;
+mod group;
 mod harness;
 mod histories;
 mod history;
