@@ -3,7 +3,9 @@
 
 use keyfold::index::{self, Family, Index, Read};
 use keyfold::model::{BucketName, DirId, FileKind, Object, ObjectKey, Posix, Timestamp, Versioning};
-use keyfold::store::{Condition, Entry, ListRequest, ListVersions, Options, PutOptions, Session, Settings, Store};
+use keyfold::store::{
+    Condition, Entry, Finding, ListRequest, ListVersions, Options, PutOptions, Session, Settings, Store,
+};
 use keyfold::sys::clock::ManualClock;
 use keyfold::sys::disk::MemDisk;
 use keyfold::sys::entropy::Entropy;
@@ -18,6 +20,8 @@ const NOW: i64 = 1_795_312_800;
 /// Entries looked at in one input, and bytes read of each object.
 const ENTRIES_MAX: usize = 2000;
 const BYTES_MAX: u64 = 8 << 20;
+/// Steps of a scrub.
+const STEPS_MAX: usize = 64;
 const TAKEN_AWAY: u16 = u16::MAX;
 
 /// The records that bytes say: family, length of the key, key, length of the value, value.
@@ -137,10 +141,10 @@ pub fn sound_records() -> Vec<Planted> {
     all.collect()
 }
 
-/// Any bytes as records of a store.
-pub fn store(data: &[u8]) {
+/// The sound store's disk with the records that bytes say.
+fn planted_on(data: &[u8]) -> Option<MemDisk> {
     let disk = SOUND.crash(0);
-    let Ok(index) = Index::in_memory(Arc::new(disk.clone()), index::Settings::default()) else { return };
+    let index = Index::in_memory(Arc::new(disk.clone()), index::Settings::default()).ok()?;
     let done = index.transact(|tx| {
         for (family, key, value) in planted(data) {
             match value {
@@ -154,10 +158,34 @@ pub fn store(data: &[u8]) {
     if let (Ok(_), Ok(Some(sealed))) = (done, index.sealed()) {
         let _ = index.write_sealed(sealed, true);
     }
-    drop(index);
-    let Ok(store) = open(&disk) else { return };
+    Some(disk)
+}
+
+/// Any bytes as records of a store.
+pub fn store(data: &[u8]) {
+    let Some(Ok(store)) = planted_on(data).as_ref().map(open) else { return };
     look(&store);
     change(&store);
+    let _ = store.close();
+}
+
+/// The same store compacted, scrubbed and repaired: what is left to find are bytes that are lost.
+pub fn repair(data: &[u8]) {
+    let Some(Ok(store)) = planted_on(data).as_ref().map(open) else { return };
+    let _ = store.compact(&mut |_| true).is_ok();
+    if let Ok(mut pass) = store.scrub_by_hand() {
+        for _ in 0..STEPS_MAX {
+            if !matches!(pass.step(1 << 20), Ok((bytes, _)) if bytes > 0) {
+                break;
+            }
+        }
+    }
+    let _ = store.repair(true, &mut |_| {}).is_ok();
+    if store.repair(false, &mut |_| {}).is_ok() {
+        let left = store.fsck(&mut |_| {}).unwrap_or_default();
+        assert!(left.iter().all(Finding::is_loss), "a repair leaves {left:#?}");
+        look(&store);
+    }
     let _ = store.close();
 }
 

@@ -3,6 +3,7 @@
 use keyfold::config::{MountSettings, StoreSettings, parse_duration, parse_size};
 use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_rfc3339};
 use keyfold::store::check_format;
+use keyfold::sys::process::Identity;
 use keyfold::vfs::control::{DOCUMENTS, parse_instant};
 
 fn text(data: &[u8]) -> &str {
@@ -21,6 +22,13 @@ pub fn bucket_document(data: &[u8]) {
 /// Any bytes as the FORMAT file.
 pub fn format_file(data: &[u8]) {
     let _ = check_format(data);
+}
+
+/// Any text as the line of a store's lock: none, or a process that prints the same again.
+pub fn lock_line(data: &[u8]) {
+    if let Some(identity) = Identity::parse(text(data)) {
+        assert_eq!(Identity::parse(&identity.to_string()), Some(identity));
+    }
 }
 
 /// Any text as the store's settings.

@@ -17,8 +17,12 @@ use std::ops::Range;
 
 /// Records changed in one transaction.
 const BATCH_RECORDS: usize = 64;
-/// Bytes copied at once, roughly.
-const STEP_BYTES: u64 = 512 << 10;
+/// Bytes copied at once, roughly: enough for the disk to begin with them.
+const STEP_BYTES: u64 = 1 << 20;
+/// Bytes, and records that refer to them, between two syncs. Each sync delays whoever syncs at the time; the disk has begun
+/// with most of the bytes long before.
+const SYNC_BYTES: u64 = 16 * STEP_BYTES;
+const SYNC_RECORDS: usize = 32 * BATCH_RECORDS;
 /// Bytes that stay free on the disk whatever is compacted.
 const SPARE_BYTES: u64 = 16 << 20;
 
@@ -39,6 +43,8 @@ pub(super) struct Relocation<'a> {
     store: &'a Store,
     /// `None` for what cannot be read and stays.
     copies: HashMap<Place, Option<Copy>>,
+    /// Copies that no sync has made durable yet.
+    fresh: Vec<(Place, Copy)>,
     classes: HashMap<u64, Class>,
     /// Until the pass is over: a copy that nobody refers to yet may still get its first holder, and its segment must not
     /// be taken for unused.
@@ -84,6 +90,7 @@ impl<'a> Relocation<'a> {
         Self {
             store,
             copies: HashMap::new(),
+            fresh: Vec::new(),
             classes: HashMap::new(),
             pending: PendingSet::new(&store.pending),
             done: Compacted::default(),
@@ -97,7 +104,7 @@ impl<'a> Relocation<'a> {
         while !rest.is_empty() {
             let mut wanted: BTreeMap<Place, Part> = BTreeMap::new();
             let (mut records, mut bytes) = (0, 0);
-            while records < BATCH_RECORDS.min(rest.len()) && bytes < STEP_BYTES {
+            while records < SYNC_RECORDS.min(rest.len()) && bytes < SYNC_BYTES {
                 let mut extents = Extents::read(&self.store.index, rest[records])?;
                 records += 1;
                 for extent in extents.iter_mut().flat_map(Extents::list) {
@@ -115,7 +122,10 @@ impl<'a> Relocation<'a> {
             let (batch, later) = rest.split_at(records);
             let copied = self.copy(wanted, go_on);
             // Also what was copied before something failed: so much is won.
-            self.done.records += self.swap(batch)?;
+            self.sync()?;
+            for batch in batch.chunks(BATCH_RECORDS) {
+                self.done.records += self.swap(batch)?;
+            }
             if !copied? {
                 return Ok(false);
             }
@@ -136,11 +146,12 @@ impl<'a> Relocation<'a> {
             let mut rest = parts.as_slice();
             while !rest.is_empty() {
                 let mut bytes = 0;
-                let fits = rest.iter().take_while(|(_, part)| {
+                let step = rest.iter().take_while(|(_, part)| {
+                    let more = bytes < STEP_BYTES;
                     bytes += part.len() as u64;
-                    bytes <= STEP_BYTES
+                    more
                 });
-                let (now, later) = rest.split_at(fits.count().max(1));
+                let (now, later) = rest.split_at(step.count());
                 let bytes = now.iter().map(|(_, part)| part.len() as u64).sum();
                 if self.store.rounds.stopping() || !go_on(bytes) {
                     return Ok(false);
@@ -160,31 +171,36 @@ impl<'a> Relocation<'a> {
                 .why(format!("{free} bytes are free on the store's disk, and what is alive must be copied first"))
                 .mend("delete objects or versions, or give the disk more room"));
         }
-        let mut copied = Vec::with_capacity(parts.len());
-        {
-            let _noting = store.pending.noting();
-            for ((old, part), copy) in parts.iter().zip(store.log.copy_runs(class, parts)?) {
-                let place = (old.segment.0, old.offset);
-                match copy {
-                    Ok(run) => {
-                        self.pending.add(run.segment.0);
-                        copied.push((place, Copy { run, from: part.start, first: None }));
+        let _noting = store.pending.noting();
+        for ((old, part), copy) in parts.iter().zip(store.log.copy_runs(class, parts)?) {
+            let place = (old.segment.0, old.offset);
+            match copy {
+                Ok(run) => {
+                    self.pending.add(run.segment.0);
+                    self.fresh.push((place, Copy { run, from: part.start, first: None }));
+                }
+                Err(error) => {
+                    // Not of what was deleted meanwhile.
+                    if store.live_of(old.segment.0)? > 0 {
+                        store.complain("compact", None, "", &error);
                     }
-                    Err(error) => {
-                        // Not of what was deleted meanwhile.
-                        if store.live_of(old.segment.0)? > 0 {
-                            store.complain("compact", None, "", &error);
-                        }
-                        self.copies.insert(place, None);
-                    }
+                    self.copies.insert(place, None);
                 }
             }
         }
-        // Not left to the rounds, which others wait for, and to which a failed sync is final.
+        Ok(())
+    }
+
+    /// Makes the copies durable. Not left to the rounds, which others wait for, and to which a failed sync is final.
+    fn sync(&mut self) -> Result<()> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        let copied = std::mem::take(&mut self.fresh);
         let runs: Vec<Run> = copied.iter().map(|(_, copy)| copy.run).collect();
-        if let Err(error) = store.log.sync_of(&runs, &[]) {
+        if let Err(error) = self.store.log.sync_of(&runs, &[]) {
             let lost = Lost { runs: runs.iter().map(|run| (run.segment, run.offset)).collect(), solos: vec![] };
-            store.log.settle(&lost);
+            self.store.log.settle(&lost);
             return Err(error);
         }
         self.done.copied += runs.iter().map(|run| u64::from(run.len)).sum::<u64>();

@@ -18,7 +18,11 @@ const SOLO: SoloId = SoloId(0x7_0000_012b);
 
 /// Every seed: its target and its bytes.
 pub fn all() -> Seeds {
-    [log(), index(), control(), texts()].concat()
+    let mut seeds = [log(), index(), control(), texts()].concat();
+    let repaired: Seeds =
+        seeds.iter().filter(|(of, _)| *of == "store").map(|(_, seed)| ("repair", seed.clone())).collect();
+    seeds.extend(repaired);
+    seeds
 }
 
 /// What the targets take for an offset, and the bytes.
@@ -181,6 +185,7 @@ fn texts() -> Seeds {
             "keyfold_toml",
             &[STORE_TEMPLATE, "[log]\nsegment_size = '1GiB'\n[disk]\nreserve = '5%'\n[debug]\nday = '10s'\n"],
         ),
+        ("lock_line", &["1234 3f0a8c1e-5b0e-4a53-9d58-0c6f6a2b1f10 73025", "1234"]),
         (
             "mount_options",
             &[
