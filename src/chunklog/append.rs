@@ -7,8 +7,8 @@ use super::id::{Class, FileKey, Owner, Run, SegmentId};
 use super::log::{ChunkLog, Inner, Lane};
 use super::segment::{OpenSegment, Places, Room};
 use crate::model::{Error, Kind, Result};
+use crate::sys::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 impl ChunkLog {
     /// Appends each piece as a run, all with one write unless a segment ends in between. When it returns, the runs

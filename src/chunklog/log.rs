@@ -12,11 +12,11 @@ use crate::model::{Error, Kind, Result};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Access, Disk, DiskFile};
 use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How a log is opened.
 #[derive(Clone)]

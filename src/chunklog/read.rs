@@ -7,9 +7,9 @@ use super::id::{FileKey, Run};
 use super::log::{ChunkLog, Inner};
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::DiskFile;
+use crate::sys::sync::atomic::Ordering::Relaxed;
 use crc32fast::Hasher;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// What is remembered of a run once its head was read and verified.
 pub(super) struct RunTable {

@@ -13,9 +13,9 @@ use super::segment::Room;
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::DiskFile;
 use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::Ordering::Relaxed;
 use crc32fast::Hasher;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 const FRAME: u64 = FRAME_BYTES as u64;
 /// Bytes with which the disk may begin before anybody asks for a sync: enough for it to write them in one go.

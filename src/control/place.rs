@@ -55,12 +55,21 @@ pub(super) struct History {
 
 /// A key's versions; an error when it never had any.
 pub(super) fn versions(store: &Store, bucket: &Bucket, key: &ObjectKey) -> Result<History> {
-    let (dirs, component) = history(store, bucket, key)?;
-    let versions = store.versions(&dirs, &component)?;
+    let (dirs, component, versions) = store.history_of(bucket.name.as_str(), key)?;
     if versions.is_empty() {
         return Err(no_such_key(bucket, key.as_str()));
     }
     Ok(History { dirs, component, versions })
+}
+
+/// The versions of a key among which `which` is picked: one that is named is not searched among all others.
+pub(super) fn versions_for(store: &Store, bucket: &Bucket, key: &ObjectKey, which: &Which) -> Result<History> {
+    if let Which::Version(id) = which
+        && let Some((dirs, component, found)) = store.version_of(bucket.name.as_str(), key, version_id(id)?)?
+    {
+        return Ok(History { dirs, component, versions: vec![found] });
+    }
+    versions(store, bucket, key)
 }
 
 /// The version that was current at an instant.

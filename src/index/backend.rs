@@ -2,12 +2,13 @@
 
 use super::db::Table;
 use super::family::Family;
-use super::memory::{Changes, Memory, MemoryWalk};
-use super::rocks::Rocks;
+use super::memory::{Changes, Memory, MemoryWalk, Records};
+use super::rocks::{Rocks, RocksFrozen};
 use crate::model::{Error, Kind, Result};
 use bytes::Bytes;
 use rocksdb::{DBRawIterator, WriteBatch};
 use std::path::Path;
+use std::sync::Arc;
 
 /// RocksDB, or its stand-in for simulations.
 pub(super) enum Backend {
@@ -19,6 +20,19 @@ pub(super) enum Backend {
 pub(super) enum Batch {
     Rocks(WriteBatch),
     Memory(Changes),
+}
+
+/// What the backend held at one moment.
+pub(super) enum Frozen<'a> {
+    Rocks(RocksFrozen<'a>),
+    Memory(Arc<Records>),
+}
+
+/// A backend as it is now, or was at a moment.
+#[derive(Clone, Copy)]
+pub(super) struct Below<'a> {
+    pub(super) db: &'a Backend,
+    pub(super) frozen: Option<&'a Frozen<'a>>,
 }
 
 /// A walk over a family from a lower bound up to an upper bound (exclusive), as of its beginning.
@@ -47,10 +61,20 @@ impl Backend {
         }
     }
 
-    pub(super) fn walk(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<Walk<'_>> {
+    /// Holds what is there now; cheap, and nothing waits for it.
+    pub(super) fn freeze(&self) -> Frozen<'_> {
         match self {
-            Self::Rocks(db) => db.walk(family, lower, upper).map(Walk::Rocks),
-            Self::Memory(memory) => Ok(Walk::Memory(memory.walk(family, lower, upper))),
+            Self::Rocks(db) => Frozen::Rocks(db.freeze()),
+            Self::Memory(memory) => Frozen::Memory(memory.freeze()),
+        }
+    }
+
+    /// As [`Backend::get`], as of then.
+    pub(super) fn get_frozen(&self, frozen: &Frozen<'_>, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        match (self, frozen) {
+            (Self::Rocks(db), Frozen::Rocks(frozen)) => db.get_frozen(frozen, family, key),
+            (_, Frozen::Memory(records)) => Ok(records.get(&(family, Bytes::copy_from_slice(key))).cloned()),
+            _ => Err(not_its_own()),
         }
     }
 
@@ -150,7 +174,24 @@ impl Backend {
 }
 
 fn not_its_own() -> Error {
-    Error::new(Kind::InvalidArgument, "cannot write the index").why("the batch is another backend's")
+    Error::new(Kind::InvalidArgument, "cannot use the index").why("the batch or moment is another backend's")
+}
+
+impl<'a> Below<'a> {
+    pub(super) const fn now(db: &'a Backend) -> Self {
+        Self { db, frozen: None }
+    }
+
+    pub(super) fn walk(self, family: Family, lower: &[u8], upper: &[u8]) -> Result<Walk<'a>> {
+        let in_memory = |records| Ok(Walk::Memory(MemoryWalk::new(records, family, lower, upper)));
+        match (self.db, self.frozen) {
+            (Backend::Rocks(db), None) => db.walk(None, family, lower, upper).map(Walk::Rocks),
+            (Backend::Rocks(db), Some(Frozen::Rocks(at))) => db.walk(Some(at), family, lower, upper).map(Walk::Rocks),
+            (Backend::Memory(memory), None) => in_memory(memory.freeze()),
+            (_, Some(Frozen::Memory(records))) => in_memory(Arc::clone(records)),
+            _ => Err(not_its_own()),
+        }
+    }
 }
 
 impl Walk<'_> {

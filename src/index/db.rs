@@ -1,16 +1,17 @@
 //! The index itself: opening RocksDB, committing into the stage, writing the stage out.
 
-use super::backend::{Backend, Batch};
+use super::backend::{Backend, Batch, Below};
 use super::cache::Cache;
 use super::family::Family;
 use super::memory::Memory;
 use super::rocks::Rocks;
 use super::stage::Stage;
-use super::tx::{Read, Tx, View};
+use super::tx::{Read, Tx};
+use super::view::View;
 use crate::model::{Error, Kind, NUMBER_MAX, Result};
 use crate::sys::disk::Disk;
-use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard, thread};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::path::Path;
@@ -41,6 +42,11 @@ pub(super) struct Layers {
 }
 
 impl Layers {
+    /// Whether no stage was closed between these and those.
+    pub(super) fn is_active_in(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.active, &other.active)
+    }
+
     pub(super) fn each(&self) -> impl Iterator<Item = &Arc<Stage>> {
         std::iter::once(&self.active).chain(self.sealed.as_ref().map(|(stage, _)| stage))
     }
@@ -55,6 +61,8 @@ pub struct Index {
     visible: AtomicU64,
     /// Held while a transaction runs or the stage is swapped: the next commit's number.
     commit: Mutex<u64>,
+    /// The thread whose transaction runs, where debug assertions are on.
+    inside: Mutex<Option<thread::ThreadId>>,
     /// Numbers of the last commit written to RocksDB, and of the last that its log was synced with.
     written: AtomicU64,
     synced: AtomicU64,
@@ -88,6 +96,22 @@ pub struct Sealed {
     pub before: u64,
     /// Number of its own last commit.
     pub commit: u64,
+}
+
+/// A transaction of this thread runs.
+struct Inside<'a>(&'a Mutex<Option<thread::ThreadId>>);
+
+impl<'a> Inside<'a> {
+    fn new(inside: &'a Mutex<Option<thread::ThreadId>>) -> Self {
+        *inside.lock() = Some(thread::current().id());
+        Self(inside)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
+    }
 }
 
 impl Sealed {
@@ -131,6 +155,7 @@ impl Index {
             layers: ArcSwap::from_pointee(Layers { active: Arc::default(), sealed: None }),
             visible: AtomicU64::new(0),
             commit: Mutex::new(1),
+            inside: Mutex::new(None),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             full: AtomicBool::new(false),
@@ -161,7 +186,7 @@ impl Index {
     /// Number of the last commit that announced a change.
     fn last_in_feed(&self) -> Result<u64> {
         let mut last = 0;
-        let mut walk = self.db.walk(Family::Log, &[], &[0xff; 13])?;
+        let mut walk = Below::now(&self.db).walk(Family::Log, &[], &[0xff; 13])?;
         while let Some(key) = walk.key() {
             let number = key.get(..8).and_then(super::keys::id_of);
             last = number.filter(|number| *number <= NUMBER_MAX).unwrap_or(last);
@@ -255,8 +280,50 @@ impl Index {
         Ok(())
     }
 
+    /// What is seen now, for one read: the stages may be older than the number.
+    fn glance(&self) -> View<'_> {
+        let layers = self.layers.load_full();
+        View { db: &self.db, cache: &self.cache, now: &self.layers, layers, seq: self.visible(), frozen: None }
+    }
+
     pub(super) fn view(&self) -> View<'_> {
-        View { db: &self.db, cache: &self.cache, layers: self.layers.load_full(), seq: self.visible() }
+        loop {
+            let view = self.glance();
+            // A commit into the next stage is not in these.
+            if view.holds() {
+                return view;
+            }
+        }
+    }
+
+    /// The index as of one commit, for as long as it is kept. Commits go on; tables that were merged stay until then.
+    #[must_use]
+    pub fn frozen(&self) -> View<'_> {
+        loop {
+            let view = self.view();
+            let frozen = self.db.freeze();
+            if view.holds() {
+                return View { frozen: Some(frozen), ..view };
+            }
+        }
+    }
+
+    /// Reads several things as of one commit, without waiting for any. `body` runs again when a stage was closed
+    /// meanwhile: what it does beside reading must wait until this returns.
+    ///
+    /// # Errors
+    /// Whatever `body` returns.
+    pub fn at_once<T>(&self, mut body: impl FnMut(&View<'_>) -> Result<T>) -> Result<T> {
+        let view = self.view();
+        let found = body(&view);
+        if view.holds() { found } else { body(&self.frozen()) }
+    }
+
+    /// Keeps commits out.
+    fn alone(&self) -> MutexGuard<'_, u64> {
+        let again = cfg!(debug_assertions) && *self.inside.lock() == Some(thread::current().id());
+        debug_assert!(!again, "a transaction waits for itself: its own thread is in one");
+        self.commit.lock()
     }
 
     /// Runs `body` alone and commits what it wrote, all at once. Returns its result and the commit's number,
@@ -265,7 +332,8 @@ impl Index {
     /// # Errors
     /// Whatever `body` returns.
     pub fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
-        let mut next = self.commit.lock();
+        let mut next = self.alone();
+        let _inside = cfg!(debug_assertions).then(|| Inside::new(&self.inside));
         let mut tx = Tx { view: self.view(), writes: super::scan::Writes::new(), seq: *next };
         let result = body(&mut tx)?;
         let Tx { writes, seq, view } = tx;
@@ -302,7 +370,7 @@ impl Index {
     /// has succeeded. A stage whose writing failed stays sealed and comes first.
     #[must_use]
     pub fn seal(&self) -> u64 {
-        let next = self.commit.lock();
+        let next = self.alone();
         let now = self.layers.load();
         let last = *next - 1;
         match &now.sealed {
@@ -345,7 +413,7 @@ impl Index {
         let written = self.write(sealed.batch, sealed.commit, sync);
         self.cache.end(|changed| sealed.stage.newest(changed));
         written?;
-        let _commit = self.commit.lock();
+        let _commit = self.alone();
         let active = Arc::clone(&self.layers.load().active);
         self.layers.store(Arc::new(Layers { active, sealed: None }));
         Ok(())
@@ -382,15 +450,6 @@ impl Index {
         self.db.tables()
     }
 
-    /// [`Read::scan`] for those who show what there is: blocks of tables that cannot be read are passed by, and
-    /// [`super::Scan::damage`] tells. Never for a decision about what is not there.
-    ///
-    /// # Errors
-    /// As [`Read::scan`], but for damage.
-    pub fn scan_past_damage(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<super::Scan<'_>> {
-        Ok(self.scan(family, lower, upper)?.past_damage(lower))
-    }
-
     /// Checks the checksums of every table on disk.
     ///
     /// # Errors
@@ -402,14 +461,14 @@ impl Index {
 
 impl Read for Index {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
-        self.view().get(family, Bytes::copy_from_slice(key))
+        self.glance().get(family, Bytes::copy_from_slice(key))
     }
 
     fn scan(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<super::Scan<'_>> {
         // The walk of RocksDB must begin while the stages are the ones above it.
         loop {
             let view = self.view();
-            let scan = super::Scan::new(&self.db, family, lower, upper, view.stage_layers())?;
+            let scan = super::Scan::new(Below::now(&self.db), family, lower, upper, view.stage_layers())?;
             if Arc::ptr_eq(&view.layers, &self.layers.load()) {
                 return Ok(scan);
             }

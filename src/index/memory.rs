@@ -24,7 +24,7 @@ const FRAME: usize = 12;
 /// Bytes before a change's key: family, whether there is a value, lengths of key and value.
 const CHANGE: usize = 10;
 
-type Records = BTreeMap<(Family, Bytes), Bytes>;
+pub(super) type Records = BTreeMap<(Family, Bytes), Bytes>;
 
 /// A batch.
 #[derive(Default)]
@@ -123,6 +123,15 @@ pub(super) struct MemoryWalk {
 }
 
 impl MemoryWalk {
+    pub(super) fn new(records: Arc<Records>, family: Family, lower: &[u8], upper: &[u8]) -> Self {
+        let (lower, upper) = (Bytes::copy_from_slice(lower), Bytes::copy_from_slice(upper));
+        let at = (lower < upper)
+            .then(|| records.range((family, lower)..(family, upper.clone())).next())
+            .flatten()
+            .map(|((_, key), value)| (key.clone(), value.clone()));
+        Self { records, family, upper, at }
+    }
+
     pub(super) fn key(&self) -> Option<&[u8]> {
         self.at.as_ref().map(|(key, _)| key.as_ref())
     }
@@ -202,14 +211,8 @@ impl Memory {
         self.state.lock().records.get(&(family, Bytes::copy_from_slice(key))).cloned()
     }
 
-    pub(super) fn walk(&self, family: Family, lower: &[u8], upper: &[u8]) -> MemoryWalk {
-        let records = Arc::clone(&self.state.lock().records);
-        let (lower, upper) = (Bytes::copy_from_slice(lower), Bytes::copy_from_slice(upper));
-        let at = (lower < upper)
-            .then(|| records.range((family, lower)..(family, upper.clone())).next())
-            .flatten()
-            .map(|((_, key), value)| (key.clone(), value.clone()));
-        MemoryWalk { records, family, upper, at }
+    pub(super) fn freeze(&self) -> Arc<Records> {
+        Arc::clone(&self.state.lock().records)
     }
 
     pub(super) fn write(&self, changes: &Changes, sync: bool) -> Result<()> {

@@ -3,7 +3,7 @@
 //! Committed changes live in a stage in memory until a durability round writes them to RocksDB as one
 //! synced batch. That order lets the owner of the data sync it first, so no record on disk ever points at
 //! bytes that are not there. Readers never take a lock: they merge the stage, the stage being written and
-//! RocksDB. One transaction runs at a time and sees everything before it, which is how preconditions hold.
+//! RocksDB, and ask a [`View`] what must be as of one commit. One transaction runs at a time and sees everything before it, which is how preconditions hold.
 //!
 //! May not know: the chunk log, S3's rules. Locks: `commit` (one transaction), nothing else is taken inside.
 #![doc = include_str!("FORMAT.md")]
@@ -22,6 +22,7 @@ mod scan;
 mod stage;
 mod table;
 mod tx;
+mod view;
 
 /// How an index is mended whose files are damaged.
 pub const MEND: &str = "`keyfold fsck --repair STORE` makes a new index of what can be read of it, \
@@ -51,3 +52,4 @@ pub use salvage::{Salvaged, salvage};
 pub use scan::Scan;
 pub use table::{TableChecked, TableFlaw, check_table};
 pub use tx::{Read, Tx};
+pub use view::{OneCommit, View, reads_of_thread};

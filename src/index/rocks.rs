@@ -6,12 +6,16 @@ use crate::model::{Error, Kind, Result};
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, Options, Snapshot, WriteBatch,
+    WriteOptions,
 };
 use std::path::Path;
 
 /// An open RocksDB.
 pub(super) struct Rocks(DB);
+
+/// What it held at one moment.
+pub(super) struct RocksFrozen<'a>(Snapshot<'a>);
 
 impl Rocks {
     pub(super) fn open(dir: &Path, settings: Settings) -> Result<Self> {
@@ -78,12 +82,33 @@ impl Rocks {
         }
     }
 
-    pub(super) fn walk(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<DBRawIterator<'_>> {
+    pub(super) fn freeze(&self) -> RocksFrozen<'_> {
+        RocksFrozen(self.0.snapshot())
+    }
+
+    pub(super) fn get_frozen(&self, frozen: &RocksFrozen<'_>, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        match frozen.0.get_pinned_cf(self.handle(family)?, key) {
+            Ok(value) => Ok(value.map(|bytes| Bytes::copy_from_slice(&bytes))),
+            Err(error) => Err(failed("cannot read the index", &error)),
+        }
+    }
+
+    pub(super) fn walk<'a>(
+        &'a self,
+        frozen: Option<&'a RocksFrozen<'a>>,
+        family: Family,
+        lower: &[u8],
+        upper: &[u8],
+    ) -> Result<DBRawIterator<'a>> {
         let mut options = rocksdb::ReadOptions::default();
         options.set_iterate_upper_bound(upper);
         // A walk of many names would drive everything else out of memory, and asks for each only once.
         options.fill_cache(!matches!(family, Family::Dent | Family::Content | Family::Node));
-        let mut walk = self.0.raw_iterator_cf_opt(self.handle(family)?, options);
+        let handle = self.handle(family)?;
+        let mut walk = match frozen {
+            Some(frozen) => frozen.0.raw_iterator_cf_opt(handle, options),
+            None => self.0.raw_iterator_cf_opt(handle, options),
+        };
         walk.seek(lower);
         Ok(walk)
     }

@@ -2,7 +2,7 @@
 //!
 //! The new one is made beside the old one, from links and copies; the old one is only read.
 
-use super::backend::{Backend, Batch, Walk};
+use super::backend::{Backend, Batch, Below, Walk};
 use super::db::Settings;
 use super::family::Family;
 use super::rocks::Rocks;
@@ -112,7 +112,7 @@ fn transfer(old: &Backend, new: &Backend, family: Family, done: &mut Salvaged) -
     let mut from = Vec::new();
     let (mut batch, mut held): (Batch, usize) = (new.batch(), 0);
     loop {
-        let mut walk = old.walk(family, &from, &upper)?;
+        let mut walk = Below::now(old).walk(family, &from, &upper)?;
         let mut last = from.clone();
         while let (Some(key), Some(value)) = (walk.key(), walk.value()) {
             if key != MARK {
@@ -130,7 +130,7 @@ fn transfer(old: &Backend, new: &Backend, family: Family, done: &mut Salvaged) -
             return new.write(batch, false);
         }
         done.gaps += 1;
-        let behind = behind(old, family, &last, &upper)?;
+        let behind = behind(Below::now(old), family, &last, &upper)?;
         match (behind.key(), behind.status()) {
             (Some(next), Ok(())) => from = next.to_vec(),
             _ => return new.write(batch, false),
@@ -139,7 +139,7 @@ fn transfer(old: &Backend, new: &Backend, family: Family, done: &mut Salvaged) -
 }
 
 /// A walk that begins behind the stretch that cannot be read and begins at `from`.
-pub(super) fn behind<'a>(db: &'a Backend, family: Family, from: &[u8], upper: &[u8]) -> Result<Walk<'a>> {
+pub(super) fn behind<'a>(db: Below<'a>, family: Family, from: &[u8], upper: &[u8]) -> Result<Walk<'a>> {
     let wide = |key: &[u8]| -> Vec<u8> { key.iter().copied().chain(std::iter::repeat(0)).take(WIDTH).collect() };
     let (mut bad, mut good) = (wide(from), wide(upper));
     loop {

@@ -1,6 +1,6 @@
 //! An ordered walk over a family: the transaction's own writes, the stages and RocksDB, merged.
 
-use super::backend::{Backend, Walk};
+use super::backend::{Below, Walk};
 use super::family::Family;
 use super::salvage::behind;
 use super::stage::Stage;
@@ -37,7 +37,7 @@ type Peek = Option<(Bytes, Option<Bytes>)>;
 
 /// Keys from a lower bound up to an upper bound (exclusive), with their values, in order.
 pub struct Scan<'a> {
-    db: &'a Backend,
+    db: Below<'a>,
     family: Family,
     upper: Bytes,
     layers: Vec<Layer<'a>>,
@@ -51,7 +51,7 @@ pub struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     pub(super) fn new(
-        db: &'a Backend,
+        db: Below<'a>,
         family: Family,
         lower: &[u8],
         upper: &[u8],
@@ -76,6 +76,11 @@ impl<'a> Scan<'a> {
     #[must_use]
     pub const fn damage(&self) -> Option<&Error> {
         self.damage.as_ref()
+    }
+
+    /// The same, to be kept.
+    pub const fn take_damage(&mut self) -> Option<Error> {
+        self.damage.take()
     }
 
     fn smallest(&self) -> Option<Bytes> {
@@ -138,6 +143,7 @@ impl Iterator for Scan<'_> {
                 return Some(Err(error));
             }
             let key = self.smallest()?;
+            super::view::count_read();
             if let Some(last) = &mut self.past_damage {
                 *last = key.clone();
             }

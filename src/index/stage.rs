@@ -3,11 +3,11 @@
 //! Every value carries the number of the commit that wrote it, so a reader sees whole commits only.
 
 use super::family::Family;
+use crate::sys::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
 use std::cmp::Reverse;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StageKey {

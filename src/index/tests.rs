@@ -198,3 +198,80 @@ fn records_read_back_and_other_versions_are_refused() {
     assert_eq!(decode::<DirStat>(&bytes).unwrap_err().kind(), Kind::Corrupt);
     assert!(decode::<DirStat>(&[]).is_err());
 }
+
+/// A pair of records of which each commit moves the value to the other.
+fn swap(index: &Index, to: u8) {
+    let write = |tx: &mut Tx<'_>| {
+        tx.put_bytes(Family::Dent, &[to], vec![1]);
+        tx.delete(Family::Dent, &[3 - to]);
+        Ok(())
+    };
+    index.transact(write).unwrap();
+}
+
+fn look(view: &impl Read, n: u8) -> bool {
+    view.get(Family::Dent, &[n]).unwrap().is_some()
+}
+
+#[test]
+fn reads_at_once_are_of_one_commit_also_when_stages_are_written_between_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    swap(&index, 1);
+    write_out(&index);
+    let (mut runs, mut to) = (0, 1);
+    let found = index.at_once(|view| {
+        runs += 1;
+        let first = look(view, 1);
+        for _ in 0..3 {
+            to = 3 - to;
+            swap(&index, to);
+        }
+        write_out(&index);
+        Ok((first, look(view, 2)))
+    });
+    assert!(matches!(found.unwrap(), (true, false) | (false, true)));
+    assert_eq!(runs, 2, "what a stage that was closed says is not taken");
+    let mut runs = 0;
+    let found = index.at_once(|view| {
+        runs += 1;
+        let first = look(view, 1);
+        to = 3 - to;
+        swap(&index, to);
+        Ok(first != look(view, 2))
+    });
+    assert!(found.unwrap());
+    assert_eq!(runs, 1, "commits alone do not make it look again");
+}
+
+#[test]
+fn a_frozen_view_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    let put = |n: u8, value: u8| index.transact(|tx| Ok(tx.put_bytes(Family::Dent, &[n], vec![value]))).map(drop);
+    (0..3).for_each(|n| put(n, 1).unwrap());
+    write_out(&index);
+    put(1, 2).unwrap();
+    let view = index.frozen();
+    for value in 3..6 {
+        (0..4).for_each(|n| put(n, value).unwrap());
+        write_out(&index);
+        // The records kept in memory are the new ones.
+        assert_eq!(index.get(Family::Dent, &[0]).unwrap().unwrap(), [value].as_slice());
+        let got = |n: u8| Read::get(&view, Family::Dent, &[n]).unwrap().map(|value| value[0]);
+        assert_eq!([0, 1, 2, 3].map(got), [Some(1), Some(2), Some(1), None]);
+        let walked = view.scan(Family::Dent, &[], &[0xff]).unwrap().map(|pair| pair.unwrap().1[0]);
+        assert_eq!(walked.collect::<Vec<_>>(), [1, 2, 1]);
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_transaction_in_a_transaction_is_told_and_does_not_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    let inner = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| index.transact(|_| Ok(()))));
+    let (told, _) = index.transact(|_| Ok(inner().is_err())).unwrap();
+    assert!(told);
+    assert!(inner().is_ok(), "after it, others run");
+}

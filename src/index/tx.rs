@@ -1,16 +1,13 @@
 //! Reading the index, and the transaction that changes it.
 
-use super::backend::Backend;
-use super::cache::Cache;
+use super::backend::Below;
 use super::codec::{Record, decode, encode};
-use super::db::Layers;
 use super::family::Family;
 use super::keys::RefKey;
 use super::scan::{Layer, Scan, Writes};
-use super::stage::StageKey;
+use super::view::{OneCommit, View};
 use crate::model::Result;
 use bytes::Bytes;
-use std::sync::Arc;
 
 /// Anything that answers point reads and ordered walks.
 pub trait Read {
@@ -42,37 +39,21 @@ pub trait Read {
         Ok(self.record(Family::Refs, &key.bytes())?.unwrap_or(1))
     }
 
+    /// [`Read::scan`] for those who show what there is: blocks of tables that cannot be read are passed by, and
+    /// [`Scan::damage`] tells. Never for a decision about what is not there.
+    ///
+    /// # Errors
+    /// As [`Read::scan`], but for damage.
+    fn scan_past_damage(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<Scan<'_>> {
+        Ok(self.scan(family, lower, upper)?.past_damage(lower))
+    }
+
     /// Whether any key lies from `lower` up to `upper`.
     ///
     /// # Errors
     /// When the disk cannot be read.
     fn any(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<bool> {
         Ok(self.scan(family, lower, upper)?.next().transpose()?.is_some())
-    }
-}
-
-/// The index as of one commit. A point read may show a newer value once that is on disk.
-pub(super) struct View<'a> {
-    pub(super) db: &'a Backend,
-    pub(super) cache: &'a Cache,
-    pub(super) layers: Arc<Layers>,
-    pub(super) seq: u64,
-}
-
-impl View<'_> {
-    pub(super) fn stage_layers<'s>(&self) -> Vec<Layer<'s>> {
-        self.layers.each().map(|stage| Layer::Stage(Arc::clone(stage), self.seq)).collect()
-    }
-}
-
-impl View<'_> {
-    /// The key is owned, since what the stages hold can only be compared with a key of their kind.
-    pub(super) fn get(&self, family: Family, key: Bytes) -> Result<Option<Bytes>> {
-        let probe = StageKey::probe(family, key, self.seq);
-        match self.layers.each().find_map(|stage| stage.get(&probe)) {
-            Some(value) => Ok(value),
-            None => self.cache.get((family, probe.key), |key| self.db.get(family, key)),
-        }
     }
 }
 
@@ -163,6 +144,8 @@ impl Read for Tx<'_> {
     fn scan(&self, family: Family, lower: &[u8], upper: &[u8]) -> Result<Scan<'_>> {
         let mut layers = vec![Layer::Own(&self.writes)];
         layers.extend(self.view.stage_layers());
-        Scan::new(self.view.db, family, lower, upper, layers)
+        Scan::new(Below::now(self.view.db), family, lower, upper, layers)
     }
 }
+
+impl OneCommit for Tx<'_> {}

@@ -1,8 +1,10 @@
 //! Time travel: the store as it was at an instant, from the versions that are kept.
 
 use super::Store;
+use super::find::{Damage, Part, versions_in};
+use super::history::next_history_name;
 use super::names::{Directory, Entry, FileEntry, dent, directory_of, is_dir, readable};
-use crate::index::{DentRecord, Family, Read, VerRecord, decode, dent_key, next_name, ver_bounds};
+use crate::index::{DentRecord, Family, Read, VerRecord, View, decode, dent_key, next_name, ver_bounds};
 use crate::model::{Bucket, DirId, Kind, Object, Result, Timestamp};
 use std::sync::Arc;
 
@@ -47,16 +49,20 @@ impl AsOf {
     /// # Errors
     /// When the index cannot be read.
     pub fn lookup(&self, dir: DirId, component: &str) -> Result<Option<Entry>> {
+        self.store.look(|view, damage| self.look(view, dir, component, damage))
+    }
+
+    fn look(&self, read: &View<'_>, dir: DirId, component: &str, damage: &mut Damage) -> Result<Option<Entry>> {
         if is_dir(component) {
-            return Ok(self.directory(dir, component)?.map(Entry::Dir));
+            return Ok(self.directory(read, dir, component)?.map(Entry::Dir));
         }
-        let versions = self.store.versions(&[dir], component)?;
+        // All of them: a name that was brought here has always been here, and covers what was older for a part of its time.
+        let versions = versions_in(read, &[dir], component, Part::ALL, damage)?;
         let found = versions.into_iter().filter(|object| self.was_current(object)).max_by_key(|object| object.since);
         Ok(found.map(|object| Entry::File(FileEntry { object, draft: false, nlink: 1 })))
     }
 
-    fn directory(&self, parent: DirId, component: &str) -> Result<Option<Directory>> {
-        let index = &self.store.index;
+    fn directory(&self, index: &View<'_>, parent: DirId, component: &str) -> Result<Option<Directory>> {
         if let Some(DentRecord::Dir(id)) = readable(dent(index, parent, component))? {
             let directory = directory_of(index, id)?;
             if directory.is_at(parent, component) && directory.posix.btime <= self.at {
@@ -82,10 +88,11 @@ impl AsOf {
     pub fn entries(&self, dir: DirId, after: Option<&str>, limit: usize) -> Result<Vec<(String, Entry)>> {
         let mut out = Vec::new();
         let mut from = after.map(next_name).unwrap_or_default();
+        let (view, mut damage) = (self.store.index.frozen(), Damage::default());
         while out.len() < limit {
-            let Some(component) = self.store.next_history_name(&[dir], &from)? else { break };
+            let Some(component) = next_history_name(&view, &[dir], &from)? else { break };
             from = next_name(&component);
-            match self.lookup(dir, &component) {
+            match self.look(&view, dir, &component, &mut damage) {
                 Ok(entry) => out.extend(entry.map(|entry| (component, entry))),
                 Err(error) if error.kind() == Kind::NoSuchKey => {}
                 Err(error) if error.kind() == Kind::Corrupt => {
@@ -95,6 +102,7 @@ impl AsOf {
                 Err(error) => return Err(error),
             }
         }
+        self.store.tell_passed_by(damage);
         Ok(out)
     }
 }

@@ -4,7 +4,7 @@ use super::Store;
 use super::names::readable;
 use crate::index::Family;
 use crate::model::{DirId, Error};
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 

@@ -4,8 +4,11 @@ use super::Store;
 use super::bucket::need_bucket;
 use super::put::{Condition, PutOptions};
 use super::stack::hold_content;
-use crate::index::{Family, Read, content_key};
-use crate::model::{ContentId, Error, Kind, Metadata, Object, ObjectKey, Posix, Result, StorageClass, TagSet};
+use crate::index::{Family, Read, Tx, content_key};
+use crate::model::{
+    Bucket, ContentId, DirId, Error, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass, TagSet,
+    Timestamp,
+};
 
 /// How a copy differs from its source.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +25,20 @@ pub struct CopyOptions {
     pub condition: Condition,
 }
 
+impl CopyOptions {
+    /// What the copy of `from` is put with.
+    pub(super) fn options(&self, from: &Object) -> PutOptions {
+        PutOptions {
+            metadata: self.metadata.clone().unwrap_or_else(|| from.metadata.clone()),
+            tags: self.tags.clone().unwrap_or_else(|| from.tags.clone()),
+            class: self.class,
+            posix: self.posix.clone(),
+            condition: self.condition,
+            etag: None,
+        }
+    }
+}
+
 impl Store {
     /// Makes a new current version of `key` with the bytes of `from`, any version of any object. Durable when it
     /// returns.
@@ -29,43 +46,50 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVersion`] when the source was purged meanwhile, else as [`Store::put`].
     pub fn copy(&self, from: &Object, bucket: &str, key: &ObjectKey, how: &CopyOptions) -> Result<Object> {
-        let options = PutOptions {
-            metadata: how.metadata.clone().unwrap_or_else(|| from.metadata.clone()),
-            tags: how.tags.clone().unwrap_or_else(|| from.tags.clone()),
-            class: how.class,
-            posix: how.posix.clone(),
-            condition: how.condition,
-            etag: None,
-        };
+        let options = how.options(from);
         let object = self.transact_durably(|tx| {
-            let (now, seq) = self.stamp();
+            let now = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
-            // Held before the old version is retired: it may be the only other holder.
-            if from.content != ContentId::EMPTY {
-                // One in `gone` has no holder left and is about to be freed.
-                let gone = tx.get(Family::Gone, &super::reap::gone_content(from.content))?.is_some();
-                if gone || tx.get(Family::Content, &content_key(from.content))?.is_none() {
-                    return Err(Error::new(Kind::NoSuchVersion, "cannot copy the object")
-                        .why("its source was deleted at this moment"));
-                }
-                hold_content(tx, from.content)?;
-            }
-            self.install(tx, &bucket, key, (seq, now), &options, "ObjectCreated:Copy", |object| {
-                object.size = from.size;
-                object.stored = from.stored;
-                object.content = from.content;
-                object.crc64 = from.crc64;
-                object.etag = from.etag;
-                object.xattrs = from.xattrs.clone();
-                if options.posix.is_none() {
-                    object.posix.kind = from.posix.kind;
-                    object.posix.target.clone_from(&from.posix.target);
-                    object.posix.rdev = from.posix.rdev;
-                }
-            })
+            let at = self.ensure_place(tx, &bucket, key, now.0)?;
+            self.copy_in(tx, from, &bucket, at, &options, now)
         })?;
         self.note_copy(&object, bucket, key.as_str());
         self.tell(bucket, key, object.ino);
         Ok(object)
+    }
+
+    /// Makes a new current version of a name with the bytes of `from`.
+    pub(super) fn copy_in(
+        &self,
+        tx: &mut Tx<'_>,
+        from: &Object,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        options: &PutOptions,
+        (now, seq): (Timestamp, Seq),
+    ) -> Result<Object> {
+        // Held before the old version is retired: it may be the only other holder.
+        if from.content != ContentId::EMPTY {
+            // One in `gone` has no holder left and is about to be freed.
+            let gone = tx.get(Family::Gone, &super::reap::gone_content(from.content))?.is_some();
+            if gone || tx.get(Family::Content, &content_key(from.content))?.is_none() {
+                return Err(Error::new(Kind::NoSuchVersion, "cannot copy the object")
+                    .why("its source was deleted at this moment"));
+            }
+            hold_content(tx, from.content)?;
+        }
+        self.install_at(tx, bucket, at, (seq, now), options, "ObjectCreated:Copy", |object| {
+            object.size = from.size;
+            object.stored = from.stored;
+            object.content = from.content;
+            object.crc64 = from.crc64;
+            object.etag = from.etag;
+            object.xattrs = from.xattrs.clone();
+            if options.posix.is_none() {
+                object.posix.kind = from.posix.kind;
+                object.posix.target.clone_from(&from.posix.target);
+                object.posix.rdev = from.posix.rdev;
+            }
+        })
     }
 }

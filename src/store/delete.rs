@@ -2,11 +2,11 @@
 
 use super::Store;
 use super::bucket::need_bucket;
-use super::names::{all_dirs, dent, is_dir, no_such_name};
+use super::names::{all_dirs, dent, history_place_in, is_dir, no_such_name};
 use super::node::empty_object;
 use super::put::Condition;
 use super::stack::{
-    Current, attach, bucket_of, current, detach, drop_content, hold_dir, newest_older, promote, push_older,
+    Current, attach, bucket_of, current, detach, drop_content, hold_dir, is_null, newest_older, promote, push_older,
     release_hold, retire, touch_dir,
 };
 use crate::index::{DentRecord, DirRecord, DirStat, Family, InodeRecord, Tx, VerRecord, id_key, ver_key};
@@ -73,7 +73,8 @@ impl Store {
         } else {
             retire(tx, bucket, at, old, now)?;
         }
-        let marker = if versioned { Some(self.add_marker(tx, bucket, at, old.object.ino, now)?) } else { None };
+        let marker =
+            if versioned { Some(self.add_marker(tx, bucket, at, old.object.ino, now, is_null(old))?) } else { None };
         // Told before the directory goes with its last name, and its path with it.
         if !old.draft && marker.is_none() {
             self.announce(tx, "ObjectRemoved:Delete", at, &old.object)?;
@@ -99,7 +100,7 @@ impl Store {
         retire(tx, bucket, at, old, now)?;
         match bucket.versioning {
             Versioning::Unversioned => Ok(None),
-            _ => self.add_marker(tx, bucket, at, old.object.ino, now).map(Some),
+            _ => self.add_marker(tx, bucket, at, old.object.ino, now, is_null(old)).map(Some),
         }
     }
 
@@ -138,7 +139,8 @@ impl Store {
         super::stack::vanish(tx, id, record, live, now)
     }
 
-    /// Puts a delete marker on top of a name's stack (DEL-2 to DEL-4).
+    /// Puts a delete marker on top of a name's stack (DEL-2 to DEL-4). Where it takes a null version's place there is no
+    /// other (VER-9).
     fn add_marker(
         &self,
         tx: &mut Tx<'_>,
@@ -146,10 +148,11 @@ impl Store {
         at: (DirId, &str),
         ino: Ino,
         now: Timestamp,
+        over_null: bool,
     ) -> Result<VersionId> {
         let seq = Seq(self.ids.take());
         let version = self.version_id(bucket.versioning, seq, ino);
-        if version == VersionId::Null {
+        if version == VersionId::Null && !over_null {
             super::stack::remove_null(tx, bucket.id, at.0, at.1)?;
         }
         let posix = Posix::new(FileKind::File, 0, 0, 0, now);
@@ -195,7 +198,7 @@ impl Store {
             // DEL-2: a marker is made although the key may never have existed.
             let dir = self.ensure_any_dirs(tx, &bucket, &parts, now)?;
             let ino = Ino(self.ids.take());
-            let marker = self.add_marker(tx, &bucket, (dir, name), ino, now)?;
+            let marker = self.add_marker(tx, &bucket, (dir, name), ino, now, false)?;
             Ok((Deleted { version: Some(marker), marker: true }, None))
         })?;
         if let Some(ino) = ino {
@@ -205,16 +208,17 @@ impl Store {
     }
 
     fn delete_by_id(&self, bucket: &str, key: &ObjectKey, version: VersionId) -> Result<Deleted> {
-        let (dirs, name) = self.history_place(bucket, key)?;
-        let found = self.versions(&dirs, &name)?.into_iter().find(|object| object.version == version);
-        let Some(object) = found else { return Ok(Deleted { version: Some(version), marker: false }) };
-        match self.delete_version(&dirs, &name, version, object.seq) {
-            Ok(()) => {}
-            Err(error) if error.kind() == Kind::NoSuchVersion => {}
+        let mut deleted = Deleted { version: Some(version), marker: false };
+        // Searched where no commit waits for it.
+        let Some((.., seen)) = self.version_of(bucket, key, version)? else { return Ok(deleted) };
+        let place = Some(seen.seq).filter(|_| version != VersionId::Null);
+        match self.purge(version, place, |tx| history_place_in(tx, bucket, key)) {
+            Ok(marker) => deleted.marker = marker,
+            Err(error) if error.kind() == Kind::NoSuchVersion => deleted.marker = seen.marker,
             Err(error) => return Err(error),
         }
         self.sync()?;
-        Ok(Deleted { version: Some(version), marker: object.marker })
+        Ok(deleted)
     }
 
     /// Directories for a marker: live ones where they are, dead ones otherwise.

@@ -15,10 +15,10 @@ use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter};
 use crate::crypto::{Crc64, crc64_combine, crc64_zeros};
 use crate::index::{Extent, Source};
 use crate::model::{Error, Ino, Kind, Object, Result};
+use crate::sys::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Buffered bytes at which a session spills into the log, and from which a sequence gets a file of its own.
 const BUFFER_BYTES: usize = RUN_BYTES_MAX as usize;

@@ -1,15 +1,16 @@
 //! History: listing a name's versions, purging one, restoring one, undeleting (DEL-5, DEL-6, VER-13, VER-14).
 
 use super::Store;
+use super::bucket::read_bucket;
 use super::copy::CopyOptions;
-use super::names::{dent, dir_record, is_dir, readable};
+use super::find::{Found, Part, has_versions, versions_in};
+use super::names::{dent, dir_record, history_place_in, is_dir, live_dir, readable};
 use super::stack::{
-    bucket_of, current, detach, dethrone, drop_content, hold_dir, newest_older, older, promote, release_hold,
-    remove_older, tidy,
+    Current, bucket_of, current, detach, dethrone, drop_content, hold_dir, newest_older, promote, release_hold,
+    remove_older, revive, tidy,
 };
 use crate::index::{
-    DentRecord, Family, Read, Tx, VerRecord, component_of, decode, dent_bounds, dent_key, next_name, ver_bounds,
-    ver_dir_bounds, ver_parts,
+    DentRecord, Family, OneCommit, Tx, component_of, dent_bounds, dent_key, next_name, ver_dir_bounds, ver_parts,
 };
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, ObjectKey, Result, Seq, Timestamp, VersionId};
 
@@ -24,60 +25,40 @@ pub struct HistoryName {
 
 impl Store {
     /// All versions and markers of a name as of one commit, newest first, the current one among them; drafts are none.
-    /// Not for use in a transaction.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn versions(&self, dirs: &[DirId], component: &str) -> Result<Vec<Object>> {
-        const TIMES: usize = 4;
-        for _ in 0..TIMES {
-            let before = self.commits();
-            let found = self.versions_now(dirs, component);
-            if self.commits() == before {
-                return found;
-            }
-            // What a commit moved from one record to another meanwhile was seen twice or not at all.
-        }
-        // Between two commits, which wait.
-        self.index.transact(|_| self.versions_now(dirs, component)).map(|(found, _)| found)
+        self.look(|view, damage| versions_in(view, dirs, component, Part::ALL, damage))
     }
 
-    fn versions_now(&self, dirs: &[DirId], component: &str) -> Result<Vec<Object>> {
-        let (mut top, mut out) = (Vec::new(), Vec::new());
-        for dir in dirs {
-            match current(&self.index, *dir, component) {
-                Ok(current) => top.extend(current.filter(|current| !current.draft).map(|current| current.object)),
-                Err(error) if error.kind() == Kind::NoSuchKey => {}
-                Err(error) if error.kind() == Kind::Corrupt => {
-                    self.spoiled((Family::Dent, &dent_key(*dir, component)), Some((*dir, component)), &error);
-                }
-                Err(error) => return Err(error),
-            }
-            out.extend(self.older_told(*dir, component)?);
-        }
-        out.sort_by_key(|object| std::cmp::Reverse(object.seq));
-        // A directory that was renamed over a dead one brings current versions that are older than that one's history.
-        out.splice(0..0, top);
-        Ok(out)
+    /// The same of a key, and the directories, live and dead, and the component that they are found by.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`].
+    pub fn history_of(&self, bucket: &str, key: &ObjectKey) -> Result<(Vec<DirId>, String, Vec<Object>)> {
+        self.look(|view, damage| {
+            let (dirs, component) = history_place_in(view, bucket, key)?;
+            let versions = versions_in(view, &dirs, &component, Part::ALL, damage)?;
+            Ok((dirs, component, versions))
+        })
     }
 
-    /// Versions and markers below the current entry; damaged ones are passed by, and told of once.
-    fn older_told(&self, dir: DirId, component: &str) -> Result<Vec<Object>> {
-        let (lower, upper) = ver_bounds(dir, component);
-        let mut out = Vec::new();
-        for found in self.index.scan_past_damage(Family::Ver, &lower, &upper)? {
-            let (key, value) = found?;
-            match decode(&value) {
-                Ok(VerRecord::Object(object)) => out.push(object),
-                Ok(VerRecord::Ghost { .. }) => {}
-                Err(error) => {
-                    let place = ver_parts(&key).map_or(0, |(_, _, seq)| seq.0);
-                    let error = Error::corrupt("cannot read a version", format!("place {place}: {}", error.reason()));
-                    self.spoiled((Family::Ver, &key), Some((dir, component)), &error);
-                }
-            }
-        }
-        Ok(out)
+    /// One version or marker of a key, and where it is found.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`].
+    pub fn version_of(
+        &self,
+        bucket: &str,
+        key: &ObjectKey,
+        version: VersionId,
+    ) -> Result<Option<(Vec<DirId>, String, Object)>> {
+        self.index.at_once(|view| {
+            let (dirs, component) = history_place_in(view, bucket, key)?;
+            let found = self.find_version(view, &dirs, &component, (version, None))?;
+            Ok(found.map(|found| (dirs, component, found.object)))
+        })
     }
 
     /// Up to `limit` names after `after` that have versions, in the byte order of their components: live names and
@@ -88,19 +69,20 @@ impl Store {
     pub fn names_with_history(&self, dirs: &[DirId], after: Option<&str>, limit: usize) -> Result<Vec<HistoryName>> {
         let mut out: Vec<HistoryName> = Vec::new();
         let mut from = after.map(next_name).unwrap_or_default();
+        let view = self.index.frozen();
         while out.len() < limit {
-            let Some(component) = self.next_history_name(dirs, &from)? else { break };
+            let Some(component) = next_history_name(&view, dirs, &from)? else { break };
             let mut live = false;
             let mut draft = false;
             for dir in dirs {
-                match readable(dent(&self.index, *dir, &component))? {
+                match readable(dent(&view, *dir, &component))? {
                     Some(DentRecord::Object { draft: is_draft, .. }) => (live, draft) = (!is_draft, is_draft),
                     Some(_) => live = true,
                     None => {}
                 }
             }
             from = next_name(&component);
-            if draft && self.versions(dirs, &component)?.is_empty() {
+            if draft && !has_versions(&view, dirs, &component)? {
                 continue;
             }
             out.push(HistoryName { component, live });
@@ -108,84 +90,61 @@ impl Store {
         Ok(out)
     }
 
-    /// The first component at or after `from` in any of the directories, live or not.
-    pub(super) fn next_history_name(&self, dirs: &[DirId], from: &str) -> Result<Option<String>> {
-        let mut best: Option<String> = None;
-        let mut offer = |component: String| {
-            if best.as_ref().is_none_or(|best| component.as_bytes() < best.as_bytes()) {
-                best = Some(component);
-            }
-        };
-        for dir in dirs {
-            let upper = dent_bounds(*dir).1;
-            for found in self.index.scan_past_damage(Family::Dent, &dent_key(*dir, from), &upper)? {
-                if let Some(component) = component_of(&found?.0) {
-                    offer(component.to_owned());
-                    break;
-                }
-            }
-            let (lower, upper) = ver_dir_bounds(*dir, from);
-            for found in self.index.scan_past_damage(Family::Ver, &lower, &upper)? {
-                let Some((_, component, _)) = ver_parts(&found?.0) else { continue };
-                if component.as_str() >= from {
-                    offer(component);
-                    break;
-                }
-            }
-        }
-        Ok(best)
-    }
-
-    /// Deletes one version or marker for good. The next older version becomes current when the newest was deleted;
-    /// deleting the topmost marker undeletes (VER-14).
+    /// Deletes one version or marker for good, seen last at the place `seq`. The next older version becomes current when the
+    /// newest was deleted; deleting the topmost marker undeletes (VER-14).
     ///
     /// # Errors
     /// [`Kind::NoSuchVersion`].
     pub fn delete_version(&self, dirs: &[DirId], component: &str, version: VersionId, seq: Seq) -> Result<()> {
+        self.purge(version, Some(seq), |_| Ok((dirs.to_vec(), component.to_owned()))).map(drop)
+    }
+
+    /// The same of a name that `find` finds in the transaction. Returns whether it was a marker.
+    pub(super) fn purge(
+        &self,
+        version: VersionId,
+        place: Option<Seq>,
+        find: impl FnOnce(&Tx<'_>) -> Result<(Vec<DirId>, String)>,
+    ) -> Result<bool> {
         let (now, spare) = (self.now(), Ino(self.ids.take()));
-        let touched = self.transact(|tx| {
-            for dir in dirs {
-                let bucket = bucket_of(tx, *dir)?;
-                let is_it = |object: &Object| object.seq == seq && object.version == version;
-                let top = current(tx, *dir, component)?.filter(|top| !top.draft);
-                if let Some(top) = top.as_ref().filter(|top| is_it(&top.object)) {
-                    self.announce(tx, "ObjectRemoved:Delete", (*dir, component), &top.object)?;
-                    if let Some(names) = top.names.clone() {
-                        self.unlink_one(tx, &unversioned(&bucket), (*dir, component), top, &names, now)?;
-                    } else {
-                        dethrone(tx, bucket.id, &top.object)?;
-                        drop_content(tx, top.object.content)?;
-                    }
+        let (marker, told) = self.transact(|tx| {
+            let (dirs, component) = find(tx)?;
+            let found = self.find_version(tx, &dirs, &component, (version, place))?;
+            let Found { dir, object, top } = found.ok_or_else(|| Self::no_version(version))?;
+            let at = (dir, component.as_str());
+            let bucket = bucket_of(tx, dir)?;
+            let was_top = match top {
+                Some(top) => {
+                    self.drop_top(tx, &bucket, at, &top, now)?;
                     // The directory must outlive the moment between the two versions.
-                    hold_dir(tx, *dir)?;
-                    if is_dir(component) {
-                        Self::clear_marker_object(tx, (*dir, component), now)?;
+                    hold_dir(tx, dir)?;
+                    if is_dir(&component) {
+                        Self::clear_marker_object(tx, at, now)?;
                     } else {
-                        detach(tx, *dir, component, now)?;
+                        detach(tx, dir, &component, now)?;
                     }
-                    promote_next(tx, dirs, &bucket, component, spare, now)?;
-                    release_hold(tx, *dir, now)?;
-                    return Ok(Some((*dir, top.object.ino)));
+                    promote_next(tx, &dirs, &bucket, &component, spare, now)?;
+                    release_hold(tx, dir, now)?;
+                    true
                 }
-                let Some(object) = older(tx, *dir, component)?.into_iter().find(|object| is_it(object)) else {
-                    continue;
-                };
-                let was_top = newest_of(tx, dirs, component)? == Some((*dir, seq));
-                remove_older(tx, bucket.id, *dir, component, &object)?;
-                self.announce(tx, "ObjectRemoved:Delete", (*dir, component), &object)?;
-                if was_top {
-                    promote_next(tx, dirs, &bucket, component, spare, now)?;
+                None => {
+                    let was_top = newest_of(tx, &dirs, &component)? == Some((dir, object.seq));
+                    remove_older(tx, bucket.id, dir, &component, &object)?;
+                    self.announce(tx, "ObjectRemoved:Delete", at, &object)?;
+                    if was_top {
+                        promote_next(tx, &dirs, &bucket, &component, spare, now)?;
+                    }
+                    tidy(tx, dir)?;
+                    was_top
                 }
-                tidy(tx, *dir)?;
-                return Ok(was_top.then_some((*dir, object.ino)));
-            }
-            Err(Self::no_version(version))
+            };
+            Ok((object.marker, was_top.then_some((dir, component, object.ino))))
         })?;
-        if let Some((dir, ino)) = touched {
+        if let Some((dir, component, ino)) = told {
             self.tell_up(dir);
-            self.invalidate(dir, component, Some(ino));
+            self.invalidate(dir, &component, Some(ino));
         }
-        Ok(())
+        Ok(marker)
     }
 
     /// Tells listeners about a directory and those above it, which may have come back to life.
@@ -201,23 +160,72 @@ impl Store {
         }
     }
 
-    /// Makes a version's bytes, metadata and tags the new current version (VER-13). No data moves.
+    /// The bytes of a current entry go, and its name from its file's.
+    fn drop_top(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        top: &Current,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.announce(tx, "ObjectRemoved:Delete", at, &top.object)?;
+        if let Some(names) = &top.names {
+            return self.unlink_one(tx, &unversioned(bucket), at, top, names, now);
+        }
+        dethrone(tx, bucket.id, &top.object)?;
+        drop_content(tx, top.object.content)
+    }
+
+    /// Makes a version's bytes, metadata and tags the new current version (VER-13), in the first of the name's
+    /// directories, which comes back to life with those above it. No data moves. Durable when it returns.
     ///
     /// # Errors
     /// [`Kind::NoSuchVersion`], [`Kind::IsMarker`].
     pub fn restore(&self, dirs: &[DirId], component: &str, version: VersionId) -> Result<Object> {
-        let found = self.versions(dirs, component)?.into_iter().find(|object| object.version == version);
-        let object = found.ok_or_else(|| Self::no_version(version))?;
-        if object.marker {
-            return Err(Error::new(Kind::IsMarker, format!("cannot restore {component:?}"))
-                .why(format!("version {version} is a delete marker"))
-                .mend("choose an older version, or undelete"));
-        }
-        let dir = dirs.first().copied().unwrap_or_default();
-        let (bucket, prefix) = self.path_of(dir)?;
-        let key = ObjectKey::parse(&format!("{prefix}{component}"))?;
-        let how = CopyOptions { class: object.class, posix: Some(object.posix.clone()), ..CopyOptions::default() };
-        self.copy(&object, bucket.name.as_str(), &key, &how)
+        self.restore_into(dirs, component, version, |tx, now| {
+            let first = dirs.first().ok_or_else(|| Self::no_version(version))?;
+            revive(tx, *first, now)
+        })
+    }
+
+    /// The same in a directory that must be live.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] when it was removed, else as [`Store::restore`].
+    pub fn restore_in(&self, dirs: &[DirId], component: &str, version: VersionId, dir: DirId) -> Result<Object> {
+        self.restore_into(dirs, component, version, |tx, _| live_dir(tx, dir).map(|_| dir))
+    }
+
+    fn restore_into(
+        &self,
+        dirs: &[DirId],
+        component: &str,
+        version: VersionId,
+        open: impl FnOnce(&mut Tx<'_>, Timestamp) -> Result<DirId>,
+    ) -> Result<Object> {
+        let ((object, dir, name), commit) = self.transact_seq(|tx| {
+            let now = self.stamp();
+            let from = self.find_version(tx, dirs, component, (version, None))?;
+            let from = from.ok_or_else(|| Self::no_version(version))?.object;
+            if from.marker {
+                return Err(Error::new(Kind::IsMarker, format!("cannot restore {component:?}"))
+                    .why(format!("version {version} is a delete marker"))
+                    .mend("choose an older version, or undelete"));
+            }
+            let at = (open(tx, now.0)?, component);
+            let (bucket, prefix) = Self::key_prefix(tx, at.0)?;
+            let key = ObjectKey::parse(&format!("{prefix}{component}"))?;
+            let bucket = read_bucket(tx, bucket)?;
+            let how = CopyOptions { class: from.class, posix: Some(from.posix.clone()), ..CopyOptions::default() };
+            let object = self.copy_in(tx, &from, &bucket, at, &how.options(&from), now)?;
+            Ok((object, at.0, (bucket.name, key)))
+        })?;
+        self.note_copy(&object, name.0.as_str(), name.1.as_str());
+        self.tell_up(dir);
+        self.invalidate(dir, component, Some(object.ino));
+        self.wait_durable(commit)?;
+        Ok(object)
     }
 
     /// Deletes the markers on top of a name, so that its newest version is current again.
@@ -246,12 +254,40 @@ impl Store {
     }
 }
 
+/// The first component at or after `from` in any of the directories, live or not.
+pub(super) fn next_history_name(read: &impl OneCommit, dirs: &[DirId], from: &str) -> Result<Option<String>> {
+    let mut best: Option<String> = None;
+    let mut offer = |component: String| {
+        if best.as_ref().is_none_or(|best| component.as_bytes() < best.as_bytes()) {
+            best = Some(component);
+        }
+    };
+    for dir in dirs {
+        let upper = dent_bounds(*dir).1;
+        for found in read.scan_past_damage(Family::Dent, &dent_key(*dir, from), &upper)? {
+            if let Some(component) = component_of(&found?.0) {
+                offer(component.to_owned());
+                break;
+            }
+        }
+        let (lower, upper) = ver_dir_bounds(*dir, from);
+        for found in read.scan_past_damage(Family::Ver, &lower, &upper)? {
+            let Some((_, component, _)) = ver_parts(&found?.0) else { continue };
+            if component.as_str() >= from {
+                offer(component);
+                break;
+            }
+        }
+    }
+    Ok(best)
+}
+
 fn unversioned(bucket: &crate::model::Bucket) -> crate::model::Bucket {
     crate::model::Bucket { versioning: crate::model::Versioning::Unversioned, ..bucket.clone() }
 }
 
 /// The newest entry of a name over its directories: the current one, wherever it is, else the newest older one.
-fn newest_of(read: &impl Read, dirs: &[DirId], component: &str) -> Result<Option<(DirId, Seq)>> {
+pub(super) fn newest_of(read: &impl OneCommit, dirs: &[DirId], component: &str) -> Result<Option<(DirId, Seq)>> {
     let mut newest: Option<(DirId, Seq)> = None;
     for dir in dirs {
         if let Some(top) = current(read, *dir, component)?.filter(|top| !top.draft) {

@@ -1,11 +1,12 @@
 //! Hard links: several names of one file. Each is an object of its own to S3 (FSX-6).
 
 use super::Store;
+use super::find::null_below;
 use super::names::{FileEntry, no_such_name};
 use super::node::need_free;
-use super::stack::{attach, bucket_of, current, older};
+use super::stack::{attach, bucket_of, current, newest_older};
 use crate::index::{DentRecord, Family, InodeRecord, OpenSession, Read, dent_key, id_key};
-use crate::model::{DirId, Error, Ino, Kind, Object, Result, VersionId, Versioning};
+use crate::model::{DirId, Error, Ino, Kind, Result, VersionId, Versioning};
 
 /// Most names a file has.
 const LINKS_MAX: usize = 1000;
@@ -35,12 +36,11 @@ impl Store {
             let mut object = source.object;
             object.posix.ctime = now;
             // Over a name's history the file comes out on top, under every name it has.
-            let history = older(tx, to.0, to.1)?;
-            if history.first().is_some_and(|newest| newest.seq >= object.seq) {
+            if newest_older(tx, to.0, to.1)?.is_some_and(|newest| newest.seq >= object.seq) {
                 object.seq = seq;
             }
-            let null = |object: &Object| object.version == VersionId::Null;
-            if !source.draft && null(&object) && bucket.versioning == Versioning::Enabled && history.iter().any(null) {
+            let is_null = !source.draft && object.version == VersionId::Null;
+            if is_null && bucket.versioning == Versioning::Enabled && null_below(tx, to.0, to.1)?.is_some() {
                 object.version = self.version_id(bucket.versioning, seq, ino);
             }
             tx.put(Family::Dent, &dent_key(from.0, from.1), &DentRecord::Link(ino));
@@ -61,8 +61,11 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn links(&self, ino: Ino) -> Result<Vec<(DirId, String)>> {
-        let record: Option<InodeRecord> = self.index.record(Family::Ino, &id_key(ino.0))?;
-        let open: Option<OpenSession> = self.index.record(Family::Unsealed, &id_key(ino.0))?;
+        let (record, open) = self.index.at_once(|view| {
+            let record: Option<InodeRecord> = view.record(Family::Ino, &id_key(ino.0))?;
+            let open: Option<OpenSession> = view.record(Family::Unsealed, &id_key(ino.0))?;
+            Ok((record, open))
+        })?;
         let mut names = record.map(|record| record.names).unwrap_or_default();
         names.extend(open.map(|open| open.place));
         Ok(names)

@@ -1,9 +1,13 @@
 //! Listings in the byte order of whole keys: objects (LIST-1 to LIST-10) and versions (LIST-11 to LIST-15).
 
 use super::Store;
-use super::names::{MISLED, all_dirs, below, dir_record, is_dir, malformed, readable, too_deep};
+use super::bucket::need_bucket;
+use super::find::{Damage, Part, has_versions, versions_in};
+use super::history::{newest_of, next_history_name};
+use super::names::{MISLED, all_dirs, below, dir_record, is_dir, malformed, too_deep};
+use super::stack::linked;
 use crate::index::{
-    DentRecord, Family, InodeRecord, Read, Scan, component_of, decode, dent_bounds, dent_key, id_key, next_name,
+    DentRecord, Family, Read, Scan, View, component_of, decode, dent_bounds, dent_key, id_key, next_name,
 };
 use crate::model::{DirId, Error, Kind, Object, Result, VersionId};
 use std::collections::HashSet;
@@ -79,12 +83,13 @@ enum Step {
 }
 
 impl Store {
-    /// Lists current objects.
+    /// Lists current objects; a page is as of one commit.
     ///
     /// # Errors
     /// [`Kind::NoSuchBucket`].
     pub fn list(&self, bucket: &str, request: &ListRequest) -> Result<Page> {
-        let bucket = self.bucket(bucket)?;
+        let view = self.index.frozen();
+        let bucket = need_bucket(&view, bucket)?;
         let limit = request.limit.min(PAGE_MAX);
         let mut page = Page::default();
         if limit == 0 {
@@ -116,7 +121,7 @@ impl Store {
                     }
                 }
             };
-            self.walk_keys(bucket.root, &from, &mut visit)?;
+            self.walk_keys(&view, bucket.root, &from, &mut visit)?;
             match jump {
                 Some(next) if !full => from = next,
                 _ => {
@@ -131,8 +136,14 @@ impl Store {
 
     /// Visits live keys from `from` (inclusive) on, below `root`. Directories wait on a stack of its own, since they may be
     /// nested more deeply than threads like.
-    fn walk_keys(&self, root: DirId, from: &str, visit: &mut dyn FnMut(&str, &Object) -> Step) -> Result<()> {
-        let mut open = vec![self.level(root, String::new(), from.to_owned())?];
+    fn walk_keys(
+        &self,
+        view: &View<'_>,
+        root: DirId,
+        from: &str,
+        visit: &mut dyn FnMut(&str, &Object) -> Step,
+    ) -> Result<()> {
+        let mut open = vec![open_level(view, root, String::new(), from.to_owned())?];
         let mut unknown = HashSet::new();
         while let Some(level) = open.last_mut() {
             let dir = level.dir;
@@ -160,16 +171,18 @@ impl Store {
             let step = match dent {
                 DentRecord::Object { draft: true, .. } => Step::On,
                 DentRecord::Object { object, .. } => visit(&full, &object),
-                DentRecord::Link(ino) => {
-                    let inode: Option<InodeRecord> = readable(self.index.record(Family::Ino, &id_key(ino.0)))?;
-                    match inode {
-                        Some(inode) if !inode.draft => visit(&full, &inode.object),
-                        _ => Step::On,
+                DentRecord::Link(ino) => match linked(view, ino) {
+                    Ok(inode) if inode.draft => Step::On,
+                    Ok(inode) => visit(&full, &inode.object),
+                    Err(error) if error.kind() == Kind::Corrupt => {
+                        self.spoiled((Family::Dent, &key), Some((dir, component)), &error);
+                        continue;
                     }
-                }
+                    Err(error) => return Err(error),
+                },
                 DentRecord::Dir(id) => {
                     let rest = level.from.strip_prefix(component).unwrap_or_default();
-                    let marker = match below(&self.index, dir, component, id) {
+                    let marker = match below(view, dir, component, id) {
                         Ok(Some(record)) => record.marker.filter(|_| rest.is_empty()),
                         Ok(None) => continue,
                         Err(error) if error.kind() == Kind::Corrupt => {
@@ -191,7 +204,7 @@ impl Store {
             }
             if let Some((id, rest)) = inside {
                 match too_deep(open.len(), &full) {
-                    Ok(()) => open.push(self.level(id, full, rest)?),
+                    Ok(()) => open.push(open_level(view, id, full, rest)?),
                     Err(error) => self.spoiled((Family::Dent, &key), Some((dir, component)), &error),
                 }
             }
@@ -199,18 +212,14 @@ impl Store {
         Ok(())
     }
 
-    fn level(&self, dir: DirId, base: String, from: String) -> Result<Level<'_>> {
-        let head = from.split_inclusive('/').next().unwrap_or_default();
-        let scan = self.index.scan_past_damage(Family::Dent, &dent_key(dir, head), &dent_bounds(dir).1)?;
-        Ok(Level { dir, base, from, scan })
-    }
-
-    /// Lists versions and delete markers.
+    /// Lists versions and delete markers; a page is as of one commit. It goes on where the version marker was made when
+    /// that is gone.
     ///
     /// # Errors
     /// [`Kind::NoSuchBucket`]; [`Kind::InvalidArgument`] for a version marker without a key marker (LIST-13).
     pub fn list_versions(&self, bucket: &str, request: &ListVersions) -> Result<VersionPage> {
-        let bucket = self.bucket(bucket)?;
+        let view = self.index.frozen();
+        let bucket = need_bucket(&view, bucket)?;
         if request.version_marker.is_some() && request.key_marker.is_none() {
             return Err(Error::new(Kind::InvalidArgument, "cannot list versions")
                 .why("a version marker needs a key marker (LIST-13)"));
@@ -227,41 +236,54 @@ impl Store {
         if from.as_str() < request.prefix.as_str() {
             from.clone_from(&request.prefix);
         }
+        let mut damage = Damage::default();
         loop {
             let mut jump = None;
             let mut full = false;
-            let mut visit = |key: &str, versions: Vec<Object>| -> Step {
+            let mut visit = |key: &str, dirs: &[DirId], component: &str| -> Result<Step> {
                 if !key.starts_with(&request.prefix) {
-                    return if key > request.prefix.as_str() { Step::Stop } else { Step::On };
+                    return Ok(if key > request.prefix.as_str() { Step::Stop } else { Step::On });
                 }
                 if let Some(group) = group_of(key, &request.prefix, request.delimiter.as_deref()) {
+                    if !has_versions(&view, dirs, component)? {
+                        return Ok(Step::On);
+                    }
                     if page.versions.len() + page.prefixes.len() >= limit {
                         full = true;
-                        return Step::Stop;
+                        return Ok(Step::Stop);
                     }
                     page.next = Some((group.to_owned(), None));
                     page.prefixes.push(group.to_owned());
                     jump = after_group(group);
-                    return Step::Stop;
+                    return Ok(Step::Stop);
                 }
-                let mut skipping = request.version_marker.filter(|_| request.key_marker.as_deref() == Some(key));
-                for (n, object) in versions.into_iter().enumerate() {
-                    if let Some(marker) = skipping {
-                        if object.version == marker {
-                            skipping = None;
-                        }
-                        continue;
-                    }
+                let marker = request.version_marker.filter(|_| request.key_marker.as_deref() == Some(key));
+                let part = match marker {
+                    Some(marker) => self.after_version(&view, dirs, component, marker)?,
+                    None => Part::ALL,
+                };
+                // One more than there is room for tells that there is more.
+                let part = Part { limit: limit - page.versions.len() - page.prefixes.len() + 1, ..part };
+                let versions = versions_in(&view, dirs, component, part, &mut damage)?;
+                let newest = match marker.map(|_| newest_of(&view, dirs, component)) {
+                    None => versions.first().map(|object| object.seq),
+                    Some(Err(error)) if matches!(error.kind(), Kind::Corrupt | Kind::NoSuchKey) => None,
+                    Some(newest) => newest?.map(|(_, seq)| seq),
+                };
+                for object in versions {
                     if page.versions.len() + page.prefixes.len() >= limit {
                         full = true;
-                        return Step::Stop;
+                        return Ok(Step::Stop);
                     }
                     page.next = Some((key.to_owned(), Some(object.version)));
-                    page.versions.push(VersionEntry { key: key.to_owned(), object, is_latest: n == 0 });
+                    let is_latest = newest == Some(object.seq);
+                    page.versions.push(VersionEntry { key: key.to_owned(), object, is_latest });
                 }
-                Step::On
+                Ok(Step::On)
             };
-            self.walk_history(bucket.root, &from, &mut visit)?;
+            let walked = self.walk_history(&view, bucket.root, &from, &mut visit);
+            self.tell_passed_by(std::mem::take(&mut damage));
+            walked?;
             match jump {
                 Some(next) if !full => from = next,
                 _ => {
@@ -274,8 +296,20 @@ impl Store {
         }
     }
 
-    /// Visits keys that have versions from `from` (inclusive) on, in directories live and dead.
-    fn walk_history(&self, root: DirId, from: &str, visit: &mut dyn FnMut(&str, Vec<Object>) -> Step) -> Result<()> {
+    /// What of a name's versions comes after one that was told last.
+    fn after_version(&self, view: &View<'_>, dirs: &[DirId], component: &str, last: VersionId) -> Result<Part> {
+        Ok(match self.find_version(view, dirs, component, (last, None))? {
+            // What lies below the current entry is not always older.
+            Some(found) if found.top.is_some() => Part { top: false, ..Part::ALL },
+            Some(found) => Part { top: false, below: Some(found.object.seq), ..Part::ALL },
+            // Gone: a null version leaves no trace, and all is told again.
+            None => Part { below: self.born(last), ..Part::ALL },
+        })
+    }
+
+    /// Visits names, and the directories they are in, that may have versions, from `from` (inclusive) on, in directories
+    /// live and dead.
+    fn walk_history(&self, view: &View<'_>, root: DirId, from: &str, visit: &mut VisitName<'_>) -> Result<()> {
         let past = |dirs, base, from: String| {
             let at = from.split_inclusive('/').next().unwrap_or_default().to_owned();
             Past { dirs, base, from, at }
@@ -283,7 +317,7 @@ impl Store {
         let mut open = vec![past(vec![root], String::new(), from.to_owned())];
         let mut unknown = HashSet::new();
         while let Some(level) = open.last_mut() {
-            let Some(component) = self.next_history_name(&level.dirs, &level.at)? else {
+            let Some(component) = next_history_name(view, &level.dirs, &level.at)? else {
                 open.pop();
                 continue;
             };
@@ -291,14 +325,13 @@ impl Store {
             let full = format!("{}{component}", level.base);
             let rest = level.from.strip_prefix(component.as_str()).unwrap_or_default().to_owned();
             if rest.is_empty() {
-                let versions = self.versions(&level.dirs, &component)?;
-                if !versions.is_empty() && matches!(visit(&full, versions), Step::Stop) {
+                if matches!(visit(&full, &level.dirs, &component)?, Step::Stop) {
                     return Ok(());
                 }
             }
             if is_dir(&component) {
-                let mut dirs = all_dirs(&self.index, &level.dirs, &component)?;
-                dirs.retain(|id| dir_record(&self.index, *id).is_ok() || unknown.insert(*id));
+                let mut dirs = all_dirs(view, &level.dirs, &component)?;
+                dirs.retain(|id| dir_record(view, *id).is_ok() || unknown.insert(*id));
                 match too_deep(open.len(), &full) {
                     Ok(()) => open.push(past(dirs, full, rest)),
                     Err(error) => {
@@ -311,6 +344,9 @@ impl Store {
         Ok(())
     }
 }
+
+/// Called with a key and its directories and component.
+type VisitName<'a> = dyn FnMut(&str, &[DirId], &str) -> Result<Step> + 'a;
 
 /// A directory that a walk over live keys is in.
 struct Level<'a> {
@@ -329,6 +365,12 @@ struct Past {
     from: String,
     /// The next component is this one or comes after it.
     at: String,
+}
+
+fn open_level<'a>(view: &'a View<'_>, dir: DirId, base: String, from: String) -> Result<Level<'a>> {
+    let head = from.split_inclusive('/').next().unwrap_or_default();
+    let scan = view.scan_past_damage(Family::Dent, &dent_key(dir, head), &dent_bounds(dir).1)?;
+    Ok(Level { dir, base, from, scan })
 }
 
 /// The group a key belongs to: the prefix and what follows up to the first delimiter.

@@ -2,8 +2,8 @@
 
 use super::Store;
 use super::names::{Entry, FileEntry, dir_record, dir_stat, directory_of, is_dir, no_such_name};
-use super::stack::{Current, bucket_of, current, hold_content, older, rewrite};
-use crate::index::{Family, Read, VerRecord, id_key, ver_key};
+use super::stack::{Current, bucket_of, current, hold_content, rewrite};
+use crate::index::{Family, OneCommit, VerRecord, id_key, ver_key};
 use crate::model::{
     DirId, Error, Ino, Kind, Metadata, Object, Posix, Result, TagSet, Timestamp, VersionId, Versioning,
 };
@@ -175,8 +175,8 @@ impl Store {
                 return Ok(object.ino);
             }
             let Some(version) = version else { return Err(no_such_name(at.1)) };
-            let found = older(tx, at.0, at.1)?.into_iter().find(|object| object.version == version);
-            let mut object = found.ok_or_else(|| Self::no_version(version))?;
+            let found = self.find_version(tx, &[at.0], at.1, (version, None))?;
+            let mut object = found.ok_or_else(|| Self::no_version(version))?.object;
             if object.marker {
                 return Err(
                     Error::new(Kind::IsMarker, "cannot tag a delete marker").why("a marker has no tags (TAG-9)")
@@ -214,7 +214,7 @@ impl Store {
                     object.version = self.version_id(bucket.versioning, seq, object.ino);
                     object.since = now;
                     let new = Current { object: object.clone(), draft: false, names: file.names.clone() };
-                    super::stack::enthrone_all(tx, &bucket, at, &new)?;
+                    super::stack::enthrone_all(tx, &bucket, at, &new, Some(&file))?;
                 }
                 self.announce(tx, "ObjectCreated:Copy", at, &object)?;
             }
@@ -230,13 +230,13 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`] when the name no longer leads to `ino`.
     pub fn file_at(&self, at: (DirId, &str), ino: Ino) -> Result<FileEntry> {
-        let file = same_file(&self.index, at, ino)?;
+        let file = self.index.at_once(|view| same_file(view, at, ino))?;
         let nlink = u32::try_from(file.nlink()).unwrap_or(u32::MAX);
         Ok(FileEntry { object: file.object, draft: file.draft, nlink })
     }
 }
 
-fn same_file(read: &impl Read, at: (DirId, &str), ino: Ino) -> Result<Current> {
+fn same_file(read: &impl OneCommit, at: (DirId, &str), ino: Ino) -> Result<Current> {
     current(read, at.0, at.1)?.filter(|file| file.object.ino == ino).ok_or_else(|| no_such_name(at.1))
 }
 

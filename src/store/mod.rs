@@ -18,6 +18,7 @@ mod delete;
 mod draft;
 mod extents;
 mod feed;
+mod find;
 mod fsck;
 mod history;
 mod ids;
@@ -97,7 +98,7 @@ pub struct Store {
     pins: Arc<pins::Pins>,
     moves: moves::Moves,
     /// Bytes of all write sessions that are in memory only.
-    buffered: Arc<std::sync::atomic::AtomicUsize>,
+    buffered: Arc<crate::sys::sync::atomic::AtomicUsize>,
     pending: Arc<pins::Pending>,
     rounds: Arc<rounds::Rounds>,
     /// Used by the round that runs.
@@ -189,7 +190,7 @@ impl Store {
                 .why(why.clone())
                 .mend("mend the cause, then open the store again"));
         }
-        if self.closed.load(std::sync::atomic::Ordering::SeqCst) {
+        if self.closed.load(crate::sys::sync::atomic::Ordering::SeqCst) {
             return Err(Error::new(Kind::StoreUnavailable, "the store takes no changes").why("it was closed"));
         }
         match self.read_only.get() {
@@ -210,7 +211,7 @@ impl Store {
     /// New data needs room on the disk beyond the reserve; deletes do not.
     fn room_for_data(&self, len: u64) -> Result<()> {
         self.writable()?;
-        let buffered = || self.buffered.load(std::sync::atomic::Ordering::Relaxed) as u64;
+        let buffered = || self.buffered.load(crate::sys::sync::atomic::Ordering::Relaxed) as u64;
         // What is in memory comes to the disk with the next round or the sessions' ends.
         let free = || {
             let coming = (self.index.unwritten_bytes() as u64).saturating_add(buffered());

@@ -153,8 +153,11 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchUpload`].
     pub fn list_parts(&self, upload: UploadId, after: u32, limit: usize) -> Result<Vec<PartInfo>> {
-        need_upload(&self.index, upload)?;
-        let parts = parts_of(&self.index, upload)?.into_iter().filter(|(number, _)| *number > after).take(limit);
+        let parts = self.index.at_once(|view| {
+            need_upload(view, upload)?;
+            parts_of(view, upload)
+        })?;
+        let parts = parts.into_iter().filter(|(number, _)| *number > after).take(limit);
         Ok(parts
             .map(|(number, part)| PartInfo { number, size: part.size, etag: part.etag, modified: part.modified })
             .collect())
@@ -216,8 +219,7 @@ impl Store {
         condition: Condition,
         etag: Option<ETag>,
     ) -> Result<Object> {
-        let record = need_upload(&self.index, upload)?;
-        let known = parts_of(&self.index, upload)?;
+        let (record, known) = self.index.at_once(|view| Ok((need_upload(view, upload)?, parts_of(view, upload)?)))?;
         let chosen = check_parts(parts, &known)?;
         let mut draft = self.draft(None)?;
         draft.has_key(bucket, &record.key);

@@ -1,11 +1,11 @@
 //! The tree of names: looking up, walking, finding a directory's path.
 
 use super::Store;
-use super::bucket::{find_bucket, need_bucket, read_bucket};
-use super::stack::current;
+use super::bucket::{need_bucket, read_bucket};
+use super::stack::linked;
 use crate::index::{
-    DentRecord, DirRecord, DirStat, Family, Read, VerRecord, component_of, decode, dent_bounds, dent_key, id_key,
-    next_name, ver_bounds,
+    DentRecord, DirRecord, DirStat, Family, InodeRecord, OneCommit, Read, VerRecord, component_of, decode, dent_bounds,
+    dent_key, id_key, next_name, ver_bounds,
 };
 use crate::model::{Bucket, BucketId, DirId, Error, KEY_BYTES_MAX, Kind, Object, ObjectKey, Posix, Result, Xattrs};
 
@@ -100,7 +100,7 @@ pub(super) fn dent(read: &impl Read, dir: DirId, component: &str) -> Result<Opti
     read.record(Family::Dent, &dent_key(dir, component))
 }
 
-pub(super) fn directory_of(read: &impl Read, id: DirId) -> Result<Directory> {
+pub(super) fn directory_of(read: &impl OneCommit, id: DirId) -> Result<Directory> {
     let record = dir_record(read, id)?;
     Ok(Directory {
         id,
@@ -128,8 +128,8 @@ pub(super) fn too_deep(levels: usize, path: &str) -> Result<()> {
     Err(Error::corrupt("cannot go on into the directories", "they lie deeper than any that were made here"))
 }
 
-/// Whether a directory says itself that it is `component` of `dir`. A name that leads to one that says otherwise was
-/// renamed at this moment, or is damage: followed, it could lead in a circle.
+/// Whether a directory says itself that it is `component` of `dir`. A name that leads to one that says otherwise is
+/// damage: followed, it could lead in a circle.
 fn is_at((id, record): (DirId, &DirRecord), dir: DirId, component: &str) -> bool {
     record.parent == dir && record.name == component && id != dir
 }
@@ -143,7 +143,7 @@ impl Directory {
 
 /// The directories of a name: the live one first, then dead ones that have history. Of one whose record cannot be read
 /// nobody knows whether it belongs here: it is among them.
-pub(super) fn all_dirs(read: &impl Read, dirs: &[DirId], component: &str) -> Result<Vec<DirId>> {
+pub(super) fn all_dirs(read: &impl OneCommit, dirs: &[DirId], component: &str) -> Result<Vec<DirId>> {
     let mut out = Vec::new();
     for dir in dirs {
         if let Some(DentRecord::Dir(id)) = readable(dent(read, *dir, component))?
@@ -168,27 +168,49 @@ pub(super) fn all_dirs(read: &impl Read, dirs: &[DirId], component: &str) -> Res
 }
 
 pub(super) const MISLED: &str = "the directory has another name";
-/// How often a name may lead to a directory that has just moved.
-const MOVES_MAX: usize = 8;
 
 /// Names that lead to directories elsewhere are not followed, so that no walk goes in a ring.
 fn misled(component: &str) -> Error {
     Error::corrupt(format!("cannot find the directory {component:?}"), MISLED)
 }
 
-/// The record of the directory that a name of `dir` leads to; `None` when it has just moved.
-pub(super) fn below(read: &impl Read, dir: DirId, component: &str, id: DirId) -> Result<Option<DirRecord>> {
-    for _ in 0..MOVES_MAX {
-        match dir_record(read, id) {
-            Ok(record) if is_at((id, &record), dir, component) => return Ok(Some(record)),
-            Err(error) if error.kind() == Kind::NoSuchKey => return Ok(None),
-            record => drop(record?),
-        }
-        if !matches!(dent(read, dir, component)?, Some(DentRecord::Dir(now)) if now == id) {
-            return Ok(None);
+/// The record of the directory that a name of `dir` leads to; `None` when it has none.
+pub(super) fn below(read: &impl OneCommit, dir: DirId, component: &str, id: DirId) -> Result<Option<DirRecord>> {
+    match dir_record(read, id) {
+        Ok(record) if is_at((id, &record), dir, component) => Ok(Some(record)),
+        Ok(_) => Err(misled(component)),
+        Err(error) if error.kind() == Kind::NoSuchKey => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a name leads to.
+fn entry(read: &impl OneCommit, dir: DirId, component: &str, found: DentRecord) -> Result<Option<Entry>> {
+    match found {
+        DentRecord::Dir(id) => match directory_of(read, id) {
+            Ok(directory) if directory.is_at(dir, component) => Ok(Some(Entry::Dir(directory))),
+            Ok(_) => Err(misled(component)),
+            Err(error) if error.kind() == Kind::NoSuchKey => Ok(None),
+            Err(error) => Err(error),
+        },
+        DentRecord::Object { object, draft } => Ok(Some(Entry::File(FileEntry { object, draft, nlink: 1 }))),
+        DentRecord::Link(ino) => {
+            let InodeRecord { object, draft, names } = linked(read, ino)?;
+            let nlink = u32::try_from(names.len()).unwrap_or(u32::MAX);
+            Ok(Some(Entry::File(FileEntry { object, draft, nlink })))
         }
     }
-    Err(misled(component))
+}
+
+/// Every directory, live or dead, that may hold a key's history, and the component in them.
+pub(super) fn history_place_in(read: &impl OneCommit, bucket: &str, key: &ObjectKey) -> Result<(Vec<DirId>, String)> {
+    let bucket = need_bucket(read, bucket)?;
+    let (parts, name) = key.split();
+    let mut dirs = vec![bucket.root];
+    for part in parts {
+        dirs = all_dirs(read, &dirs, part)?;
+    }
+    Ok((dirs, name.to_owned()))
 }
 
 pub(super) fn malformed() -> Error {
@@ -201,28 +223,9 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn lookup(&self, dir: DirId, component: &str) -> Result<Option<Entry>> {
-        self.entry(dir, component, dent(&self.index, dir, component)?)
-    }
-
-    fn entry(&self, dir: DirId, component: &str, mut found: Option<DentRecord>) -> Result<Option<Entry>> {
-        for _ in 0..MOVES_MAX {
-            let Some(DentRecord::Dir(id)) = found else { break };
-            match directory_of(&self.index, id) {
-                Ok(directory) if directory.is_at(dir, component) => return Ok(Some(Entry::Dir(directory))),
-                // It has moved since the name was read.
-                Ok(_) => found = dent(&self.index, dir, component)?,
-                Err(error) if error.kind() == Kind::NoSuchKey => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(match found {
-            None => None,
-            Some(DentRecord::Dir(_)) => return Err(misled(component)),
-            Some(DentRecord::Object { object, draft }) => Some(Entry::File(FileEntry { object, draft, nlink: 1 })),
-            Some(DentRecord::Link(_)) => current(&self.index, dir, component)?.map(|current| {
-                let nlink = u32::try_from(current.nlink()).unwrap_or(u32::MAX);
-                Entry::File(FileEntry { object: current.object, draft: current.draft, nlink })
-            }),
+        self.index.at_once(|view| match dent(view, dir, component)? {
+            Some(found) => entry(view, dir, component, found),
+            None => Ok(None),
         })
     }
 
@@ -231,7 +234,7 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`] when it is gone and has no history.
     pub fn directory(&self, id: DirId) -> Result<Directory> {
-        directory_of(&self.index, id)
+        self.index.at_once(|view| directory_of(view, id))
     }
 
     /// Up to `limit` live names after `after`, in the byte order of their components, drafts included. Damaged ones are
@@ -246,14 +249,15 @@ impl Store {
         }
         // Grown by need: a walk keeps one of these for each level that it is in.
         let mut out = Vec::new();
-        let mut scan = self.index.scan_past_damage(Family::Dent, &lower, &upper)?;
+        let view = self.index.frozen();
+        let mut scan = view.scan_past_damage(Family::Dent, &lower, &upper)?;
         for found in scan.by_ref() {
             let (key, value) = found?;
             let Some(component) = component_of(&key) else {
                 self.spoiled((Family::Dent, &key), Some((dir, "")), &malformed());
                 continue;
             };
-            match decode(&value).and_then(|found| self.entry(dir, component, Some(found))) {
+            match decode(&value).and_then(|found| entry(&view, dir, component, found)) {
                 Ok(entry) => out.extend(entry.map(|entry| (component.to_owned(), entry))),
                 Err(error) if error.kind() == Kind::Corrupt => {
                     self.spoiled((Family::Dent, &key), Some((dir, component)), &error);
@@ -270,7 +274,7 @@ impl Store {
         Ok(out)
     }
 
-    pub(super) fn key_prefix(read: &impl Read, dir: DirId) -> Result<(BucketId, String)> {
+    pub(super) fn key_prefix(read: &impl OneCommit, dir: DirId) -> Result<(BucketId, String)> {
         let mut parts = Vec::new();
         let mut bytes = 0;
         let mut record = dir_record(read, dir)?;
@@ -293,8 +297,10 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`] when it is gone.
     pub fn path_of(&self, dir: DirId) -> Result<(Bucket, String)> {
-        let (bucket, prefix) = Self::key_prefix(&self.index, dir)?;
-        Ok((read_bucket(&self.index, bucket)?, prefix))
+        self.index.at_once(|view| {
+            let (bucket, prefix) = Self::key_prefix(view, dir)?;
+            Ok((read_bucket(view, bucket)?, prefix))
+        })
     }
 
     /// The live directory of a key prefix, `""` or `a/b/`.
@@ -302,11 +308,11 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn resolve_dir(&self, bucket: &Bucket, prefix: &str) -> Result<Option<DirId>> {
-        Self::walk(&self.index, bucket.root, prefix.split_inclusive('/'))
+        self.index.at_once(|view| Self::walk(view, bucket.root, prefix.split_inclusive('/')))
     }
 
     pub(super) fn walk<'a>(
-        read: &impl Read,
+        read: &impl OneCommit,
         root: DirId,
         parts: impl IntoIterator<Item = &'a str>,
     ) -> Result<Option<DirId>> {
@@ -325,9 +331,12 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchBucket`].
     pub fn place(&self, bucket: &str, key: &ObjectKey) -> Result<Option<(DirId, String)>> {
-        let bucket = need_bucket(&self.index, bucket)?;
         let (parts, name) = key.split();
-        Ok(Self::walk(&self.index, bucket.root, parts)?.map(|dir| (dir, name.to_owned())))
+        let dir = self.index.at_once(|view| {
+            let bucket = need_bucket(view, bucket)?;
+            Self::walk(view, bucket.root, parts.iter().copied())
+        })?;
+        Ok(dir.map(|dir| (dir, name.to_owned())))
     }
 
     /// Every directory, live or dead, that may hold the key's history, and the component in them.
@@ -335,13 +344,7 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchBucket`].
     pub fn history_place(&self, bucket: &str, key: &ObjectKey) -> Result<(Vec<DirId>, String)> {
-        let bucket = find_bucket(&self.index, bucket)?.map_or_else(|| need_bucket(&self.index, bucket), Ok)?;
-        let (parts, name) = key.split();
-        let mut dirs = vec![bucket.root];
-        for part in parts {
-            dirs = all_dirs(&self.index, &dirs, part)?;
-        }
-        Ok((dirs, name.to_owned()))
+        self.index.at_once(|view| history_place_in(view, bucket, key))
     }
 
     /// The live directory of a name and the dead ones that have history.
@@ -349,6 +352,6 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn history_dirs(&self, dirs: &[DirId], component: &str) -> Result<Vec<DirId>> {
-        all_dirs(&self.index, dirs, component)
+        self.index.at_once(|view| all_dirs(view, dirs, component))
     }
 }

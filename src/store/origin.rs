@@ -2,7 +2,6 @@
 //! again from it (`rebuild`).
 
 use super::Store;
-use super::bucket::read_bucket;
 use super::ids::OpenNumber;
 use crate::chunklog::format::note::{NOTE_HEAD_BYTES, Note, STRETCH_BYTES, Stretch};
 use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, Written};
@@ -93,8 +92,7 @@ fn whole_key(bucket: &str, key: &str) -> Vec<u8> {
 impl Store {
     /// Bucket and key of a name, when it can be told.
     fn key_at(&self, dir: DirId, name: &str) -> Option<Vec<u8>> {
-        let (bucket, prefix) = Self::key_prefix(&self.index, dir).ok()?;
-        let bucket = read_bucket(&self.index, bucket).ok()?;
+        let (bucket, prefix) = self.path_of(dir).ok()?;
         Some(whole_key(bucket.name.as_str(), &(prefix + name)))
     }
 

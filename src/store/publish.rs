@@ -259,9 +259,9 @@ impl Store {
             prepared.describe(self, &mut object);
             object.modified = now;
             change.apply(&mut object.posix, now);
-            let new = Current { object, draft: false, names: old.names };
+            let new = Current { object, draft: false, names: old.names.clone() };
             if !own {
-                enthrone_all(tx, &bucket, at, &new)?;
+                enthrone_all(tx, &bucket, at, &new, Some(&old))?;
             }
             let object = new.object.clone();
             let change = Some(self.change("ObjectCreated:Put", bucket.id, String::new(), &object));

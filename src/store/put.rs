@@ -1,15 +1,15 @@
 //! Putting and getting by key, as S3 clients do (META, COND, READ).
 
 use super::Store;
-use super::bucket::need_bucket;
+use super::bucket::{need_bucket, read_bucket};
 use super::draft::Draft;
-use super::names::{dent, is_dir, no_such_name};
+use super::names::{dent, is_dir, live_dir, no_such_name};
 use super::node::empty_object;
 use super::stack::{Current, attach, current, enthrone_all, rewrite, set_marker};
 use crate::index::{DentRecord, Tx};
 use crate::model::{
-    Bucket, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass, TagSet,
-    Timestamp, VersionId,
+    Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass,
+    TagSet, Timestamp, VersionId,
 };
 use std::sync::Arc;
 
@@ -110,7 +110,39 @@ impl Store {
         Ok(object)
     }
 
-    /// Makes a new version current: the one place where a key gets one.
+    /// The live directory of a key, made where it is missing, and the component in it.
+    pub(super) fn ensure_place<'a>(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        key: &'a ObjectKey,
+        now: Timestamp,
+    ) -> Result<(DirId, &'a str)> {
+        let (parts, name) = key.split();
+        Ok((self.ensure_dirs(tx, bucket, &parts, now)?, name))
+    }
+
+    /// Takes the bytes from a directory's own object, which stays with what else it has. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] when the directory was removed or has no object.
+    pub fn empty_marker(&self, dir: DirId) -> Result<()> {
+        let ((object, place), commit) = self.transact_seq(|tx| {
+            let (now, seq) = self.stamp();
+            let record = live_dir(tx, dir)?;
+            let at = (record.parent, record.name.as_str());
+            let marker = record.marker.as_ref().ok_or_else(|| no_such_name(at.1))?;
+            let options =
+                PutOptions { metadata: marker.metadata.clone(), tags: marker.tags.clone(), ..PutOptions::default() };
+            let bucket = read_bucket(tx, record.bucket)?;
+            let object = self.install_at(tx, &bucket, at, (seq, now), &options, "ObjectCreated:Put", |_| {})?;
+            Ok((object, (record.parent, record.name)))
+        })?;
+        self.invalidate(place.0, &place.1, Some(object.ino));
+        self.wait_durable(commit)
+    }
+
+    /// [`Store::install_at`] by key; directories are made where they are missing.
     #[expect(clippy::too_many_arguments, reason = "one commit has that many parts")]
     pub(super) fn install(
         &self,
@@ -122,8 +154,22 @@ impl Store {
         event: &str,
         fill: impl FnOnce(&mut Object),
     ) -> Result<Object> {
-        let (parts, name) = key.split();
-        let dir = self.ensure_dirs(tx, bucket, &parts, now)?;
+        let at = self.ensure_place(tx, bucket, key, now)?;
+        self.install_at(tx, bucket, at, (seq, now), options, event, fill)
+    }
+
+    /// Makes a new version current: the one place where a name gets one.
+    #[expect(clippy::too_many_arguments, reason = "one commit has that many parts")]
+    pub(super) fn install_at(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        (dir, name): (DirId, &str),
+        (seq, now): (Seq, Timestamp),
+        options: &PutOptions,
+        event: &str,
+        fill: impl FnOnce(&mut Object),
+    ) -> Result<Object> {
         let old = current(tx, dir, name)?;
         options.condition.judge(old.as_ref().filter(|old| !old.draft).map(|old| &old.object))?;
         let ino = old.as_ref().map_or_else(|| Ino(self.ids.take()), |old| old.object.ino);
@@ -143,7 +189,7 @@ impl Store {
             self.retire_all(tx, bucket, (dir, name), old, now)?;
         }
         let new = Current { object, draft: false, names: old.as_ref().and_then(|old| old.names.clone()) };
-        enthrone_all(tx, bucket, (dir, name), &new)?;
+        enthrone_all(tx, bucket, (dir, name), &new, old.as_ref())?;
         let object = new.object.clone();
         match old {
             Some(_) => rewrite(tx, dir, name, new)?,
@@ -161,18 +207,19 @@ impl Store {
     /// id (READ-2).
     pub fn get(&self, bucket: &str, key: &ObjectKey, version: Option<VersionId>) -> Result<Object> {
         let Some(version) = version else {
-            let found = match self.place(bucket, key)? {
-                Some((dir, name)) => current(&self.index, dir, &name)?,
-                None => None,
-            };
+            let found = self.index.at_once(|view| {
+                let (parts, name) = key.split();
+                match Self::walk(view, need_bucket(view, bucket)?.root, parts)? {
+                    Some(dir) => current(view, dir, name),
+                    None => Ok(None),
+                }
+            })?;
             return match found {
                 Some(current) if !current.draft => Ok(current.object),
                 _ => Err(no_such_name(key.as_str())),
             };
         };
-        let (dirs, name) = self.history_place(bucket, key)?;
-        let found = self.versions(&dirs, &name)?.into_iter().find(|object| object.version == version);
-        match found {
+        match self.version_of(bucket, key, version)?.map(|(_, _, object)| object) {
             Some(object) if object.marker => Err(Error::new(Kind::IsMarker, format!("cannot read {key}"))
                 .why(format!("version {version} is a delete marker"))
                 .mend("read an older version, or delete the marker to undelete the object")),

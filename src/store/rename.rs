@@ -1,15 +1,15 @@
 //! Rename: a name's current entry and its history move together, in one commit; a directory in constant time.
 
 use super::Store;
+use super::find::null_below;
 use super::link::rename_in;
 use super::names::{dent, dir_record, dir_stat, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
 use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
 use crate::index::{
-    Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_bounds,
-    ver_key,
+    Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
 };
-use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Seq, Timestamp, VersionId, Versioning};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Result, Seq, Timestamp, VersionId, Versioning};
 
 /// What becomes of a taken destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,8 +159,7 @@ impl Store {
 
     /// Whether a null version lies below a name. Never so where versioning was never on (VER-1).
     fn has_other_null(tx: &Tx<'_>, bucket: &Bucket, at: (DirId, &str)) -> Result<bool> {
-        let null = |object: &Object| object.version == VersionId::Null;
-        Ok(bucket.versioning != Versioning::Unversioned && older(tx, at.0, at.1)?.iter().any(null))
+        Ok(bucket.versioning != Versioning::Unversioned && null_below(tx, at.0, at.1)?.is_some())
     }
 
     /// Older versions go along. A null version that would be the second one of the name gets an id (VER-9).
@@ -169,21 +168,17 @@ impl Store {
             // Never left and entered again (VER-1): there is nothing below any name.
             return Ok(());
         }
-        let (lower, upper) = ver_bounds(from.0, from.1);
-        if !tx.any(Family::Ver, &lower, &upper)? {
+        let versions = older(tx, from.0, from.1)?;
+        let one = versions.iter().find(|object| object.version == VersionId::Null).cloned();
+        let other = if one.is_some() { null_below(tx, to.0, to.1)? } else { None };
+        move_older(tx, bucket.id, from, to, versions)?;
+        // Names of one file have copies of it in the same place, of which one went.
+        let two = one.zip(other).filter(|(one, other)| one.seq != other.seq);
+        let Some(mut object) = two.map(|(one, other)| if one.seq < other.seq { one } else { other }) else {
             return Ok(());
-        }
-        let there = Self::has_other_null(tx, bucket, to)?;
-        move_older(tx, bucket.id, from, to)?;
-        if !there {
-            return Ok(());
-        }
-        let mut nulls = older(tx, to.0, to.1)?;
-        nulls.retain(|object| object.version == VersionId::Null);
-        for mut object in nulls.into_iter().skip(1) {
-            object.version = self.version_id(Versioning::Enabled, object.seq, object.ino);
-            tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
-        }
+        };
+        object.version = self.version_id(Versioning::Enabled, object.seq, object.ino);
+        tx.put(Family::Ver, &ver_key(to.0, to.1, object.seq), &VerRecord::Object(object));
         Ok(())
     }
 

@@ -4,10 +4,11 @@
 
 use super::Store;
 use super::bucket::{add_usage, read_bucket};
+use super::find::null_below;
 use super::names::{dent, dir_record, dir_stat, is_dir, live_dir};
 use crate::index::{
-    Body, ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, Read, RefKey, Tx, VerRecord, content_key,
-    decode, dent_key, id_key, ver_bounds, ver_dir_bounds, ver_key,
+    Body, ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, OneCommit, Read, RefKey, Tx, VerRecord,
+    content_key, decode, dent_key, id_key, ver_bounds, ver_dir_bounds, ver_key,
 };
 use crate::model::{
     Bucket, BucketId, ContentId, DirId, Error, FileKind, Ino, Kind, Object, Posix, Result, Seq, Timestamp, Usage,
@@ -29,7 +30,7 @@ impl Current {
     }
 }
 
-pub(super) fn current(read: &impl Read, dir: DirId, component: &str) -> Result<Option<Current>> {
+pub(super) fn current(read: &impl OneCommit, dir: DirId, component: &str) -> Result<Option<Current>> {
     if is_dir(component) {
         let Some(DentRecord::Dir(id)) = dent(read, dir, component)? else { return Ok(None) };
         let marker = dir_record(read, id)?.marker;
@@ -39,11 +40,16 @@ pub(super) fn current(read: &impl Read, dir: DirId, component: &str) -> Result<O
         None | Some(DentRecord::Dir(_)) => Ok(None),
         Some(DentRecord::Object { object, draft }) => Ok(Some(Current { object, draft, names: None })),
         Some(DentRecord::Link(ino)) => {
-            let inode: Option<InodeRecord> = read.record(Family::Ino, &id_key(ino.0))?;
-            let inode = inode.ok_or_else(|| Error::corrupt("cannot read a file", format!("inode {ino} is missing")))?;
+            let inode = linked(read, ino)?;
             Ok(Some(Current { object: inode.object, draft: inode.draft, names: Some(inode.names) }))
         }
     }
+}
+
+/// The record of a file with several names that one of them leads to.
+pub(super) fn linked(read: &impl OneCommit, ino: Ino) -> Result<InodeRecord> {
+    let inode: Option<InodeRecord> = read.record(Family::Ino, &id_key(ino.0))?;
+    inode.ok_or_else(|| Error::corrupt("cannot read a file", format!("inode {ino} is missing")))
 }
 
 /// Writes a name's current version back; the name exists.
@@ -275,8 +281,7 @@ pub(super) fn remove_older(
 
 /// Removes the null version below the current entry, if there is one (VER-7, VER-9).
 pub(super) fn remove_null(tx: &mut Tx<'_>, bucket: BucketId, dir: DirId, component: &str) -> Result<()> {
-    let null = older(tx, dir, component)?.into_iter().find(|object| object.version == VersionId::Null);
-    match null {
+    match null_below(tx, dir, component)? {
         Some(object) => remove_older(tx, bucket, dir, component, &object),
         None => Ok(()),
     }
@@ -330,6 +335,11 @@ pub(super) fn keep_copy(
     push_older(tx, bucket.id, at.0, at.1, &object)
 }
 
+/// Whether it is the null version of its name.
+pub(super) fn is_null(entry: &Current) -> bool {
+    !entry.draft && entry.object.version == VersionId::Null
+}
+
 /// Counts a new current entry and clears the null version it replaces.
 pub(super) fn enthrone(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), object: &Object) -> Result<()> {
     if object.version == VersionId::Null && bucket.versioning != Versioning::Unversioned {
@@ -338,8 +348,18 @@ pub(super) fn enthrone(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), obje
     add_usage(tx, bucket.id, current_usage(object, 1))
 }
 
-/// [`enthrone`] under every name of a file: each is an object of its own to S3 (FSX-6).
-pub(super) fn enthrone_all(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), new: &Current) -> Result<()> {
+/// [`enthrone`] under every name of a file: each is an object of its own to S3 (FSX-6). `old` is what had them before: below
+/// a null version there is no other (VER-9).
+pub(super) fn enthrone_all(
+    tx: &mut Tx<'_>,
+    bucket: &Bucket,
+    at: (DirId, &str),
+    new: &Current,
+    old: Option<&Current>,
+) -> Result<()> {
+    if old.is_some_and(is_null) && bucket.versioning == Versioning::Suspended {
+        return (0..new.nlink()).try_for_each(|_| add_usage(tx, bucket.id, current_usage(&new.object, 1)));
+    }
     match &new.names {
         None => enthrone(tx, bucket, at, &new.object),
         Some(names) => names.iter().try_for_each(|(dir, name)| enthrone(tx, bucket, (*dir, name), &new.object)),
@@ -382,7 +402,8 @@ pub(super) fn promote(
     object.superseded = None;
     let home = revive(tx, dir, now)?;
     if home != dir {
-        move_older(tx, bucket.id, (dir, component), (home, component))?;
+        let versions = older(tx, dir, component)?;
+        move_older(tx, bucket.id, (dir, component), (home, component), versions)?;
         tidy(tx, dir)?;
     }
     if is_dir(component) {
@@ -394,7 +415,7 @@ pub(super) fn promote(
         drop_content(tx, draft.object.content)?;
         object.ino = draft.object.ino;
         let crowned = Current { object, draft: false, names: draft.names };
-        enthrone_all(tx, bucket, (home, component), &crowned)?;
+        enthrone_all(tx, bucket, (home, component), &crowned, None)?;
         return rewrite(tx, home, component, crowned);
     }
     if tx.get(Family::Ino, &id_key(object.ino.0))?.is_some() {
@@ -404,9 +425,15 @@ pub(super) fn promote(
     attach(tx, home, component, &DentRecord::Object { object, draft: false }, now)
 }
 
-/// Moves a name's older versions to another name.
-pub(super) fn move_older(tx: &mut Tx<'_>, bucket: BucketId, from: (DirId, &str), to: (DirId, &str)) -> Result<()> {
-    for object in older(tx, from.0, from.1)? {
+/// Moves a name's older versions, which are these, to another name.
+pub(super) fn move_older(
+    tx: &mut Tx<'_>,
+    bucket: BucketId,
+    from: (DirId, &str),
+    to: (DirId, &str),
+    versions: Vec<Object>,
+) -> Result<()> {
+    for object in versions {
         tx.delete(Family::Ver, &ver_key(from.0, from.1, object.seq));
         add_version(tx, bucket, to, object)?;
     }

@@ -37,7 +37,7 @@ impl Vfs {
             Err(error) if matches!(error.kind(), Kind::InvalidArgument | Kind::InvalidName) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let is_file = !part.is_empty() && !self.store.versions(dirs, &part)?.is_empty();
+        let is_file = !part.is_empty() && self.store.has_versions(dirs, &part)?;
         if !is_file && self.store.history_dirs(dirs, &format!("{part}/"))?.is_empty() {
             return Ok(None);
         }
@@ -78,8 +78,8 @@ impl Vfs {
         let mut words = name.split('~');
         let (time, id) = (words.next(), words.next().and_then(VersionId::parse));
         let Some((_, id)) = time.zip(id) else { return Ok(None) };
-        let versions = self.store.versions(dirs, part)?;
-        Ok(versions.into_iter().find(|object| object.version == id && entry_name(object) == name))
+        let found = self.store.version(dirs, part, id, None)?;
+        Ok(found.filter(|object| entry_name(object) == name))
     }
 
     /// Everything in `DIR/.versions/NAME`.
@@ -162,7 +162,7 @@ impl Vfs {
             None => self.new_component(dir, root, to.1, false)?,
         };
         if component == part && dirs.contains(&dir) {
-            self.store.restore(dirs, part, object.version)?;
+            self.store.restore_in(dirs, part, object.version, dir)?;
         } else {
             let from = dirs.first().map(|dir| self.store.directory(*dir)).transpose()?;
             if from.is_some_and(|from| from.bucket != self.store.directory(dir).map_or(from.bucket, |to| to.bucket)) {

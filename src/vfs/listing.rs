@@ -22,6 +22,8 @@ pub(super) struct Item {
     /// What tells the position: a component, or a name in a listing that only the mount makes.
     pub(super) mark: String,
     pub(super) name: String,
+    /// An object's that a directory of the same part stands beside.
+    pub(super) shadowed: bool,
     pub(super) kind: FileKind,
     pub(super) target: Target,
 }
@@ -102,7 +104,7 @@ impl Vfs {
                     && self.entry(view, dir, &format!("{component}/"))?.is_some();
                 let name = show(&component, shadowed, reserved).into_owned();
                 let kind = kind_of(&entry);
-                items.push(Item { mark: component, name, kind, target: Target::Entry(Box::new(entry)) });
+                items.push(Item { mark: component, name, shadowed, kind, target: Target::Entry(Box::new(entry)) });
             }
             if end {
                 break;
@@ -158,6 +160,7 @@ impl Vfs {
             items.push(Item {
                 mark: name.to_owned(),
                 name: name.to_owned(),
+                shadowed: false,
                 kind: FileKind::Directory,
                 target: Target::Dir { dir: bucket.root, view },
             });
@@ -176,7 +179,7 @@ impl Vfs {
             for found in page {
                 let part = found.component.strip_suffix('/').unwrap_or(&found.component);
                 // A name that was both a file and a directory is listed once, as what sorts first.
-                if part.len() != found.component.len() && !self.store.versions(dirs, part)?.is_empty() {
+                if part.len() != found.component.len() && self.store.has_versions(dirs, part)? {
                     continue;
                 }
                 let name = show(part, false, &self.below_root).into_owned();
@@ -194,5 +197,5 @@ impl Vfs {
 }
 
 fn virtual_item(name: &str, kind: FileKind, what: What) -> Item {
-    Item { mark: name.to_owned(), name: name.to_owned(), kind, target: Target::Virtual(what) }
+    Item { mark: name.to_owned(), name: name.to_owned(), shadowed: false, kind, target: Target::Virtual(what) }
 }

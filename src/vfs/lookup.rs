@@ -194,7 +194,7 @@ impl Vfs {
         let mode = file.object.posix.mode;
         let mut settled = !file.draft && without_setid(mode) == mode;
         // A file without a name may keep a session that no handle is left of.
-        if (node.open.load(std::sync::atomic::Ordering::Relaxed) > 0 || file.nlink == 0)
+        if (node.open.load(crate::sys::sync::atomic::Ordering::Relaxed) > 0 || file.nlink == 0)
             && let Some(shown) = self.stalled.shown(node)
         {
             shown.overlay(&mut attr);
@@ -368,8 +368,7 @@ impl Vfs {
                 })
             }
             What::Version { dirs, component, version, seq, .. } => {
-                let versions = self.store.versions(dirs, component)?;
-                let found = versions.into_iter().find(|object| object.version == *version && object.seq == *seq);
+                let found = self.store.version(dirs, component, *version, Some(*seq))?;
                 let mut object = found.ok_or(Fault::Bare(Errno::ENOENT))?;
                 if object.marker || object.posix.kind == FileKind::Directory {
                     object.posix.kind = FileKind::File;

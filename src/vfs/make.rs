@@ -5,8 +5,8 @@ use super::lookup::{Caller, Lookup};
 use super::node::{NodeRef, View, What};
 use super::tree::Found;
 use super::{Attr, Vfs};
-use crate::model::{BucketName, DirId, Error, FileKind, Kind, ObjectKey, Posix};
-use crate::store::{Directory, Entry, PosixChange, PutOptions, Session};
+use crate::model::{BucketName, DirId, Error, FileKind, Kind, Posix};
+use crate::store::{Directory, Entry, PosixChange, Session};
 
 /// What `mknod` makes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -139,13 +139,7 @@ impl Vfs {
             None => Err(Errno::ENOENT.into()),
             Some(Found::Entry(_, Entry::Dir(_)) | Found::Versions | Found::Control) => Err(Errno::EISDIR.into()),
             // The directory stays, and its marker without bytes: `rm -r` goes on to remove them.
-            Some(Found::MarkerBody) => {
-                let (bucket, prefix) = self.store.path_of(dir)?;
-                let marker = self.directory(View::Live, dir)?.marker.ok_or(Fault::Bare(Errno::ENOENT))?;
-                let options = PutOptions { metadata: marker.metadata, tags: marker.tags, ..PutOptions::default() };
-                self.store.put(bucket.name.as_str(), &ObjectKey::parse(&prefix)?, &mut &[][..], &options)?;
-                Ok(())
-            }
+            Some(Found::MarkerBody) => Ok(self.store.empty_marker(dir)?),
             Some(Found::Entry(component, Entry::File(file))) => {
                 let ino = file.object.ino;
                 let node = self.nodes.held(ino.0, What::File);

@@ -50,6 +50,8 @@ pub(super) struct Stream {
     marks: Vec<Box<str>>,
     /// The mark that followed the last one, before the reading went back.
     bound: Option<Box<str>>,
+    /// Objects told under their own names, as long as a directory of such a name would come later.
+    plain: Vec<Box<str>>,
     /// Entries that fitted last time.
     fitted: usize,
     /// The whole of a listing that is small by nature.
@@ -63,6 +65,7 @@ impl Stream {
             recent: VecDeque::new(),
             marks: Vec::new(),
             bound: None,
+            plain: Vec::new(),
             fitted: PAGE_FIRST,
             whole: None,
         }
@@ -83,6 +86,23 @@ impl Stream {
         {
             self.hashes.push(short_hash(&oldest));
         }
+    }
+
+    /// An entry was told, by its component's own name or in the shadow of a directory of that name.
+    fn told(&mut self, mark: &str, shadowed: bool) {
+        let comes_before_its_directory = |plain: &str| {
+            let rest = mark.strip_prefix(plain);
+            rest.is_some_and(|rest| rest.as_bytes().first().is_some_and(|byte| *byte < b'/'))
+        };
+        self.plain.retain(|plain| comes_before_its_directory(plain));
+        if !shadowed && !mark.ends_with('/') {
+            self.plain.push(mark.into());
+        }
+    }
+
+    /// Whether a directory appeared after an object of its name was told under that, which none has twice (KEY-8).
+    fn has_told(&self, mark: &str) -> bool {
+        mark.strip_suffix('/').is_some_and(|part| self.plain.iter().any(|plain| **plain == *part))
     }
 
     /// Goes back to `offset`: the name to go on after, or where to look for it.
@@ -173,7 +193,7 @@ impl Vfs {
             _ => None,
         };
         self.walk(fh, offset, |item, ino, offset, commits| {
-            let Item { name, kind, target, mark } = item;
+            let Item { name, kind, target, mark, .. } = item;
             let entry = DirEntry { ino, kind, name, offset };
             let found = match target {
                 Target::Entry(_) if self.is_crowded() => None,
@@ -237,13 +257,19 @@ impl Vfs {
             let last = items.len() < limit;
             for item in items {
                 let mark: Box<str> = item.mark.as_str().into();
+                if stream.has_told(&mark) {
+                    after = Some(mark);
+                    continue;
+                }
                 let number = self.item_number(node, &item);
+                let shadowed = item.shadowed;
                 if each(item, number, stream.next_offset() + 1, commits)? {
                     stream.fitted = told.max(8);
                     return Ok(());
                 }
                 told += 1;
                 stream.note(&mark);
+                stream.told(&mark, shadowed);
                 after = Some(mark);
             }
             if last {
@@ -319,7 +345,7 @@ fn dot(name: &str, node: &Node) -> Item {
         What::Dir { dir, view, .. } => Target::Dir { dir: *dir, view: *view },
         _ => Target::Dir { dir: DirId(super::ROOT), view: View::Live },
     };
-    Item { mark: String::new(), name: name.to_owned(), kind: FileKind::Directory, target }
+    Item { mark: String::new(), name: name.to_owned(), shadowed: false, kind: FileKind::Directory, target }
 }
 
 #[cfg(test)]

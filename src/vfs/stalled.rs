@@ -5,7 +5,7 @@
 
 use super::node::Node;
 use super::session::{Opened, Shown};
-use parking_lot::Mutex;
+use crate::sys::sync::{Mutex, try_lock_for};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Stalled {
     /// What a node's session shows; `None` without a session.
     pub(super) fn shown(&self, node: &Node) -> Option<Shown> {
         loop {
-            if let Some(slot) = node.opened.try_lock_for(LOOK_AGAIN) {
+            if let Some(slot) = try_lock_for(&node.opened, LOOK_AGAIN) {
                 return slot.as_deref().map(Opened::shown);
             }
             if let Some(shown) = self.0.lock().get(&node.id) {

@@ -18,6 +18,7 @@ mod linear;
 mod commits;
 mod explore;
 mod files;
+mod readers;
 mod room;
 
 use asked::{asked, long, seed};

@@ -73,6 +73,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("uuid", "sys"),
 ];
 
+/// Rooms in which a test may decide who runs when: their locks, atomics and threads come from `sys::sync`.
+const SCHEDULED: &str = "index chunklog store vfs";
+/// Files of those rooms that may use others, and why.
+const UNSCHEDULED: &[(&str, &str)] = &[
+    ("src/index/memory.rs", "stands for RocksDB: a leaf that takes no turns"),
+    ("src/vfs/xattr/set.rs", "one lock for all mounts, which outlives a schedule"),
+];
+
 /// Longest file, tests included. 400 is the moment to split.
 const LINES_MAX: usize = 800;
 /// Fewest words of a file's first line.
@@ -131,6 +139,27 @@ fn packages(source: &Source) -> Vec<Finding> {
         findings.push(source.finding(line, format!("`{package}` is named outside its rooms [{allowed}]")));
     }
     findings
+}
+
+/// Locks, atomics and threads of the scheduled rooms are the seam's, but for tests beside the code.
+fn seam(source: &Source) -> Vec<Finding> {
+    let scheduled = source.room().is_some_and(|room| rooms(SCHEDULED).contains(room.as_str()));
+    let is_test = source.path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")));
+    if !scheduled || is_test || UNSCHEDULED.iter().any(|(path, _)| source.path == Path::new(path)) {
+        return vec![];
+    }
+    let forbidden = |path: &[&str]| match path {
+        ["parking_lot" | "loom" | "shuttle" | "crossbeam_utils", ..] | ["std", "thread", ..] => true,
+        ["std" | "core", "sync", kind, ..] => {
+            matches!(*kind, "atomic" | "Mutex" | "RwLock" | "Condvar" | "Barrier" | "mpsc")
+        }
+        _ => false,
+    };
+    let found = source.paths().into_iter().filter(|(_, module, path)| {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        forbidden(&path) && !module.iter().any(|name| name == "tests")
+    });
+    found.map(|(line, _, _)| source.finding(line, "locks, atomics and threads here are those of `sys::sync`")).collect()
 }
 
 /// Dependencies in a Cargo.toml that have no rooms yet.
@@ -301,6 +330,11 @@ fn imports_point_down_the_house() {
 #[test]
 fn packages_stay_in_their_rooms() {
     assert_none(library().iter().flat_map(packages));
+}
+
+#[test]
+fn what_a_schedule_decides_comes_through_the_seam() {
+    assert_none(library().iter().flat_map(seam));
 }
 
 #[test]

@@ -22,8 +22,9 @@ pub(super) fn pairs(
     let object = match version {
         None => store.get(bucket.name.as_str(), &key, None)?,
         Some(id) => {
-            let history = place::versions(store, &bucket, &key)?;
-            place::pick(&history, &Which::Version(id.to_string()), &about)?.clone()
+            let which = Which::Version(id.to_string());
+            let history = place::versions_for(store, &bucket, &key, &which)?;
+            place::pick(&history, &which, &about)?.clone()
         }
     };
     if let Edit::Get(names) = &edit {

@@ -25,11 +25,11 @@ pub(super) fn restore(
 ) -> Result<()> {
     let (bucket, key, entry) = place::object_key(store, host, target)?;
     let about = name(&bucket, key.as_str());
-    let history = place::versions(store, &bucket, &key)?;
     let which = match (which, entry) {
         (Which::Current, Some(version)) => Which::Version(version.to_string()),
         (which, _) => which.clone(),
     };
+    let history = place::versions_for(store, &bucket, &key, &which)?;
     let version = match &which {
         Which::Current => before_current(&history, &about)?,
         which => place::pick(&history, which, &about)?,
@@ -160,7 +160,7 @@ pub(super) fn purge(
     let (bucket, key, _) = place::object_key(store, host, target)?;
     let about = name(&bucket, key.as_str());
     let id = version_id(version)?;
-    let history = place::versions(store, &bucket, &key)?;
+    let history = place::versions_for(store, &bucket, &key, &Which::Version(version.to_owned()))?;
     let found = history.versions.iter().find(|version| version.version == id);
     let found = found.ok_or_else(|| no_such_version(&about, &id))?;
     if !dry_run {

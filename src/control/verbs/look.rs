@@ -158,7 +158,7 @@ pub(super) fn stat(
         }
         which => {
             let parsed = ObjectKey::parse(&key)?;
-            let history = place::versions(store, &bucket, &parsed)?;
+            let history = place::versions_for(store, &bucket, &parsed, &which)?;
             let object = place::pick(&history, &which, &name(&bucket, &key))?;
             object_row(store, &bucket, &key, object)?
         }

@@ -2,7 +2,7 @@
 
 use super::super::Store;
 use crate::model::Result;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sys::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 

@@ -17,3 +17,16 @@ pub use shuttle::{sync::atomic, thread};
 pub use shuttle_parking_lot::{Mutex, MutexGuard};
 #[cfg(not(feature = "shuttle"))]
 pub use std::{sync::atomic, thread};
+
+/// Locks `mutex` unless that takes longer than `at_most`.
+#[cfg(not(feature = "shuttle"))]
+pub fn try_lock_for<T: ?Sized>(mutex: &Mutex<T>, at_most: std::time::Duration) -> Option<MutexGuard<'_, T>> {
+    mutex.try_lock_for(at_most)
+}
+
+/// The same where no time passes: others have a turn before.
+#[cfg(feature = "shuttle")]
+pub fn try_lock_for<T: ?Sized>(mutex: &Mutex<T>, _at_most: std::time::Duration) -> Option<MutexGuard<'_, T>> {
+    thread::yield_now();
+    mutex.try_lock()
+}

@@ -26,10 +26,10 @@ pub use writer::{DocumentWriter, ScratchWriter, Writer};
 
 use crate::model::{BucketId, Error, Kind, Result};
 use crate::store::Store;
+use crate::sys::sync::Mutex;
 use crate::telemetry::Metrics;
 use events::Events;
 use node::{BUCKET_NAMES, ROOT_NAMES};
-use parking_lot::Mutex;
 use scratch::Scratch;
 use std::collections::HashMap;
 use std::sync::Arc;

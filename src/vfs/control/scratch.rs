@@ -2,7 +2,7 @@
 
 use super::documents::{DOCUMENT_BYTES_MAX, DOCUMENTS};
 use crate::model::{BucketId, Error, Kind, Result};
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

@@ -4,6 +4,9 @@ use super::harness::{B, Home, all_versions, delete, fsck, list, put, refused};
 use keyfold::model::Kind;
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::store::{ListRequest, ListVersions};
+use keyfold::telemetry::Metrics;
+use keyfold::vfs::{DirEntry, ROOT, Settings, Vfs};
+use std::sync::Arc;
 
 #[test]
 fn list_1_list_2_keys_come_in_byte_order_of_the_whole_key() {
@@ -91,4 +94,35 @@ fn list_15_unversioned_buckets_list_null() {
     put(&store, "f", b"2");
     let all = all_versions(&store, B, 9);
     assert!(all.len() == 1 && all[0].is_latest && all[0].object.version.to_string() == "null");
+}
+
+/// KEY-8: what stands under a name changes when a directory of that name appears; no listing tells the name twice.
+#[test]
+fn key_8_a_name_is_told_once_while_a_directory_of_it_appears() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    for name in ["a", "a!", "b"] {
+        put(&store, name, b"x");
+    }
+    let settings = Settings { bucket: Some((B.to_owned(), String::new())), ..Settings::default() };
+    let vfs = Vfs::new(Arc::clone(&store), Arc::new(Metrics::new()), settings).unwrap();
+    let fh = vfs.opendir(ROOT).unwrap();
+    let (mut told, mut offset) = (Vec::new(), 0);
+    // A name at a time, as a kernel with little room asks.
+    for _ in 0..20 {
+        let (mut room, from) = (1, offset);
+        let tell = |entry: &DirEntry| {
+            if room > 0 {
+                told.push(entry.name.clone());
+                offset = entry.offset;
+            }
+            room -= 1;
+            room < 0
+        };
+        vfs.readdir(fh, from, tell).unwrap();
+        if told.last().is_some_and(|last| last == "a!") && !told.contains(&"b".to_owned()) {
+            put(&store, "a/x", b"x");
+        }
+    }
+    assert_eq!(told, [".", "..", "a", "a!", "b"]);
+    vfs.releasedir(fh);
 }

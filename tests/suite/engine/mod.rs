@@ -4,6 +4,7 @@ mod backup;
 mod calls;
 mod compaction;
 mod compare;
+mod costs;
 mod crash;
 pub mod harness;
 pub mod histories;

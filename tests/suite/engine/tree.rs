@@ -1,7 +1,7 @@
 //! Directories: explicit, implicit, dead and back again; renames that take history along.
 
 use super::harness::{
-    B, Home, all_versions, delete, dir, file, fsck, get, key, posix, purge, put, reap, refused, root, versions,
+    B, Home, all_versions, delete, dir, file, fsck, get, key, list, posix, purge, put, reap, refused, root, versions,
     write_file,
 };
 use keyfold::model::Versioning::{Enabled, Suspended, Unversioned};
@@ -244,5 +244,22 @@ fn special_files_are_objects_without_bytes() {
     write_file(&store, root(&store), "f", &[1; 5000]);
     delete(&store, "l");
     reap(&store);
+    fsck(&store);
+}
+
+#[test]
+fn nothing_is_restored_into_a_directory_that_was_removed_but_by_key() {
+    let (_home, store) = Home::with_bucket(Enabled);
+    let version = put(&store, "d/f", b"1").version;
+    let inside = dir(&store, "d/");
+    delete(&store, "d/f");
+    refused(store.restore_in(&[inside], "f", version, inside), Kind::NoSuchKey);
+    refused(store.empty_marker(inside), Kind::NoSuchKey);
+    // By key, it comes back with its directory.
+    store.restore(&[inside], "f", version).unwrap();
+    assert_eq!(list(&store, B, "", None, 1000), ["d/f"]);
+    put(&store, "d/", b"body");
+    store.empty_marker(inside).unwrap();
+    assert!(get(&store, "d/").unwrap().is_empty());
     fsck(&store);
 }

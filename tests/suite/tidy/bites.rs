@@ -3,7 +3,7 @@
 use super::source::{Finding, Source};
 use super::{
     LINES_MAX, MACHINE_PATHS, commented_out, house, leftovers, length, machines, packages, packages_without_rooms,
-    purpose, unreachable,
+    purpose, seam, unreachable,
 };
 
 /// The lines a rule finds in a sample.
@@ -51,6 +51,28 @@ fn a_package_outside_its_rooms_is_found() {
     assert_eq!(found("src/store/put.rs", "#[tokio::test]\nasync fn f() {}"), [1]);
     assert_eq!(found("src/sys/disk.rs", "fn f() { libc::fsync(1); }"), [1], "named nowhere");
     assert_eq!(found("src/main.rs", "fn main() { clap::Command::new(1) }"), [1], "the crate's root is no room");
+}
+
+#[test]
+fn a_lock_beside_the_seam_is_found() {
+    let found = |path, text| lines(seam, path, text);
+    assert_eq!(found("src/store/put.rs", "use parking_lot::Mutex;"), [1]);
+    assert_eq!(found("src/index/db.rs", "use std::sync::{Arc, atomic::AtomicU64};"), [1]);
+    assert_eq!(found("src/vfs/io.rs", "fn f(at: &std::sync::atomic::AtomicBool) {}"), [1]);
+    assert_eq!(found("src/chunklog/log.rs", "fn f() {}\nfn g() { std::thread::yield_now(); }"), [2]);
+    assert_eq!(found("src/vfs/io.rs", "use std::sync::Mutex;"), [1]);
+}
+
+#[test]
+fn the_seam_and_other_rooms_are_fine() {
+    let found = |path, text| lines(seam, path, text);
+    assert_eq!(
+        found("src/store/put.rs", "use crate::sys::sync::Mutex;\nuse std::sync::{Arc, OnceLock, Weak};"),
+        [0; 0]
+    );
+    assert_eq!(found("src/fuse/pool.rs", "use parking_lot::Mutex;"), [0; 0]);
+    assert_eq!(found("src/index/tests.rs", "use std::sync::atomic::AtomicU64;"), [0; 0]);
+    assert_eq!(found("src/store/put.rs", "mod tests {\nuse std::thread;\n}"), [0; 0]);
 }
 
 #[test]
