@@ -79,7 +79,7 @@ impl Inner {
         let settings = &self.settings;
         let header = SegmentHeader { store: settings.store, id, class, created: settings.clock.now() }.encode();
         let tracked = self.create(key)?;
-        let mut room = Room::none();
+        let mut room = if class == Class::Notes { Room::small() } else { Room::none() };
         let begun = room
             .reach(&*tracked.file, header.len() as u64, settings.segment_bytes)
             .and_then(|()| tracked.file.write_at(0, &header));

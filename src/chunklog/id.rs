@@ -191,6 +191,8 @@ pub enum Class {
     Expires(u32),
     /// Under retention until this month since 1970 (24 bits are kept).
     Held(u32),
+    /// [Notes](super::format::note) alone: no data is among them, so they stay when that goes.
+    Notes,
 }
 
 const CLASS_VALUE: u32 = 0x00ff_ffff;
@@ -206,6 +208,7 @@ impl Class {
             Self::Cold => 3 << 24,
             Self::Expires(day) => 4 << 24 | day & CLASS_VALUE,
             Self::Held(month) => 5 << 24 | month & CLASS_VALUE,
+            Self::Notes => 6 << 24,
         }
     }
 
@@ -220,6 +223,7 @@ impl Class {
             (3, 0) => Some(Self::Cold),
             (4, _) => Some(Self::Expires(value)),
             (5, _) => Some(Self::Held(value)),
+            (6, 0) => Some(Self::Notes),
             _ => None,
         }
     }
@@ -253,8 +257,8 @@ mod tests {
 
     #[test]
     fn classes_read_back() {
-        for class in [Class::Hot, Class::Upload, Class::Aged(3), Class::Cold, Class::Expires(20_800), Class::Held(700)]
-        {
+        let dated = [Class::Expires(20_800), Class::Held(700)];
+        for class in [Class::Hot, Class::Upload, Class::Aged(3), Class::Cold, Class::Notes].into_iter().chain(dated) {
             assert_eq!(Class::from_code(class.code()), Some(class));
         }
         assert_eq!(Class::from_code(u32::MAX), None);

@@ -64,6 +64,14 @@ impl ChunkLog {
         lanes.iter().find_map(|lane| lane.lock().as_ref().filter(|open| open.id == id).cloned())
     }
 
+    /// Ends the open segment of a class, if there is one.
+    pub fn retire_class(&self, class: Class) {
+        let lane = self.0.lanes.lock().get(&class).cloned();
+        if let Some(segment) = lane.and_then(|lane| lane.lock().take()) {
+            segment.retire();
+        }
+    }
+
     /// Ends an open segment: it is sealed, and what comes next goes into another.
     pub fn retire(&self, id: SegmentId) {
         let lanes: Vec<_> = self.0.lanes.lock().values().cloned().collect();
@@ -78,15 +86,24 @@ impl ChunkLog {
         }
     }
 
+    /// What a segment collects, when its header can be read.
+    fn class_of(&self, id: SegmentId) -> Option<Class> {
+        let mut head = vec![0; HEADER_BYTES];
+        let got = self.0.handle(FileKey::Segment(id)).ok()?.read_at(0, &mut head).ok()?;
+        let header = SegmentHeader::decode(&head[..got]).ok()?;
+        (header.id == id && header.store == self.0.settings.store).then_some(header.class)
+    }
+
+    /// Whether a segment holds notes, which nothing refers to.
+    #[must_use]
+    pub fn holds_notes(&self, id: SegmentId) -> bool {
+        self.class_of(id) == Some(Class::Notes)
+    }
+
     /// The class of what survives of a segment: one that is older, where nothing better is known.
     #[must_use]
     pub fn class_of_survivors(&self, id: SegmentId) -> Class {
-        let mut head = vec![0; HEADER_BYTES];
-        let read = || -> Option<Class> {
-            let got = self.0.handle(FileKey::Segment(id)).ok()?.read_at(0, &mut head).ok()?;
-            Some(SegmentHeader::decode(&head[..got]).ok()?.class)
-        };
-        match { read }() {
+        match self.class_of(id) {
             Some(Class::Aged(age)) => Class::Aged(age.saturating_add(1).min(AGE_MAX)),
             Some(Class::Hot | Class::Upload) | None => Class::Aged(1),
             Some(class) => class,

@@ -15,6 +15,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 const STEP_MIN: u64 = 256 << 10;
+/// The same where little is ever written.
+const STEP_SMALL: u64 = 16 << 10;
 const STEP_MAX: u64 = 512 << 10;
 /// Payloads below this are copied behind their heads rather than handed over as a slice of their own.
 const COPY_BELOW: usize = 16 << 10;
@@ -46,27 +48,34 @@ struct Grow {
 }
 
 /// Room taken ahead of the writes, so that a sync need not write the file's size each time.
-pub(super) struct Room(u64);
+pub(super) struct Room {
+    taken: u64,
+    step: u64,
+}
 
 impl Room {
     pub(super) const fn none() -> Self {
-        Self(0)
+        Self { taken: 0, step: STEP_MIN }
+    }
+
+    pub(super) const fn small() -> Self {
+        Self { taken: 0, step: STEP_SMALL }
     }
 
     /// Takes room up to `end`: in steps that double, at most up to `limit` unless `end` lies beyond, and no more
     /// than is needed when the disk is nearly full.
     pub(super) fn reach(&mut self, file: &dyn DiskFile, end: u64, limit: u64) -> io::Result<()> {
-        while self.0 < end {
-            let ahead = (self.0 + self.0.clamp(STEP_MIN, STEP_MAX)).min(limit).max(end);
-            let taken = match file.allocate(self.0, ahead - self.0) {
+        while self.taken < end {
+            let ahead = (self.taken + self.taken.clamp(self.step, STEP_MAX)).min(limit).max(end);
+            let taken = match file.allocate(self.taken, ahead - self.taken) {
                 Ok(()) => ahead,
                 Err(_) if ahead > end => {
-                    file.allocate(self.0, end - self.0)?;
+                    file.allocate(self.taken, end - self.taken)?;
                     end
                 }
                 Err(error) => return Err(error),
             };
-            self.0 = taken;
+            self.taken = taken;
         }
         Ok(())
     }

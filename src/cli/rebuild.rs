@@ -50,12 +50,12 @@ fn rows(rebuilt: &Rebuilt) -> Vec<Row> {
         bytes("bytes", rebuilt.bytes, ""),
         bytes("empty bytes", rebuilt.empty, "holes, or lost"),
         tally("unnamed files", rebuilt.unnamed, "in the bucket lost-found"),
-        tally("versions left out", rebuilt.left_out, "not complete, and another is there"),
-        tally("loose contents", rebuilt.unclaimed, "parts of uploads, interrupted writes"),
+        tally("versions left out", rebuilt.left_out, "not complete, and another is there: in lost-found"),
+        tally("loose contents", rebuilt.unclaimed, "parts of uploads, interrupted writes: in lost-found"),
         tally("files cut off", rebuilt.unfinished, "interrupted writes"),
         tally("files of data read", rebuilt.log_files, ""),
         tally("runs read", rebuilt.runs, ""),
-        tally("files set aside", rebuilt.moved, "damaged, and of no use"),
+        tally("files set aside", rebuilt.moved, "nothing in them is in use"),
         tally("findings", rebuilt.findings.len() as u64, ""),
     ];
     rows.extend(rebuilt.findings.iter().map(|finding| {

@@ -78,7 +78,7 @@ impl Store {
             }
             hold_content(tx, from.content)?;
         }
-        self.install_at(tx, bucket, at, (seq, now), options, "ObjectCreated:Copy", |object| {
+        let fill = |object: &mut Object| {
             object.size = from.size;
             object.stored = from.stored;
             object.content = from.content;
@@ -90,6 +90,7 @@ impl Store {
                 object.posix.target.clone_from(&from.posix.target);
                 object.posix.rdev = from.posix.rdev;
             }
-        })
+        };
+        self.install_at(tx, bucket, at, (seq, now), options, "ObjectCreated:Copy", fill).map(|(object, _)| object)
     }
 }

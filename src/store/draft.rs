@@ -14,7 +14,7 @@ use super::pins::PendingSet;
 use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter};
 use crate::crypto::{Crc64, crc64_combine, crc64_zeros};
 use crate::index::{Extent, Source};
-use crate::model::{Error, Ino, Kind, Object, Result};
+use crate::model::{ContentId, Error, Ino, Kind, Object, Result};
 use crate::sys::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -113,6 +113,10 @@ pub struct Draft {
     cut: Option<u64>,
     /// Whether the log was told of what is not in it, and nothing has changed since.
     noted: bool,
+    /// Whether the log was told of something since the last publication that is not in it.
+    told: bool,
+    /// Whether its files of their own are the log's whatever becomes of it.
+    lent: bool,
     running: Option<Running>,
     pending: PendingSet,
     dirty: bool,
@@ -156,6 +160,8 @@ impl Store {
             solo_from: (0, 0),
             cut: None,
             noted: false,
+            told: false,
+            lent: false,
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
             dirty: false,
@@ -169,9 +175,8 @@ impl Draft {
     pub(super) fn rebase(&mut self, content: Arc<Content>) {
         self.size = content.size();
         self.running = content.crc64().map(|value| Running { crc: Crc64::resume(value), at: content.size() });
-        self.published();
-        self.origin.renew();
-        (self.cut, self.noted) = (None, false);
+        self.published(content.id());
+        (self.cut, self.noted, self.told) = (None, false, false);
         self.solo = None;
         self.dirty = false;
         if let Some(bytes) = content.inline() {
@@ -374,7 +379,8 @@ impl Draft {
             bytes += len;
             let last = n + 1 == buffers.len();
             if last || bytes >= BUFFER_BYTES {
-                self.spill_group(&group, last && !may_go_on)?;
+                // With an open file of its own, that is what completes it.
+                self.spill_group(&group, last && !may_go_on && self.solo.is_none())?;
                 group.clear();
                 bytes = 0;
             }
@@ -658,9 +664,12 @@ impl Draft {
         let told = self.solo.is_some() || self.buffered.bytes > 0;
         self.spill(false)?;
         let elsewhere = self.elsewhere();
-        if !self.noted && (!told || !elsewhere.is_empty()) {
-            let (state, order) = (self.state(true), self.origin.next());
+        // What was told before holds no more.
+        if !self.noted && (!told || !elsewhere.is_empty() || self.told) {
+            // The checksums of a file of its own come last.
+            let (state, order) = (self.state(self.solo.is_none()), self.origin.next());
             self.store.note_stretches(&self.origin.owner(&self.store, state, order), &elsewhere);
+            self.told = !elsewhere.is_empty();
         }
         self.noted = true;
         if let Some(writer) = self.solo.take() {
@@ -710,8 +719,12 @@ impl Draft {
 }
 
 impl Draft {
-    /// Its bytes have an owner now: nothing is to be cleaned up when it is dropped.
-    pub(super) fn published(&mut self) {
+    /// Its bytes are those of a content now: nothing is to be cleaned up when it is dropped.
+    pub(super) fn published(&mut self, content: ContentId) {
+        // What it has put into the log may be of no use, as when it was cut to what the index has room for.
+        let useless = self.origin.in_log().filter(|id| *id != content);
+        self.store.forget(0, useless.into_iter());
+        self.origin.renew();
         self.pieces.clear();
         self.spilled = 0;
         self.buffered.set(0);
@@ -723,6 +736,11 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if let Some(writer) = self.solo.take() {
             writer.abandon();
+        }
+        // Complete or not, it was never published.
+        self.store.forget(0, self.origin.in_log().into_iter());
+        if self.lent {
+            return;
         }
         let finished: Vec<SoloId> = self
             .pieces

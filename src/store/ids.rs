@@ -15,6 +15,14 @@ pub(super) const BLOCK: u64 = 1 << 20;
 const MARGIN: u64 = 1 << 19;
 pub(super) const IDS_KEY: &str = "ids";
 
+/// More numbers than anybody may have been given out behind the last that is known of.
+const UNKNOWN: u64 = 1 << 32;
+
+/// The number to go on with when nobody knows which was the last, and `seen` is the highest that is found.
+pub(super) fn beyond(seen: u64) -> u64 {
+    seen.max(FIRST).saturating_add(UNKNOWN)
+}
+
 pub(super) struct Ids {
     next: AtomicU64,
     reserved: AtomicU64,

@@ -30,6 +30,7 @@ mod moves;
 mod multipart;
 mod names;
 mod node;
+mod notes;
 mod open;
 mod origin;
 mod pins;
@@ -113,8 +114,7 @@ pub struct Store {
     compactor: crate::sys::sync::Mutex<compact::Compactor>,
     brakes: compact::Brakes,
     feed: feed::Feed,
-    /// Contents that went with the commit that took their last name, not yet written down in the log.
-    forgotten: crate::sys::sync::Mutex<Vec<u64>>,
+    notes: notes::Notes,
     complaints: complaints::Complaints,
     scrubs: scrub::Scrubs,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
@@ -144,7 +144,7 @@ impl Store {
 
     fn transact_seq<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
-        self.rounds.make_room(&self.index, self.settings.stage_bytes);
+        self.make_room()?;
         let mut gone = Vec::new();
         let done = self.index.transact(|tx| {
             let result = body(tx)?;

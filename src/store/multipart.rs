@@ -3,6 +3,7 @@
 use super::Store;
 use super::bucket::{add_usage, need_bucket};
 use super::draft::Draft;
+use super::origin::whole_key;
 use super::put::{Condition, PutOptions};
 use super::stack::drop_content;
 use crate::index::{Family, PartRecord, Read, UploadRecord, decode, id_key, id_of, part_key, part_number_of};
@@ -143,7 +144,7 @@ impl Store {
             Ok(part)
         })?;
         drop(prepared);
-        draft.published();
+        draft.published(part.content);
         self.wait_durable(commit)?;
         Ok(PartInfo { number, size: part.size, etag: part.etag, modified: part.modified })
     }
@@ -235,7 +236,7 @@ impl Store {
             etag: None,
         };
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let (object, commit) = self.transact_seq(|tx| {
+        let ((object, overtaken), commit) = self.transact_seq(|tx| {
             let (now, seq) = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
             let record = need_upload(tx, upload)?;
@@ -250,15 +251,21 @@ impl Store {
             }
             prepared.commit(tx)?;
             self.drop_upload(tx, upload, record.bucket)?;
-            self.install(tx, &bucket, &key, (seq, now), &options, "ObjectCreated:CompleteMultipartUpload", |object| {
+            let event = "ObjectCreated:CompleteMultipartUpload";
+            let fill = |object: &mut Object| {
                 prepared.describe(self, object);
                 object.etag =
                     etag.unwrap_or(ETag { digest: self.opaque.seal(u64::MAX, object.content.0), parts: count });
                 object.modified = record.initiated;
-            })
+            };
+            let (object, replaced) = self.install(tx, &bucket, &key, (seq, now), &options, event, fill)?;
+            Ok((object, replaced.filter(|replaced| prepared.is_overtaken(*replaced)).map(|_| seq)))
         })?;
         drop(prepared);
-        draft.published();
+        draft.published(object.content);
+        if let Some(seq) = overtaken {
+            self.note_place(commit, &object, seq, Some(whole_key(bucket, key.as_str())));
+        }
         self.tell(bucket, &key, object.ino);
         self.wait_durable(commit)?;
         Ok(object)

@@ -367,7 +367,7 @@ impl Store {
             compactor: crate::sys::sync::Mutex::default(),
             brakes: super::compact::Brakes::default(),
             feed: feed::Feed::default(),
-            forgotten: crate::sys::sync::Mutex::default(),
+            notes: super::notes::Notes::default(),
             complaints: complaints::Complaints::default(),
             stopped: OnceLock::new(),
             closed: crate::sys::sync::atomic::AtomicBool::new(false),
@@ -540,7 +540,8 @@ pub(super) fn advance_epoch(index: &Index, disk: &dyn Disk, by: u32) -> Result<u
     Ok(epoch)
 }
 
-/// The number to go on with; when the index no longer says it, one above all that are in use.
+/// The number to go on with; when the index no longer says it, one far above all that are in use: more may have been, of
+/// versions that are gone.
 fn next_number(index: &Index) -> Result<Option<u64>> {
     let said = match Store::sys_number(index, ids::IDS_KEY) {
         Err(error) if error.kind() == Kind::Corrupt => None,
@@ -549,7 +550,7 @@ fn next_number(index: &Index) -> Result<Option<u64>> {
     if said.is_some() {
         return Ok(said);
     }
-    Ok(Some(super::fsck::highest_number(index)?.saturating_add(1)).filter(|first| *first > 1))
+    Ok(Some(super::fsck::highest_number(index)?).filter(|highest| *highest > 0).map(ids::beyond))
 }
 
 /// What sets a store apart from all others: its `FORMAT` file.

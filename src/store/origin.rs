@@ -4,8 +4,8 @@
 use super::Store;
 use super::ids::OpenNumber;
 use crate::chunklog::format::note::{NOTE_HEAD_BYTES, Note, STRETCH_BYTES, Stretch};
-use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, Written};
-use crate::model::{ContentId, DirId, Ino, Object};
+use crate::chunklog::{Owner, RUN_BYTES_MAX, Written};
+use crate::model::{ContentId, DirId, Ino, Object, Seq};
 
 /// Stretches that one run has room for.
 const STRETCHES_MAX: usize = (RUN_BYTES_MAX as usize - NOTE_HEAD_BYTES) / STRETCH_BYTES;
@@ -60,6 +60,11 @@ impl Origin {
         self.number.get_or_insert_with(|| store.ids.take_open()).get()
     }
 
+    /// The content it makes, when the log has something of it.
+    pub(super) fn in_log(&self) -> Option<ContentId> {
+        self.number.as_ref().filter(|_| self.order > 0).map(|number| ContentId(number.get()))
+    }
+
     /// The next content begins.
     pub(super) fn renew(&mut self) {
         (self.key, self.number, self.order) = (None, None, 0);
@@ -85,13 +90,13 @@ impl Origin {
     }
 }
 
-fn whole_key(bucket: &str, key: &str) -> Vec<u8> {
+pub(super) fn whole_key(bucket: &str, key: &str) -> Vec<u8> {
     format!("{bucket}/{key}").into_bytes()
 }
 
 impl Store {
     /// Bucket and key of a name, when it can be told.
-    fn key_at(&self, dir: DirId, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn key_at(&self, dir: DirId, name: &str) -> Option<Vec<u8>> {
         let (bucket, prefix) = self.path_of(dir).ok()?;
         Some(whole_key(bucket.name.as_str(), &(prefix + name)))
     }
@@ -99,14 +104,6 @@ impl Store {
     fn written(&self, state: State, order: u32) -> Written {
         let time = u32::try_from(self.now().secs).unwrap_or(0);
         Written { length: state.length, base: state.base.0, time, order, last: state.last, note: false }
-    }
-
-    /// Writes down what the bytes of objects do not tell. Only a help: what cannot be written is left out.
-    fn note(&self, owner: &Owner<'_>, note: &Note) {
-        let written = Written { note: true, ..owner.written };
-        if let Err(error) = self.log.append(Class::Hot, &[(Owner { written, ..*owner }, &note.encode())]) {
-            tracing::debug!(%error, "a note for an index built anew is missing");
-        }
     }
 
     /// Writes down the stretches of a content that lie elsewhere.
@@ -124,32 +121,32 @@ impl Store {
         if object.size > self.settings.inline_max {
             let key = whole_key(bucket, key);
             let state = State { length: object.size, base: object.content, last: true };
-            let owner = Owner { ino: object.ino.0, seq: object.seq.0, ..self.notice(state, &key) };
+            let written = self.written(state, 1);
+            let owner = Owner { ino: object.ino.0, seq: object.seq.0, written, key_tail: &key, ..Owner::default() };
             self.note(&owner, &Note::Name);
         }
     }
 
-    /// Writes down that names moved, from and to, each with its number.
-    pub(super) fn note_moves(&self, bucket: &str, moves: &[(String, String)], numbers: &[u64]) {
+    /// Has it written down that a content got its key with a later number than its own.
+    pub(super) fn note_place(&self, commit: u64, object: &Object, seq: Seq, key: Option<Vec<u8>>) {
+        let Some(key) = key else { return };
+        let state = State { length: object.size, base: object.content, last: true };
+        let written = self.written(state, 1);
+        let owner = Owner { ino: object.ino.0, seq: seq.0, written, key_tail: &key, ..Owner::default() };
+        self.note_later(commit, &owner, Note::Placed);
+    }
+
+    /// Has it written down that names moved, from and to, each with its number.
+    pub(super) fn note_moves(&self, commit: u64, bucket: &str, moves: &[(String, String)], numbers: &[u64]) {
         for ((from, to), seq) in moves.iter().zip(numbers) {
             let (from, to) = (whole_key(bucket, from), whole_key(bucket, to));
-            let state = State { length: 0, base: ContentId::EMPTY, last: false };
-            let owner = Owner { seq: *seq, ..self.notice(state, &to) };
-            self.note(&owner, &Note::Moved(from));
+            self.note_later(commit, &Owner { seq: *seq, ..self.notice(&to) }, Note::Moved(from));
         }
     }
 
-    /// Writes down that nothing names these contents any more.
-    pub(super) fn note_gone(&self, freed: &[ContentId]) {
-        let mut gone = std::mem::take(&mut *self.forgotten.lock());
-        gone.extend(freed.iter().map(|id| id.number()));
-        if !gone.is_empty() {
-            let state = State { length: 0, base: ContentId::EMPTY, last: false };
-            self.note(&self.notice(state, &[]), &Note::Gone(gone));
-        }
-    }
-
-    fn notice<'a>(&self, state: State, key_tail: &'a [u8]) -> Owner<'a> {
+    /// What a note says of itself that is of no one content.
+    pub(super) fn notice<'a>(&self, key_tail: &'a [u8]) -> Owner<'a> {
+        let state = State { length: 0, base: ContentId::EMPTY, last: false };
         Owner { written: self.written(state, 1), key_tail, ..Owner::default() }
     }
 }

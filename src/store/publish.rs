@@ -92,6 +92,12 @@ impl Prepared<'_> {
         Ok(())
     }
 
+    /// Whether its number is below that of what has happened to the name since it was drawn: the log would tell it in a wrong
+    /// order.
+    pub(super) fn is_overtaken(&self, by: Seq) -> bool {
+        self.id != ContentId::EMPTY && self.id < ContentId::FIRST_INLINE && self.id.0 < by.0
+    }
+
     /// The content whose place it took, if that went with the commit.
     fn taken(&self) -> Option<ContentId> {
         let (base, _) = self.base.as_ref()?;
@@ -177,7 +183,7 @@ impl Store {
         }
         draft.settle()?;
         // Nobody is to wait for a round while nothing may move.
-        self.rounds.make_room(&self.index, self.settings.stage_bytes);
+        self.make_room()?;
         let number = draft.number();
         self.plan_content(draft, ContentId(number))
     }
@@ -239,10 +245,11 @@ impl Store {
         draft.is_at(ino, at);
         let prepared = self.prepare(draft)?;
         let published = self.pinned_content(prepared.id, prepared.record.clone());
-        let object = self.transact(|tx| {
+        let ((object, overtaken), commit) = self.transact_seq(|tx| {
             let (now, new_seq) = self.stamp();
             let old = current(tx, at.0, at.1)?.filter(|old| old.object.ino == ino);
             let old = old.ok_or_else(|| names::no_such_name(at.1))?;
+            let overtaken = prepared.is_overtaken(old.object.seq).then_some(new_seq);
             let bucket = bucket_of(tx, at.0)?;
             let mut object = old.object.clone();
             let own = !old.draft && session.made(&old.object);
@@ -268,10 +275,11 @@ impl Store {
             let open = OpenSession { place: (at.0, at.1.to_owned()), change };
             tx.put(Family::Unsealed, &id_key(ino.0), &open);
             rewrite(tx, at.0, at.1, new)?;
-            Ok(object)
+            Ok((object, overtaken))
         })?;
-        if let Some(base) = prepared.taken() {
-            self.forgotten.lock().push(base.0);
+        self.forget(commit, prepared.taken().into_iter());
+        if let Some(seq) = overtaken {
+            self.note_place(commit, &object, seq, self.key_at(at.0, at.1));
         }
         session.version = Some((object.version, object.seq));
         session.ino = Some(ino);

@@ -5,6 +5,7 @@ use super::bucket::{need_bucket, read_bucket};
 use super::draft::Draft;
 use super::names::{dent, is_dir, live_dir, no_such_name};
 use super::node::empty_object;
+use super::origin::whole_key;
 use super::stack::{Current, attach, current, enthrone_all, rewrite, set_marker};
 use crate::index::{DentRecord, Tx};
 use crate::model::{
@@ -89,7 +90,7 @@ impl Store {
         event: &str,
     ) -> Result<Object> {
         let prepared = self.prepare(&mut draft)?;
-        let (object, commit) = self.transact_seq(|tx| {
+        let ((object, overtaken), commit) = self.transact_seq(|tx| {
             let (now, seq) = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
             let fill = |object: &mut Object| {
@@ -98,13 +99,16 @@ impl Store {
                     object.etag = etag;
                 }
             };
-            let object = self.install(tx, &bucket, key, (seq, now), options, event, fill)?;
+            let (object, replaced) = self.install(tx, &bucket, key, (seq, now), options, event, fill)?;
             prepared.commit(tx)?;
-            Ok(object)
+            Ok((object, replaced.filter(|replaced| prepared.is_overtaken(*replaced)).map(|_| seq)))
         })?;
         drop(prepared);
         // The bytes have an owner from the commit on, durable or not.
-        draft.published();
+        draft.published(object.content);
+        if let Some(seq) = overtaken {
+            self.note_place(commit, &object, seq, Some(whole_key(bucket, key.as_str())));
+        }
         self.tell(bucket, key, object.ino);
         self.wait_durable(commit)?;
         Ok(object)
@@ -135,7 +139,7 @@ impl Store {
             let options =
                 PutOptions { metadata: marker.metadata.clone(), tags: marker.tags.clone(), ..PutOptions::default() };
             let bucket = read_bucket(tx, record.bucket)?;
-            let object = self.install_at(tx, &bucket, at, (seq, now), &options, "ObjectCreated:Put", |_| {})?;
+            let (object, _) = self.install_at(tx, &bucket, at, (seq, now), &options, "ObjectCreated:Put", |_| {})?;
             Ok((object, (record.parent, record.name)))
         })?;
         self.invalidate(place.0, &place.1, Some(object.ino));
@@ -153,12 +157,13 @@ impl Store {
         options: &PutOptions,
         event: &str,
         fill: impl FnOnce(&mut Object),
-    ) -> Result<Object> {
+    ) -> Result<(Object, Option<Seq>)> {
         let at = self.ensure_place(tx, bucket, key, now)?;
         self.install_at(tx, bucket, at, (seq, now), options, event, fill)
     }
 
-    /// Makes a new version current: the one place where a name gets one.
+    /// Makes a new version current: the one place where a name gets one. Says as well what number the one had that it took
+    /// the place of.
     #[expect(clippy::too_many_arguments, reason = "one commit has that many parts")]
     pub(super) fn install_at(
         &self,
@@ -169,7 +174,7 @@ impl Store {
         options: &PutOptions,
         event: &str,
         fill: impl FnOnce(&mut Object),
-    ) -> Result<Object> {
+    ) -> Result<(Object, Option<Seq>)> {
         let old = current(tx, dir, name)?;
         options.condition.judge(old.as_ref().filter(|old| !old.draft).map(|old| &old.object))?;
         let ino = old.as_ref().map_or_else(|| Ino(self.ids.take()), |old| old.object.ino);
@@ -191,13 +196,14 @@ impl Store {
         let new = Current { object, draft: false, names: old.as_ref().and_then(|old| old.names.clone()) };
         enthrone_all(tx, bucket, (dir, name), &new, old.as_ref())?;
         let object = new.object.clone();
+        let replaced = old.as_ref().map(|old| old.object.seq);
         match old {
             Some(_) => rewrite(tx, dir, name, new)?,
             None if is_dir(name) => set_marker(tx, dir, name, object.clone(), ino, now)?,
             None => attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: false }, now)?,
         }
         self.announce(tx, event, (dir, name), &object)?;
-        Ok(object)
+        Ok((object, replaced))
     }
 
     /// The current version, or the one named.

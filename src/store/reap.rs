@@ -12,11 +12,13 @@ use crate::model::{ContentId, Error, Kind, Result};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Things freed in one transaction.
 const STEP: usize = 128;
 const IDLE: Duration = Duration::from_millis(500);
+/// After a sweep of what a crash left that failed.
+const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 /// Changes the feed keeps.
 const FEED_KEPT: u64 = 1_000_000;
 
@@ -77,15 +79,18 @@ pub(super) fn gone_file(seg_key: &[u8]) -> Vec<u8> {
 
 impl Store {
     pub(super) fn run_reaper(store: &Weak<Self>) {
-        if let Some(store) = store.upgrade()
-            && let Err(error) = store.sweep_orphans()
-        {
-            tracing::warn!(%error, "files left by a crash were not swept");
-        }
         let Some(rounds) = store.upgrade().map(|store| Arc::clone(&store.rounds)) else { return };
         let mut squeezed = 0;
+        // When files that a crash left are to be swept; never again once they were.
+        let mut sweep = Some(Instant::now());
         loop {
             let Some(store) = store.upgrade() else { return };
+            if sweep.is_some_and(|when| when <= Instant::now()) {
+                sweep = store.sweep_orphans().err().map(|error| {
+                    tracing::warn!(%error, "files left by a crash were not swept, it is tried again");
+                    Instant::now() + SWEEP_AGAIN
+                });
+            }
             let reaped = store.reap().and_then(|more| {
                 if !more {
                     store.squeeze(&mut squeezed)?;
@@ -147,10 +152,11 @@ impl Store {
             true
         })?;
         if taken.is_empty() {
-            self.note_gone(&[]);
+            self.tell_log(true);
+            self.trim_notes()?;
             return self.trim_feed();
         }
-        let freed = self.transact(|tx| {
+        let freed = self.transact_seq(|tx| {
             claimed.iter().try_for_each(|id| Self::free_content(tx, *id))?;
             nodes.iter().try_for_each(|id| self.free_node(tx, *id))
         });
@@ -164,9 +170,8 @@ impl Store {
                 self.gone.lock().add(taken.into_iter());
                 return Err(error);
             }
-            Ok(()) => {}
+            Ok(((), commit)) => self.forget(commit, claimed.iter().copied()),
         }
-        self.note_gone(&claimed);
         nodes.iter().for_each(|id| self.nodes.forget(*id));
         let (mut deleted, mut failed) = (false, None);
         for mark in files {
@@ -196,8 +201,9 @@ impl Store {
             if is_content && !self.pins.begin_free(ContentId(id)) {
                 continue;
             }
-            let done = self
-                .transact(|tx| if is_content { Self::free_content(tx, ContentId(id)) } else { self.free_node(tx, id) });
+            let done = self.transact_seq(|tx| {
+                if is_content { Self::free_content(tx, ContentId(id)) } else { self.free_node(tx, id) }
+            });
             if is_content {
                 self.pins.end_free(ContentId(id));
             } else {
@@ -205,7 +211,10 @@ impl Store {
             }
             self.gone.lock().marks.remove(mark.as_slice());
             match done {
-                Ok(()) => freed = true,
+                Ok(((), commit)) => {
+                    freed = true;
+                    self.forget(commit, is_content.then_some(ContentId(id)).into_iter());
+                }
                 Err(error) if error.kind() == Kind::Corrupt => self.cannot_free(mark.into(), &error),
                 Err(error) => return Err(error),
             }
@@ -392,6 +401,10 @@ impl Store {
         for solo in self.log.solos()?.into_iter().filter(|solo| old(solo.id.epoch())) {
             unknown.extend(self.unknown(Source::Solo { id: solo.id.0, at: 0 })?);
         }
+        unknown.retain(|key| match (key.first(), key.get(1..).and_then(id_of)) {
+            (Some(b'g'), Some(id)) => !self.log.holds_notes(SegmentId(id)),
+            _ => true,
+        });
         if unknown.is_empty() {
             return Ok(());
         }

@@ -1,8 +1,8 @@
 //! Building a new index from the chunk log alone, when the old one is lost or hopeless.
 //!
-//! Runs and one-object files say whose they are (`origin`); what they do not say is lost: objects that lie in the index,
-//! deletes, renames of directories, tags, metadata, modes, settings of buckets. No data is moved or copied, and nothing is
-//! deleted: what is of no use lies in `quarantine/` afterwards.
+//! Runs and one-object files say whose they are (`origin`), notes what bytes cannot say (`notes`); the rest is lost: objects that
+//! lie in the index, delete markers, tags, metadata, modes, settings of buckets. No data is moved or copied, and nothing is
+//! deleted: contents without a name go to the bucket `lost-found`, files without any content to `quarantine/`.
 
 mod build;
 mod gather;
@@ -40,11 +40,11 @@ pub struct Rebuilt {
     pub bytes: u64,
     /// Of these, bytes that read as zeros: holes, or lost with what cannot be read any more.
     pub empty: u64,
-    /// Files in the bucket `lost-found`, whose names are unknown.
+    /// Files in the bucket `lost-found`, whose names are unknown, or have other contents.
     pub unnamed: u64,
-    /// Contents that names had before and that are not whole.
+    /// Contents that names had before and that are not whole: in `lost-found`.
     pub left_out: u64,
-    /// Contents without a name: parts of uploads, and writes that never came to their end.
+    /// Contents without a name, in `lost-found` too: parts of uploads, and writes that never came to their end.
     pub unclaimed: u64,
     /// One-object files that were cut off by a crash.
     pub unfinished: u64,
@@ -104,17 +104,23 @@ impl Store {
             ..Rebuilt::default()
         };
         rebuilt.find(all.flaws.iter().map(|flaw| Finding { invariant: "log", what: flaw.clone(), outcome: None }));
+        if plan.unfollowed > 0 {
+            let what = format!("{} renames are not followed: there are too many", plan.unfollowed);
+            rebuilt.find(std::iter::once(Finding { invariant: "log", what, outcome: None }));
+        }
         if dry_run {
             rebuilt.foresee(&all, &plan);
             return Ok(rebuilt);
         }
         let quarantine = make_quarantine(&*disk, options.clock.now())?;
-        for old in [META_DIR, INDEX_NEW, "journal"] {
+        // What a call left that did not come to its end.
+        remove_dir(&dir.join(INDEX_NEW))?;
+        for old in [META_DIR, "journal"] {
             move_away(&*disk, Path::new(old), &quarantine)?;
         }
         let index = Index::open(&dir.join(INDEX_NEW), options.settings.index())?;
         index.transact(|tx| {
-            tx.put(Family::Sys, ids::IDS_KEY.as_bytes(), &(all.number + 1).max(ids::FIRST));
+            tx.put(Family::Sys, ids::IDS_KEY.as_bytes(), &ids::beyond(all.number));
             tx.put(Family::Sys, open::EPOCH_KEY.as_bytes(), &u64::from(epoch));
             Ok(())
         })?;
@@ -124,7 +130,7 @@ impl Store {
         let built = build::build(&store, &all, &plan, owner, progress);
         let moved = built.and_then(|built| {
             progress("setting aside what is of no use");
-            Ok((built, store.set_aside(&all.flawed, &quarantine)?))
+            Ok((built, store.set_aside(&quarantine)?))
         });
         let closed = store.close();
         let (built, moved) = moved?;
@@ -145,9 +151,8 @@ impl Store {
         Ok(rebuilt)
     }
 
-    /// Moves files of the log out of the way that no content refers to, and in which something is damaged or cut off:
-    /// the next opening would sweep them.
-    fn set_aside(&self, flawed: &HashSet<u64>, quarantine: &Path) -> Result<u64> {
+    /// Moves files of the log out of the way that no content refers to: the next opening would sweep them. Notes stay.
+    fn set_aside(&self, quarantine: &Path) -> Result<u64> {
         let mut moved = 0;
         let useless = |source: Source| -> Result<bool> {
             let Some(key) = seg_key(source) else { return Ok(false) };
@@ -156,14 +161,12 @@ impl Store {
         };
         for segment in self.log.segments()? {
             let source = Source::Run { segment: segment.id.0, offset: 0, len: 0, skip: 0 };
-            if flawed.contains(&segment.id.0) && useless(source)? {
+            if useless(source)? && !self.log.holds_notes(segment.id) {
                 moved += u64::from(move_away(&*self.disk, &segment.id.path(), quarantine)?);
             }
         }
         for solo in self.log.solos()? {
-            let source = Source::Solo { id: solo.id.0, at: 0 };
-            let cut_off = solo.state == chunklog::SoloState::Unfinished;
-            if (cut_off || flawed.contains(&solo.id.0)) && useless(source)? {
+            if useless(Source::Solo { id: solo.id.0, at: 0 })? {
                 let path = solo.id.path();
                 moved += u64::from(move_away(&*self.disk, &path, quarantine)?);
                 move_away(&*self.disk, &path.with_extension("sum"), quarantine)?;
@@ -206,6 +209,15 @@ impl Rebuilt {
             }
         }
         self.find(bad.into_iter());
+    }
+}
+
+fn remove_dir(dir: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::io(format!("cannot remove {}", dir.display()), error))
+        }
+        _ => Ok(()),
     }
 }
 

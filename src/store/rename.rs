@@ -30,7 +30,7 @@ impl Store {
     /// [`Kind::NoSuchKey`], [`Kind::AlreadyExists`], [`Kind::NotEmpty`], [`Kind::IsDirectory`],
     /// [`Kind::NotDirectory`], [`Kind::Loop`], [`Kind::CrossBucket`].
     pub fn rename(&self, from: (DirId, &str), to: (DirId, &str), how: RenameHow) -> Result<()> {
-        let (bucket, changes, numbers) = self.transact(|tx| {
+        let ((bucket, changes, numbers), commit) = self.transact_seq(|tx| {
             let now = self.now();
             // In the order of commits.
             let numbers = [(); 3].map(|()| self.ids.take());
@@ -48,12 +48,12 @@ impl Store {
             };
             Ok((bucket, changes, numbers))
         })?;
-        self.note_renames(&bucket, changes, &numbers);
+        self.note_renames(commit, &bucket, changes, &numbers);
         Ok(())
     }
 
-    /// Tells the log of names that changed and that it knows.
-    fn note_renames(&self, bucket: &Bucket, changes: Vec<Change>, numbers: &[u64]) {
+    /// Has the log told of names that changed and that it knows.
+    fn note_renames(&self, commit: u64, bucket: &Bucket, changes: Vec<Change>, numbers: &[u64]) {
         let known = |change: &Change| is_dir(&change.key) || change.size > self.settings.inline_max;
         let exchanged = changes.len() > 1;
         let mut moves: Vec<(String, String)> =
@@ -64,7 +64,7 @@ impl Store {
             moves[0] = (from, aside.to_owned());
             moves.push((aside.to_owned(), to));
         }
-        self.note_moves(bucket.name.as_str(), &moves, numbers);
+        self.note_moves(commit, bucket.name.as_str(), &moves, numbers);
     }
 
     fn rename_file(

@@ -112,8 +112,13 @@ impl Rounds {
         }
     }
 
-    /// Called before each commit: waits while the stage holds `most` bytes and a round may empty it.
-    pub(super) fn make_room(&self, index: &Index, most: usize) {
+    /// The last commit that is durable.
+    pub(super) fn done(&self) -> u64 {
+        self.state.lock().done
+    }
+
+    /// Waits while the stage holds `most` bytes and a round may empty it.
+    fn make_room(&self, index: &Index, most: usize) {
         if index.staged_bytes() < most {
             return;
         }
@@ -199,7 +204,20 @@ impl Store {
     /// When the disk refuses; what was not durable before may then be lost with the process.
     pub fn sync(&self) -> Result<()> {
         let ((), seq) = self.index.transact(|_| Ok(()))?;
-        self.wait_durable(seq)
+        self.wait_durable(seq)?;
+        self.tell_log(false);
+        Ok(())
+    }
+
+    /// Called before each commit: waits while the stage is full and a round may empty it. Where no other thread runs
+    /// rounds, this one does.
+    pub(super) fn make_room(&self) -> Result<()> {
+        let most = self.settings.stage_bytes;
+        if !self.rounds.workers && self.index.staged_bytes() >= most {
+            return self.sync();
+        }
+        self.rounds.make_room(&self.index, most);
+        Ok(())
     }
 
     /// Returns when commit `seq` is durable: by a round that runs already, or else by one on this thread, since to
@@ -348,6 +366,7 @@ impl Store {
             retry = state.problem.is_some() && store.stopped.get().is_none();
             let stop = state.stop;
             drop(state);
+            store.tell_log(true);
             if stop {
                 return;
             }
@@ -369,7 +388,8 @@ impl Store {
         }
         let result = if open { self.sync() } else { Ok(()) };
         self.stop_workers();
-        result.and(self.log.seal_open())
+        self.tell_log(true);
+        result.and(self.seal_log())
     }
 
     /// Ends as a crash does: what is not durable is lost. For tests.
@@ -411,7 +431,8 @@ impl Drop for Store {
             drop(self.round_once(self.rounds.state.lock()));
         }
         self.stop_workers();
-        if let Err(error) = self.log.seal_open() {
+        self.tell_log(true);
+        if let Err(error) = self.seal_log() {
             tracing::error!(%error, "the store did not close cleanly");
         }
     }

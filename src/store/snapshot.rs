@@ -86,6 +86,8 @@ impl Snapshot<'_> {
         let store = self.store;
         clear(&store.dir)?;
         store.sync()?;
+        // What the log is told from here on is not so in this index.
+        let holding = store.hold_notes();
         store.index.checkpoint(&self.index_dir())?;
         let index = Index::open_read_only(&self.index_dir(), small(&store.settings))?;
         self.commit = index.visible();
@@ -99,7 +101,10 @@ impl Snapshot<'_> {
             };
         }
         drop(index);
+        // A copy whose index is lost one day wants the notes, too.
+        self.files.extend(store.note_files(true)?.into_iter().map(|(id, _)| (LogFile::Segment(id), true)));
         store.log.retire_open();
+        drop(holding);
         let end = Instant::now() + PATIENCE;
         for file in self.files.keys() {
             while let LogFile::Segment(id) = file

@@ -158,7 +158,11 @@ impl Vfs {
             // FSX-3: even when the file was empty before, this makes a version.
             match &mut opened.draft {
                 Some(draft) => draft.truncate(0)?,
-                None => opened.draft = Some(self.store.draft(None)?),
+                None => {
+                    let mut draft = self.store.draft(None)?;
+                    self.say_where(node, object.ino, &mut draft)?;
+                    opened.draft = Some(draft);
+                }
             }
             opened.touched = true;
             opened.changed(self.store.now());

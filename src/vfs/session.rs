@@ -7,7 +7,7 @@ use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
 use super::node::{Node, What};
 use super::{Attr, Vfs, attr, xattr};
-use crate::model::{Object, Result, Timestamp};
+use crate::model::{Ino, Object, Result, Timestamp};
 use crate::store::{Content, Draft, PosixChange, Session};
 use crate::sys::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -141,14 +141,20 @@ impl Vfs {
             let object = self.file(node)?.object;
             let content = self.refresh(node, opened, &object)?;
             let mut draft = self.store.draft_over(object.ino, content);
-            self.under_a_name(&node.places.lock(), object.ino, |at| {
-                draft.is_at(object.ino, at);
-                Ok(())
-            })?;
+            self.say_where(node, object.ino, &mut draft)?;
             opened.draft = Some(draft);
         }
         // Just made when it was not there.
         opened.draft.as_mut().ok_or(Fault::Bare(Errno::EIO))
+    }
+
+    /// Tells a draft its file's name; whether there is one.
+    pub(super) fn say_where(&self, node: &Node, ino: Ino, draft: &mut Draft) -> Result<bool> {
+        let said = self.under_a_name(&node.places.lock(), ino, |at| {
+            draft.is_at(ino, at);
+            Ok(())
+        })?;
+        Ok(said.is_some())
     }
 
     /// What readers without a draft read: the content the name has now, or had last.
@@ -178,6 +184,12 @@ impl Vfs {
         // Attributes can be asked for meanwhile, also when the disk hangs: so not with the names locked.
         let _under_way = self.stalled.begin(node.id, opened);
         let Some(draft) = &mut opened.draft else { return Ok(()) };
+        // Before any of it is put where it stays, which says whose it is: of a file without a name nothing is.
+        if !self.say_where(node, ino, draft)? {
+            opened.touched = false;
+            draft.mark_dirty();
+            return Ok(());
+        }
         self.store.settle(draft)?;
         let session = opened.session.get_or_insert_with(Session::new);
         // Publishing is no change: ctime stays where the last write put it, and where it was for a file just made.

@@ -31,12 +31,15 @@ pub enum Note {
     Moved(Vec<u8>),
     /// These contents have no name any more.
     Gone(Vec<u64>),
+    /// The content below got its key with this number, and not with its own: others came between.
+    Placed,
 }
 
 const STRETCHES: u32 = 1;
 const NAME: u32 = 2;
 const MOVED: u32 = 3;
 const GONE: u32 = 4;
+const PLACED: u32 = 5;
 
 impl Note {
     /// The payload.
@@ -47,11 +50,12 @@ impl Note {
             Self::Name => NAME,
             Self::Moved(_) => MOVED,
             Self::Gone(_) => GONE,
+            Self::Placed => PLACED,
         };
         let mut out = kind.to_le_bytes().to_vec();
         out.resize(NOTE_HEAD_BYTES, 0);
         match self {
-            Self::Name => {}
+            Self::Name | Self::Placed => {}
             Self::Moved(from) => out.extend_from_slice(from),
             Self::Gone(contents) => contents.iter().for_each(|content| out.extend_from_slice(&content.to_le_bytes())),
             Self::Stretches(stretches) => {
@@ -86,6 +90,7 @@ impl Note {
                 Ok(Self::Stretches(out))
             }
             NAME => Ok(Self::Name),
+            PLACED => Ok(Self::Placed),
             MOVED => Ok(Self::Moved(fields.0.to_vec())),
             GONE => {
                 let mut out = Vec::with_capacity(bytes.len() / 8);

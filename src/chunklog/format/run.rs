@@ -103,6 +103,8 @@ pub fn encode_head(
 const LAST: u32 = 1;
 const NOTE: u32 = 2;
 const ORDER_SHIFT: u32 = 8;
+/// Writes that are counted: all behind it are told apart by where they lie in the log.
+const ORDER_MAX: u32 = u32::MAX >> ORDER_SHIFT;
 
 /// Appends the 24 bytes that tell the state of the object.
 pub(super) fn encode_written(out: &mut Vec<u8>, written: &Written) {
@@ -110,7 +112,7 @@ pub(super) fn encode_written(out: &mut Vec<u8>, written: &Written) {
     out.extend_from_slice(&written.base.to_le_bytes());
     out.extend_from_slice(&written.time.to_le_bytes());
     let flags = if written.last { LAST } else { 0 } | if written.note { NOTE } else { 0 };
-    out.extend_from_slice(&(written.order << ORDER_SHIFT | flags).to_le_bytes());
+    out.extend_from_slice(&(written.order.min(ORDER_MAX) << ORDER_SHIFT | flags).to_le_bytes());
 }
 
 pub(super) fn decode_written(fields: &mut Fields<'_>) -> Result<Written, Flaw> {

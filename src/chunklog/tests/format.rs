@@ -115,7 +115,7 @@ fn format_md_shows_a_real_sum() {
 fn format_md_shows_a_real_note() {
     let stretches = Note::Stretches(vec![Stretch { at: 4096, len: 65_536, content: 17, from: 0 }]);
     is_example("note", &stretches.encode());
-    let all = [stretches, Note::Name, Note::Moved(b"b/old/".to_vec()), Note::Gone(vec![3, 1 << 40])];
+    let all = [stretches, Note::Name, Note::Moved(b"b/old/".to_vec()), Note::Gone(vec![3, 1 << 40]), Note::Placed];
     for note in all {
         assert_eq!(Note::decode(&note.encode()), Ok(note));
     }

@@ -149,6 +149,11 @@ impl Store {
             if pending.contains(&id.0) || compactor.stuck.contains_key(&id.0) {
                 continue;
             }
+            let alive = live.get(&id.0).copied();
+            // Those are gone through by themselves.
+            if alive.is_none() && self.log.holds_notes(id) {
+                continue;
+            }
             let is_open = self.log.is_open(id);
             let fill = match compactor.fills.get(&id) {
                 Some(fill) => *fill,
@@ -161,7 +166,6 @@ impl Store {
                     }
                 },
             };
-            let alive = live.get(&id.0).copied();
             let used = Use { id: id.0, bytes: fill.bytes, plain: fill.plain, live: alive.unwrap_or(0) };
             if is_open {
                 open.push(used);

@@ -211,7 +211,7 @@ impl<'a> Relocation<'a> {
     /// Changes a batch of records in one transaction; how many of them.
     fn swap(&mut self, batch: &[Holder]) -> Result<u64> {
         let store = self.store;
-        store.rounds.make_room(&store.index, store.settings.stage_bytes);
+        store.make_room()?;
         let moving = store.moves.begin();
         let (changed, firsts) = store.transact(|tx| {
             let (mut changed, mut firsts) = (0, HashMap::new());

@@ -56,9 +56,11 @@ impl Draft {
         self.origin.has_key(bucket, key);
     }
 
-    /// Takes bytes that the log has and no content names, when an index is built anew.
+    /// Takes bytes that the log has and no content names, when an index is built anew. They stay there, whatever becomes of
+    /// this.
     pub(in crate::store) fn lay(&mut self, at: u64, extent: Extent) -> Result<()> {
         let end = Self::check_end(at, extent.len)?;
+        self.lent = true;
         self.extend(end)?;
         self.carve(at, end);
         self.pieces.insert(at, Piece::Fresh(extent));

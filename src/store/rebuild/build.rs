@@ -19,8 +19,9 @@ use std::sync::Arc;
 const STEP: usize = 1024;
 /// Bytes of commits in memory at which that is done too.
 const STAGED_MAX: usize = 16 << 20;
-/// Contents may show parts of others, which show parts of others; honest ones seldom do.
-const DEPTH_MAX: usize = 64;
+/// Pieces that a content may be made of: more would take more memory than there is. Those of an honest one were made by one
+/// session each, of few.
+const PIECES_MAX: usize = 1 << 21;
 
 /// What came of it.
 #[derive(Default)]
@@ -39,7 +40,6 @@ struct Work<'a> {
     all: &'a Gathered,
     /// The number each content has got.
     made: HashMap<Id, ContentId>,
-    making: HashSet<Id>,
     /// Contents that no name holds: only others show them.
     held: Vec<ContentId>,
     built: Built,
@@ -56,19 +56,19 @@ pub(super) fn build(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Built> {
     let now = store.now();
-    let (made, making) = (HashMap::new(), HashSet::new());
-    let mut work = Work { store, all, made, making, held: Vec::new(), built: Built::default(), now, owner };
+    let mut work = Work { store, all, made: HashMap::new(), held: Vec::new(), built: Built::default(), now, owner };
     progress("building buckets");
     work.buckets(plan)?;
     progress("building names");
     // A name's contents come in their order; what they show of others is made when it is needed.
     for (n, name) in plan.names.iter().enumerate() {
         work.name(name)?;
-        if n % STEP == STEP - 1 || store.index.staged_bytes() > STAGED_MAX {
+        if n % STEP == STEP - 1 {
             store.sync()?;
         }
     }
     for held in std::mem::take(&mut work.held) {
+        work.make_room()?;
         store.transact(|tx| drop_content(tx, held))?;
     }
     store.sync()?;
@@ -78,6 +78,12 @@ pub(super) fn build(
 impl<'a> Work<'a> {
     fn find(&mut self, invariant: &'static str, what: String) {
         self.built.findings.push(Finding { invariant, what, outcome: None });
+    }
+
+    /// Nobody else writes out what is committed.
+    fn make_room(&self) -> Result<()> {
+        let most = STAGED_MAX.min(self.store.settings.stage_bytes / 4);
+        if self.store.index.staged_bytes() > most { self.store.sync() } else { Ok(()) }
     }
 
     fn buckets(&mut self, plan: &Plan) -> Result<()> {
@@ -122,10 +128,12 @@ impl<'a> Work<'a> {
             condition: Condition::Always,
             ..PutOptions::default()
         };
+        self.make_parts_of(id)?;
+        self.make_room()?;
         // What another content shows was made already, and waits for a name.
         let prepared = match self.made.get(&id) {
             Some(_) => None,
-            None => Some(self.content(id, DEPTH_MAX, Some(name))?),
+            None => Some(self.content(id, Some(name))?),
         };
         let known = match (&prepared, self.made.get(&id)) {
             (None, Some(made)) => Some(self.store.content(*made)?),
@@ -147,7 +155,8 @@ impl<'a> Work<'a> {
                     object.version = store.version_id(bucket.versioning, seq, object.ino);
                 }
             };
-            let object = store.install(tx, &bucket, &name.key, (seq, when), &options, "ObjectCreated:Put", fill)?;
+            let (object, _) =
+                store.install(tx, &bucket, &name.key, (seq, when), &options, "ObjectCreated:Put", fill)?;
             match &prepared {
                 Some(prepared) => prepared.commit(tx)?,
                 None => crate::store::stack::hold_content(tx, object.content)?,
@@ -166,28 +175,52 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Has a content made that another one shows.
-    fn shown(&mut self, number: u64, depth: usize) -> Result<Option<ContentId>> {
-        let id = Id::Numbered(number);
-        if let Some(made) = self.made.get(&id) {
-            return Ok(Some(*made));
+    /// Makes what a content shows of others, and what those show. Chains of them are long, so they are followed without
+    /// recursion; in one that comes back to itself, somebody shows zeros.
+    fn make_parts_of(&mut self, id: Id) -> Result<()> {
+        let (mut open, mut met) = (vec![id], HashSet::from([id]));
+        while let Some(next) = open.last().copied() {
+            let shown = if self.made.contains_key(&next) { HashSet::new() } else { self.shown_by(next) };
+            let before = open.len();
+            open.extend(shown.into_iter().filter(|shown| met.insert(*shown)));
+            if open.len() > before {
+                continue;
+            }
+            open.pop();
+            if next != id && !self.made.contains_key(&next) {
+                self.make(next)?;
+            }
         }
-        if depth == 0 || !self.all.contents.contains_key(&id) || !self.making.insert(id) {
-            return Ok(None);
-        }
-        let prepared = self.content(id, depth - 1, None);
-        self.making.remove(&id);
-        let prepared = prepared?;
+        Ok(())
+    }
+
+    /// The contents of the log that one shows directly and that are not made.
+    fn shown_by(&self, id: Id) -> HashSet<Id> {
+        let Some(found) = self.all.contents.get(&id) else { return HashSet::new() };
+        let stretches = found.stretches.iter().map(|stretch| stretch.content);
+        let all = std::iter::once(found.written.base).chain(stretches).filter(|number| *number != 0).map(Id::Numbered);
+        all.filter(|shown| !self.made.contains_key(shown) && self.all.contents.contains_key(shown)).collect()
+    }
+
+    /// Makes a content that others show; all that it shows was made.
+    fn make(&mut self, id: Id) -> Result<()> {
+        self.make_room()?;
+        let prepared = self.content(id, None)?;
         self.store.transact(|tx| prepared.commit(tx))?;
         self.made.insert(id, prepared.id);
         if prepared.id != ContentId::EMPTY {
             self.held.push(prepared.id);
         }
-        Ok(Some(prepared.id))
+        Ok(())
+    }
+
+    /// The number of a content of the log, if it was made.
+    fn shown(&self, number: u64) -> Option<ContentId> {
+        self.made.get(&Id::Numbered(number)).copied()
     }
 
     /// Prepares a content; `name` is told of what is wrong with it.
-    fn content(&mut self, id: Id, depth: usize, name: Option<&Name>) -> Result<Prepared<'a>> {
+    fn content(&mut self, id: Id, name: Option<&Name>) -> Result<Prepared<'a>> {
         let all = self.all;
         let Some(found) = all.contents.get(&id) else {
             return Err(Error::new(Kind::Corrupt, "cannot build a content").why("the log does not have it"));
@@ -197,9 +230,10 @@ impl<'a> Work<'a> {
         let base = match found.written.base {
             0 => None,
             base => {
-                let base = self.base(base, depth)?;
-                if base.is_none() && !found.covers(found.length(id)) {
-                    self.find("lost-bytes", format!("{about}: what it was written over is not in the log"));
+                let base = self.shown(base);
+                if (base.is_none() || found.guessed) && !found.covers(found.length(id)) {
+                    let instead = if base.is_none() { "" } else { ", and what the file had before shows there" };
+                    self.find("lost-bytes", format!("{about}: what it was written over is not in the log{instead}"));
                 }
                 base
             }
@@ -209,7 +243,7 @@ impl<'a> Work<'a> {
             Some(base) => self.store.draft_over(ino, Arc::new(self.store.content(base)?)),
             None => self.store.draft(None)?,
         };
-        let laid = self.lay(&mut draft, id, depth, &about);
+        let laid = self.lay(&mut draft, id, &about);
         let number = match id {
             Id::Numbered(number) => ContentId(number),
             _ => ContentId(self.store.ids.take()),
@@ -219,51 +253,31 @@ impl<'a> Work<'a> {
             _ => self.store.plan_content(&draft, number),
         });
         // The bytes are the log's, whatever becomes of this.
-        draft.published();
+        draft.published(ContentId::EMPTY);
         let prepared = prepared?;
         self.built.empty += prepared.record.size.saturating_sub(prepared.record.stored);
         Ok(prepared)
     }
 
-    /// The content below another. Chains of them are long, so they are followed without recursion.
-    fn base(&mut self, number: u64, depth: usize) -> Result<Option<ContentId>> {
-        let mut chain = vec![number];
-        let mut seen = HashSet::from([number]);
-        while let Some(last) = chain.last() {
-            let id = Id::Numbered(*last);
-            let below = match self.all.contents.get(&id) {
-                Some(found) if !self.made.contains_key(&id) => found.written.base,
-                _ => 0,
-            };
-            if below == 0 || !seen.insert(below) {
-                break;
-            }
-            chain.push(below);
-        }
-        let mut made = None;
-        while let Some(number) = chain.pop() {
-            made = self.shown(number, depth)?;
-        }
-        Ok(made)
-    }
-
     /// Lays down a content's own bytes, then what it shows of others.
-    fn lay(&mut self, draft: &mut Draft, id: Id, depth: usize, about: &str) -> Result<()> {
+    fn lay(&mut self, draft: &mut Draft, id: Id, about: &str) -> Result<()> {
         let all = self.all;
         let Some(found) = all.contents.get(&id) else { return Ok(()) };
         let length = found.length(id);
-        for Part { at, len, source, bad, .. } in &found.parts {
-            draft.lay(*at, Extent { len: *len, source: *source })?;
-            for (from, bytes) in bad {
-                let at = at.saturating_add(*from);
-                self.find("data-reads", format!("{about}: {bytes} bytes at {at} are damaged"));
-            }
-        }
+        let (below, above) = found.layers();
+        self.lay_parts(draft, below, about)?;
+        let mut pieces = 0;
         for Stretch { at, len, content, from } in &found.stretches {
             draft.extend(at.saturating_add(*len))?;
-            let shown = if *content == 0 { None } else { self.base(*content, depth)? };
-            let taken = match shown {
-                Some(content) => draft.copy_from(*at, &Arc::new(self.store.content(content)?), *from, *len)?,
+            let taken = match self.shown(*content) {
+                Some(content) => {
+                    let content = Arc::new(self.store.content(content)?);
+                    pieces += content.extents(*from, (*len).min(content.size().saturating_sub(*from)))?.len();
+                    if pieces > PIECES_MAX {
+                        return Err(Error::corrupt("cannot build a content", "it shows too many pieces of others"));
+                    }
+                    draft.copy_from(*at, &content, *from, *len)?
+                }
                 None => 0,
             };
             if taken < *len {
@@ -275,6 +289,18 @@ impl<'a> Work<'a> {
                 }
             }
         }
+        self.lay_parts(draft, above, about)?;
         draft.truncate(length)
+    }
+
+    fn lay_parts(&mut self, draft: &mut Draft, parts: &[Part], about: &str) -> Result<()> {
+        for Part { at, len, source, bad, .. } in parts {
+            draft.lay(*at, Extent { len: *len, source: *source })?;
+            for (from, bytes) in bad {
+                let at = at.saturating_add(*from);
+                self.find("data-reads", format!("{about}: {bytes} bytes at {at} are damaged"));
+            }
+        }
+        Ok(())
     }
 }

@@ -4,10 +4,11 @@ use crate::chunklog::format::note::{Note, Stretch};
 use crate::chunklog::{ChunkLog, Owned, RUN_BYTES_MAX, RunFound, SegmentId, SoloId, SoloState, Written};
 use crate::index::Source;
 use crate::model::{ContentId, Error, Kind, Result};
-use std::collections::{BTreeMap, HashSet};
+use crate::store::ids;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// No honest number is larger: the store's counter begins at the other end.
-const NUMBER_MAX: u64 = ContentId::FIRST_INLINE.0;
+/// No honest number is as large: the store's counter begins at the other end, and there is to be room for more of them.
+const NUMBER_MAX: u64 = ContentId::FIRST_INLINE.0 / 2;
 /// Bytes of a frame.
 const FRAME: u64 = 65_536;
 /// Over all other writes of a content: what is lost there must not show what was there before.
@@ -43,7 +44,13 @@ pub(super) struct Found {
     pub written: Written,
     /// In the order in which they were written.
     pub parts: Vec<Part>,
+    /// What its last note of them tells, which lies over the parts that were written before that.
     pub stretches: Vec<Stretch>,
+    stretches_order: u32,
+    /// Its number among those of all that happened, when another one than its own.
+    pub placed: u64,
+    /// What it was written over is not in the log: that is what the file had before.
+    pub guessed: bool,
     /// It has no bytes of its own: the one below has one more name.
     pub name_only: bool,
 }
@@ -72,6 +79,12 @@ impl Found {
         own.sort_unstable();
         let reach = |end: u64, (at, len): (u64, u64)| if at <= end { end.max(at.saturating_add(len)) } else { end };
         own.into_iter().fold(0, reach) >= length
+    }
+
+    /// The parts that lie below the stretches, and those above.
+    pub(super) fn layers(&self) -> (&[Part], &[Part]) {
+        let below = self.parts.partition_point(|part| part.order <= self.stretches_order);
+        self.parts.split_at(if self.stretches.is_empty() { 0 } else { below })
     }
 
     fn hear(&mut self, owner: Owned) {
@@ -105,6 +118,8 @@ pub(super) struct Gathered {
     /// Files of the log in which something is not as it was written.
     pub flawed: HashSet<u64>,
     anonymous: Option<(Id, SegmentId, u64)>,
+    /// By contents: the number and key that each got.
+    places: HashMap<u64, (u64, Vec<u8>)>,
 }
 
 /// Reads all of the log, every byte.
@@ -141,7 +156,16 @@ pub(super) fn gather(log: &ChunkLog, progress: &mut dyn FnMut(&str)) -> Result<G
     for found in all.contents.values_mut() {
         // What is whole lies above what is not: two copies of one run may be there.
         found.parts.sort_by_key(|part| (part.order, part.bad.is_empty()));
+        // A note may be there twice as well.
+        found.stretches.sort_unstable_by_key(|stretch| (stretch.at, stretch.len, stretch.content, stretch.from));
+        found.stretches.dedup();
     }
+    for (content, (number, key)) in std::mem::take(&mut all.places) {
+        if let Some(found) = all.contents.get_mut(&Id::Numbered(content)) {
+            (found.placed, found.key) = (number, key);
+        }
+    }
+    all.guess_bases();
     Ok(all)
 }
 
@@ -150,8 +174,31 @@ impl Gathered {
         self.contents.entry(id).or_default()
     }
 
+    /// A content that was written over one that is gone from the log, which all of its own bytes are: they show nowhere. What
+    /// shows through it is what the file had before, in all likelihood.
+    fn guess_bases(&mut self) {
+        let ino_of = |(id, found): (&Id, &Found)| match id {
+            Id::Numbered(number) if found.ino != 0 && !found.name_only => Some((found.ino, *number)),
+            _ => None,
+        };
+        let of_inodes: BTreeSet<(u64, u64)> = self.contents.iter().filter_map(ino_of).collect();
+        let lost = |found: &Found| found.written.base != 0 && !found.name_only;
+        let missing: Vec<(Id, u64, u64)> = (self.contents.iter())
+            .filter(|(_, found)| lost(found) && !self.contents.contains_key(&Id::Numbered(found.written.base)))
+            .map(|(id, found)| (*id, found.ino, found.written.base))
+            .collect();
+        for (id, ino, base) in missing {
+            let before = of_inodes.range((ino, 0)..(ino, base)).next_back();
+            if let (Some((_, before)), Some(found)) = (before, self.contents.get_mut(&id)) {
+                (found.written.base, found.guessed) = (*before, true);
+            }
+        }
+    }
+
     /// Takes note of the numbers, and drops those that no store has given out.
     fn counted(&mut self, mut owner: Owned) -> Owned {
+        // The mount's own numbers are no files'.
+        owner.ino = Some(owner.ino).filter(|ino| *ino >= ids::FIRST).unwrap_or(0);
         for number in [&mut owner.ino, &mut owner.seq, &mut owner.written.base] {
             *number = Some(*number).filter(|number| *number < NUMBER_MAX).unwrap_or(0);
             self.number = self.number.max(*number);
@@ -232,9 +279,21 @@ impl Gathered {
                 found.name_only = true;
                 found.hear(owner);
             }
+            Ok(Note::Placed) => {
+                let (number, key) = self.places.entry(owner.written.base).or_default();
+                if owner.seq > *number {
+                    (*number, *key) = (owner.seq, owner.key_tail);
+                }
+            }
             Ok(Note::Stretches(stretches)) => {
                 let found = self.at(Id::Numbered(owner.seq));
-                found.stretches.extend(stretches.into_iter().filter(|stretch| stretch.len > 0));
+                let order = owner.written.order;
+                if order > found.stretches_order {
+                    (found.stretches, found.stretches_order) = (Vec::new(), order);
+                }
+                if order == found.stretches_order {
+                    found.stretches.extend(stretches.into_iter().filter(|stretch| stretch.len > 0));
+                }
                 found.hear(owner);
             }
         }

@@ -1,9 +1,13 @@
 //! Which names there were, and which of the contents each had. Pure.
 
 use super::gather::{Found, Gathered, Id, Move};
+use crate::chunklog::KEY_TAIL_MAX;
 use crate::model::{BucketName, ObjectKey};
 use crate::store::fsck::LOST_BUCKET;
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Names that are moved in all, each as often as something above it was renamed: what takes minutes.
+const MOVED_MAX: usize = 1 << 26;
 
 /// A name and what it had.
 pub(super) struct Name {
@@ -26,6 +30,8 @@ pub(super) struct Plan {
     pub left_out: u64,
     /// Contents without any name that no other shows.
     pub unclaimed: u64,
+    /// Renames that are left out.
+    pub unfollowed: u64,
 }
 
 struct File {
@@ -42,6 +48,9 @@ struct Files {
     by_ino: HashMap<u64, usize>,
     /// All that had a key when they were last heard of, the one that has it last.
     by_key: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// Names that were moved, and renames that were not followed any more.
+    moved: usize,
+    unfollowed: u64,
 }
 
 impl Files {
@@ -66,10 +75,10 @@ impl Files {
         self.files.len() - 1
     }
 
-    fn add(&mut self, id: Id, found: &Found) {
+    fn add(&mut self, order: Id, id: Id, found: &Found) {
         let at = self.of(found);
         let content = if found.name_only { Id::Numbered(found.written.base) } else { id };
-        self.files[at].contents.push((id, content));
+        self.files[at].contents.push((order, content));
         if found.key.is_empty() || self.files[at].key == found.key && self.has(at) {
             return;
         }
@@ -89,18 +98,38 @@ impl Files {
     fn rename(&mut self, number: u64, Move { from, to }: &Move) {
         let moved: Vec<Vec<u8>> = if from.ends_with(b"/") {
             let after = self.by_key.range(from.clone()..).map(|(key, _)| key);
-            after.take_while(|key| key.starts_with(from)).cloned().collect()
+            after.take_while(|key| key.starts_with(from)).take(MOVED_MAX).cloned().collect()
         } else {
             vec![from.clone()]
         };
+        // A directory's costs as much as it has names below it.
+        self.moved = self.moved.saturating_add(moved.len());
+        if self.moved > MOVED_MAX {
+            self.unfollowed += 1;
+            return;
+        }
         for key in moved {
             let Some(files) = self.by_key.remove(&key) else { continue };
-            let new = [to.as_slice(), &key[from.len()..]].concat();
+            // Renamed below itself again and again, a name has no end: one that long is none.
+            let mut new = [to.as_slice(), &key[from.len()..]].concat();
+            if new.len() > KEY_TAIL_MAX {
+                new.clear();
+            }
             files.iter().for_each(|at| self.files[*at].key.clone_from(&new));
             let newest = files.last().and_then(|at| self.files[*at].contents.last_mut());
             newest.into_iter().for_each(|content| content.0 = Id::Numbered(number));
-            self.by_key.entry(new).or_default().extend(files);
+            if !new.is_empty() {
+                self.by_key.entry(new).or_default().extend(files);
+            }
         }
+    }
+}
+
+/// Where a content stands among all that happened.
+fn order(id: Id, found: &Found) -> Id {
+    match id {
+        Id::Numbered(number) => Id::Numbered(number.max(found.placed)),
+        id => id,
     }
 }
 
@@ -109,13 +138,16 @@ pub(super) fn plan(all: &Gathered) -> Plan {
     let mut plan = Plan::default();
     let mut files = Files::default();
     let mut moves = all.moves.iter().peekable();
-    for (id, found) in &all.contents {
-        while let Some((number, moved)) = moves.next_if(|(number, _)| Id::Numbered(**number) < *id) {
+    let mut contents: Vec<(Id, Id, &Found)> =
+        all.contents.iter().map(|(id, found)| (order(*id, found), *id, found)).collect();
+    contents.sort_unstable_by_key(|(order, id, _)| (*order, *id));
+    for (order, id, found) in contents {
+        while let Some((number, moved)) = moves.next_if(|(number, _)| Id::Numbered(**number) < order) {
             files.rename(*number, moved);
         }
         // A part of an upload, or of what was put and never came to its end.
         if !(matches!(id, Id::Numbered(_)) && found.ino == 0 && found.key.is_empty()) {
-            files.add(*id, found);
+            files.add(order, id, found);
         }
     }
     moves.for_each(|(number, moved)| files.rename(*number, moved));
@@ -129,12 +161,25 @@ pub(super) fn plan(all: &Gathered) -> Plan {
     for file in files.files.iter().filter(|file| file.key.is_empty()) {
         plan.name(all, &whole, None, file.ino, file.contents.clone());
     }
+    plan.unfollowed = files.unfollowed;
     plan.need(all);
     let loose = |(id, found): &(&Id, &Found)| {
         let unknown = found.ino == 0 && found.key.is_empty();
         unknown && !plan.needed.contains(id) && matches!(id, Id::Numbered(number) if !all.gone.contains(number))
     };
     plan.unclaimed = all.contents.iter().filter(loose).count() as u64;
+    // Nothing that has bytes is left behind.
+    let left = |(id, found): &(&Id, &Found)| {
+        let gone = matches!(id, Id::Numbered(number) if all.gone.contains(number));
+        !gone && !plan.needed.contains(id) && !found.parts.is_empty()
+    };
+    let left: Vec<(Id, u64)> = all.contents.iter().filter(left).map(|(id, found)| (*id, found.ino)).collect();
+    for (id, ino) in left {
+        // The file has another content under its own name.
+        let ino = if files.by_ino.contains_key(&ino) { 0 } else { ino };
+        plan.name(all, &whole, None, ino, vec![(id, id)]);
+    }
+    plan.need(all);
     plan
 }
 
@@ -180,7 +225,7 @@ impl Plan {
         self.names.push(Name { bucket, key, ino, contents: kept });
     }
 
-    /// Follows what contents are made of.
+    /// Follows what contents of names are made of.
     fn need(&mut self, all: &Gathered) {
         let mut open: Vec<Id> = self.names.iter().flat_map(|name| name.contents.iter().copied()).collect();
         while let Some(id) = open.pop() {
@@ -201,7 +246,7 @@ fn whole_ones(all: &Gathered) -> HashSet<Id> {
     for (id, found) in &all.contents {
         let numbered = matches!(id, Id::Numbered(_));
         let base = found.written.base;
-        let below = base == 0 || whole.contains(&Id::Numbered(base));
+        let below = base == 0 || !found.guessed && whole.contains(&Id::Numbered(base));
         let shown = |content: u64| content == 0 || all.contents.contains_key(&Id::Numbered(content));
         let sound = found.parts.iter().all(|part| part.bad.is_empty());
         if sound && (!numbered || found.written.last && below && found.stretches.iter().all(|s| shown(s.content))) {
@@ -214,7 +259,7 @@ fn whole_ones(all: &Gathered) -> HashSet<Id> {
 /// The bucket and key that a name in the log means.
 fn place(key: &[u8]) -> Option<(BucketName, String)> {
     // Of a longer one only the end was written.
-    if key.len() >= crate::chunklog::KEY_TAIL_MAX {
+    if key.len() >= KEY_TAIL_MAX {
         return None;
     }
     let (bucket, key) = std::str::from_utf8(key).ok()?.split_once('/')?;

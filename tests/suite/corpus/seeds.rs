@@ -59,7 +59,7 @@ fn log() -> Seeds {
     }
     let stretch = Stretch { at: 4096, len: 65_536, content: 17, from: 0 };
     let moved = Note::Moved(b"b/old/".to_vec());
-    for note in [Note::Stretches(vec![stretch; 2]), Note::Name, moved, Note::Gone(vec![3, 1 << 40])] {
+    for note in [Note::Stretches(vec![stretch; 2]), Note::Name, moved, Note::Gone(vec![3, 1 << 40]), Note::Placed] {
         seeds.push(("note", note.encode()));
     }
     for runs in [0, 2] {

@@ -22,6 +22,8 @@ pub struct Home {
     /// Where the store lies instead, in a simulation.
     pub disk: Option<std::sync::Mutex<MemDisk>>,
     pub clock: Arc<ManualClock>,
+    /// Bytes of commits in memory, when other than usual.
+    pub stage_bytes: Option<usize>,
     /// Closed before the process may end: RocksDB's threads must not outlive `main`.
     opened: std::sync::Mutex<Option<Arc<Store>>>,
 }
@@ -44,6 +46,7 @@ impl Home {
             dir: tempfile::tempdir().unwrap(),
             disk: disk.map(std::sync::Mutex::new),
             clock: Arc::new(ManualClock::at(1_700_000_000)),
+            stage_bytes: None,
             opened: std::sync::Mutex::default(),
         }
     }
@@ -83,6 +86,9 @@ impl Home {
         options.settings.compact_rate = 0;
         options.settings.cache_bytes = 8 << 20;
         options.settings.memtable_bytes = 1 << 20;
+        if let Some(bytes) = self.stage_bytes {
+            options.settings.stage_bytes = bytes;
+        }
         if self.disk.is_some() {
             options.workers = false;
             options.entropy = Arc::new(Counted::new());

@@ -14,6 +14,7 @@ mod logs;
 mod machine;
 mod model;
 mod multipart;
+mod notes;
 mod objects;
 mod ops;
 mod races;

@@ -27,6 +27,7 @@ mod passthrough;
 mod past;
 mod posix;
 mod programs;
+mod rebuild;
 mod refusals;
 mod renames;
 mod replace;
