@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 /// The settings' name in a store.
-const SETTINGS: &str = "keyfold.toml";
+pub(super) const SETTINGS: &str = "keyfold.toml";
 
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]

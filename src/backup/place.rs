@@ -2,6 +2,7 @@
 
 use crate::model::{Error, Kind, Result, Timestamp};
 use crate::store::Identity;
+use crate::sys::disk::plain_file;
 use crate::sys::lock::LockFile;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -166,6 +167,9 @@ fn marker(dir: &Path) -> Result<Option<Marker>> {
     let path = dir.join(MARKER);
     let bytes = match read(&path, MARKER_BYTES_MAX) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            return Err(Error::corrupt(format!("cannot read {}", path.display()), error.to_string()));
+        }
         bytes => bytes.map_err(|error| refused(&path, error))?,
     };
     let marker: Marker = serde_json::from_slice(&bytes)
@@ -273,16 +277,17 @@ pub(super) fn sync_dir(dir: &Path) -> std::io::Result<()> {
 /// Writes a file whole and synced; its directory is for the caller to sync.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension(NEW.trim_start_matches('.'));
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = plain_file(File::options().write(true).create(true).truncate(true).mode(0o600), &new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&new, path)
 }
 
-fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+/// The first `most` bytes of a file in a directory that may be a stranger's: no link is followed and no pipe waited for.
+pub(super) fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    plain_file(File::options().read(true), path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -3,16 +3,20 @@
 use super::Watch;
 use super::check::Checker;
 use super::copy::{Copied, Unit, What, copy};
-use super::make::sync_tree;
+use super::make::{SETTINGS, sync_tree};
 use super::not_whole;
-use super::place::{make_dir, record, refused, write};
+use super::place::{make_dir, read, record, refused, write};
 use crate::chunklog::{self, ChunkLog};
 use crate::model::{Error, Kind, Result};
 use crate::store::{FORMAT_FILE, Identity, META_DIR, Options, set_apart};
 use crate::sys::disk::OsDisk;
 use crate::sys::lock::LockFile;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Nobody writes more into `keyfold.toml`.
+const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 
 /// Stands in the directory until it is a store: what lies there may be removed.
 const MARKER: &str = "RESTORING";
@@ -69,7 +73,7 @@ pub fn restore(generation: &Path, to: &Path, options: &Options, watch: &mut dyn 
     for (name, why) in checker.finish() {
         watch.damage(not_whole(format!("{name}: {why}")))?;
     }
-    finish(generation, to, &identity, options)?;
+    finish(generation, to, &identity, options, watch)?;
     Ok(done)
 }
 
@@ -93,11 +97,16 @@ fn begin(to: &Path) -> Result<()> {
     write(&to.join(MARKER), b"").and_then(|()| super::place::sync_dir(to)).map_err(failed)
 }
 
-fn finish(generation: &Path, to: &Path, identity: &Identity, options: &Options) -> Result<()> {
+fn finish(generation: &Path, to: &Path, identity: &Identity, options: &Options, watch: &mut dyn Watch) -> Result<()> {
     let failed = |error| refused(to, error);
     set_apart(to, options)?;
-    if let Ok(settings) = std::fs::read(generation.join("keyfold.toml")) {
-        write(&to.join("keyfold.toml"), &settings).map_err(failed)?;
+    match read(&generation.join(SETTINGS), SETTINGS_BYTES_MAX + 1) {
+        Ok(settings) if settings.len() as u64 > SETTINGS_BYTES_MAX => {
+            watch.damage(not_whole(format!("{SETTINGS}: it is larger than any settings are")))?;
+        }
+        Ok(settings) => write(&to.join(SETTINGS), &settings).map_err(failed)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => watch.damage(not_whole(format!("{SETTINGS}: {error}")))?,
     }
     sync_tree(to).map_err(failed)?;
     write(&to.join(FORMAT_FILE), identity.text_of_copy(false).as_bytes()).map_err(failed)?;

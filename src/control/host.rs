@@ -1,9 +1,11 @@
 //! What a verb needs from the process it runs in: its mounts, and how names are spelled on them.
 
 use super::row::{ActRow, MountRow};
-use crate::model::{Bucket, Result, VersionId};
+use crate::model::{Bucket, Error, Kind, Result, VersionId};
 use crate::store::Store;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where a path below a mount leads.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -14,6 +16,44 @@ pub struct Spot {
     pub key: String,
     /// The version, for an entry of a `.versions` directory.
     pub version: Option<VersionId>,
+}
+
+/// Verbs that wait for what may never come, at once.
+const WAITING_MAX: usize = 32;
+
+/// Places for verbs that wait for what may never come: fewer than are served at once, so that others are too.
+#[derive(Clone, Debug)]
+pub struct Waiting(Arc<AtomicUsize>);
+
+/// A verb's place among those; free again when dropped.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(WAITING_MAX)))
+    }
+}
+
+impl Waiting {
+    /// A place.
+    ///
+    /// # Errors
+    /// [`Kind::StoreBusy`] when all are taken.
+    pub fn take(&self) -> Result<Place> {
+        match self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1)) {
+            Ok(_) => Ok(Place(Arc::clone(&self.0))),
+            Err(_) => Err(Error::new(Kind::StoreBusy, "cannot wait for more to come")
+                .why(format!("{WAITING_MAX} others do so already"))
+                .mend("end one of them, such as an `events tail --follow`, or ask without waiting")),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 /// The process around a verb.
@@ -61,6 +101,9 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// When something cannot be made durable: the process goes on.
     fn hand_over(&self) -> Result<Vec<MountRow>>;
+
+    /// Places for verbs that wait for what may never come.
+    fn waiting(&self) -> Waiting;
 
     /// Whether the process is ending: verbs that wait stop waiting.
     fn is_stopping(&self) -> bool;

@@ -17,7 +17,7 @@ mod verbs;
 
 pub use answer::{Answer, Failure, Reply};
 pub use frame::{FRAME_BYTES_MAX, read_frame, write_frame};
-pub use host::{Host, Spot};
+pub use host::{Host, Place, Spot, Waiting};
 pub use mounts::{FSTYPE, KernelMount, all_mounts, keyfold_mounts, mount_of};
 pub use request::{Attribute, Edit, Envelope, PROTOCOL, Request, Target, Which};
 pub use row::{

@@ -116,7 +116,7 @@ impl Mount {
         let listener = vfs.stale_entries();
         let notifier = std::thread::Builder::new()
             .name("fuse-notifier".to_owned())
-            .spawn(move || notifier::run(&sender, &listener))
+            .spawn(move || notifier::run(&sender, listener))
             .map_err(spawn)?;
         let session = std::thread::Builder::new().name("fuse-reader".to_owned()).spawn(move || session.run());
         let session = match session {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs until nothing will come any more.
-pub(super) fn run(notifier: &Notifier, stale: &StaleEntries) {
+pub(super) fn run(notifier: &Notifier, mut stale: StaleEntries) {
     let mut again: Vec<(Instant, Stale)> = Vec::new();
     while let Some(entries) = stale.wait(if again.is_empty() { Duration::from_secs(3600) } else { AGAIN }) {
         let now = Instant::now();

@@ -84,6 +84,20 @@ impl Tx<'_> {
         own.filter(|(_, value)| value.is_some()).map(|((_, key), _)| key.clone())
     }
 
+    /// Keys of a family that this transaction wrote or removed.
+    pub fn touched(&self, family: Family) -> impl Iterator<Item = Bytes> {
+        let from = (family, Bytes::new());
+        self.writes.range(from..).take_while(move |((found, _), _)| *found == family).map(|((_, key), _)| key.clone())
+    }
+
+    /// The value of a key as it was before this transaction.
+    ///
+    /// # Errors
+    /// As [`Read::get`].
+    pub fn before(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        self.view.get(family, Bytes::copy_from_slice(key))
+    }
+
     /// Writes raw bytes.
     pub fn put_bytes(&mut self, family: Family, key: &[u8], value: Vec<u8>) {
         self.writes.insert((family, Bytes::copy_from_slice(key)), Some(value.into()));

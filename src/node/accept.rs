@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 /// Requests served at once; further ones wait.
 const CALLERS_MAX: usize = 64;
-/// Connections that have not said yet what they want; further ones wait to be accepted.
+/// Connections that have not said yet what they want, or wait to be served; further ones wait to be accepted.
 const SILENT_MAX: usize = 512;
 /// How long a caller may take to say all of what it wants, and to read an answer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
@@ -74,8 +74,9 @@ impl Socket {
                     Ok(Err(error)) => return tracing::debug!(%error, "a caller was not understood"),
                     Err(_) => return tracing::debug!("a caller said nothing"),
                 };
-                drop(silent);
+                // Who waits to be served, with its request in memory, is one of those that are bounded still.
                 let Ok(room) = room.acquire_owned().await else { return };
+                drop(silent);
                 tokio::task::spawn_blocking(move || {
                     converse(&node, call, caller);
                     drop(room);

@@ -1,7 +1,7 @@
 //! Asking a store, whoever owns it: the process that does, or this one when none does.
 
 use super::settings;
-use crate::control::{ActRow, FindingRow, Host, MountRow, Reply, Request, Row, Spot, connect, handle};
+use crate::control::{ActRow, FindingRow, Host, MountRow, Reply, Request, Row, Spot, Waiting, connect, handle};
 use crate::index::is_broken;
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
@@ -123,6 +123,10 @@ impl Host for Alone {
 
     fn hand_over(&self) -> Result<Vec<MountRow>> {
         Err(no_mounts())
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting::default()
     }
 
     /// Nobody else can change a store that this process has opened: there is nothing to wait for.

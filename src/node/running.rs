@@ -4,7 +4,7 @@ use super::alone::file_name;
 use super::mounted::Mounted;
 use super::plan::{Plan, check_options};
 use super::settings;
-use crate::control::{ActRow, Host, MountRow, Spot};
+use crate::control::{ActRow, Host, MountRow, Spot, Waiting};
 use crate::daemon::{Worker, scrub};
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
@@ -31,6 +31,7 @@ pub(super) struct Node {
     /// What goes on in the background; ends before the store closes.
     workers: Mutex<Vec<Worker>>,
     stopping: AtomicBool,
+    waiting: Waiting,
     /// Somebody waits to take over: users of the mounts are given little time.
     hurry: AtomicBool,
     /// Wakes the loop when there may be a reason to end.
@@ -47,6 +48,7 @@ impl Node {
             mounts: Mutex::default(),
             workers: Mutex::default(),
             stopping: AtomicBool::new(false),
+            waiting: Waiting::default(),
             hurry: AtomicBool::new(false),
             changed: Notify::new(),
             parting: Mutex::default(),
@@ -245,6 +247,10 @@ impl Host for Arc<Node> {
         self.hurry.store(true, Ordering::SeqCst);
         self.begin_to_stop();
         Ok(mounts)
+    }
+
+    fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     fn is_stopping(&self) -> bool {

@@ -54,7 +54,6 @@ impl Store {
             self.copy_in(tx, from, &bucket, at, &options, now)
         })?;
         self.note_copy(&object, bucket, key.as_str());
-        self.tell(bucket, key, object.ino);
         Ok(object)
     }
 

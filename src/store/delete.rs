@@ -179,7 +179,7 @@ impl Store {
             return self.delete_by_id(bucket, key, version);
         }
         let now = self.now();
-        let (deleted, ino) = self.transact_durably(|tx| {
+        self.transact_durably(|tx| {
             let bucket = need_bucket(tx, bucket)?;
             let (parts, name) = key.split();
             let dir = Self::walk(tx, bucket.root, parts.iter().copied())?;
@@ -190,21 +190,17 @@ impl Store {
             condition.judge(found.as_ref().map(|(_, old)| &old.object))?;
             if let Some((dir, old)) = found {
                 let marker = self.unname(tx, &bucket, (dir, name), &old, now)?;
-                return Ok((Deleted { version: marker, marker: marker.is_some() }, Some(old.object.ino)));
+                return Ok(Deleted { version: marker, marker: marker.is_some() });
             }
             if bucket.versioning == Versioning::Unversioned {
-                return Ok((Deleted { version: None, marker: false }, None));
+                return Ok(Deleted { version: None, marker: false });
             }
             // DEL-2: a marker is made although the key may never have existed.
             let dir = self.ensure_any_dirs(tx, &bucket, &parts, now)?;
             let ino = Ino(self.ids.take());
             let marker = self.add_marker(tx, &bucket, (dir, name), ino, now, false)?;
-            Ok((Deleted { version: Some(marker), marker: true }, None))
-        })?;
-        if let Some(ino) = ino {
-            self.tell(bucket, key, ino);
-        }
-        Ok(deleted)
+            Ok(Deleted { version: Some(marker), marker: true })
+        })
     }
 
     fn delete_by_id(&self, bucket: &str, key: &ObjectKey, version: VersionId) -> Result<Deleted> {

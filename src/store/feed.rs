@@ -2,28 +2,14 @@
 
 use super::Store;
 use crate::index::{Change, Family, Read, Tx, id_key, id_of};
-use crate::model::{BucketId, DirId, Ino, Object, Result};
-use crate::sys::sync::{Condvar, Mutex, RwLock};
+use crate::model::{BucketId, DirId, Object, Result};
+use crate::sys::sync::{Condvar, Mutex};
 use std::time::Duration;
-
-/// Something outside the kernel's knowledge changed: drop what is cached of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Invalidate {
-    /// The directory.
-    pub dir: DirId,
-    /// The name in it, as a component; empty when only the directory itself changed.
-    pub component: String,
-    /// The inode whose content or attributes changed.
-    pub ino: Option<Ino>,
-}
-
-type Listener = Box<dyn Fn(&Invalidate) + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Feed {
     newest: Mutex<(u64, bool)>,
     changed: Condvar,
-    listeners: RwLock<Vec<Listener>>,
 }
 
 impl Feed {
@@ -104,17 +90,5 @@ impl Store {
             self.feed.changed.wait_for(&mut newest, at_most);
         }
         newest.0
-    }
-
-    /// Calls `listener` whenever a door other than the mount's kernel changes something.
-    pub fn on_change(&self, listener: Listener) {
-        self.feed.listeners.write().push(listener);
-    }
-
-    pub(super) fn invalidate(&self, dir: DirId, component: &str, ino: Option<Ino>) {
-        let note = Invalidate { dir, component: component.to_owned(), ino };
-        for listener in self.feed.listeners.read().iter() {
-            listener(&note);
-        }
     }
 }

@@ -4,7 +4,7 @@ use super::Store;
 use super::bucket::read_bucket;
 use super::copy::CopyOptions;
 use super::find::{Found, Part, has_versions, versions_in};
-use super::names::{dent, dir_record, history_place_in, is_dir, live_dir, readable};
+use super::names::{dent, history_place_in, is_dir, live_dir, readable};
 use super::stack::{
     Current, bucket_of, current, detach, dethrone, drop_content, hold_dir, newest_older, promote, release_hold,
     remove_older, revive, tidy,
@@ -107,13 +107,13 @@ impl Store {
         find: impl FnOnce(&Tx<'_>) -> Result<(Vec<DirId>, String)>,
     ) -> Result<bool> {
         let (now, spare) = (self.now(), Ino(self.ids.take()));
-        let (marker, told) = self.transact(|tx| {
+        self.transact(|tx| {
             let (dirs, component) = find(tx)?;
             let found = self.find_version(tx, &dirs, &component, (version, place))?;
             let Found { dir, object, top } = found.ok_or_else(|| Self::no_version(version))?;
             let at = (dir, component.as_str());
             let bucket = bucket_of(tx, dir)?;
-            let was_top = match top {
+            match top {
                 Some(top) => {
                     self.drop_top(tx, &bucket, at, &top, now)?;
                     // The directory must outlive the moment between the two versions.
@@ -125,7 +125,6 @@ impl Store {
                     }
                     promote_next(tx, &dirs, &bucket, &component, spare, now)?;
                     release_hold(tx, dir, now)?;
-                    true
                 }
                 None => {
                     let was_top = newest_of(tx, &dirs, &component)? == Some((dir, object.seq));
@@ -135,29 +134,10 @@ impl Store {
                         promote_next(tx, &dirs, &bucket, &component, spare, now)?;
                     }
                     tidy(tx, dir)?;
-                    was_top
                 }
-            };
-            Ok((object.marker, was_top.then_some((dir, component, object.ino))))
-        })?;
-        if let Some((dir, component, ino)) = told {
-            self.tell_up(dir);
-            self.invalidate(dir, &component, Some(ino));
-        }
-        Ok(marker)
-    }
-
-    /// Tells listeners about a directory and those above it, which may have come back to life.
-    fn tell_up(&self, dir: DirId) {
-        let mut at = dir;
-        for _ in 0..4096 {
-            let Ok(record) = dir_record(&self.index, at) else { return };
-            if record.parent == at {
-                return;
             }
-            self.invalidate(record.parent, &record.name, Some(at.into()));
-            at = record.parent;
-        }
+            Ok(object.marker)
+        })
     }
 
     /// The bytes of a current entry go, and its name from its file's.
@@ -204,7 +184,7 @@ impl Store {
         version: VersionId,
         open: impl FnOnce(&mut Tx<'_>, Timestamp) -> Result<DirId>,
     ) -> Result<Object> {
-        let ((object, dir, name), commit) = self.transact_seq(|tx| {
+        let ((object, bucket, key), commit) = self.transact_seq(|tx| {
             let now = self.stamp();
             let from = self.find_version(tx, dirs, component, (version, None))?;
             let from = from.ok_or_else(|| Self::no_version(version))?.object;
@@ -219,11 +199,9 @@ impl Store {
             let bucket = read_bucket(tx, bucket)?;
             let how = CopyOptions { class: from.class, posix: Some(from.posix.clone()), ..CopyOptions::default() };
             let object = self.copy_in(tx, &from, &bucket, at, &how.options(&from), now)?;
-            Ok((object, at.0, (bucket.name, key)))
+            Ok((object, bucket.name, key))
         })?;
-        self.note_copy(&object, name.0.as_str(), name.1.as_str());
-        self.tell_up(dir);
-        self.invalidate(dir, component, Some(object.ino));
+        self.note_copy(&object, bucket.as_str(), key.as_str());
         self.wait_durable(commit)?;
         Ok(object)
     }

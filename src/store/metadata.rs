@@ -3,7 +3,7 @@
 use super::Store;
 use super::names::{Entry, FileEntry, dir_record, dir_stat, directory_of, is_dir, no_such_name};
 use super::stack::{Current, bucket_of, current, hold_content, rewrite};
-use crate::index::{Family, OneCommit, VerRecord, id_key, ver_key};
+use crate::index::{Family, OneCommit, Tx, VerRecord, id_key, ver_key};
 use crate::model::{
     DirId, Error, Ino, Kind, Metadata, Object, Posix, Result, TagSet, Timestamp, VersionId, Versioning,
 };
@@ -46,6 +46,17 @@ pub enum XattrMode {
     Create,
     /// It must exist (XATTR_REPLACE).
     Replace,
+}
+
+/// What an edit of tags or metadata came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Carried {
+    /// Nothing.
+    Unchanged,
+    /// Other tags.
+    Tagged,
+    /// A copy of the object onto itself.
+    Rewritten(Box<Object>),
 }
 
 impl Store {
@@ -159,20 +170,40 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`], [`Kind::NoSuchVersion`], [`Kind::IsMarker`].
     pub fn set_tags(&self, at: (DirId, &str), version: Option<VersionId>, tags: &TagSet) -> Result<()> {
-        let event = if tags.is_empty() { "ObjectTagging:Delete" } else { "ObjectTagging:Put" };
-        let ino = self.transact(|tx| {
+        self.edit_tags(at, version, |object| {
+            object.tags = tags.clone();
+            Ok(true)
+        })
+        .map(drop)
+    }
+
+    /// As [`Store::set_tags`], for who changes what is there: `edit` changes nothing but the tags, and says whether it did.
+    /// Nothing comes in between. Returns the version.
+    ///
+    /// # Errors
+    /// As [`Store::set_tags`], and what `edit` returns.
+    pub fn edit_tags(
+        &self,
+        at: (DirId, &str),
+        version: Option<VersionId>,
+        edit: impl FnOnce(&mut Object) -> Result<bool>,
+    ) -> Result<(Object, bool)> {
+        let event = |tags: &TagSet| if tags.is_empty() { "ObjectTagging:Delete" } else { "ObjectTagging:Put" };
+        self.transact(|tx| {
             let now_current = current(tx, at.0, at.1)?;
             if let Some(mut file) =
                 now_current.filter(|file| version.is_none_or(|version| !file.draft && file.object.version == version))
             {
-                file.object.tags = tags.clone();
+                let changed = edit(&mut file.object)?;
                 let object = file.object.clone();
-                let draft = file.draft;
-                rewrite(tx, at.0, at.1, file)?;
-                if !draft {
-                    self.announce(tx, event, at, &object)?;
+                if changed {
+                    let draft = file.draft;
+                    rewrite(tx, at.0, at.1, file)?;
+                    if !draft {
+                        self.announce(tx, event(&object.tags), at, &object)?;
+                    }
                 }
-                return Ok(object.ino);
+                return Ok((object, changed));
             }
             let Some(version) = version else { return Err(no_such_name(at.1)) };
             let found = self.find_version(tx, &[at.0], at.1, (version, None))?;
@@ -182,14 +213,13 @@ impl Store {
                     Error::new(Kind::IsMarker, "cannot tag a delete marker").why("a marker has no tags (TAG-9)")
                 );
             }
-            object.tags = tags.clone();
-            self.announce(tx, event, at, &object)?;
-            let ino = object.ino;
-            tx.put(Family::Ver, &ver_key(at.0, at.1, object.seq), &VerRecord::Object(object));
-            Ok(ino)
-        })?;
-        self.invalidate(at.0, at.1, Some(ino));
-        Ok(())
+            let changed = edit(&mut object)?;
+            if changed {
+                self.announce(tx, event(&object.tags), at, &object)?;
+                tx.put(Family::Ver, &ver_key(at.0, at.1, object.seq), &VerRecord::Object(object.clone()));
+            }
+            Ok((object, changed))
+        })
     }
 
     /// Replaces an object's metadata: a copy onto itself, so a new version in a versioned bucket and a new
@@ -198,30 +228,78 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`].
     pub fn set_metadata(&self, at: (DirId, &str), metadata: &Metadata) -> Result<Object> {
-        let object = self.transact(|tx| {
-            let (now, seq) = self.stamp();
+        self.transact(|tx| {
             let file = current(tx, at.0, at.1)?.ok_or_else(|| no_such_name(at.1))?;
-            let mut object = file.object.clone();
-            object.metadata = metadata.clone();
-            object.posix.ctime = now;
-            if !file.draft {
-                object.modified = now;
-                let bucket = bucket_of(tx, at.0)?;
-                if bucket.versioning != Versioning::Unversioned {
-                    hold_content(tx, object.content)?;
-                    self.retire_all(tx, &bucket, at, &file, now)?;
-                    object.seq = seq;
-                    object.version = self.version_id(bucket.versioning, seq, object.ino);
-                    object.since = now;
-                    let new = Current { object: object.clone(), draft: false, names: file.names.clone() };
-                    super::stack::enthrone_all(tx, &bucket, at, &new, Some(&file))?;
-                }
-                self.announce(tx, "ObjectCreated:Copy", at, &object)?;
+            self.copy_with(tx, at, file, metadata.clone())
+        })
+    }
+
+    /// As [`Store::set_metadata`], for who changes what is there. Nothing comes in between.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`], and what `edit` returns.
+    pub fn edit_metadata(&self, at: (DirId, &str), edit: impl FnOnce(&mut Metadata) -> Result<()>) -> Result<Object> {
+        self.transact(|tx| {
+            let file = current(tx, at.0, at.1)?.ok_or_else(|| no_such_name(at.1))?;
+            let mut metadata = file.object.metadata.clone();
+            edit(&mut metadata)?;
+            self.copy_with(tx, at, file, metadata)
+        })
+    }
+
+    /// Edits tags or metadata of an object that the caller knows by its inode, as [`Store::set_tags`] and
+    /// [`Store::set_metadata`] set them. `edit` says whether it changed anything. Nothing comes in between.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`] when the name no longer leads to `ino`, and what `edit` returns.
+    pub fn edit_carried(
+        &self,
+        at: (DirId, &str),
+        ino: Ino,
+        edit: impl FnOnce(&mut Object) -> Result<bool>,
+    ) -> Result<Carried> {
+        self.transact(|tx| {
+            let mut file = same_file(tx, at, ino)?;
+            let mut edited = file.object.clone();
+            if !edit(&mut edited)? {
+                return Ok(Carried::Unchanged);
             }
-            rewrite(tx, at.0, at.1, Current { object: object.clone(), ..file })?;
-            Ok(object)
-        })?;
-        self.invalidate(at.0, at.1, Some(object.ino));
+            if edited.metadata != file.object.metadata {
+                return self
+                    .copy_with(tx, at, file, edited.metadata)
+                    .map(|object| Carried::Rewritten(Box::new(object)));
+            }
+            let event = if edited.tags.is_empty() { "ObjectTagging:Delete" } else { "ObjectTagging:Put" };
+            if !file.draft {
+                self.announce(tx, event, at, &edited)?;
+            }
+            file.object.tags = edited.tags;
+            rewrite(tx, at.0, at.1, file)?;
+            Ok(Carried::Tagged)
+        })
+    }
+
+    /// A file's current entry becomes a copy of itself with other metadata.
+    fn copy_with(&self, tx: &mut Tx<'_>, at: (DirId, &str), file: Current, metadata: Metadata) -> Result<Object> {
+        let (now, seq) = self.stamp();
+        let mut object = file.object.clone();
+        object.metadata = metadata;
+        object.posix.ctime = now;
+        if !file.draft {
+            object.modified = now;
+            let bucket = bucket_of(tx, at.0)?;
+            if bucket.versioning != Versioning::Unversioned {
+                hold_content(tx, object.content)?;
+                self.retire_all(tx, &bucket, at, &file, now)?;
+                object.seq = seq;
+                object.version = self.version_id(bucket.versioning, seq, object.ino);
+                object.since = now;
+                let new = Current { object: object.clone(), draft: false, names: file.names.clone() };
+                super::stack::enthrone_all(tx, &bucket, at, &new, Some(&file))?;
+            }
+            self.announce(tx, "ObjectCreated:Copy", at, &object)?;
+        }
+        rewrite(tx, at.0, at.1, Current { object: object.clone(), ..file })?;
         Ok(object)
     }
 

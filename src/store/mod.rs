@@ -10,6 +10,7 @@
 
 mod asof;
 mod bucket;
+mod changed;
 mod compact;
 mod complaints;
 mod content;
@@ -49,22 +50,22 @@ mod takeover;
 mod tree;
 
 pub use asof::AsOf;
+pub use changed::{Acting, Changed, Listener, Origin};
 pub use compact::Compacted;
 pub use complaints::Complaint;
 pub use content::{Content, again, lost};
 pub use copy::CopyOptions;
 pub use delete::{Deleted, Removed};
 pub use draft::Draft;
-pub use feed::Invalidate;
 pub use fsck::{Finding, Outcome};
 pub use history::HistoryName;
 pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use memory::Budget;
-pub use metadata::{PosixChange, XattrMode};
+pub use metadata::{Carried, PosixChange, XattrMode};
 pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
 pub use names::{Directory, Entry, FileEntry, LEVELS_MAX};
 pub use open::{FORMAT_FILE, Identity, LOCK_FILE, META_DIR, Options, Reserve, Settings, Space, Status, check_format};
-pub use publish::Session;
+pub use publish::{Ready, Session};
 pub use put::{Condition, PutOptions};
 pub use rebuild::Rebuilt;
 pub use rename::RenameHow;
@@ -114,6 +115,7 @@ pub struct Store {
     compactor: crate::sys::sync::Mutex<compact::Compactor>,
     brakes: compact::Brakes,
     feed: feed::Feed,
+    listeners: changed::Listeners,
     notes: notes::Notes,
     complaints: complaints::Complaints,
     scrubs: scrub::Scrubs,
@@ -145,15 +147,25 @@ impl Store {
     fn transact_seq<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
         self.make_room()?;
-        let mut gone = Vec::new();
+        self.commit(body)
+    }
+
+    /// The same without waiting for room.
+    fn commit<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
+        self.writable()?;
+        let (mut gone, mut told) = (Vec::new(), None);
         let done = self.index.transact(|tx| {
             let result = body(tx)?;
             self.ids.reserve(tx);
             gone.extend(tx.added(Family::Gone));
+            told = changed::Told::of(&self.listeners, tx);
             Ok(result)
         })?;
         if !gone.is_empty() {
             self.gone.lock().add(gone.into_iter());
+        }
+        if let Some(told) = told {
+            told.tell();
         }
         self.feed.notice(done.1);
         self.rounds.notice(&self.index, self.settings.stage_bytes / 4);

@@ -266,7 +266,6 @@ impl Store {
         if let Some(seq) = overtaken {
             self.note_place(commit, &object, seq, Some(whole_key(bucket, key.as_str())));
         }
-        self.tell(bucket, &key, object.ino);
         self.wait_durable(commit)?;
         Ok(object)
     }

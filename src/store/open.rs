@@ -367,6 +367,7 @@ impl Store {
             compactor: crate::sys::sync::Mutex::default(),
             brakes: super::compact::Brakes::default(),
             feed: feed::Feed::default(),
+            listeners: super::changed::Listeners::default(),
             notes: super::notes::Notes::default(),
             complaints: complaints::Complaints::default(),
             stopped: OnceLock::new(),

@@ -63,6 +63,13 @@ pub(super) struct Prepared<'a> {
     taking: Mutex<Option<Taking>>,
 }
 
+/// A draft whose bytes are where publishing needs them.
+pub struct Ready<'a> {
+    prepared: Prepared<'a>,
+    /// What the draft lies over once it is published.
+    content: Option<Content>,
+}
+
 impl Prepared<'_> {
     /// Writes the content; from then on it has one holder. Comes after what takes the name from the one before, whose
     /// place it takes in the index if that was the last.
@@ -241,11 +248,41 @@ impl Store {
         session: &mut Session,
         change: &PosixChange,
     ) -> Result<Object> {
-        self.writable()?;
         draft.is_at(ino, at);
+        let mut ready = self.ready(draft)?;
+        self.publish_ready(at, ino, draft, &mut ready, session, change)
+    }
+
+    /// The part of [`Store::publish`] that may wait for the disk.
+    ///
+    /// # Errors
+    /// What the disk says; the draft keeps its bytes.
+    pub fn ready(self: &Arc<Self>, draft: &mut Draft) -> Result<Ready<'_>> {
+        self.writable()?;
+        self.make_room()?;
         let prepared = self.prepare(draft)?;
-        let published = self.pinned_content(prepared.id, prepared.record.clone());
-        let ((object, overtaken), commit) = self.transact_seq(|tx| {
+        let content = self.pinned_content(prepared.id, prepared.record.clone());
+        Ok(Ready { prepared, content: Some(content) })
+    }
+
+    /// The part of [`Store::publish`] that does not wait, for callers that hold what others ask for. Nothing of the draft
+    /// may have changed since it was made ready, for which one publication can be had.
+    ///
+    /// # Errors
+    /// As [`Store::publish`]; then it may be tried under another name.
+    pub fn publish_ready(
+        &self,
+        at: (DirId, &str),
+        ino: Ino,
+        draft: &mut Draft,
+        ready: &mut Ready<'_>,
+        session: &mut Session,
+        change: &PosixChange,
+    ) -> Result<Object> {
+        draft.is_at(ino, at);
+        let prepared = &ready.prepared;
+        // Room was made for it.
+        let ((object, overtaken), commit) = self.commit(|tx| {
             let (now, new_seq) = self.stamp();
             let old = current(tx, at.0, at.1)?.filter(|old| old.object.ino == ino);
             let old = old.ok_or_else(|| names::no_such_name(at.1))?;
@@ -283,7 +320,9 @@ impl Store {
         }
         session.version = Some((object.version, object.seq));
         session.ino = Some(ino);
-        draft.rebase(Arc::new(published));
+        if let Some(content) = ready.content.take() {
+            draft.rebase(Arc::new(content));
+        }
         Ok(object)
     }
 

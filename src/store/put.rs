@@ -3,7 +3,7 @@
 use super::Store;
 use super::bucket::{need_bucket, read_bucket};
 use super::draft::Draft;
-use super::names::{dent, is_dir, live_dir, no_such_name};
+use super::names::{is_dir, live_dir, no_such_name};
 use super::node::empty_object;
 use super::origin::whole_key;
 use super::stack::{Current, attach, current, enthrone_all, rewrite, set_marker};
@@ -109,7 +109,6 @@ impl Store {
         if let Some(seq) = overtaken {
             self.note_place(commit, &object, seq, Some(whole_key(bucket, key.as_str())));
         }
-        self.tell(bucket, key, object.ino);
         self.wait_durable(commit)?;
         Ok(object)
     }
@@ -131,7 +130,7 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchKey`] when the directory was removed or has no object.
     pub fn empty_marker(&self, dir: DirId) -> Result<()> {
-        let ((object, place), commit) = self.transact_seq(|tx| {
+        self.transact_durably(|tx| {
             let (now, seq) = self.stamp();
             let record = live_dir(tx, dir)?;
             let at = (record.parent, record.name.as_str());
@@ -139,11 +138,8 @@ impl Store {
             let options =
                 PutOptions { metadata: marker.metadata.clone(), tags: marker.tags.clone(), ..PutOptions::default() };
             let bucket = read_bucket(tx, record.bucket)?;
-            let (object, _) = self.install_at(tx, &bucket, at, (seq, now), &options, "ObjectCreated:Put", |_| {})?;
-            Ok((object, (record.parent, record.name)))
-        })?;
-        self.invalidate(place.0, &place.1, Some(object.ino));
-        self.wait_durable(commit)
+            self.install_at(tx, &bucket, at, (seq, now), &options, "ObjectCreated:Put", |_| {}).map(drop)
+        })
     }
 
     /// [`Store::install_at`] by key; directories are made where they are missing.
@@ -232,20 +228,5 @@ impl Store {
             Some(object) => Ok(object),
             None => Err(Self::no_version(version)),
         }
-    }
-
-    /// Tells listeners that a key's name or content changed.
-    pub(super) fn tell(&self, bucket: &str, key: &ObjectKey, ino: Ino) {
-        let Ok(bucket) = self.bucket(bucket) else { return };
-        let (parts, name) = key.split();
-        let mut dir = bucket.root;
-        for part in parts {
-            self.invalidate(dir, part, None);
-            match dent(&self.index, dir, part) {
-                Ok(Some(DentRecord::Dir(id))) => dir = id,
-                _ => return,
-            }
-        }
-        self.invalidate(dir, name, Some(ino));
     }
 }

@@ -33,6 +33,7 @@ impl Vfs {
     ) -> std::result::Result<u64, Errno> {
         let source = self.handles.get(from.0)?;
         let target = self.handles.get(to.0)?;
+        let _mine = self.mine(&target.node);
         self.told("copy", || self.path(&target.node), self.copy(caller, (&source, from.1), (&target, to.1), len))
     }
 
@@ -65,6 +66,7 @@ impl Vfs {
                 let target = Self::writing(to.0, target)?;
                 // What a session has not published yet has no content to share: publish it.
                 self.publish(&from.0.node, source)?;
+                self.catch_up(&from.0.node, source);
                 let source = match (&source.draft, &source.content) {
                     (Some(draft), _) if source.is_dirty() => Source::Draft(draft),
                     (Some(_), _) => {

@@ -93,6 +93,14 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// Whether what was looked for is not there.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Store(error) => errno(error.kind()) == Errno::ENOENT,
+            Self::Bare(errno) => *errno == Errno::ENOENT,
+        }
+    }
+
     /// Whether bytes that were looked up were replaced before they were opened.
     pub(super) fn is_replaced(&self) -> bool {
         matches!(self, Self::Store(error) if error.kind() == Kind::NoSuchVersion)

@@ -38,7 +38,7 @@ impl Vfs {
                 let mut pending = false;
                 if let Some(opened) = slot.as_deref() {
                     pending = opened.is_dirty() || opened.has_published();
-                    opened.edit(&mut entry.object)?;
+                    opened.edits.put_over(&mut entry.object)?;
                 }
                 drop(slot);
                 if entry.nlink == 0 {
@@ -107,6 +107,7 @@ impl Vfs {
                 xattr::set(&self.store, target, name, value, flags.create, flags.replace, &self.xattr_view(true))
             })
         };
+        let _mine = self.mine(&node);
         self.told("setxattr", || self.path(&node), set())
     }
 
@@ -124,6 +125,7 @@ impl Vfs {
                 xattr::remove(&self.store, target, name, &self.xattr_view(true))
             })
         };
+        let _mine = self.mine(&node);
         self.told("removexattr", || self.path(&node), remove())
     }
 
@@ -157,7 +159,7 @@ impl Vfs {
             && !file.draft
             && !opened.has_published()
         {
-            opened.edits.push((name.to_vec(), value.map(<[u8]>::to_vec)));
+            opened.edits.note(name, value);
             opened.ctime = Some(self.store.now());
             return Ok(());
         }

@@ -119,30 +119,7 @@ impl Vfs {
         }
         let object = self.version_named(dirs, part, name)?.ok_or(Fault::Bare(Errno::ENOENT))?;
         self.store.delete_version(dirs, part, object.version, object.seq)?;
-        self.history_changed(dirs, part, &object);
         Ok(())
-    }
-
-    /// What the kernel holds of the name itself may be wrong now: it came, went, or has other bytes.
-    fn history_changed(&self, dirs: &[DirId], part: &str, object: &Object) {
-        self.node_is_stale(object.ino.0, true);
-        for dir in dirs {
-            self.name_may_be_stale(*dir, part);
-            if let Ok(Some(Entry::File(file))) = self.store.lookup(*dir, part) {
-                self.node_is_stale(file.object.ino.0, true);
-            }
-            self.settle(*dir);
-        }
-        // A directory above that had vanished may be back.
-        if let Some(dir) = dirs.first() {
-            let mut dir = *dir;
-            while let Ok(directory) = self.store.directory(dir)
-                && directory.parent != dir
-            {
-                self.name_may_be_stale(directory.parent, &directory.name);
-                dir = directory.parent;
-            }
-        }
     }
 
     /// `mv` of a version over a name: its bytes become that name's current version, and it stays in history.
@@ -170,7 +147,6 @@ impl Vfs {
             }
             self.restore_elsewhere(dir, &component, &object)?;
         }
-        self.history_changed(&[dir], &component, &object);
         Ok(())
     }
 

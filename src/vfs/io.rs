@@ -35,8 +35,9 @@ impl Vfs {
     fn read_handle(&self, handle: &Handle, at: u64, buf: &mut [u8]) -> Outcome<usize> {
         Ok(match &handle.open {
             Open::Live { read: true, .. } => {
-                let slot = handle.node.opened.lock();
-                let opened = slot.as_deref().ok_or(Fault::Bare(Errno::EBADF))?;
+                let mut slot = handle.node.opened.lock();
+                let opened = slot.as_deref_mut().ok_or(Fault::Bare(Errno::EBADF))?;
+                self.catch_up(&handle.node, opened);
                 if let Some(draft) = &opened.draft {
                     draft.read_at(at, buf)?
                 } else {
@@ -81,6 +82,7 @@ impl Vfs {
     /// `ENOSPC`, `EFBIG`, or what the store says.
     pub fn write(&self, fh: u64, at: u64, data: &[u8], kill_setid: bool) -> std::result::Result<(), Errno> {
         let handle = self.handles.get(fh)?;
+        let _mine = self.mine(&handle.node);
         self.told("write", || self.path(&handle.node), self.write_handle(&handle, at, data, kill_setid))
     }
 
@@ -122,6 +124,7 @@ impl Vfs {
     /// `EOPNOTSUPP` for other modes, `ENOSPC` when the room is not there.
     pub fn fallocate(&self, caller: Caller, fh: u64, at: u64, len: u64, mode: i32) -> std::result::Result<(), Errno> {
         let handle = self.handles.get(fh)?;
+        let _mine = self.mine(&handle.node);
         self.told("fallocate", || self.path(&handle.node), self.allocate(caller, &handle, at, len, mode))
     }
 
@@ -189,8 +192,9 @@ impl Vfs {
         let found = match &handle.open {
             Open::Fixed(content) => in_content(content)?,
             Open::Live { .. } => {
-                let slot = handle.node.opened.lock();
-                let opened = slot.as_deref().ok_or(Fault::Bare(Errno::EBADF))?;
+                let mut slot = handle.node.opened.lock();
+                let opened = slot.as_deref_mut().ok_or(Fault::Bare(Errno::EBADF))?;
+                self.catch_up(&handle.node, opened);
                 match (&opened.draft, &opened.content) {
                     (Some(draft), _) => match whence {
                         _ if at >= draft.size() => None,

@@ -11,6 +11,8 @@ use crate::store::{Entry, FileEntry, Space};
 
 /// How often a look-up follows a name that is replaced all the time.
 const ATTEMPTS: u32 = 8;
+/// How often a file's name is looked for while others change names: each look is short, and some are undisturbed.
+const LOOKS_MAX: u32 = 10_000;
 
 /// Who calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,9 +160,17 @@ impl Vfs {
         if view == View::Live {
             let mut places = node.places.lock();
             // Who takes a name away does it with the places locked.
-            leads = places.has(dir, component)
-                || commits == Some(self.store.commits())
-                || self.still_leads(dir, component, entry)?;
+            leads = places.has(dir, component) || commits == Some(self.store.commits());
+            if !leads {
+                leads = match self.still_leads(dir, component, entry) {
+                    Ok(leads) => leads,
+                    Err(error) => {
+                        drop(places);
+                        self.nodes.forget(node.id, 1);
+                        return Err(error);
+                    }
+                };
+            }
             if leads {
                 places.add(dir, component);
             } else if places.is_nameless()
@@ -286,12 +296,19 @@ impl Vfs {
 
     fn file_at(&self, node: &Node, places: &super::node::Places) -> Outcome<FileEntry> {
         let Some(ino) = node.ino() else { return Err(Errno::EINVAL.into()) };
-        for name in self.names(places, ino) {
-            let (dir, component) = name?;
-            if let Some(Entry::File(file)) = self.store.lookup(dir, &component)?
-                && file.object.ino == ino
-            {
-                return Ok(file);
+        for _ in 0..LOOKS_MAX {
+            let commits = self.store.commits();
+            for name in self.names(places, ino) {
+                let (dir, component) = name?;
+                if let Some(Entry::File(file)) = self.store.lookup(dir, &component)?
+                    && file.object.ino == ino
+                {
+                    return Ok(file);
+                }
+            }
+            // As in `under_a_name`.
+            if commits == self.store.commits() {
+                break;
             }
         }
         match places.last() {
@@ -321,15 +338,29 @@ impl Vfs {
         ino: crate::model::Ino,
         mut act: impl FnMut((DirId, &str)) -> Result<T>,
     ) -> Result<Option<((DirId, String), T)>> {
-        for name in self.names(places, ino) {
-            let at = name?;
-            match act((at.0, &at.1)) {
-                Ok(done) => return Ok(Some((at, done))),
-                Err(error) if error.kind() == Kind::NoSuchKey => {}
-                Err(error) => return Err(error),
+        for look in 0..LOOKS_MAX {
+            let commits = self.store.commits();
+            for name in self.names(places, ino) {
+                let at = name?;
+                if look > 0 && !self.leads_to(&at, ino)? {
+                    continue;
+                }
+                match act((at.0, &at.1)) {
+                    Ok(done) => return Ok(Some((at, done))),
+                    Err(error) if error.kind() == Kind::NoSuchKey => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // Renamed in between, it may have had a name all the time that was not among these.
+            if commits == self.store.commits() {
+                return Ok(None);
             }
         }
-        Ok(None)
+        Err(Error::new(Kind::Conflict, "cannot find the file's name").why("names around it change all the time"))
+    }
+
+    fn leads_to(&self, at: &(DirId, String), ino: crate::model::Ino) -> Result<bool> {
+        Ok(matches!(self.store.lookup(at.0, &at.1)?, Some(Entry::File(file)) if file.object.ino == ino))
     }
 
     /// The version a read-only file node shows; while it is open, also when it was purged.

@@ -28,6 +28,7 @@ impl Vfs {
     /// `EEXIST`, `EINVAL` for a bad bucket name, `EROFS`, or what the store says.
     pub fn mkdir(&self, caller: Caller, parent: u64, name: &[u8], mode: u16) -> std::result::Result<Lookup, Errno> {
         let node = self.node(parent)?;
+        let _mine = self.mine(&node);
         self.told("mkdir", || self.path_in(&node, name), self.mkdir_in(caller, &node, name, mode))
     }
 
@@ -61,6 +62,7 @@ impl Vfs {
         make: MakeNode,
     ) -> std::result::Result<Lookup, Errno> {
         let node = self.node(parent)?;
+        let _mine = self.mine(&node);
         self.told("mknod", || self.path_in(&node, name), self.mknod_in(caller, &node, name, make))
     }
 
@@ -92,6 +94,7 @@ impl Vfs {
     pub fn link(&self, id: u64, parent: u64, name: &[u8]) -> std::result::Result<Lookup, Errno> {
         let node = self.node(id)?;
         let above = self.node(parent)?;
+        let _mine = self.mine(&node);
         self.told("link", || self.path_in(&above, name), self.link_in(&node, &above, name))
     }
 
@@ -123,6 +126,7 @@ impl Vfs {
     /// `EISDIR`, `EPERM` for a locked version, or what the store says.
     pub fn unlink(&self, parent: u64, name: &[u8]) -> std::result::Result<(), Errno> {
         let node = self.node(parent)?;
+        let _mine = self.mine(&node);
         self.told("unlink", || self.path_in(&node, name), self.unlink_in(&node, name))
     }
 
@@ -160,6 +164,7 @@ impl Vfs {
     /// `ENOTEMPTY`, also for a bucket that holds only versions or markers (BKT-12), or what the store says.
     pub fn rmdir(&self, parent: u64, name: &[u8]) -> std::result::Result<(), Errno> {
         let node = self.node(parent)?;
+        let _mine = self.mine(&node);
         self.told("rmdir", || self.path_in(&node, name), self.rmdir_in(&node, name))
     }
 

@@ -5,8 +5,8 @@
 //!
 //! Locks, in the order they are taken: one node's `opened` (two in the order of their numbers, for a copy), then its
 //! `places` (two in the order of their numbers, for a rename). The tables' shards are leaves: nothing is called with
-//! one held. The store is called with a node's locks held, which is safe because it calls back only through
-//! [`Store::on_change`](crate::store::Store::on_change), whose listener here takes no lock but the queue's.
+//! one held. The store is called with a node's locks held, also those of another view of it, which is safe because it
+//! calls back only through [`Listener`](crate::store::Listener), which here waits for no lock but the queue's.
 //!
 #![doc = include_str!("../SEMANTICS.md")]
 
@@ -23,6 +23,7 @@ mod listing;
 mod lookup;
 mod make;
 mod node;
+mod notices;
 mod open;
 mod readdir;
 mod rename;
@@ -49,13 +50,13 @@ pub use setattr::SetAttr;
 pub use stale::{Stale, StaleEntries};
 
 use crate::model::{DirId, Error, Kind, Result, Timestamp};
-use crate::store::Store;
+use crate::store::{Origin, Store};
 use crate::telemetry::Metrics;
 use control::Control;
 use handle::Handles;
 use node::{Node, NodeRef, Nodes, View, What};
 use spelling::Reserved;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// When a closed file is durable.
@@ -111,7 +112,9 @@ pub struct Vfs {
     started: Timestamp,
     nodes: Nodes,
     handles: Handles,
-    stale: Arc<stale::Queue>,
+    stale: Arc<notices::Queue>,
+    /// Whose changes the view need not hear of.
+    origin: Origin,
     stalled: stalled::Stalled,
     control: Control,
 }
@@ -137,14 +140,16 @@ impl Vfs {
                 (Root::Dir(dir), What::Dir { dir, root: dir == bucket.root, view })
             }
         };
-        let vfs = Arc::new(Self {
+        let queue: Arc<notices::Queue> = Arc::default();
+        let vfs = Arc::new_cyclic(|vfs| Self {
+            origin: store.listen(Arc::new(stale::Ear { vfs: Weak::clone(vfs), queue: Arc::clone(&queue) })),
+            stale: queue,
             below_root: settings.reserved.below_root(),
             root,
             owner: (meta.uid(), meta.gid()),
             started: store.now(),
             nodes: Nodes::new(),
             handles: Handles::new(),
-            stale: Arc::new(stale::Queue::default()),
             stalled: stalled::Stalled::default(),
             control: Control::new(Arc::clone(&store), metrics),
             settings,
@@ -152,7 +157,6 @@ impl Vfs {
         });
         // The kernel knows the root without looking it up and never forgets it.
         vfs.nodes.hold(ROOT, what);
-        vfs.listen();
         Ok(vfs)
     }
 
@@ -237,5 +241,6 @@ impl Vfs {
 impl Drop for Vfs {
     fn drop(&mut self) {
         self.stale.close();
+        self.store.unlisten(self.origin);
     }
 }

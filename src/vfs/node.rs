@@ -24,6 +24,8 @@ const VIRTUAL: u64 = 1 << 63;
 const SHARDS: usize = 64;
 /// No content: what [`Node::cached`] says before the kernel has read anything.
 const NOTHING: u64 = u64::MAX;
+/// Another door changed the bytes since they were read for the last opening.
+const ELSEWHERE: u64 = u64::MAX - 1;
 
 /// Which state of the tree a node belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -263,12 +265,24 @@ impl Node {
 
     /// Notes that the kernel's pages are those of `content`; whether they were before.
     pub(super) fn now_cached(&self, content: u64) -> bool {
-        self.cached.swap(content, Ordering::Relaxed) == content
+        let known = |cached| (cached != ELSEWHERE).then_some(content);
+        self.cached.fetch_update(Ordering::AcqRel, Ordering::Acquire, known) == Ok(content)
+    }
+
+    /// Another door changed the bytes: who has the file open and reads is to look again.
+    pub(super) fn changed_elsewhere(&self) {
+        self.cached.store(ELSEWHERE, Ordering::Release);
+    }
+
+    /// Whether another door changed the bytes since this was asked last. Who asks reads them anew.
+    pub(super) fn was_changed_elsewhere(&self) -> bool {
+        self.cached.compare_exchange(ELSEWHERE, NOTHING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Notes that the kernel's pages, if any, are of no known content.
     pub(super) fn not_cached(&self) {
-        self.cached.store(NOTHING, Ordering::Relaxed);
+        let known = |cached| (cached != ELSEWHERE).then_some(NOTHING);
+        let _ = self.cached.fetch_update(Ordering::AcqRel, Ordering::Acquire, known);
     }
 }
 

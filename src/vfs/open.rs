@@ -53,6 +53,7 @@ impl Vfs {
     /// `EROFS` for history and the past opened for writing, `EISDIR`, or what the store says.
     pub fn open(&self, caller: Caller, id: u64, how: OpenHow) -> std::result::Result<Opening, Errno> {
         let node = self.node(id)?;
+        let _mine = self.mine(&node);
         self.told("open", || self.path(&node), self.open_node(caller, &node, how))
     }
 
@@ -101,6 +102,7 @@ impl Vfs {
 
     fn open_live(&self, caller: Caller, node: &NodeRef, how: OpenHow) -> Outcome<Opening> {
         let mut slot = node.opened.lock();
+        node.was_changed_elsewhere();
         let file = self.named_file(node)?;
         if file.object.posix.kind != FileKind::File {
             return Err(Errno::EOPNOTSUPP.into());
@@ -206,6 +208,7 @@ impl Vfs {
         how: OpenHow,
     ) -> std::result::Result<(Lookup, Opening), Errno> {
         let node = self.node(parent)?;
+        let _mine = self.mine(&node);
         self.told("create", || self.path_in(&node, name), self.create_in(caller, &node, name, mode, how))
     }
 
@@ -292,6 +295,7 @@ impl Vfs {
     /// Why it could not be published.
     pub fn flush(&self, fh: u64) -> std::result::Result<(), Errno> {
         let handle = self.handles.get(fh)?;
+        let _mine = self.mine(&handle.node);
         self.told("close", || self.path(&handle.node), self.flush_handle(&handle))
     }
 
@@ -350,12 +354,14 @@ impl Vfs {
                 Open::Fixed(_) | Open::Dir(_) => Ok(self.store.sync()?),
             }
         };
+        let _mine = self.mine(&handle.node);
         self.told("fsync", || self.path(&handle.node), outcome())
     }
 
     /// A handle is gone. The last writer's ends the session.
     pub fn release(&self, fh: u64) {
         let Some(handle) = self.handles.remove(fh) else { return };
+        let _mine = self.mine(&handle.node);
         let outcome = match &handle.open {
             Open::Live { writer, exec, .. } => self.release_live(&handle, *writer, *exec),
             Open::Control(file) => Self::flush_control(&mut file.lock()),

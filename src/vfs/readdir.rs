@@ -6,7 +6,7 @@
 //! position that is still there is found again.
 
 use super::Vfs;
-use super::errno::{Errno, Outcome};
+use super::errno::{Errno, Fault, Outcome};
 use super::handle::Open;
 use super::listing::{HIDDEN, Item, Target};
 use super::lookup::Lookup;
@@ -195,17 +195,27 @@ impl Vfs {
         self.walk(fh, offset, |item, ino, offset, commits| {
             let Item { name, kind, target, mark, .. } = item;
             let entry = DirEntry { ino, kind, name, offset };
-            let found = match target {
-                Target::Entry(_) if self.is_crowded() => None,
+            let looked_up = match target {
+                Target::Entry(_) if self.is_crowded() => Ok(None),
                 Target::Entry(found) => match place {
-                    Some((dir, view)) => Some(self.arrive_at(view, dir, &mark, &found, Some(commits))?.0),
-                    None => None,
+                    Some((dir, view)) => self
+                        .arrive_at(view, dir, &mark, &found, Some(commits))
+                        .map(|(lookup, _)| Some(lookup))
+                        .map_err(Fault::from),
+                    None => Ok(None),
                 },
-                Target::Virtual(what) => Some(self.virtual_lookup(what)?),
+                Target::Virtual(what) => self.virtual_lookup(what).map(Some),
                 Target::Dir { dir, view } if entry.name != "." && entry.name != ".." => {
-                    Some(self.dir_lookup(view, dir, true)?)
+                    self.dir_lookup(view, dir, true).map(Some).map_err(Fault::from)
                 }
-                Target::Dir { .. } => None,
+                Target::Dir { .. } => Ok(None),
+            };
+            let found = match looked_up {
+                // Gone since it was listed: that is no reason to keep the others back.
+                Err(fault) if fault.is_gone() => return Ok(false),
+                // Another by now under the same name, which the kernel looks up when it needs it.
+                Err(Fault::Bare(Errno::ESTALE)) => None,
+                found => found?,
             };
             let full = tell(&entry, found.as_ref());
             if full && let Some(found) = found {
@@ -226,8 +236,18 @@ impl Vfs {
         let handle = self.handles.get(fh)?;
         let Open::Dir(stream) = &handle.open else { return Err(Errno::ENOTDIR) };
         let mut stream = stream.lock();
-        let outcome = self.walk_stream(&handle.node, &mut stream, offset, each);
-        self.told("readdir", || self.path(&handle.node), outcome)
+        let mut each = each;
+        let mut any = false;
+        let outcome = self.walk_stream(&handle.node, &mut stream, offset, |item, ino, offset, commits| {
+            let full = each(item, ino, offset, commits)?;
+            any |= !full;
+            Ok(full)
+        });
+        match outcome {
+            // What was told counts as looked up, and the kernel must hear of it; the next reading meets the error again.
+            Err(_) if any => Ok(()),
+            outcome => self.told("readdir", || self.path(&handle.node), outcome),
+        }
     }
 
     fn walk_stream(

@@ -39,6 +39,7 @@ impl Vfs {
     pub fn rename(&self, from: (u64, &[u8]), to: (u64, &[u8]), how: RenameHow) -> std::result::Result<(), Errno> {
         let source = self.node(from.0)?;
         let target = self.node(to.0)?;
+        let _mine = self.mine(&source);
         let outcome = self.rename_in((&source, from.1), (&target, to.1), how);
         self.told("rename", || self.path_in(&source, from.1), outcome)
     }

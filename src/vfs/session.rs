@@ -36,8 +36,8 @@ pub(super) struct Opened {
     pub(super) content: Option<Arc<Content>>,
     /// Whether the file has a set-id bit that writing must clear.
     pub(super) setid: bool,
-    /// Attributes set (or removed) on what the session has not published yet, in order.
-    pub(super) edits: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Attributes set (or removed) on what the session has not published yet.
+    pub(super) edits: xattr::Pending,
 }
 
 impl Opened {
@@ -51,17 +51,6 @@ impl Opened {
     /// Whether the name's current version is this session's own.
     pub(super) fn has_published(&self) -> bool {
         self.writers > 0 && self.session.as_ref().is_some_and(Session::has_published)
-    }
-
-    /// Puts the attributes set in this session over a stored object.
-    pub(super) fn edit(&self, object: &mut Object) -> Result<()> {
-        for (name, value) in &self.edits {
-            match value {
-                Some(value) => xattr::apply(object, name, value)?,
-                None => xattr::withdraw(object, name)?,
-            };
-        }
-        Ok(())
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -172,6 +161,19 @@ impl Vfs {
         Ok(content)
     }
 
+    /// Has readers without a draft read what another door put under the name.
+    pub(super) fn catch_up(&self, node: &Node, opened: &mut Opened) {
+        if opened.draft.is_some() || !node.was_changed_elsewhere() {
+            return;
+        }
+        let found = self.file(node).and_then(|file| Ok(self.refresh(node, opened, &file.object)?));
+        match found {
+            Ok(content) => drop(node.now_cached(content.id().0)),
+            // Replaced once more at this moment; what is open can be read until the next time.
+            Err(_) => node.changed_elsewhere(),
+        }
+    }
+
     /// Makes the session's bytes the name's current version, if it changed any. On failure the session stays dirty.
     pub(super) fn publish(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
         let Some(ino) = node.ino() else { return Ok(()) };
@@ -195,8 +197,11 @@ impl Vfs {
         // Publishing is no change: ctime stays where the last write put it, and where it was for a file just made.
         let ctime = Some(opened.ctime.unwrap_or_default());
         let change = PosixChange { mtime: opened.mtime, ctime, ..PosixChange::default() };
+        let mut ready = self.store.ready(draft)?;
         let mut places = node.places.lock();
-        let published = self.under_a_name(&places, ino, |at| self.store.publish(at, ino, draft, session, &change))?;
+        let published = self
+            .under_a_name(&places, ino, |at| self.store.publish_ready(at, ino, draft, &mut ready, session, &change))?;
+        drop(ready);
         let Some(((dir, component), mut object)) = published else {
             // No name leads here: what an unlinked file holds goes with its last handle (FSX-7).
             opened.touched = false;
@@ -208,7 +213,7 @@ impl Vfs {
             let ctime = object.posix.ctime;
             object = self.store.edit_in_place((dir, &component), ino, |edited| {
                 edited.posix.ctime = ctime;
-                opened.edit(edited)
+                opened.edits.put_over(edited)
             })?;
             opened.edits.clear();
         }
@@ -254,6 +259,7 @@ impl Vfs {
             if node.open.load(Ordering::Relaxed) == 0 || !matches!(*node.what, What::File) {
                 continue;
             }
+            let _mine = self.mine(&node);
             let mut opened = node.opened.lock();
             if let Some(opened) = opened.as_deref_mut()
                 && opened.is_dirty()

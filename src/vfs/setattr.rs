@@ -59,6 +59,7 @@ impl Vfs {
             self.set_posix(caller, &node, change)?;
             self.attributes(&node)
         };
+        let _mine = self.mine(&node);
         self.told("setattr", || self.path(&node), outcome())
     }
 

@@ -23,7 +23,8 @@ use std::fmt::Write;
 pub const NAME_BYTES_MAX: usize = 255;
 
 const ESCAPE: &str = ".@";
-const SELF_BODY: &str = ".@self";
+/// Name of the body of a directory's own marker.
+pub(super) const SELF_BODY: &str = ".@self";
 const OBJECT: &str = ".@obj:";
 const EMPTY: &str = ".@empty";
 const DOT: &str = ".@dot";

@@ -1,14 +1,17 @@
 //! What the kernel must be told to drop: queued here, sent by the door's own thread, never inside a handler.
 
-use super::node::{View, What};
-use super::spelling::show;
-use super::{Node, Vfs};
-use crate::model::DirId;
-use crate::store::Invalidate;
-use crate::sys::sync::{Condvar, Mutex};
-use std::collections::VecDeque;
+use super::node::{Node, ROOT, View, What};
+use super::notices::{Batch, Queue};
+use super::spelling::{SELF_BODY, show};
+use super::{Root, Vfs};
+use crate::model::{DirId, Ino};
+use crate::store::{Acting, Changed, Entry, Listener};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Names of a directory asked for at once when all of them may be stale.
+const PAGE: usize = 1024;
 
 /// Something the kernel may hold that is not so any more.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,136 +32,197 @@ pub enum Stale {
     },
 }
 
-#[derive(Default)]
-struct Waiting {
-    entries: VecDeque<Stale>,
-    closed: bool,
-}
-
-/// The queue between the view and the door's notifier.
-#[derive(Default)]
-pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
-    more: Condvar,
-}
-
-impl Queue {
-    pub(super) fn push(&self, stale: Stale) {
-        let mut waiting = self.waiting.lock();
-        if !waiting.closed && waiting.entries.back() != Some(&stale) {
-            waiting.entries.push_back(stale);
-            self.more.notify_one();
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.waiting.lock().entries.len()
-    }
-
-    pub(super) fn close(&self) {
-        self.waiting.lock().closed = true;
-        self.more.notify_all();
-    }
-}
-
 /// The door's end of the queue; it does not keep the view alive.
-pub struct StaleEntries(Arc<Queue>);
+pub struct StaleEntries {
+    queue: Arc<Queue>,
+    vfs: Weak<Vfs>,
+    /// Directories of which every name may be stale, each with the name to go on after.
+    behind: VecDeque<(u64, Option<String>)>,
+}
 
 impl StaleEntries {
-    /// What became stale, waiting at most `at_most` for it; `None` once nothing will come any more.
+    /// What became stale, waiting at most `at_most` for it; `None` once nothing will come any more. The kernel has been
+    /// told what the call before returned.
     #[must_use]
-    pub fn wait(&self, at_most: Duration) -> Option<Vec<Stale>> {
-        let mut waiting = self.0.waiting.lock();
-        if waiting.entries.is_empty() && !waiting.closed {
-            self.0.more.wait_for(&mut waiting, at_most);
+    pub fn wait(&mut self, at_most: Duration) -> Option<Vec<Stale>> {
+        if let Some((parent, after)) = self.behind.pop_front() {
+            let Some(vfs) = self.vfs.upgrade() else { return Some(Vec::new()) };
+            let (stale, last) = vfs.names_there(parent, after.as_deref());
+            if last.is_some() {
+                self.behind.push_front((parent, last));
+            }
+            return Some(stale);
         }
-        if waiting.entries.is_empty() && waiting.closed {
-            return None;
+        match self.queue.next(at_most)? {
+            Batch::Entries(entries) => Some(entries),
+            Batch::Directories(parents) => {
+                let stale = self.vfs.upgrade().map(|vfs| vfs.names_known(&parents));
+                self.behind.extend(parents.into_iter().map(|parent| (parent, None)));
+                Some(stale.unwrap_or_default())
+            }
         }
-        Some(waiting.entries.drain(..).collect())
     }
 
     /// Ends the waiting, now and later.
     pub fn close(&self) {
-        self.0.close();
+        self.queue.close();
+    }
+}
+
+/// The view's ear.
+pub(super) struct Ear {
+    pub(super) vfs: Weak<Vfs>,
+    pub(super) queue: Arc<Queue>,
+}
+
+impl Listener for Ear {
+    fn changed(&self, changed: &[Changed]) {
+        let Some(vfs) = self.vfs.upgrade() else { return };
+        for change in changed {
+            match change {
+                Changed::Name { dir, component } => vfs.name_changed_elsewhere(*dir, component),
+                Changed::Inode { ino, data } => vfs.inode_changed_elsewhere(*ino, *data),
+                Changed::Bucket(name) => vfs.bucket_changed_elsewhere(name),
+            }
+        }
+    }
+
+    fn wait_told(&self, end: Instant) -> bool {
+        self.queue.wait_told(end)
     }
 }
 
 impl Vfs {
     /// What the kernel must drop, for the door's notifier thread.
     #[must_use]
-    pub fn stale_entries(&self) -> StaleEntries {
-        StaleEntries(Arc::clone(&self.stale))
+    pub fn stale_entries(self: &Arc<Self>) -> StaleEntries {
+        self.stale.attach();
+        StaleEntries { queue: Arc::clone(&self.stale), vfs: Arc::downgrade(self), behind: VecDeque::new() }
     }
 
-    /// Hears of changes that other doors make.
-    pub(super) fn listen(self: &Arc<Self>) {
-        let weak: Weak<Self> = Arc::downgrade(self);
-        self.store.on_change(Box::new(move |change| {
-            if let Some(vfs) = weak.upgrade() {
-                vfs.changed_elsewhere(change);
-            }
-        }));
+    /// What this thread changes from here on is the kernel's own doing, and what else the kernel has to drop on its account
+    /// is said here: so this view need not hear of it. `None` for what is done through files that only the mount knows,
+    /// of whose effects the kernel has no idea.
+    pub(super) fn mine(&self, node: &Node) -> Option<Acting> {
+        Self::is_live(node).then(|| self.origin.acts())
     }
 
-    /// Waits for no lock that a handler may hold while it calls the store.
-    fn changed_elsewhere(&self, change: &Invalidate) {
-        if change.component.is_empty() {
-            self.node_is_stale(self.dir_number(change.dir, false, View::Live), false);
+    /// Takes no lock: whoever changed it may hold any.
+    fn name_changed_elsewhere(&self, dir: DirId, component: &str) {
+        let parent = self.dir_number(dir, false, View::Live);
+        if self.nodes.get(parent).is_none() {
+            return;
+        }
+        if component.is_empty() {
+            self.stale.push(Stale::Name { parent, name: SELF_BODY.to_owned() });
         } else {
-            self.name_may_be_stale(change.dir, &change.component);
+            self.name_is_stale(dir, component);
         }
-        if let Some(ino) = change.ino {
-            self.node_is_stale(ino.0, true);
+    }
+
+    fn inode_changed_elsewhere(&self, ino: Ino, data: bool) {
+        let id = self.dir_number(DirId(ino.0), false, self.view());
+        let Some(node) = self.nodes.get(id) else { return };
+        if data {
+            node.changed_elsewhere();
         }
-        self.settle(change.dir);
+        self.stale.push(Stale::Node { id, data });
+    }
+
+    fn bucket_changed_elsewhere(&self, name: &str) {
+        if self.root == Root::Buckets {
+            self.stale.push(Stale::Name { parent: ROOT, name: name.to_owned() });
+            self.stale.push(Stale::Node { id: ROOT, data: false });
+        }
+    }
+
+    /// The names in these directories that the kernel looked up and may know.
+    fn names_known(&self, parents: &HashSet<u64>) -> Vec<Stale> {
+        let mut stale = Vec::new();
+        for node in self.nodes.all() {
+            if !Self::is_live(&node) {
+                continue;
+            }
+            // Whoever has them locked is in a request about them, which changes them or looks them up.
+            let names: Vec<_> = node.places.lock().owned_names().collect();
+            for (dir, component) in names {
+                let parent = self.dir_number(dir, false, View::Live);
+                if parents.contains(&parent) {
+                    stale.extend(self.name_now(parent, dir, &component));
+                }
+            }
+        }
+        stale
+    }
+
+    /// Names that a directory has now, which the kernel may take for absent, some after `after`; and the last one of them
+    /// unless that was all.
+    fn names_there(&self, parent: u64, after: Option<&str>) -> (Vec<Stale>, Option<String>) {
+        let Some(node) = self.nodes.get(parent) else { return (Vec::new(), None) };
+        let mut stale = vec![Stale::Node { id: parent, data: false }];
+        match *node.what {
+            What::Dir { dir, view: View::Live, .. } => {
+                let page = self.store.entries(dir, after, PAGE).unwrap_or_default();
+                let last = (page.len() == PAGE).then(|| page.last().map(|(component, _)| component.clone())).flatten();
+                for (component, _) in page {
+                    stale.extend(self.name_now(parent, dir, &component));
+                }
+                stale.push(Stale::Name { parent, name: SELF_BODY.to_owned() });
+                (stale, last)
+            }
+            What::Buckets(View::Live) => {
+                let buckets = self.store.buckets().unwrap_or_default();
+                stale.extend(buckets.into_iter().map(|bucket| Stale::Name { parent, name: bucket.name.to_string() }));
+                (stale, None)
+            }
+            _ => (stale, None),
+        }
+    }
+
+    /// What to drop of a component that may lead elsewhere now. A directory that the kernel knows by it is left there: one
+    /// whose name is dropped looks removed to whoever works in it.
+    fn name_now(&self, parent: u64, dir: DirId, component: &str) -> Vec<Stale> {
+        if component.ends_with('/')
+            && let Some(number) = self.leads_where_known(dir, component)
+        {
+            return vec![Stale::Node { id: number, data: false }];
+        }
+        let root = self.nodes.get(parent).is_some_and(|node| matches!(*node.what, What::Dir { root: true, .. }));
+        self.names_of(parent, root, component)
+    }
+
+    /// What a component's names are; all of it may be wrong once it came, went or stands for something else.
+    fn names_of(&self, parent: u64, root: bool, component: &str) -> Vec<Stale> {
+        let reserved = self.reserved(root);
+        let part = component.strip_suffix('/').unwrap_or(component);
+        // KEY-8: what stands under the part's name and beside it depend on each other.
+        let shadowed = [false, true].into_iter().filter(|shadowed| !shadowed || !part.is_empty());
+        shadowed.map(|shadowed| Stale::Name { parent, name: show(part, shadowed, reserved).into_owned() }).collect()
     }
 
     /// A component came, went or stands for something else.
     fn name_changed(&self, parent: u64, root: bool, component: &str) {
-        let reserved = self.reserved(root);
-        let part = component.strip_suffix('/').unwrap_or(component);
-        // KEY-8: what stands under the part's name and beside it depend on each other.
-        for shadowed in [false, true] {
-            if shadowed && part.is_empty() {
-                continue;
-            }
-            self.stale.push(Stale::Name { parent, name: show(part, shadowed, reserved).into_owned() });
+        for stale in self.names_of(parent, root, component) {
+            self.stale.push(stale);
         }
         self.stale.push(Stale::Node { id: parent, data: false });
     }
 
-    /// A component may lead elsewhere now. Where it leads to what the kernel knows by it, the name is left alone: a
-    /// directory whose name is dropped looks removed to whoever works in it.
-    pub(super) fn name_may_be_stale(&self, dir: DirId, component: &str) {
-        if let Ok(Some(entry)) = self.store.lookup(dir, component) {
-            let number = self.entry_number(View::Live, dir, component, &entry);
-            let known = self.nodes.get(number).is_some_and(|node| {
-                let places = node.places.try_lock();
-                places.is_some_and(|places| places.has(dir, component))
-            });
-            if known {
-                self.node_is_stale(number, false);
-                self.node_is_stale(self.dir_number(dir, false, View::Live), false);
-                return;
-            }
-        }
-        self.name_is_stale(dir, component);
+    /// The number of what a component leads to, when that is what the kernel knows by it.
+    fn leads_where_known(&self, dir: DirId, component: &str) -> Option<u64> {
+        let entry: Entry = self.store.lookup(dir, component).ok()??;
+        let number = self.entry_number(View::Live, dir, component, &entry);
+        let node = self.nodes.get(number)?;
+        let places = node.places.try_lock()?;
+        places.has(dir, component).then_some(number)
     }
 
-    /// A component changed by this mount in a way the kernel cannot know.
+    /// A component changed in a way the kernel cannot know.
     pub(super) fn name_is_stale(&self, dir: DirId, component: &str) {
         let parent = self.dir_number(dir, false, View::Live);
         if let Some(node) = self.nodes.get(parent) {
             let root = matches!(*node.what, What::Dir { root: true, .. });
             self.name_changed(parent, root, component);
-        }
-    }
-
-    /// A node's attributes changed by this mount in a way the kernel cannot know.
-    pub(super) fn node_is_stale(&self, id: u64, data: bool) {
-        if self.nodes.get(id).is_some() {
-            self.stale.push(Stale::Node { id, data });
         }
     }
 

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 /// Entries fetched at once when a whole directory is searched.
 const PAGE: usize = 512;
+/// How often a name that is not there is looked for while names change.
+const ATTEMPTS: u32 = 8;
 
 /// What a name in a directory leads to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one call")]
@@ -53,6 +55,19 @@ impl Vfs {
 
     /// Resolves a name; `None` when nothing is there, also for names that spell nothing.
     pub(super) fn find(&self, view: View, dir: DirId, root: bool, name: &[u8]) -> Result<Option<Found>> {
+        let mut attempts = 0;
+        loop {
+            let commits = self.store.commits();
+            let found = self.find_once(view, dir, root, name)?;
+            attempts += 1;
+            // A file and a directory that changed places were looked for where the other one was.
+            if found.is_some() || view != View::Live || commits == self.store.commits() || attempts == ATTEMPTS {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn find_once(&self, view: View, dir: DirId, root: bool, name: &[u8]) -> Result<Option<Found>> {
         let reserved = self.reserved(root);
         let spelled = match read(name, reserved) {
             Ok(spelled) => spelled,

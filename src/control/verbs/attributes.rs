@@ -35,12 +35,20 @@ pub(super) fn pairs(
     let act = if matches!(edit, Edit::Set(_)) { "set" } else { "removed" };
     let made = match attribute {
         Attribute::Tags => {
-            store.set_tags(at, version, &tags(&object, edit)?)?;
+            let (object, _) = store.edit_tags(at, version, |object| {
+                object.tags = tags(&object.tags, edit)?;
+                Ok(true)
+            })?;
             object.version
         }
         Attribute::Metadata => {
             not_of_a_version(version)?;
-            store.set_metadata(at, &metadata(&object, edit)?)?.version
+            store
+                .edit_metadata(at, |now| {
+                    *now = metadata(now, edit)?;
+                    Ok(())
+                })?
+                .version
         }
     };
     reply.row(Row::Act(ActRow { act: act.to_owned(), on: about, version: Some(made.to_string()), ..ActRow::default() }))
@@ -79,8 +87,8 @@ fn show(pairs: Vec<PairRow>, names: &[String], about: &str, reply: &mut dyn Repl
     Ok(())
 }
 
-fn tags(object: &Object, edit: Edit) -> Result<TagSet> {
-    let mut tags = object.tags.clone();
+fn tags(now: &TagSet, edit: Edit) -> Result<TagSet> {
+    let mut tags = now.clone();
     match edit {
         Edit::Set(pairs) => pairs.iter().try_for_each(|(name, value)| tags.set(name, value))?,
         Edit::Remove(names) => names.iter().try_for_each(|name| was_set(tags.remove(name), name))?,
@@ -90,8 +98,8 @@ fn tags(object: &Object, edit: Edit) -> Result<TagSet> {
     Ok(tags)
 }
 
-fn metadata(object: &Object, edit: Edit) -> Result<Metadata> {
-    let mut metadata = object.metadata.clone();
+fn metadata(now: &Metadata, edit: Edit) -> Result<Metadata> {
+    let mut metadata = now.clone();
     let header = |name: &str| SystemHeader::named(&name.to_ascii_lowercase());
     let user = |name: &str| name.strip_prefix(USER).unwrap_or(name).to_owned();
     match edit {

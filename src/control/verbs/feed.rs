@@ -20,6 +20,7 @@ pub(super) fn events(
     (after, follow): (Option<u64>, bool),
     reply: &mut dyn Reply,
 ) -> Result<()> {
+    let _place = if follow { Some(host.waiting().take()?) } else { None };
     let only = bucket.map(|name| store.bucket(name)).transpose()?.map(|bucket| bucket.id);
     let mut names = Names { store, known: HashMap::new() };
     let wanted = |change: &Change| only.is_none_or(|id| id == change.bucket);

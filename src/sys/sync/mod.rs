@@ -12,11 +12,11 @@ pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLoc
 #[cfg(feature = "shuttle")]
 pub use scheduled::{Condvar, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(feature = "shuttle")]
-pub use shuttle::{sync::atomic, thread};
+pub use shuttle::{sync::atomic, thread, thread_local};
 #[cfg(feature = "shuttle")]
 pub use shuttle_parking_lot::{Mutex, MutexGuard};
 #[cfg(not(feature = "shuttle"))]
-pub use std::{sync::atomic, thread};
+pub use std::{sync::atomic, thread, thread_local};
 
 /// Locks `mutex` unless that takes longer than `at_most`.
 #[cfg(not(feature = "shuttle"))]

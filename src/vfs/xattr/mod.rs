@@ -6,14 +6,14 @@
 //! `system.*` and `security.*` are refused by [`refused`] before anything is looked up.
 //!
 //! Knows: the store. May not know: inode numbers of the mount, handles, the kernel's protocol.
-//! Locks: `set::EDITS` makes the read-modify-write of one tag or one metadata pair atomic (TAG-5); only the
-//! store's own locks are taken inside it.
+//! Locks: none; one tag or one metadata pair is changed inside a transaction of the store's (TAG-5).
 
 mod apply;
 mod get;
 mod info;
 mod list;
 mod names;
+mod pending;
 mod set;
 mod tagging;
 mod tree;
@@ -25,6 +25,7 @@ pub use apply::{apply, withdraw};
 pub use get::get;
 pub use list::list;
 pub use names::{ALIAS, Class, NAME_BYTES_MAX, PREFIX, Place, Row, TABLE, What, markdown};
+pub use pending::Pending;
 pub use set::{remove, set};
 pub use tagging::{from_query, to_query};
 

@@ -1,16 +1,12 @@
 //! Setting and removing attributes.
 
 use super::apply::{self, computed, later, unknown};
-use super::get::{foreign, value as read};
+use super::get::{foreign, of_object, value as read};
 use super::names::{Class, Name, Row, What, classify, find};
 use super::{SetEffect, Target, XattrList, XattrView, not_set, refused, spelled};
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Versioning};
-use crate::store::{Entry, Store, XattrMode};
-use parking_lot::Mutex;
+use crate::store::{Carried, Store, XattrMode};
 use std::sync::Arc;
-
-/// One edit at a time: a tag is set by reading the set and writing it back (TAG-5).
-static EDITS: Mutex<()> = Mutex::new(());
 
 /// Sets the attribute `name`. `create` and `replace` are `XATTR_CREATE` and `XATTR_REPLACE`.
 ///
@@ -111,7 +107,7 @@ fn change(store: &Arc<Store>, target: &Target, name: &[u8], edit: &Edit<'_>, vie
     }
 }
 
-/// Edits the current object of a name, read anew so that no edit in between is lost.
+/// Edits the current object of a name, inside of one transaction so that no edit in between is lost.
 fn change_object(
     store: &Arc<Store>,
     at: (DirId, &str),
@@ -120,24 +116,15 @@ fn change_object(
     rest: &str,
     edit: &Edit<'_>,
 ) -> Result<SetEffect> {
-    let _one = EDITS.lock();
-    let object = match store.lookup(at.0, at.1)? {
-        Some(Entry::File(file)) => Some(file.object),
-        Some(Entry::Dir(dir)) => dir.marker,
-        None => None,
-    };
-    let Some(object) = object.filter(|object| object.ino == ino) else {
-        return Err(Error::new(Kind::NoSuchKey, "the name has gone"));
-    };
-    let mut edited = object.clone();
-    if !apply::edit(&mut edited, row, rest, edit.value)? {
-        return Ok(SetEffect::Unchanged);
-    }
-    if edited.metadata != object.metadata {
-        return store.set_metadata(at, &edited.metadata).map(|object| SetEffect::Rewritten(Box::new(object)));
-    }
-    store.set_tags(at, None, &edited.tags)?;
-    Ok(SetEffect::Stored)
+    let done = store.edit_carried(at, ino, |object| {
+        edit.check(of_object(object, false, row, rest).is_some())?;
+        apply::edit(object, row, rest, edit.value)
+    })?;
+    Ok(match done {
+        Carried::Unchanged => SetEffect::Unchanged,
+        Carried::Tagged => SetEffect::Stored,
+        Carried::Rewritten(object) => SetEffect::Rewritten(object),
+    })
 }
 
 /// Tags belong to a version and may change (TAG-9); the rest of a version never does (META-5).
@@ -150,22 +137,22 @@ fn change_version(
     rest: &str,
     edit: &Edit<'_>,
 ) -> Result<SetEffect> {
-    let _one = EDITS.lock();
-    let fresh = store.versions(dirs, component)?.into_iter().find(|known| known.seq == object.seq);
-    let object = fresh.ok_or_else(|| Error::new(Kind::NoSuchVersion, "the version has gone"))?;
-    let mut edited = object.clone();
-    if !apply::edit(&mut edited, row, rest, edit.value)? {
-        return Ok(SetEffect::Unchanged);
-    }
-    if edited.tags == object.tags {
-        return Err(Error::new(Kind::NotPermitted, format!("cannot set user.s3.{}{rest} on a version", row.name))
-            .why("a version's metadata never changes (META-5)")
-            .mend("copy the version over the name, then set it there"));
-    }
+    let set = |version: &mut Object| -> Result<bool> {
+        let before = version.tags.clone();
+        edit.check(of_object(version, false, row, rest).is_some())?;
+        let changed = apply::edit(version, row, rest, edit.value)?;
+        if changed && version.tags == before {
+            return Err(Error::new(Kind::NotPermitted, format!("cannot set user.s3.{}{rest} on a version", row.name))
+                .why("a version's metadata never changes (META-5)")
+                .mend("copy the version over the name, then set it there"));
+        }
+        Ok(changed)
+    };
     for dir in dirs {
-        match store.set_tags((*dir, component), Some(object.version), &edited.tags) {
+        match store.edit_tags((*dir, component), Some(object.version), set) {
             Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::NoSuchVersion) => {}
-            done => return done.map(|()| SetEffect::Stored),
+            Ok((_, false)) => return Ok(SetEffect::Unchanged),
+            done => return done.map(|_| SetEffect::Stored),
         }
     }
     Err(Error::new(Kind::NoSuchVersion, "the version has gone"))

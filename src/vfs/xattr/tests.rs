@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::store::FileEntry;
 
-fn object() -> Object {
+pub(super) fn object() -> Object {
     let now = Timestamp::new(1_700_000_000, 0);
     Object {
         version: VersionId::Id([0xab; 16]),

@@ -28,3 +28,4 @@ mod sweep;
 mod takeover;
 mod tree;
 mod versions;
+mod views;

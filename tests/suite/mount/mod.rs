@@ -10,6 +10,7 @@ mod control;
 mod crash;
 mod damage;
 mod directories;
+mod doors;
 mod explorer;
 mod faults;
 mod full;

@@ -121,6 +121,47 @@ fn files_larger_than_any_disk_are_not_read_to_their_end() {
     }
 }
 
+/// A backup directory of a stranger's: what lies in it besides data is read by whoever lists or restores.
+#[test]
+fn nothing_in_a_backups_place_leads_out_of_it() {
+    let stranger = Stranger::new();
+    let backups = stranger.bench.store.with_file_name("backups");
+    std::fs::write(stranger.bench.store.join("keyfold.toml"), "# settings\n").unwrap();
+    bounded(&stranger.bench.store, &["backup", stranger.bench.store.to_str().unwrap(), backups.to_str().unwrap()]);
+    let generation = std::fs::read_dir(&backups)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .find(|name| name.to_str().unwrap().starts_with("20"))
+        .unwrap();
+    let inside = |name: &str| Path::new(&generation).join(name);
+    let places = ["BACKUPS".into(), "LOCK".into(), inside("BACKUP"), inside("keyfold.toml"), inside("FORMAT")];
+    for (n, place) in places.iter().enumerate() {
+        for (m, instead) in ALL.into_iter().enumerate() {
+            let name = format!("backup-{n}-{m}");
+            let (copied, outside) = (stranger.out(&name), stranger.outside.join(&name));
+            std::fs::create_dir(&outside).unwrap();
+            copy(&backups, &copied);
+            put(instead, &copied.join(place), &outside);
+            let before = everything(&stranger.outside);
+            let (generation, to) = (copied.join(&generation), copied.join("restored"));
+            let (generation, dir) = (generation.to_str().unwrap(), copied.to_str().unwrap());
+            let runs = [
+                &["backup", "--list", dir][..],
+                &["backup", "--verify", generation],
+                &["backup", "--restore", generation, to.to_str().unwrap()],
+            ];
+            for args in runs {
+                bounded(&stranger.bench.store, args);
+            }
+            let settings = std::fs::symlink_metadata(to.join("keyfold.toml"));
+            let led_out = place.ends_with("keyfold.toml");
+            assert!(!led_out || settings.is_err(), "{instead:?} at {} was restored", place.display());
+            assert_eq!(everything(&stranger.outside), before, "{instead:?} at {}", place.display());
+            std::fs::remove_dir_all(&copied).unwrap();
+        }
+    }
+}
+
 #[test]
 fn names_that_are_no_text_and_files_of_others_are_left_alone() {
     use std::os::unix::ffi::OsStrExt;

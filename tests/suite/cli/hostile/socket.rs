@@ -81,6 +81,48 @@ fn who_says_nothing_keeps_nobody_waiting() {
     bench.umount();
 }
 
+/// Who follows the feed of changes waits for ever: some may, and everybody else is served.
+#[test]
+fn who_follows_keeps_nobody_waiting() {
+    let bench = mounted();
+    let request = framed(b"{\"protocol\":1,\"request\":{\"Events\":{\"bucket\":null,\"after\":0,\"follow\":true}}}");
+    let mut followers: Vec<UnixStream> = (0..80)
+        .map(|_| {
+            let mut stream = connect(&bench);
+            stream.write_all(&request).unwrap();
+            stream
+        })
+        .collect();
+    bench.ok(&["status"]);
+    bench.ok(&["bucket", "create", "photos"]);
+    // Each is followed by a word now and then, or refused with one.
+    let mut follow = 0;
+    for stream in &mut followers {
+        let mut heard = [0; 4096];
+        let count = stream.read(&mut heard).unwrap();
+        let text = String::from_utf8_lossy(&heard[..count]).into_owned();
+        assert!(text.contains("Alive") || text.contains("StoreBusy"), "{text}");
+        follow += usize::from(text.contains("Alive"));
+    }
+    assert_eq!(follow, 32);
+    // Who goes makes room.
+    drop(followers);
+    let mut tries = 0;
+    loop {
+        let mut stream = connect(&bench);
+        stream.write_all(&request).unwrap();
+        let mut heard = [0; 4096];
+        let count = stream.read(&mut heard).unwrap();
+        if String::from_utf8_lossy(&heard[..count]).contains("Alive") {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 1000, "no place became free");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    bench.umount();
+}
+
 #[test]
 fn thousands_of_connections_come_and_go() {
     let bench = mounted();
