@@ -38,8 +38,15 @@ pub struct Journal {
     at: u64,
     /// Runs in the entries before `at`.
     held: Vec<Run>,
-    /// A write or sync failed: this opening of the store does without.
-    broken: bool,
+    fault: Option<Fault>,
+}
+
+/// Why the journal is out of use.
+struct Fault {
+    why: String,
+    /// A sync failed, and nobody knows what the disk has: this opening of the store does without. After a write that failed,
+    /// as on a full disk, it is tried again when the journal begins anew.
+    is_final: bool,
 }
 
 impl Journal {
@@ -57,7 +64,7 @@ impl Journal {
             Some(file) => file.size().map_err(|error| Error::io("cannot open the journal", error))?.min(BYTES),
             None => 0,
         };
-        Ok(Self { disk, store, file, room, at: 0, held: Vec::new(), broken: false })
+        Ok(Self { disk, store, file, room, at: 0, held: Vec::new(), fault: None })
     }
 
     /// The entries whose chain begins after commit `synced`. What ends the chain was never acknowledged.
@@ -133,14 +140,15 @@ impl Journal {
     /// Makes an entry durable, of a batch and of `runs` as [`ChunkLog::raw`] gave them. False when it does not fit, or the
     /// journal is out of use: nothing was written then.
     pub fn append(&mut self, before: u64, commit: u64, batch: &[u8], runs: &[Run], raw: &[RawRun]) -> bool {
-        if self.broken {
+        if self.fault.is_some() {
             return false;
         }
         let total = journal::entry_bytes(batch, raw);
         let written = self.make().and_then(|()| {
             let Some(file) = self.file.as_ref().filter(|_| self.at + total <= self.room) else { return Ok(false) };
-            file.write_at(self.at, &journal::encode(&self.store, self.at as u32, before, commit, batch, raw))?;
-            file.sync_data()?;
+            let entry = journal::encode(&self.store, self.at as u32, before, commit, batch, raw);
+            file.write_at(self.at, &entry).map_err(Fault::passing)?;
+            file.sync_data().map_err(Fault::of_a_sync)?;
             Ok(true)
         });
         match written {
@@ -150,32 +158,33 @@ impl Journal {
                 true
             }
             Ok(false) => false,
-            Err(error) => {
-                tracing::warn!(%error, "the journal failed and is not used any more; syncs take longer");
-                self.broken = true;
+            Err(fault) => {
+                self.fault = Some(fault);
                 false
             }
         }
     }
 
     /// Makes the file when it is not there in full; never takes the last of a disk.
-    fn make(&mut self) -> io::Result<()> {
+    fn make(&mut self) -> std::result::Result<(), Fault> {
         if self.file.is_some() && self.room >= BYTES {
             return Ok(());
         }
-        let space = self.disk.space()?;
+        let space = self.disk.space().map_err(Fault::passing)?;
         if space.total < 256 * BYTES || space.free < space.total / 32 {
             return Ok(());
         }
         let file = match &self.file {
             Some(file) => Arc::clone(file),
-            None => self.disk.create_new(Path::new(FILE))?,
+            None => self.disk.create_new(Path::new(FILE)).map_err(Fault::passing)?,
         };
+        // Kept also when the rest fails: the next attempt goes on with it.
+        self.file = Some(Arc::clone(&file));
         let zeros = vec![0; BYTES as usize];
-        file.write_at(self.room, &zeros[self.room as usize..])?;
-        file.sync_data()?;
-        self.disk.sync_dir(Path::new(""))?;
-        (self.file, self.room) = (Some(file), BYTES);
+        file.write_at(self.room, &zeros[self.room as usize..]).map_err(Fault::passing)?;
+        file.sync_data().map_err(Fault::of_a_sync)?;
+        self.disk.sync_dir(Path::new("")).map_err(Fault::of_a_sync)?;
+        self.room = BYTES;
         Ok(())
     }
 
@@ -183,7 +192,7 @@ impl Journal {
     /// behind a bad one is not looked at, since nobody would find it either.
     #[must_use]
     pub fn scrub(&self) -> Option<Flawed> {
-        if self.at == 0 || self.broken {
+        if self.at == 0 || self.fault.is_some() {
             return None;
         }
         let flawed = |at, why| Flawed { at, len: self.at - at, what: "entries", why, reach: Reach::Nothing };
@@ -231,6 +240,23 @@ impl Journal {
     pub fn restart(&mut self) {
         self.at = 0;
         self.held.clear();
+        self.fault = self.fault.take().filter(|fault| fault.is_final);
+    }
+
+    /// Why it is out of use at present.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.fault.as_ref().map(|fault| fault.why.as_str())
+    }
+}
+
+impl Fault {
+    fn passing(error: io::Error) -> Self {
+        Self { why: error.to_string(), is_final: false }
+    }
+
+    fn of_a_sync(error: io::Error) -> Self {
+        Self { why: format!("a sync of it failed: {error}"), is_final: true }
     }
 }
 

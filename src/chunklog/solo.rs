@@ -345,10 +345,21 @@ impl ChunkLog {
     /// # Errors
     /// When its checksums cannot be read or trusted; frames that cannot be read count as bad.
     pub fn verify_solo(&self, id: SoloId) -> Result<Vec<BadFrame>> {
+        self.verify_solo_while(id, &|| true)
+    }
+
+    /// The same of as many frames as are read while `goes_on` says yes.
+    ///
+    /// # Errors
+    /// As [`ChunkLog::verify_solo`].
+    pub fn verify_solo_while(&self, id: SoloId, goes_on: &dyn Fn() -> bool) -> Result<Vec<BadFrame>> {
         let table = self.0.load_sum(id)?;
         let file = self.0.reopen(FileKey::Solo(id))?;
         let mut bad = Vec::new();
         for frame in 0..table.crcs.len() as u64 {
+            if !goes_on() {
+                return Ok(bad);
+            }
             let at = frame * FRAME;
             let len = (table.len - at).min(FRAME);
             let good = with_scratch(len as usize, |bytes| {

@@ -53,6 +53,7 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<Vec<String>>) {
                 flatten(&name, value, lines);
             }
         }
+        Value::Array(items) if name == "hindered" => items.iter().for_each(|item| lines.push(hindrance(item))),
         Value::Array(items) if name == "mounts" => items.iter().for_each(|item| lines.push(mount(item))),
         Value::Array(items) => items.iter().for_each(|item| flatten(name, item, lines)),
         Value::Null => {}
@@ -66,6 +67,11 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<Vec<String>>) {
 
 fn is_bytes(name: &str) -> bool {
     name.ends_with("bytes") || (name.starts_with("space.") && !name.contains("files"))
+}
+
+fn hindrance(hindrance: &Value) -> Vec<String> {
+    let text = |field: &str| hindrance.get(field).and_then(Value::as_str).unwrap_or_default();
+    vec!["hindered".to_owned(), format!("{} since {}: {}", text("work"), text("since"), text("why"))]
 }
 
 fn mount(mount: &Value) -> Vec<String> {

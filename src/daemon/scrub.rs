@@ -1,7 +1,7 @@
 //! Scrub in the background: when a pass begins, and how fast it goes.
 
 use super::{Turn, Wait, Worker};
-use crate::model::{Result, Timestamp};
+use crate::model::{Kind, Result, Timestamp};
 use crate::store::{ScrubTurn, Store};
 use crate::sys::clock::Clock;
 use crate::sys::process;
@@ -146,14 +146,15 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
         match decide(rules, scrub, bucket, rate, turn.now) {
             Deed::Rest(time) => Wait::For(time),
             Deed::Check(budget) => match store.scrub_in_background(budget) {
-                Ok(bytes) => {
-                    bucket.bytes = bucket.bytes.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
-                    Wait::For(Duration::ZERO)
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "scrub cannot go on and tries again later");
-                    Wait::For(FAILED)
-                }
+                // It is to end.
+                Err(error) if error.kind() == Kind::StoreUnavailable => Wait::For(FAILED),
+                done => match store.tried("scrub", done) {
+                    Some(bytes) => {
+                        bucket.bytes = bucket.bytes.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+                        Wait::For(Duration::ZERO)
+                    }
+                    None => Wait::For(FAILED),
+                },
             },
         }
     };

@@ -164,9 +164,9 @@ impl Backend {
     }
 
     /// Checks the checksums of all that is on the disk.
-    pub(super) fn verify(&self) -> Result<()> {
+    pub(super) fn verify(&self, goes_on: &dyn Fn() -> Result<()>) -> Result<()> {
         match self {
-            Self::Rocks(db) => db.verify(),
+            Self::Rocks(db) => db.verify(goes_on),
             // It was read whole when it was opened.
             Self::Memory(_) => Ok(()),
         }

@@ -455,7 +455,15 @@ impl Index {
     /// # Errors
     /// [`Kind::Corrupt`] when one does not hold.
     pub fn verify(&self) -> Result<()> {
-        self.db.verify()
+        self.verify_while(&|| Ok(()))
+    }
+
+    /// The same, ending with what `goes_on` answers, which is asked now and then.
+    ///
+    /// # Errors
+    /// As [`Index::verify`], and what `goes_on` answers.
+    pub fn verify_while(&self, goes_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        self.db.verify(goes_on)
     }
 }
 

@@ -5,11 +5,19 @@ use super::family::Family;
 use crate::model::{Error, Kind, Result};
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
+use rocksdb::properties::IS_WRITE_STOPPED;
 use rocksdb::{
     BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, Options, Snapshot, WriteBatch,
     WriteOptions,
 };
 use std::path::Path;
+use std::time::Duration;
+
+/// After how long a write is tried again that came while writes were stopped.
+const STOPPED_PAUSE: Duration = Duration::from_millis(2);
+
+/// Records that are verified before it is asked whether to go on.
+const VERIFIED_AT_ONCE: u64 = 4096;
 
 /// An open RocksDB.
 pub(super) struct Rocks(DB);
@@ -121,10 +129,25 @@ impl Rocks {
         Ok(())
     }
 
-    pub(super) fn write(&self, batch: WriteBatch, sync: bool) -> Result<()> {
+    pub(super) fn write(&self, mut batch: WriteBatch, sync: bool) -> Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.0.write_opt(batch, &options).map_err(|error| failed("cannot write the index", &error))
+        // While memtables wait for a flush, RocksDB has writers wait in their queue. When that flush finds the disk full, its
+        // recovery needs the queue, and each waits for the other for ever. So nobody waits there while writes are stopped.
+        let mut waits_outside = true;
+        loop {
+            options.set_no_slowdown(waits_outside);
+            let again = waits_outside.then(|| WriteBatch::from_data(batch.data()));
+            match (self.0.write_opt(batch, &options), again) {
+                (Err(error), Some(same)) if error.kind() == rocksdb::ErrorKind::Incomplete => batch = same,
+                (done, _) => return done.map_err(|error| failed("cannot write the index", &error)),
+            }
+            // Those that are only to be slower wait inside, for a time that RocksDB knows.
+            waits_outside = matches!(self.0.property_int_value(IS_WRITE_STOPPED), Ok(Some(1..)));
+            if waits_outside {
+                crate::sys::sync::thread::sleep(STOPPED_PAUSE);
+            }
+        }
     }
 
     pub(super) fn sync_logs(&self) -> Result<()> {
@@ -165,7 +188,8 @@ impl Rocks {
         Ok(tables)
     }
 
-    pub(super) fn verify(&self) -> Result<()> {
+    pub(super) fn verify(&self, goes_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        let mut seen = 0_u64;
         for family in Family::ALL {
             let mut options = rocksdb::ReadOptions::default();
             options.set_verify_checksums(true);
@@ -173,6 +197,10 @@ impl Rocks {
             let mut walk = self.0.raw_iterator_cf_opt(self.handle(*family)?, options);
             walk.seek_to_first();
             while walk.valid() {
+                if seen.is_multiple_of(VERIFIED_AT_ONCE) {
+                    goes_on()?;
+                }
+                seen += 1;
                 walk.next();
             }
             walk.status().map_err(|error| {

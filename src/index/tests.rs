@@ -248,7 +248,13 @@ fn reads_at_once_are_of_one_commit_also_when_stages_are_written_between_them() {
 fn a_frozen_view_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
-    let put = |n: u8, value: u8| index.transact(|tx| Ok(tx.put_bytes(Family::Dent, &[n], vec![value]))).map(drop);
+    let put = |n: u8, value: u8| {
+        let write = |tx: &mut Tx<'_>| {
+            tx.put_bytes(Family::Dent, &[n], vec![value]);
+            Ok(())
+        };
+        index.transact(write).map(drop)
+    };
     (0..3).for_each(|n| put(n, 1).unwrap());
     write_out(&index);
     put(1, 2).unwrap();

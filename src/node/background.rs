@@ -27,7 +27,7 @@ pub enum Start {
 /// Why it cannot, in the words of whoever tried.
 pub fn mount(plan: &Plan, start: Start, ready: impl Fn(&MountRow)) -> Result<()> {
     if start == Start::Foreground {
-        log::begin(false);
+        log::begin(None);
     }
     let end = Instant::now() + PATIENCE;
     loop {
@@ -129,7 +129,7 @@ fn in_the_background(plan: &Plan) -> Result<MountRow> {
 fn prepare(plan: &Plan) -> Result<()> {
     process::turn_streams(&log::file(&plan.store)?)?;
     std::env::set_current_dir("/").map_err(|error| Error::io("cannot leave the directory", error))?;
-    log::begin(true);
+    log::begin(Some(&plan.store));
     Ok(())
 }
 

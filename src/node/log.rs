@@ -5,11 +5,12 @@
 
 use crate::model::{Error, Result};
 use crate::sys::disk::plain_file;
+use crate::sys::process;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The log's name in the store's directory.
 const FILE: &str = "keyfold.log";
-/// Size from which on a log is put aside at the next start; one older log is kept.
+/// Size from which on a log is put aside; one older log is kept.
 const BYTES_MAX: u64 = 16 << 20;
 /// Which lines are written, in `tracing`'s filter language.
 const VARIABLE: &str = "KEYFOLD_LOG";
@@ -64,8 +65,35 @@ pub(super) fn flush() {
     }
 }
 
-/// Begins to log. `plain`: without colours, for a file.
-pub(super) fn begin(plain: bool) {
+/// The log file of a store that stderr goes to, and how long it is.
+struct Growing {
+    store: PathBuf,
+    bytes: u64,
+    most: u64,
+}
+
+impl Growing {
+    fn new(store: &Path, most: u64) -> Self {
+        let bytes = store.join(FILE).symlink_metadata().map_or(0, |meta| meta.len());
+        Self { store: store.to_owned(), bytes, most }
+    }
+
+    /// So many bytes were written: another file to go on with, once this one is long enough.
+    fn next(&mut self, written: usize) -> Option<File> {
+        self.bytes += written as u64;
+        if self.bytes <= self.most {
+            return None;
+        }
+        // When that fails, it is tried again after as many bytes.
+        self.bytes = 0;
+        file_of(&self.store, self.most).ok()
+    }
+}
+
+/// Begins to log: to the log file of `store`, which stderr goes to already, or to a terminal.
+pub(super) fn begin(store: Option<&Path>) {
+    let plain = store.is_some();
+    let mut growing = store.map(|store| Growing::new(store, BYTES_MAX));
     let filter = std::env::var(VARIABLE).ok().and_then(|words| EnvFilter::try_new(words).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info,fuser=warn"));
     let colours =
@@ -73,7 +101,12 @@ pub(super) fn begin(plain: bool) {
     let (lines, waiting) = sync_channel::<Vec<u8>>(LINES_MAX);
     let writer = std::thread::Builder::new().name("keyfold-log".to_owned()).spawn(move || {
         for line in waiting {
-            let _ = std::io::stderr().write_all(&line);
+            let written = std::io::stderr().write_all(&line);
+            if let (Ok(()), Some(growing)) = (written, &mut growing)
+                && let Some(next) = growing.next(line.len())
+            {
+                let _ = process::turn_streams(&next);
+            }
             WRITTEN.fetch_add(1, Ordering::AcqRel);
         }
     });
@@ -87,8 +120,12 @@ pub(super) fn begin(plain: bool) {
 
 /// The store's log file, opened to append.
 pub(super) fn file(store: &Path) -> Result<File> {
+    file_of(store, BYTES_MAX)
+}
+
+fn file_of(store: &Path, most: u64) -> Result<File> {
     let path = store.join(FILE);
-    if path.symlink_metadata().is_ok_and(|meta| meta.len() > BYTES_MAX) {
+    if path.symlink_metadata().is_ok_and(|meta| meta.len() > most) {
         let _ = std::fs::rename(&path, path.with_extension("log.1"));
     }
     let file = match plain_file(File::options().append(true).create(true).mode(0o600), &path) {
@@ -97,4 +134,30 @@ pub(super) fn file(store: &Path) -> Result<File> {
         file => file,
     };
     file.map_err(|error| Error::io(format!("cannot open the log {}", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Growing, file_of};
+    use std::io::Write;
+
+    /// Also while the process runs, and one older log is kept.
+    #[test]
+    fn a_log_that_is_long_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = file_of(dir.path(), 100).unwrap();
+        let mut growing = Growing::new(dir.path(), 100);
+        for n in 0..100 {
+            let line = format!("line {n:3}\n");
+            log.write_all(line.as_bytes()).unwrap();
+            if let Some(next) = growing.next(line.len()) {
+                log = next;
+            }
+        }
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        let (old, new) = (read("keyfold.log.1"), read("keyfold.log"));
+        assert!(old.len() > 100 && old.len() < 120 && new.len() <= 100, "{old}{new}");
+        assert!(format!("{old}{new}").ends_with("line  98\nline  99\n"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
 }

@@ -101,7 +101,6 @@ impl Node {
 
     /// Ends it.
     pub(super) fn end_work(&self) {
-        self.store.end_scrub();
         drop(std::mem::take(&mut *self.workers.lock()));
         if let Err(error) = self.store.keep_scrub(true) {
             tracing::warn!(%error, "the next process does not know how far scrub has come");
@@ -155,6 +154,8 @@ impl Node {
     /// Begins to end the process.
     pub(super) fn begin_to_stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        // What they hold, the end may wait for.
+        self.store.end_checks();
         self.changed.notify_one();
     }
 }

@@ -4,12 +4,12 @@
 use super::Store;
 use crate::index::{DentRecord, DirRecord, Family, InodeRecord, Read, Tx, component_of, decode, dir_of, id_of};
 use crate::model::{ContentId, DirId, Ino, Result};
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::sys::sync::{RwLock, thread_local};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Something that is not as it was.

@@ -3,7 +3,7 @@
 use super::Store;
 use super::names::readable;
 use crate::index::Family;
-use crate::model::{DirId, Error};
+use crate::model::{DirId, Error, Kind, Timestamp};
 use crate::sys::sync::Mutex;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -43,7 +43,18 @@ impl Store {
     /// Keeps an error for `keyfold errors` and `.keyfold/errors`.
     pub fn complain(&self, op: &str, bucket: Option<&str>, path: &str, error: &Error) {
         tracing::warn!(op, bucket, path, %error, "refused");
-        let complaint = self.complaint(op, bucket, path, error);
+        self.keep_complaint(self.complaint(op, bucket, path, error));
+    }
+
+    /// The line that what was complained of is over.
+    pub(super) fn tell_that_it_is_over(&self, op: &str, since: Timestamp, kind: Kind, why: &str) {
+        let why = format!("since {} it had failed: {why}", since.rfc3339());
+        tracing::info!(op, why, "works again");
+        let over = Error::new(kind, format!("{op} works again")).why(why);
+        self.keep_complaint(self.complaint(op, None, "", &over));
+    }
+
+    fn keep_complaint(&self, complaint: Complaint) {
         let mut ring = self.complaints.ring.lock();
         if ring.len() == KEPT {
             ring.pop_front();

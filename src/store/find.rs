@@ -18,11 +18,17 @@ pub(super) struct Found {
 
 /// Damaged records that were passed by, told of when it is certain that they are.
 #[derive(Default)]
-pub(super) struct Damage(Vec<(Family, Vec<u8>, (DirId, String), Error)>);
+pub(super) struct Damage(Vec<Passed>);
+
+struct Passed {
+    key: (Family, Vec<u8>),
+    at: (DirId, String),
+    error: Error,
+}
 
 impl Damage {
     pub(super) fn note(&mut self, (family, key): (Family, &[u8]), at: (DirId, &str), error: Error) {
-        self.0.push((family, key.to_vec(), (at.0, at.1.to_owned()), error));
+        self.0.push(Passed { key: (family, key.to_vec()), at: (at.0, at.1.to_owned()), error });
     }
 }
 
@@ -33,6 +39,9 @@ pub(super) fn top_of(read: &impl OneCommit, dir: DirId, component: &str) -> Resu
         found => Ok(found?.filter(|top| !top.draft)),
     }
 }
+
+/// A version, or the key of a record that cannot be read, and why.
+type Told = std::result::Result<Object, (Vec<u8>, Error)>;
 
 /// Versions below the current entry of a name in one directory, newest first, from a place on.
 struct Below<'a> {
@@ -48,8 +57,8 @@ impl<'a> Below<'a> {
         Ok(Self { scan: read.scan_past_damage(Family::Ver, &lower, &upper)? })
     }
 
-    /// The next version, or why its record cannot be read.
-    fn next(&mut self) -> Result<Option<std::result::Result<Object, (Vec<u8>, Error)>>> {
+    /// The next version.
+    fn next(&mut self) -> Result<Option<Told>> {
         for found in self.scan.by_ref() {
             let (key, value) = found?;
             match decode(&value) {
@@ -221,8 +230,8 @@ impl Store {
     }
 
     pub(super) fn tell_passed_by(&self, damage: Damage) {
-        for (family, key, (dir, component), error) in damage.0 {
-            self.spoiled((family, &key), Some((dir, &component)), &error);
+        for Passed { key, at, error } in damage.0 {
+            self.spoiled((key.0, &key.1), Some((at.0, &at.1)), &error);
         }
     }
 

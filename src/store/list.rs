@@ -324,10 +324,8 @@ impl Store {
             level.at = next_name(&component);
             let full = format!("{}{component}", level.base);
             let rest = level.from.strip_prefix(component.as_str()).unwrap_or_default().to_owned();
-            if rest.is_empty() {
-                if matches!(visit(&full, &level.dirs, &component)?, Step::Stop) {
-                    return Ok(());
-                }
+            if rest.is_empty() && matches!(visit(&full, &level.dirs, &component)?, Step::Stop) {
+                return Ok(());
             }
             if is_dir(&component) {
                 let mut dirs = all_dirs(view, &level.dirs, &component)?;

@@ -21,6 +21,7 @@ mod extents;
 mod feed;
 mod find;
 mod fsck;
+mod hindered;
 mod history;
 mod ids;
 mod link;
@@ -58,6 +59,7 @@ pub use copy::CopyOptions;
 pub use delete::{Deleted, Removed};
 pub use draft::Draft;
 pub use fsck::{Finding, Outcome};
+pub use hindered::Hindrance;
 pub use history::HistoryName;
 pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use memory::Budget;
@@ -118,6 +120,7 @@ pub struct Store {
     listeners: changed::Listeners,
     notes: notes::Notes,
     complaints: complaints::Complaints,
+    hindrances: hindered::Hindrances,
     scrubs: scrub::Scrubs,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
     stopped: OnceLock<String>,
@@ -229,13 +232,13 @@ impl Store {
             let coming = (self.index.unwritten_bytes() as u64).saturating_add(buffered());
             Ok(self.space()?.free.saturating_sub(coming))
         };
-        let Err(refused) = self.rounds.room(len, &free) else { return Ok(()) };
+        let Err(refused) = self.rounds.room(len, self.now(), &free) else { return Ok(()) };
         if self.space()?.available < buffered().saturating_add(len) {
             return Err(refused);
         }
         // A stage takes more memory than room on the disk: written out, it may leave enough.
         self.sync()?;
-        self.rounds.room(len, &free)
+        self.rounds.room(len, self.now(), &free)
     }
 
     /// Whether the disk is nearly full.

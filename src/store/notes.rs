@@ -106,7 +106,7 @@ impl Store {
     }
 
     fn room_for_note(&self, bytes: u64) -> bool {
-        self.rounds.room(bytes, &|| Ok(self.space()?.free)).is_ok()
+        self.rounds.room(bytes, self.now(), &|| Ok(self.space()?.free)).is_ok()
     }
 
     /// Writes a note. Only a help: what cannot be written, or would take of the disk's reserve, is left out.

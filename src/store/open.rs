@@ -1,6 +1,6 @@
 //! Making, opening and describing a store.
 
-use super::{ScrubStatus, Store, complaints, feed, ids, rounds, scrub, tree};
+use super::{Hindrance, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree};
 use crate::chunklog::{self, ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{self, Family, Index};
@@ -180,6 +180,8 @@ pub struct Status {
     pub buckets: usize,
     /// Why it takes no changes, when it takes none.
     pub read_only: Option<String>,
+    /// Work that fails at present and is tried again.
+    pub hindered: Vec<Hindrance>,
     /// Bytes of commits that are not durable yet.
     pub staged_bytes: usize,
     /// Durability rounds that wrote something.
@@ -370,6 +372,7 @@ impl Store {
             listeners: super::changed::Listeners::default(),
             notes: super::notes::Notes::default(),
             complaints: complaints::Complaints::default(),
+            hindrances: hindered::Hindrances::default(),
             stopped: OnceLock::new(),
             closed: crate::sys::sync::atomic::AtomicBool::new(false),
             workers: crate::sys::sync::Mutex::default(),
@@ -451,6 +454,7 @@ impl Store {
             pid: std::process::id(),
             buckets: self.buckets()?.len(),
             read_only: self.writable().err().map(|error| error.to_string()),
+            hindered: self.hindrances(),
             staged_bytes: self.index.staged_bytes(),
             rounds: self.rounds.count(),
             segments: segments.len(),

@@ -9,6 +9,7 @@ use crate::index::{
     Body, ContentRecord, Extent, Family, Node, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key, id_of,
 };
 use crate::model::{ContentId, Error, Kind, Result};
+use crate::sys::sync::MutexGuard;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -91,19 +92,13 @@ impl Store {
                     Instant::now() + SWEEP_AGAIN
                 });
             }
-            let reaped = store.reap().and_then(|more| {
+            let reaped = store.reap_if_free().and_then(|more| {
                 if !more {
                     store.squeeze(&mut squeezed)?;
                 }
                 Ok(more)
             });
-            let more = match reaped {
-                Ok(more) => more,
-                Err(error) => {
-                    tracing::warn!(%error, "freeing space failed, it is tried again");
-                    false
-                }
-            };
+            let more = store.tried("free", reaped).unwrap_or(false);
             drop(store);
             if rounds.stopping() {
                 return;
@@ -111,6 +106,14 @@ impl Store {
             if !more {
                 rounds.idle(IDLE);
             }
+        }
+    }
+
+    /// What the reaper does, which waits for nobody who checks: the store's end waits for the reaper.
+    fn reap_if_free(&self) -> Result<bool> {
+        match self.reaping.try_lock() {
+            Some(alone) if self.writable().is_ok() => self.reap_alone(&alone),
+            _ => Ok(false),
         }
     }
 
@@ -137,7 +140,11 @@ impl Store {
         if self.writable().is_err() {
             return Ok(false);
         }
-        let _alone = self.reaping.lock();
+        let alone = self.reaping.lock();
+        self.reap_alone(&alone)
+    }
+
+    fn reap_alone(&self, _alone: &MutexGuard<'_, ()>) -> Result<bool> {
         let mut claimed = Vec::new();
         let mut nodes = Vec::new();
         let mut files = Vec::new();
@@ -152,9 +159,7 @@ impl Store {
             true
         })?;
         if taken.is_empty() {
-            self.tell_log(true);
-            self.trim_notes()?;
-            return self.trim_feed();
+            return self.tidy_up();
         }
         let freed = self.transact_seq(|tx| {
             claimed.iter().try_for_each(|id| Self::free_content(tx, *id))?;
@@ -187,8 +192,17 @@ impl Store {
         }
         match failed {
             Some(error) => Err(error),
-            None => Ok(deleted || !claimed.is_empty() || !nodes.is_empty()),
+            None if deleted || !claimed.is_empty() || !nodes.is_empty() => Ok(true),
+            // Files that are still written to are looked at each time.
+            None => self.tidy_up(),
         }
+    }
+
+    /// What there is time for when nothing is to be freed; whether there is more of it.
+    fn tidy_up(&self) -> Result<bool> {
+        self.tell_log(true);
+        self.trim_notes()?;
+        self.trim_feed()
     }
 
     /// Frees one at a time what could not be freed together: what is damaged stays as it is, for a repair.

@@ -7,7 +7,7 @@
 use super::Store;
 use crate::chunklog::{Run, SegmentId, SoloId};
 use crate::index::{Index, Source};
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Kind, Result, Timestamp};
 use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sys::sync::{Condvar, Mutex, MutexGuard, thread};
 use std::sync::{Arc, Weak};
@@ -16,8 +16,28 @@ use std::time::{Duration, Instant};
 /// How long, and after how long each time, a commit is tried again that found the disk full.
 const FULL_PATIENCE: Duration = Duration::from_secs(2);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
-/// How long a reading of the disk's free space is believed.
-const SPACE_AGE: Duration = Duration::from_millis(200);
+/// After how long a round that failed is repeated when nobody waits for it: the first time, and at most.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long a reading of the disk's free space is believed, in milliseconds, and how often: what is let in takes more room
+/// than it says.
+const SPACE_AGE: i64 = 200;
+const SPACE_USES: u32 = 64;
+
+/// What the disk said of its free space, less what was let in since.
+#[derive(Clone, Copy)]
+struct Reading {
+    when: Timestamp,
+    bytes: u64,
+    uses: u32,
+}
+
+impl Reading {
+    /// Whether it is believed. One from before the clock was set back is not.
+    fn holds(&self, now: Timestamp) -> bool {
+        self.when <= now && now.millis() - self.when.millis() < SPACE_AGE && self.uses < SPACE_USES
+    }
+}
 
 /// Whether rounds write in a wrong order, the index before the data it points at, so that a test of power cuts can show
 /// that it would notice. Debug builds only.
@@ -71,7 +91,7 @@ pub(super) struct Rounds {
     /// Told of rounds that left nothing to later ones.
     settled: Condvar,
     crowded: AtomicBool,
-    space: Mutex<Option<(Instant, u64)>>,
+    space: Mutex<Option<Reading>>,
     rounds: AtomicU64,
     wrong_order: bool,
 }
@@ -131,18 +151,17 @@ impl Rounds {
     }
 
     /// Refuses `len` bytes of new data when less than the reserve would be free. `free` asks the disk; nothing is
-    /// refused without asking.
-    pub(super) fn room(&self, len: u64, free: &dyn Fn() -> Result<u64>) -> Result<()> {
-        let now = Instant::now();
+    /// refused without asking. `now` is the instant of the store's clock.
+    pub(super) fn room(&self, len: u64, now: Timestamp, free: &dyn Fn() -> Result<u64>) -> Result<()> {
         let needed = self.reserve.saturating_add(len);
         let mut space = self.space.lock();
-        let (when, bytes) = match *space {
-            Some((when, bytes)) if now.duration_since(when) < SPACE_AGE && bytes >= needed => (when, bytes),
-            _ => (now, free()?),
+        let Reading { when, bytes, uses } = match *space {
+            Some(reading) if reading.holds(now) && reading.bytes >= needed => reading,
+            _ => Reading { when: now, bytes: free()?, uses: 0 },
         };
         if bytes >= needed {
             // Until the disk is asked again, what was let in counts as written.
-            *space = Some((when, bytes - len));
+            *space = Some(Reading { when, bytes: bytes - len, uses: uses + 1 });
             return Ok(());
         }
         Err(Error::new(Kind::Full, "cannot store new data")
@@ -195,6 +214,10 @@ impl Drop for Unwinding<'_> {
         self.0.rounds.state.lock().running = false;
         self.0.rounds.finished.notify_all();
     }
+}
+
+fn journal_fails(why: &str) -> Error {
+    Error::new(Kind::Io, "cannot write the journal, syncs take longer without it").why(why.to_owned())
 }
 
 impl Store {
@@ -270,6 +293,11 @@ impl Store {
             (Some(sealed), Some(raw)) => journal.append(sealed.before, sealed.commit, sealed.bytes(), &runs, &raw),
             _ => false,
         };
+        match journal.problem() {
+            _ if kept => self.goes_on_with("journal"),
+            Some(why) => self.hindered_in("journal", &journal_fails(why)),
+            None => {}
+        }
         let index = || {
             let written = match sealed {
                 Some(sealed) => self.index.write_sealed(sealed, !kept),
@@ -315,9 +343,9 @@ impl Store {
         let unwinding = Unwinding(self);
         let result = if self.stopped.get().is_some() { Ok(0) } else { self.round(swift) };
         let settled = result.is_err() || !self.journal.lock().holds();
-        if let Err(error) = &result {
-            tracing::error!(%error, "a durability round failed");
-            self.complain("sync", None, "", error);
+        match &result {
+            Ok(_) => self.goes_on_with("sync"),
+            Err(error) => self.hindered_in("sync", error),
         }
         std::mem::forget(unwinding);
         let mut state = self.rounds.state.lock();
@@ -348,7 +376,7 @@ impl Store {
     /// Runs rounds until the store stops; the last one empties the stage.
     pub(super) fn run_rounds(store: &Weak<Self>) {
         let Some(rounds) = store.upgrade().map(|store| Arc::clone(&store.rounds)) else { return };
-        let mut retry = false;
+        let (mut retry, mut pause) = (false, RETRY_PAUSE);
         loop {
             // Waiting must not keep a store that everybody let go.
             let mut state = rounds.state.lock();
@@ -371,8 +399,12 @@ impl Store {
                 return;
             }
             if retry {
-                // A disk that refused once is not asked in a tight loop.
-                thread::sleep(Duration::from_millis(50));
+                // A disk that refused is asked less and less often. Whoever waits for a commit asks too.
+                drop(store);
+                rounds.rest(pause);
+                pause = (pause * 2).min(RETRY_PAUSE_MAX);
+            } else {
+                pause = RETRY_PAUSE;
             }
         }
     }

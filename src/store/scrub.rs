@@ -207,15 +207,15 @@ impl Store {
         Ok(pass)
     }
 
-    /// Lets steps that take long fail soon: the process is ending. Passes stay as they were.
-    pub fn end_scrub(&self) {
+    /// Lets scrub and fsck fail soon: the process is ending. Passes stay as they were.
+    pub fn end_checks(&self) {
         self.scrubs.ending.store(true, Ordering::Relaxed);
     }
 
-    /// An error once [`Store::end_scrub`] was called.
-    fn scrub_goes_on(&self) -> Result<()> {
+    /// An error once [`Store::end_checks`] was called.
+    pub(super) fn checks_go_on(&self, check: &str) -> Result<()> {
         if self.scrubs.ending.load(Ordering::Relaxed) {
-            return Err(Error::new(Kind::StoreUnavailable, "scrub did not come to its end")
+            return Err(Error::new(Kind::StoreUnavailable, format!("{check} did not come to its end"))
                 .why("the process that serves the store is ending")
                 .mend("run it again"));
         }

@@ -17,25 +17,33 @@ const STEP: usize = 1 << 20;
 
 /// What has been read.
 #[derive(Default)]
-pub(super) struct Sums {
+pub(super) struct Sums<'a> {
     /// Tree nodes whose bytes have been read, with their length and crc64nvme.
     nodes: HashMap<u64, (u64, u64)>,
     /// The bad frames of whole files, where these are looked at anew: a read does not look again at those that it has
     /// found good before.
     solos: Option<HashMap<u64, Vec<Range<u64>>>>,
+    /// Asked between two reads.
+    goes_on: Option<&'a dyn Fn() -> Result<()>>,
 }
 
-impl Sums {
-    /// For a check of all that is stored.
-    pub(super) fn anew() -> Self {
-        Self { solos: Some(HashMap::new()), ..Self::default() }
+impl<'a> Sums<'a> {
+    /// For a check of all that is stored, which ends with what `goes_on` answers.
+    pub(super) fn anew(goes_on: &'a dyn Fn() -> Result<()>) -> Self {
+        Self { solos: Some(HashMap::new()), goes_on: Some(goes_on), ..Self::default() }
+    }
+
+    fn goes_on(&self) -> Result<()> {
+        self.goes_on.map_or(Ok(()), |goes_on| goes_on())
     }
 
     /// Stretches of a whole file that do not verify; none when it cannot be read at all, which reading tells.
     pub(super) fn bad_frames(&mut self, content: &Content, id: u64) -> &[Range<u64>] {
         let Some(solos) = &mut self.solos else { return &[] };
+        let goes_on = self.goes_on;
         solos.entry(id).or_insert_with(|| {
-            let bad = content.store().log.verify_solo(SoloId(id)).unwrap_or_default();
+            let goes_on = || goes_on.is_none_or(|goes_on| goes_on().is_ok());
+            let bad = content.store().log.verify_solo_while(SoloId(id), &goes_on).unwrap_or_default();
             bad.iter().map(|frame| frame.at..frame.at.saturating_add(u64::from(frame.len))).collect()
         })
     }
@@ -46,7 +54,7 @@ impl Content {
     ///
     /// # Errors
     /// As [`Content::read_at`].
-    pub(super) fn sum(&self, sums: &mut Sums) -> Result<u64> {
+    pub(super) fn sum(&self, sums: &mut Sums<'_>) -> Result<u64> {
         let (len, sum) = match self.inline() {
             Some(bytes) => (bytes.len() as u64, crc_of(bytes)),
             // What was read stays read: another attempt goes on where the last one stopped.
@@ -62,7 +70,7 @@ impl Content {
         Err(Error::corrupt("cannot read the content", format!("it has {len} bytes, not {}", self.size())))
     }
 
-    fn sum_of_node(&self, id: u64, sums: &mut Sums, depth: usize) -> Result<(u64, u64)> {
+    fn sum_of_node(&self, id: u64, sums: &mut Sums<'_>, depth: usize) -> Result<(u64, u64)> {
         if let Some(known) = sums.nodes.get(&id) {
             return Ok(*known);
         }
@@ -88,7 +96,7 @@ impl Content {
         Ok(sum)
     }
 
-    fn sum_of_extents(&self, extents: &[Extent], sums: &mut Sums) -> Result<(u64, u64)> {
+    fn sum_of_extents(&self, extents: &[Extent], sums: &mut Sums<'_>) -> Result<(u64, u64)> {
         let (mut len, mut sum) = (0, 0);
         let mut buf = Vec::new();
         for extent in extents {
@@ -103,6 +111,7 @@ impl Content {
                 let mut crc = Crc64::resume(sum);
                 let mut at = 0;
                 while at < extent.len {
+                    sums.goes_on()?;
                     let now = usize::try_from(extent.len - at).unwrap_or(STEP).min(STEP);
                     buf.resize(now, 0);
                     let part = super::extents::part(*extent, at, at + now as u64);

@@ -59,6 +59,22 @@ fn windows_of_a_run_read_right_in_any_order() {
     }
 }
 
+/// What was good once may come from the disk again as something else.
+#[test]
+fn a_frame_is_checked_each_time_it_is_read() {
+    let disk = MemDisk::new();
+    let log = open(&disk, 1);
+    let run = put(&log, 1, 200_000);
+    holds(&log, run, 1);
+    let middle = u64::from(run.offset) + 100_000;
+    disk.tamper(&run.segment.path(), |bytes| bytes[usize::try_from(middle).unwrap()] ^= 1).unwrap();
+    let mut buf = vec![0; 200_000];
+    assert_eq!(kind(log.read(run, 0, &mut buf)), Kind::Corrupt);
+    assert_eq!(kind(log.read(run, 99_000, &mut buf[..2000])), Kind::Corrupt);
+    // Of the frame before.
+    log.read(run, 1000, &mut buf[..2000]).unwrap();
+}
+
 #[test]
 fn segments_roll_over_and_small_stores_stay_small() {
     let disk = MemDisk::new();

@@ -42,7 +42,7 @@ pub(super) fn scrub(store: &Arc<Store>, host: &dyn Host, rate: Option<u64>, repl
             std::thread::sleep(left.min(PULSE));
             if serving && host.is_stopping() {
                 // The next step says why.
-                store.end_scrub();
+                store.end_checks();
                 break;
             }
         }

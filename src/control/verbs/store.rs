@@ -4,7 +4,12 @@ use crate::control::place::{Place, place};
 use crate::control::{ActRow, ComplaintRow, FindingRow, Host, Reply, Row, Target};
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often it is asked whether somebody waits for a check.
+const PULSE: Duration = Duration::from_millis(200);
 
 pub(super) fn status(store: &Arc<Store>, host: &dyn Host, reply: &mut dyn Reply) -> Result<()> {
     let mut status = json(&store.status()?)?;
@@ -34,19 +39,27 @@ pub(super) fn errors(store: &Arc<Store>, host: &dyn Host, target: &Target, reply
 
 /// Checks the store, or with `repair` mends it: that says whether it is a dry run.
 pub(super) fn fsck(store: &Arc<Store>, repair: Option<bool>, reply: &mut dyn Reply) -> Result<()> {
-    let mut told = Ok(());
+    let (mut told, mut asked) = (Ok(()), Instant::now());
+    let listener = RefCell::new(reply);
     let mut progress = |progress: &str| {
         if told.is_ok() {
-            told = reply.note(&format!("checking {progress}"));
+            told = listener.borrow_mut().note(&format!("checking {progress}"));
         }
     };
+    let mut waits = || {
+        if asked.elapsed() < PULSE {
+            return Ok(());
+        }
+        asked = Instant::now();
+        listener.borrow_mut().alive()
+    };
     let findings = match repair {
-        None => store.fsck(&mut progress)?,
-        Some(dry_run) => store.repair(dry_run, &mut progress)?,
+        None => store.fsck_while(&mut progress, &mut waits)?,
+        Some(dry_run) => store.repair_while(dry_run, &mut progress, &mut waits)?,
     };
     told?;
     for finding in findings {
-        reply.row(Row::Finding(FindingRow {
+        listener.borrow_mut().row(Row::Finding(FindingRow {
             invariant: finding.invariant.to_owned(),
             what: finding.what,
             outcome: finding.outcome.map(|outcome| outcome.word().to_owned()),

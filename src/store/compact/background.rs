@@ -80,16 +80,13 @@ impl Store {
                 continue;
             }
             let began = Instant::now();
-            match store.compact_paced() {
-                Ok(0) => {
+            match store.tried("compact", store.compact_paced()) {
+                Some(0) => {
                     seen = Some(commits);
                     wait = wait.max(began.elapsed() * LOOK_PART);
                 }
-                Ok(_) => wait = PASS,
-                Err(error) => {
-                    tracing::warn!(%error, "compaction failed, it is tried again");
-                    wait = FAILED;
-                }
+                Some(_) => wait = PASS,
+                None => wait = FAILED,
             }
         }
     }

@@ -94,22 +94,23 @@ impl Store {
             return Ok(Compacted { segments: sealed, ..Compacted::default() });
         }
         let mut relocation = Relocation::new(self);
-        let (mut from, mut complete) = (0, true);
+        let (mut from, mut complete, mut ended) = (0, true, true);
         for _ in 0..WALKS {
             // Of the numbers below this all are committed, or never will be, once those that keep things from moving have
             // come to their end.
             let next = self.ids.next();
             self.moves.settle();
             let holders = self.holders(&victims, from, &|| !self.rounds.stopping())?;
-            let all = relocation.run(&holders, go_on)?;
-            complete = all && holders.complete;
+            ended = relocation.run(&holders, go_on)?;
+            complete = ended && holders.complete;
             if !complete || holders.records.is_empty() {
                 break;
             }
             from = next;
         }
         let done = Compacted { segments: victims.len() as u64, ..relocation.done };
-        if complete || done.records == 0 {
+        // One that was stopped says nothing about what cannot be emptied.
+        if ended && (complete || done.records == 0) {
             let now = self.now();
             for id in &victims {
                 if self.live_of(*id)? > 0 {
@@ -205,7 +206,8 @@ impl Store {
         // That the index lost a segment's record must not cost the segment.
         let mut files: BTreeSet<Vec<u8>> = marks.iter().map(|mark| mark[1..].to_vec()).collect();
         if let Err(error) = self.spare_what_is_named(&mut files) {
-            self.complain("compact", None, "", &error);
+            // Each look comes here again.
+            self.spoiled((Family::Seg, b""), None, &error);
             return Ok(());
         }
         marks.retain(|mark| files.contains(&mark[1..]));

@@ -1,6 +1,7 @@
 //! What the walks over the index have counted, and what they have found.
 
 use super::mend::{Bench, Cure};
+use super::watch::Reading;
 use super::{Finding, Outcome};
 use crate::index::{ContentRecord, DirRecord, DirStat, Family, InodeRecord, Node, Read, Record, RefKey, decode};
 use crate::model::{Bucket, BucketId, ContentId, DirId, Ino, NUMBER_MAX, Object, Result, Seq, Usage};
@@ -10,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// Invariants whose findings tell of lost bytes, and of nothing that could be mended.
 pub(super) const LOSSES: &[&str] =
     &["data-reads", "object-checksum", "file-exists", "file-has-checksums", "segment-is-whole", "tree-lengths"];
+
+/// Records after which it is asked whether the walk goes on.
+const STEP: usize = 4096;
 
 /// What kind of finding it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,11 +128,14 @@ impl Census {
     /// Calls `visit` with every record of a family; one that cannot be read is a finding.
     pub fn each<R: Record>(
         &mut self,
-        read: &impl Read,
+        read: &Reading<'_, impl Read>,
         family: Family,
         mut visit: impl FnMut(&mut Self, Bytes, R),
     ) -> Result<()> {
-        for found in read.scan(family, &[], &[0xff; 1100])? {
+        for (n, found) in read.scan(family, &[], &[0xff; 1100])?.enumerate() {
+            if n % STEP == 0 {
+                (read.goes_on)()?;
+            }
             let (key, value) = found?;
             match decode(&value) {
                 Ok(record) => visit(self, key, record),

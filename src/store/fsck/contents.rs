@@ -1,6 +1,7 @@
 //! Contents, their trees, and who holds them.
 
 use super::census::Census;
+use super::watch::Reading;
 use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, RefKey, Source, content_key, id_key, id_of};
 use crate::model::{ContentId, Result};
 use crate::store::extents::ref_key;
@@ -8,7 +9,7 @@ use crate::store::publish::seg_key;
 use crate::store::reap::{gone_content, gone_node};
 
 impl Census {
-    pub fn read_contents(&mut self, read: &impl Read) -> Result<()> {
+    pub fn read_contents(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         self.each(read, Family::Node, |census, key, node: Node| match id_of(&key) {
             Some(id) => {
                 census.number(id);

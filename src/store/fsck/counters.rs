@@ -2,6 +2,7 @@
 //! removal.
 
 use super::census::Census;
+use super::watch::Reading;
 use crate::index::{
     Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
 };
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 const NUMBERS: [&str; 4] = [IDS_KEY, "epoch", "seq", "synced"];
 
 impl Census {
-    pub fn read_uploads(&mut self, read: &impl Read) -> Result<()> {
+    pub fn read_uploads(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         self.each(read, Family::Upload, |census, key, upload: UploadRecord| match id_of(&key) {
             Some(id) if census.buckets.contains_key(&upload.bucket) => {
                 census.number(id.max(upload.seq.0));
@@ -43,7 +44,7 @@ impl Census {
     }
 
     /// Records that are only looked at for whether they can be read.
-    pub fn read_the_rest(&mut self, read: &impl Read) -> Result<()> {
+    pub fn read_the_rest(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         self.each(read, Family::Unsealed, |_, _, _: OpenSession| {})?;
         self.each(read, Family::Log, |census, key, _: Change| {
             if key.len() != 12 {
@@ -60,7 +61,7 @@ impl Census {
         Ok(())
     }
 
-    pub fn compare_counters(&mut self, read: &impl Read) -> Result<()> {
+    pub fn compare_counters(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         self.compare_usage(read)?;
         self.compare_directories(read)?;
         self.compare_holders(read)?;
@@ -80,7 +81,7 @@ impl Census {
         Ok(())
     }
 
-    fn compare_usage(&mut self, read: &impl Read) -> Result<()> {
+    fn compare_usage(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         let mut said: HashMap<u64, Usage> = HashMap::new();
         self.each(read, Family::Usage, |_, key, usage: Usage| {
             said.extend(id_of(&key).map(|id| (id, usage)));
@@ -99,7 +100,7 @@ impl Census {
         Ok(())
     }
 
-    fn compare_directories(&mut self, read: &impl Read) -> Result<()> {
+    fn compare_directories(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         let mut said: HashMap<DirId, DirStat> = HashMap::new();
         self.each(read, Family::DirStat, |_, key, stat: DirStat| {
             said.extend(id_of(&key).map(|id| (DirId(id), stat)));
@@ -133,7 +134,7 @@ impl Census {
         Ok(())
     }
 
-    fn compare_holders(&mut self, read: &impl Read) -> Result<()> {
+    fn compare_holders(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         let mut said: HashMap<RefKey, u64> = HashMap::new();
         self.each(read, Family::Refs, |census, key, count: u64| match RefKey::parse(&key) {
             Some(key) => drop(said.insert(key, count)),

@@ -2,8 +2,9 @@
 
 use super::Finding;
 use super::census::{Census, Held};
+use super::watch::GoesOn;
 use crate::index::Source;
-use crate::model::{ContentId, Error};
+use crate::model::{ContentId, Error, Result};
 use crate::store::Store;
 use crate::store::content::Content;
 use crate::store::salvage::Stretch;
@@ -36,20 +37,24 @@ impl Read {
 
 impl Store {
     /// Reads the bytes of all objects, each content once.
-    pub(super) fn read_everything(self: &Arc<Self>, census: Census) -> Vec<Finding> {
+    ///
+    /// # Errors
+    /// When it is to end.
+    pub(super) fn read_everything(self: &Arc<Self>, census: Census, goes_on: GoesOn<'_>) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        let mut sums = Sums::anew();
+        let mut sums = Sums::anew(goes_on);
         let mut contents: HashMap<ContentId, Read> = HashMap::new();
         for Held { place, object, .. } in census.objects {
             if object.content == ContentId::EMPTY {
                 continue;
             }
+            goes_on()?;
             let read = match contents.get(&object.content) {
                 Some(read) => read.clone(),
                 None => {
                     // Replaced meanwhile, or found missing by a walk before.
                     let Ok(content) = self.open_content(&object) else { continue };
-                    let read = self.read_content(&content, &mut sums);
+                    let read = self.read_content(&content, &mut sums, goes_on)?;
                     contents.insert(object.content, read.clone());
                     read
                 }
@@ -65,21 +70,24 @@ impl Store {
                 findings.push(told("object-checksum", format!("{place}: crc64nvme is {seen:016x}, not {said:016x}")));
             }
         }
-        findings
+        Ok(findings)
     }
 
-    fn read_content(&self, content: &Content, sums: &mut Sums) -> Read {
+    fn read_content(&self, content: &Content, sums: &mut Sums<'_>, goes_on: GoesOn<'_>) -> Result<Read> {
         if let Ok(crc) = content.sum(sums) {
-            return Read { lost: Vec::new(), crc: Some(crc) };
+            return Ok(Read { lost: Vec::new(), crc: Some(crc) });
         }
+        goes_on()?;
         let (mut read, mut seen) = (Read::default(), 0);
         let walked = content.salvage(&mut |at, stretch| {
             if let Stretch::Lost(len, error) = stretch {
                 read.lose(at, len, &reason(&error));
             }
             seen += 1;
+            goes_on()?;
             if seen < STRETCHES_MAX { Ok(()) } else { Err(Error::corrupt("cannot read the content", "it has no end")) }
         });
+        goes_on()?;
         let mut bad = Vec::new();
         let looked = content.each_extent(0, &mut |start, extent| {
             seen += 1;
@@ -101,7 +109,7 @@ impl Store {
         if let Err(error) = walked.and(looked) {
             read.lose(0, content.size(), &reason(&error));
         }
-        read
+        Ok(read)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Buckets and directories: each has its record and one name, and leads up to its bucket's root.
 
 use super::census::Census;
+use super::watch::Reading;
 use crate::index::{DentRecord, DirRecord, Family, Read, VerRecord, decode, dent_key, id_key, id_of, ver_key};
 use crate::model::{Bucket, BucketId, BucketName, DirId, Result, Seq, Timestamp};
 use crate::store::bucket::{bucket_key, name_key};
@@ -8,7 +9,7 @@ use crate::store::names::is_dir;
 use std::collections::{BTreeSet, HashMap};
 
 impl Census {
-    pub fn read_directories(&mut self, read: &impl Read) -> Result<()> {
+    pub fn read_directories(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         for found in read.scan(Family::Bucket, &[], &[0xff])? {
             let (key, value) = found?;
             let (tag, rest) = key.split_first().map_or((0, &[][..]), |(tag, rest)| (*tag, rest));

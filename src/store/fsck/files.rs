@@ -1,6 +1,7 @@
 //! Files of the chunk log: that they are there, and that their live bytes are counted right.
 
 use super::census::Census;
+use super::watch::Reading;
 use crate::chunklog::{ChunkLog, SegmentId, SegmentState, SoloId, SoloState};
 use crate::index::{Family, Read, SegRecord, id_of};
 use crate::model::Result;
@@ -9,7 +10,7 @@ use crate::store::reap::gone_file;
 use std::collections::{BTreeMap, HashSet};
 
 impl Census {
-    pub fn compare_files(&mut self, read: &impl Read, log: &ChunkLog) -> Result<()> {
+    pub fn compare_files(&mut self, read: &Reading<'_, impl Read>, log: &ChunkLog) -> Result<()> {
         let mut there = HashSet::new();
         for segment in log.segments()? {
             there.insert(segment_key(segment.id.0));

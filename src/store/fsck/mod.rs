@@ -17,9 +17,11 @@ mod places;
 mod quarantine;
 mod tables;
 mod versions;
+mod watch;
 
 use self::census::{Census, Class};
 use self::mend::Bench;
+use self::watch::{GoesOn, Reading};
 use super::Store;
 use crate::index::{Read, Tx};
 use crate::model::{Error, Kind, Result};
@@ -84,23 +86,36 @@ impl Store {
     /// # Errors
     /// When the index cannot be read at all.
     pub fn fsck(self: &Arc<Self>, progress: &mut dyn FnMut(&str)) -> Result<Vec<Finding>> {
+        self.fsck_while(progress, &mut || Ok(()))
+    }
+
+    /// The same, as long as somebody `waits` for it.
+    ///
+    /// # Errors
+    /// What `waits` answers; [`Kind::StoreUnavailable`] when the process is ending.
+    pub fn fsck_while(
+        self: &Arc<Self>,
+        progress: &mut dyn FnMut(&str),
+        waits: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<Finding>> {
+        let goes_on = self.check_goes_on(waits);
         // Files must not go while they are counted, nor bytes move.
         let _alone = self.reaping.lock();
         let _held = self.brakes.hold();
         let _still = self.compactor.lock();
         self.sync()?;
-        let mut findings = self.check_tables(progress);
+        let mut findings = self.check_tables(&goes_on, progress)?;
         if !findings.is_empty() {
             return Ok(findings);
         }
-        let mut census = self.census(&self.index, progress)?;
+        let mut census = self.census(&Reading { read: &self.index, goes_on: &goes_on }, progress)?;
         if !census.findings.is_empty() {
             // Changes between two of its walks look like damage: again while there are none.
-            census = self.index.transact(|tx| self.census(&*tx, &mut |_| {}))?.0;
+            census = self.index.transact(|tx| self.census(&Reading { read: &*tx, goes_on: &goes_on }, &mut |_| {}))?.0;
         }
         findings.extend(census.findings.drain(..).map(|found| found.told(None)));
         progress("data");
-        findings.extend(self.read_everything(census));
+        findings.extend(self.read_everything(census, &goes_on)?);
         Ok(findings)
     }
 
@@ -110,19 +125,33 @@ impl Store {
     /// # Errors
     /// [`Kind::ReadOnly`], or when index or disk refuse: then nothing was changed.
     pub fn repair(self: &Arc<Self>, dry_run: bool, progress: &mut dyn FnMut(&str)) -> Result<Vec<Finding>> {
+        self.repair_while(dry_run, progress, &mut || Ok(()))
+    }
+
+    /// The same, as long as somebody `waits` for it; what is mended stays so.
+    ///
+    /// # Errors
+    /// As [`Store::repair`] and [`Store::fsck_while`].
+    pub fn repair_while(
+        self: &Arc<Self>,
+        dry_run: bool,
+        progress: &mut dyn FnMut(&str),
+        waits: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<Finding>> {
+        let goes_on = self.check_goes_on(waits);
         let _alone = self.reaping.lock();
         let _held = self.brakes.hold();
         let _still = self.compactor.lock();
         self.writable()?;
         self.sync()?;
-        let mut findings = self.check_tables(progress);
+        let mut findings = self.check_tables(&goes_on, progress)?;
         if !findings.is_empty() {
             findings.iter_mut().for_each(|finding| finding.outcome = Some(Outcome::Left));
             return Ok(findings);
         }
         let mut seen = None;
         let done = self.transact(|tx| {
-            let (mended, first, last) = self.mend(tx, dry_run, progress)?;
+            let (mended, first, last) = self.mend(tx, dry_run, &goes_on, progress)?;
             findings.extend(mended);
             seen = first.filter(|_| dry_run).or(Some(last));
             if dry_run { Err(Error::new(Kind::Conflict, "nothing is changed by a dry run")) } else { Ok(()) }
@@ -139,7 +168,7 @@ impl Store {
                     self.sync()?;
                 }
                 progress("data");
-                findings.extend(self.read_everything(census).into_iter().map(|finding| {
+                findings.extend(self.read_everything(census, &goes_on)?.into_iter().map(|finding| {
                     let outcome = Some(Outcome::Left);
                     Finding { outcome, ..finding }
                 }));
@@ -148,7 +177,7 @@ impl Store {
         Ok(findings)
     }
 
-    fn check_tables(&self, progress: &mut dyn FnMut(&str)) -> Vec<Finding> {
+    fn check_tables(&self, goes_on: GoesOn<'_>, progress: &mut dyn FnMut(&str)) -> Result<Vec<Finding>> {
         progress("index tables");
         let told = |error: Error| {
             let what = format!(
@@ -159,10 +188,13 @@ impl Store {
             );
             Finding { invariant: "index-tables", what, outcome: None }
         };
-        self.index.verify().err().map(told).into_iter().collect()
+        let found = self.index.verify_while(goes_on).err();
+        // Not of tables.
+        goes_on()?;
+        Ok(found.map(told).into_iter().collect())
     }
 
-    fn census(&self, read: &impl Read, progress: &mut dyn FnMut(&str)) -> Result<Census> {
+    fn census(&self, read: &Reading<'_, impl Read>, progress: &mut dyn FnMut(&str)) -> Result<Census> {
         let mut census = Census::default();
         progress("directories");
         census.read_directories(read)?;
@@ -188,6 +220,7 @@ impl Store {
         &self,
         tx: &mut Tx<'_>,
         dry_run: bool,
+        goes_on: GoesOn<'_>,
         progress: &mut dyn FnMut(&str),
     ) -> Result<(Vec<Finding>, Option<Census>, Census)> {
         let mut findings = Vec::new();
@@ -196,7 +229,8 @@ impl Store {
         let mut silent = |_: &str| {};
         let mut bench = Bench::new(self, tx);
         for round in 0..=ROUNDS_MAX {
-            let mut census = self.census(&*bench.tx, if round == 0 { &mut *progress } else { &mut silent })?;
+            let read = Reading { read: &*bench.tx, goes_on };
+            let mut census = self.census(&read, if round == 0 { &mut *progress } else { &mut silent })?;
             let found = std::mem::take(&mut census.findings);
             let structure = found.iter().any(|found| found.class == Class::Structure && found.cure.is_some());
             let (now, later): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| {

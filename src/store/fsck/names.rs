@@ -1,13 +1,14 @@
 //! Current names: what they lead to, files with several of them, and what they count.
 
 use super::census::{Census, Home};
+use super::watch::Reading;
 use crate::index::{DentRecord, Family, InodeRecord, Read, RefKey, component_of, dir_of, id_key, id_of};
 use crate::model::{BucketId, ContentId, DirId, Ino, Object, Result};
 use crate::store::names::is_dir;
 use bytes::Bytes;
 
 impl Census {
-    pub fn read_names(&mut self, read: &impl Read) -> Result<()> {
+    pub fn read_names(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         let markers: Vec<_> =
             self.dirs.iter().filter_map(|(id, dir)| Some((*id, dir.bucket, dir.marker.clone()?))).collect();
         for (id, bucket, marker) in markers {

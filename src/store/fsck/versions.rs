@@ -1,12 +1,13 @@
 //! Older versions, delete markers and ghosts: their order, and that a name has one null version at most.
 
 use super::census::{Census, Home};
+use super::watch::Reading;
 use crate::index::{Family, Read, VerRecord, ver_parts};
 use crate::model::{DirId, Result, Seq, VersionId};
 use std::collections::HashSet;
 
 impl Census {
-    pub fn read_versions(&mut self, read: &impl Read) -> Result<()> {
+    pub fn read_versions(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         let tops = std::mem::take(&mut self.tops);
         let mut nulls: HashSet<(DirId, String)> =
             tops.iter().filter(|(_, (_, null, _))| *null).map(|(place, _)| place.clone()).collect();

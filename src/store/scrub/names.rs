@@ -100,7 +100,7 @@ impl Store {
     fn visit<R: Record>(&self, family: Family, mut visit: impl FnMut(Bytes, R)) -> Result<()> {
         for found in self.index.scan(family, &[], &[0xff; 1100])? {
             let (key, value) = found?;
-            self.scrub_goes_on()?;
+            self.checks_go_on("scrub")?;
             // A record that cannot be read is another finding.
             if let Ok(record) = decode(&value) {
                 visit(key, record);

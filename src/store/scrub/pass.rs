@@ -105,7 +105,7 @@ impl Store {
     /// # Errors
     /// When the index cannot be read, or the process is ending: the pass is to be thrown away.
     pub fn scrub_step(&self, pass: &mut ScrubPass, budget: u64) -> Result<Vec<ScrubFinding>> {
-        self.scrub_goes_on()?;
+        self.checks_go_on("scrub")?;
         let clean = pass.suspects.is_empty() && pass.found == 0;
         match pass.part {
             Part::Journal => {
@@ -246,7 +246,7 @@ impl Store {
         let hurt = self.who_is_hurt(suspects).inspect_err(|error| {
             tracing::warn!(%error, "what scrub found cannot be named");
         });
-        self.scrub_goes_on()?;
+        self.checks_go_on("scrub")?;
         let mut findings = Vec::new();
         for (n, suspect) in suspects.iter().enumerate() {
             let named = hurt.as_ref().ok().and_then(|hurt| hurt.get(n));

@@ -35,8 +35,12 @@ pub enum DiskCall {
 #[derive(Clone, Default)]
 pub struct MemDisk(Arc<Mutex<State>>);
 
+/// How long a write waits before it looks again whether the disk goes on.
+const HANG_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
+
 #[derive(Default)]
 struct State {
+    hangs: bool,
     names: BTreeMap<PathBuf, Node>,
     durable_names: BTreeMap<PathBuf, Node>,
     inodes: Vec<Inode>,
@@ -112,6 +116,18 @@ impl MemDisk {
         self.0.lock().cuts = Some(Cuts { dice: Dice(seed), one_in, left: Vec::new() });
     }
 
+    /// In which part of the calls power cuts are imagined, if they are.
+    #[must_use]
+    pub fn imagines_cuts(&self) -> Option<u64> {
+        self.0.lock().cuts.as_ref().map(|cuts| cuts.one_in)
+    }
+
+    /// Bytes of all files together.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.0.lock().used()
+    }
+
     /// What power cuts since the last call could have left.
     #[must_use]
     pub fn take_cuts(&self) -> Vec<Self> {
@@ -141,6 +157,11 @@ impl MemDisk {
     /// Takes back every order to fail.
     pub fn heal(&self) {
         self.0.lock().faults.clear();
+    }
+
+    /// While it hangs, writes wait.
+    pub fn hang(&self, hangs: bool) {
+        self.0.lock().hangs = hangs;
     }
 
     /// Limits the bytes of all files together.
@@ -453,6 +474,9 @@ impl DiskFile for MemFile {
     /// A write that is told to fail leaves its first half behind.
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.0.lock();
+        while state.hangs {
+            parking_lot::MutexGuard::unlocked(&mut state, || std::thread::sleep(HANG_PAUSE));
+        }
         let went = state.call_at(DiskCall::Write, Some(self.inode), at);
         let at = usize::try_from(*went.as_ref().unwrap_or(&at)).map_err(|_| ErrorKind::InvalidInput)?;
         if let Err(error) = went {

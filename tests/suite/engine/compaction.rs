@@ -266,6 +266,22 @@ fn reclaiming_ends_when_nobody_waits_for_it() {
     fsck(&store);
 }
 
+/// A pass that was stopped before it copied anything says nothing about what it cannot empty: the next one does it.
+#[test]
+fn a_pass_that_was_stopped_hinders_no_other() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    (0..100).for_each(|n| drop(put(&store, &format!("f{n}"), &pattern(60_000, n))));
+    (0..100).filter(|n| n % 3 > 0).for_each(|n| remove(&store, &format!("f{n}")));
+    reap(&store);
+    let said = store.garbage().unwrap();
+    assert!(said > 1 << 20, "{said}");
+    assert!(store.compact(&mut |_| false).unwrap().segments > 0);
+    assert_eq!(store.garbage().unwrap(), said);
+    let freed = store.gc(&mut || true).unwrap();
+    assert!(freed > said / 2, "{freed} freed, {said} said");
+    fsck(&store);
+}
+
 /// What is dead in the segment that is being written comes back too, by one call.
 #[test]
 fn reclaiming_by_hand_needs_no_second_call() {

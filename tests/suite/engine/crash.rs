@@ -127,6 +127,14 @@ fn what_only_the_journal_holds_is_there_after_a_crash() {
     }
 }
 
+/// A test that cannot have what it takes says so; root can have it.
+#[track_caller]
+fn without<T>(what: &str) -> Option<T> {
+    assert!(!nix::unistd::geteuid().is_root(), "{what} cannot be mounted");
+    eprintln!("skipped: only root can mount {what}");
+    None
+}
+
 /// A store, with one bucket, on a file system on a loop device that can be shut down as by a power cut: what it had not
 /// synced is lost.
 struct Machine {
@@ -135,7 +143,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// `None` where this process may not mount.
+    /// `None` where this process may not mount, which root may.
     fn new() -> Option<Self> {
         let mut options = Home::new().options();
         options.settings.commit_interval = std::time::Duration::from_millis(30);
@@ -145,7 +153,7 @@ impl Machine {
         std::fs::create_dir(machine.at()).unwrap();
         let made = std::process::Command::new("mkfs.ext4").arg("-qF").arg(&image).status();
         if !made.is_ok_and(|status| status.success()) || !machine.mount() {
-            return None;
+            return without("a file system on a loop device");
         }
         Store::init(&machine.at().join("store"), &machine.options).unwrap();
         let store = machine.open();
@@ -262,12 +270,12 @@ fn what_the_journal_held_before_it_began_anew_outlives_a_power_cut() {
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None` where this process may not mount.
+    /// `None` where this process may not mount, which root may.
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = std::process::Command::new("mount");
         let mount = mount.args(["-t", "tmpfs", "-o", "size=64m", "keyfold-test"]).arg(dir.path()).output();
-        mount.is_ok_and(|done| done.status.success()).then_some(Self(dir))
+        if mount.is_ok_and(|done| done.status.success()) { Some(Self(dir)) } else { without("a tmpfs") }
     }
 }
 

@@ -5,8 +5,8 @@ use keyfold::model::{
     Bucket, BucketName, DirId, FileKind, Kind, Object, ObjectKey, Posix, Result, Timestamp, VersionId, Versioning,
 };
 use keyfold::store::{
-    Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PosixChange, PutOptions, Session, Store,
-    VersionEntry,
+    Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PosixChange, PutOptions, Reserve, Session,
+    Store, VersionEntry,
 };
 use keyfold::sys::clock::ManualClock;
 use keyfold::sys::disk::MemDisk;
@@ -26,6 +26,8 @@ pub struct Home {
     pub stage_bytes: Option<usize>,
     /// Closed before the process may end: RocksDB's threads must not outlive `main`.
     opened: std::sync::Mutex<Option<Arc<Store>>>,
+    /// What a store leaves free.
+    pub reserve: Reserve,
 }
 
 impl Drop for Home {
@@ -48,6 +50,7 @@ impl Home {
             clock: Arc::new(ManualClock::at(1_700_000_000)),
             stage_bytes: None,
             opened: std::sync::Mutex::default(),
+            reserve: Reserve::Auto,
         }
     }
 
@@ -73,6 +76,10 @@ impl Home {
         if let Some(disk) = &self.disk {
             let mut disk = disk.lock().unwrap();
             let after = disk.crash(seed);
+            // Also while what is left is brought to order.
+            if let Some(one_in) = disk.imagines_cuts() {
+                after.imagine_cuts(seed, one_in);
+            }
             *disk = after;
         }
     }
@@ -82,6 +89,7 @@ impl Home {
         // Rounds run when somebody waits, so that a crash loses what nobody waited for.
         options.settings.commit_interval = Duration::from_secs(3600);
         options.settings.segment_bytes = 1 << 20;
+        options.settings.reserve = self.reserve;
         // Compaction comes when a test says so.
         options.settings.compact_rate = 0;
         options.settings.cache_bytes = 8 << 20;
@@ -99,14 +107,18 @@ impl Home {
     }
 
     pub fn open(&self) -> Arc<Store> {
+        self.try_open().unwrap()
+    }
+
+    /// The same on a disk that may refuse.
+    pub fn try_open(&self) -> Result<Arc<Store>> {
         self.close();
         let store = match &self.disk {
             None => Store::open(self.dir.path(), self.options()),
             Some(_) => Store::open_simulated(Arc::new(self.disk()), Path::new("simulated"), self.options()),
-        };
-        let store = store.unwrap();
+        }?;
         *self.opened.lock().unwrap() = Some(Arc::clone(&store));
-        store
+        Ok(store)
     }
 
     /// Closes what was opened last, if anything is open.
@@ -259,6 +271,16 @@ pub fn fsck(store: &Arc<Store>) {
     assert!(findings.is_empty(), "{findings:#?}");
 }
 
+/// Segments that bytes of objects may lie in.
+pub fn data_segments(store: &Store) -> usize {
+    use keyfold::chunklog::Class;
+    use keyfold::chunklog::format::header::SegmentHeader;
+    let shards = std::fs::read_dir(store.dir().join("seg")).unwrap();
+    let files = shards.flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap());
+    let is_data = |bytes: &[u8]| !SegmentHeader::decode(bytes).is_ok_and(|header| header.class == Class::Notes);
+    files.filter_map(|file| std::fs::read(file.unwrap().path()).ok()).filter(|bytes| is_data(bytes)).count()
+}
+
 /// Frees all that can be freed.
 pub fn reap(store: &Store) {
     while store.reap().unwrap() {}
@@ -266,10 +288,15 @@ pub fn reap(store: &Store) {
 
 /// Frees and moves until there is nothing to gain.
 pub fn compact(store: &Store) {
+    try_compact(store).unwrap();
+}
+
+/// The same on a disk that may refuse.
+pub fn try_compact(store: &Store) -> Result<()> {
     for _ in 0..20 {
-        reap(store);
-        if store.compact(&mut |_| true).unwrap().segments == 0 {
-            return;
+        while store.reap()? {}
+        if store.compact(&mut |_| true)?.segments == 0 {
+            return Ok(());
         }
     }
     panic!("there is always something to compact: {:?}", store.status());

@@ -1,10 +1,10 @@
 //! Random histories against the real store: after every step the store must show what the model shows.
 
 use super::compare::{meta, shown_of, tags};
-use super::harness::{B, Home, fsck, key, make_bucket, posix, purge};
+use super::harness::{B, Home, key, make_bucket, posix};
 use super::model::{Bucket, Version};
 use super::ops::{DIRS, KEYS, Op, SIZES, op, stream};
-use keyfold::model::{FileKind, Object, Versioning};
+use keyfold::model::{Error, FileKind, Kind, Object, Result, Versioning};
 use keyfold::store::{Condition, CopyOptions, PutOptions, Store};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -30,6 +30,26 @@ fn split(key: &str) -> (&str, &str) {
     // `a//` is the nameless directory inside `a/`.
     let cut = if key.ends_with("//") { key.len() - 1 } else { cut };
     key.split_at(cut)
+}
+
+/// Whether an error tells of the disk, and not of what was asked for.
+pub fn is_of_the_disk(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Io | Kind::Full | Kind::ReadOnly)
+}
+
+/// What was done must be what can be done; but the disk may hinder it.
+pub fn done<T>(result: Result<T>, can: bool, what: impl Fn() -> String) -> Result<Option<T>> {
+    match result {
+        Err(error) if is_of_the_disk(&error) => Err(error),
+        Err(error) => {
+            assert!(!can, "{}: {error}", what());
+            Ok(None)
+        }
+        Ok(result) => {
+            assert!(can, "{}: it was done", what());
+            Ok(Some(result))
+        }
+    }
 }
 
 impl World {
@@ -80,10 +100,15 @@ impl World {
     }
 
     pub fn step(&mut self, op: &Op) {
+        self.try_step(op).unwrap_or_else(|error| panic!("{op:?}: {error}"));
+    }
+
+    /// A step on a disk that may hinder it: then how much of it was done is not known.
+    pub fn try_step(&mut self, op: &Op) -> Result<()> {
         match op {
             Op::Versioning(on) => {
                 let to = if *on { Versioning::Enabled } else { Versioning::Suspended };
-                self.store.set_versioning(B, to).unwrap();
+                self.store.set_versioning(B, to)?;
                 self.model.versioning = to;
                 self.durable();
             }
@@ -95,17 +120,16 @@ impl World {
                     metadata: meta(label.as_deref()),
                     ..PutOptions::default()
                 };
-                self.store.put(B, &key(KEYS[*k]), &mut &bytes[..], &options).unwrap();
+                self.store.put(B, &key(KEYS[*k]), &mut &bytes[..], &options)?;
                 self.model.push(KEYS[*k], bytes, label.clone(), label);
                 self.durable();
             }
-            Op::Session { key: k, edits } => self.session(KEYS[*k], edits),
+            Op::Session { key: k, edits } => self.session(KEYS[*k], edits)?,
             Op::Create(k) => {
                 let name = KEYS[*k];
                 if let Some(at) = self.place(name).filter(|_| !name.ends_with('/')) {
                     let made = self.store.create_draft(at.0, at.1, &posix(FileKind::File));
-                    assert_eq!(made.is_ok(), !self.taken(name), "{name}");
-                    if made.is_ok() {
+                    if done(made, !self.taken(name), || name.to_owned())?.is_some() {
                         self.model.drafts.insert(name.to_owned());
                         self.commit();
                     }
@@ -115,59 +139,57 @@ impl World {
                 let name = KEYS[*k];
                 if let Some(at) = self.place(name).filter(|_| !name.ends_with('/')) {
                     let draft = self.model.drafts.contains(name);
-                    let removed = self.store.remove(at.0, at.1);
-                    assert_eq!(removed.is_ok(), draft || self.model.current(name).is_some(), "{name}");
-                    if removed.is_ok() {
+                    let can = draft || self.model.current(name).is_some();
+                    done(self.store.remove(at.0, at.1), can, || name.to_owned())?;
+                    if can {
                         self.model.keep_dir_of(name);
                     }
                     if draft {
                         self.model.drafts.remove(name);
-                    } else if removed.is_ok() {
+                    } else if can {
                         self.model.delete(name);
                     }
                     self.commit();
                 }
             }
             Op::Delete(k) => {
-                self.store.delete(B, &key(KEYS[*k]), None, Condition::Always).unwrap();
+                self.store.delete(B, &key(KEYS[*k]), None, Condition::Always)?;
                 self.model.delete(KEYS[*k]);
                 self.durable();
             }
             Op::Purge { key: k, at } => {
                 if let Some((at, _, object)) = self.version(KEYS[*k], *at) {
-                    purge(&self.store, KEYS[*k], object.version);
+                    self.store.delete(B, &key(KEYS[*k]), Some(object.version), Condition::Always)?;
                     self.model.purge(KEYS[*k], at);
                     self.durable();
                 }
             }
             Op::Restore { key: k, at } => {
                 if let Some((_, version, object)) = self.version(KEYS[*k], *at) {
-                    let (dirs, name) = self.store.history_place(B, &key(KEYS[*k])).unwrap();
+                    let (dirs, name) = self.store.history_place(B, &key(KEYS[*k]))?;
                     let restored = self.store.restore(&dirs, &name, object.version);
-                    assert_eq!(restored.is_ok(), !version.marker);
-                    if restored.is_ok() {
+                    if done(restored, !version.marker, || format!("{name:?}"))?.is_some() {
                         self.model.push(KEYS[*k], version.bytes, version.tag, version.meta);
                         self.durable();
                     }
                 }
             }
             Op::Undelete(k) => {
-                let (dirs, name) = self.store.history_place(B, &key(KEYS[*k])).unwrap();
+                let (dirs, name) = self.store.history_place(B, &key(KEYS[*k]))?;
                 let stack = self.model.keys.get(KEYS[*k]).cloned().unwrap_or_default();
                 let can = !stack.live && stack.versions.iter().any(|version| !version.marker);
-                assert_eq!(self.store.undelete(&dirs, &name).is_ok(), can);
+                done(self.store.undelete(&dirs, &name), can, || format!("{name:?}"))?;
                 while can && self.model.current(KEYS[*k]).is_none() {
                     self.model.purge(KEYS[*k], 0);
                     self.commit();
                 }
             }
-            Op::Rename { from, to, how } => self.rename(KEYS[*from], KEYS[*to], *how),
-            Op::RenameDir { from, to, how } => self.rename_dir(DIRS[*from], DIRS[*to], *how),
+            Op::Rename { from, to, how } => self.rename(KEYS[*from], KEYS[*to], *how)?,
+            Op::RenameDir { from, to, how } => self.rename_dir(DIRS[*from], DIRS[*to], *how)?,
             Op::MakeDir(d) => {
                 if let Some(at) = self.place(DIRS[*d]) {
                     let made = self.store.make_dir(at.0, at.1, &posix(FileKind::Directory));
-                    assert_eq!(made.is_ok(), !self.taken(DIRS[*d]));
-                    if made.is_ok() {
+                    if done(made, !self.taken(DIRS[*d]), || DIRS[*d].to_owned())?.is_some() {
                         self.model.make_dir(DIRS[*d]);
                     }
                     self.commit();
@@ -175,9 +197,8 @@ impl World {
             }
             Op::RemoveDir(d) => {
                 if let Some(at) = self.place(DIRS[*d]) {
-                    let removed = self.store.remove_dir(at.0, at.1);
                     let can = self.model.has_dir(DIRS[*d]) && self.model.is_empty_dir(DIRS[*d]);
-                    assert_eq!(removed.is_ok(), can, "{removed:?}");
+                    done(self.store.remove_dir(at.0, at.1), can, || DIRS[*d].to_owned())?;
                     if can {
                         self.model.keep_dir_of(DIRS[*d]);
                         self.model.remove_dir(DIRS[*d]);
@@ -187,10 +208,10 @@ impl World {
             }
             Op::Copy { from, to } => {
                 let source = self.store.get(B, &key(KEYS[*from]), None);
-                assert_eq!(source.is_ok(), self.model.current(KEYS[*from]).is_some());
-                if let Ok(source) = source {
+                let is_there = self.model.current(KEYS[*from]).is_some();
+                if let Some(source) = done(source, is_there, || KEYS[*from].to_owned())? {
                     let version = self.model.current(KEYS[*from]).cloned().unwrap();
-                    self.store.copy(&source, B, &key(KEYS[*to]), &CopyOptions::default()).unwrap();
+                    self.store.copy(&source, B, &key(KEYS[*to]), &CopyOptions::default())?;
                     self.model.push(KEYS[*to], version.bytes, version.tag, version.meta);
                     self.durable();
                 }
@@ -201,8 +222,7 @@ impl World {
                     self.steps += 1;
                     let label = format!("t{}", self.steps);
                     let set = self.store.set_tags(place, Some(object.version), &tags(Some(&label)));
-                    assert_eq!(set.is_ok(), !version.marker);
-                    if set.is_ok() {
+                    if done(set, !version.marker, || KEYS[*k].to_owned())?.is_some() {
                         self.model.keys.get_mut(KEYS[*k]).unwrap().versions[at].tag = Some(label);
                     }
                     self.commit();
@@ -212,40 +232,43 @@ impl World {
                 if let (Some(place), Some(version)) = (self.place(KEYS[*k]), self.model.current(KEYS[*k]).cloned()) {
                     self.steps += 1;
                     let label = format!("m{}", self.steps);
-                    self.store.set_metadata(place, &meta(Some(&label))).unwrap();
+                    self.store.set_metadata(place, &meta(Some(&label)))?;
                     self.model.push(KEYS[*k], version.bytes, version.tag, Some(label));
                     self.commit();
                 }
             }
-            Op::Upload { key: k, parts, end } => self.upload(KEYS[*k], *parts, SIZES[*end]),
-            Op::Reap => super::harness::reap(&self.store),
-            Op::Compact => super::harness::compact(&self.store),
+            Op::Upload { key: k, parts, end } => self.upload(KEYS[*k], *parts, SIZES[*end])?,
+            Op::Reap => while self.store.reap()? {},
+            Op::Compact => super::harness::try_compact(&self.store)?,
             Op::Sync => {
-                self.store.sync().unwrap();
+                self.store.sync()?;
                 self.durable();
             }
             Op::Reopen => {
-                self.store.close().unwrap();
-                self.reopen();
+                self.store.close()?;
+                self.reopen()?;
                 self.model.drafts.clear();
                 self.durable();
             }
             Op::Crash => {
                 Arc::clone(&self.store).abandon();
                 self.home.lose_power(self.steps);
-                self.reopen();
+                self.reopen()?;
                 let shown = shown_of(&self.store, &self.past[self.durable..]);
                 self.model = shown.expect("after a crash the store shows the state after some commit");
                 self.durable();
-                fsck(&self.store);
+                let found = self.store.fsck(&mut |_| {})?;
+                assert!(found.is_empty(), "{found:#?}");
             }
         }
+        Ok(())
     }
 
-    fn reopen(&mut self) {
+    fn reopen(&mut self) -> Result<()> {
         // The process holds the lock until the last handle goes, so the old one goes first.
         self.store = Arc::clone(&self.spare);
-        self.store = self.home.open();
+        self.store = self.home.try_open()?;
+        Ok(())
     }
 }
 

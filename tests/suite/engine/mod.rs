@@ -2,6 +2,7 @@
 
 mod backup;
 mod calls;
+mod checks;
 mod compaction;
 mod compare;
 mod costs;

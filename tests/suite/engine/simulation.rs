@@ -5,17 +5,16 @@
 
 use super::compare::shown_of;
 use super::harness::{B, Home, all_versions, fsck, get, key, make_bucket, pattern, put, read, reap};
-use super::machine::World;
+use super::machine::{World, is_of_the_disk};
 use super::model::Bucket;
 use super::ops::{Op, stream};
 use super::scrub;
 use crate::{asked, long};
 use keyfold::model::Kind;
-use keyfold::store::Store;
+use keyfold::store::{Condition, Reserve, Store};
 use keyfold::sys::disk::{Disk, DiskCall, MemDisk};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Operations of one history.
 const OPERATIONS: usize = 40;
@@ -64,33 +63,46 @@ fn judge(left: MemDisk, states: &[Bucket], what: &str) {
     store.close().unwrap();
 }
 
-/// Runs a history and looks at power cuts before one in `one_in` calls that change something. Returns how many.
-fn with_power_cuts(seed: u64, one_in: u64) -> usize {
+/// Power cuts that were looked at.
+#[derive(Default, Debug)]
+struct Cuts {
+    operations: usize,
+    recoveries: usize,
+}
+
+/// Runs a history and looks at power cuts before one in `one_in` calls that change something.
+fn with_power_cuts(seed: u64, one_in: u64, looked_at: &mut Cuts) {
     let _seeded = Seeded(seed);
     let mut world = begin();
     world.home.disk().imagine_cuts(seed, one_in);
-    let mut looked_at = 0;
     for (n, op) in history(seed).iter().enumerate() {
         let before = world.durable;
         let disk = world.home.disk();
         world.step(op);
         for left in disk.take_cuts() {
             judge(left, &world.past[before..], &format!("power cut during operation {n}, {op:?}"));
-            looked_at += 1;
+            looked_at.operations += 1;
+        }
+        if matches!(op, Op::Crash) {
+            // What the first cut has left is on the disk, and recovery takes nothing away from it.
+            for left in world.home.disk().take_cuts() {
+                judge(left, &world.past[world.durable..], &format!("power cut during recovery, operation {n}"));
+                looked_at.recoveries += 1;
+            }
         }
         // A power cut of the history's own gives another disk.
         world.home.disk().imagine_cuts(seed ^ n as u64, one_in);
     }
     world.finish();
-    looked_at
 }
 
 #[test]
 fn power_cuts_leave_what_was_acknowledged() {
     let one_in = if long() { 1 } else { 12 };
-    let cuts: usize = seeds("power cuts", 24, 400).map(|seed| with_power_cuts(seed, one_in)).sum();
-    println!("{cuts} power cuts, nothing lost");
-    assert!(cuts > 0);
+    let mut cuts = Cuts::default();
+    seeds("power cuts", 24, 400).for_each(|seed| with_power_cuts(seed, one_in, &mut cuts));
+    println!("{cuts:?}, nothing lost");
+    assert!(cuts.operations > 0);
 }
 
 #[test]
@@ -107,24 +119,6 @@ fn a_seed_is_one_schedule() {
         };
         assert_eq!(run(), run());
     }
-}
-
-/// Where the last panic was, while [`quietly`] runs something.
-static PANICKED_IN: Mutex<Option<(String, String)>> = Mutex::new(None);
-
-/// Whether `body` ended without a panic. One in the product itself is not forgiven.
-fn quietly(body: impl FnOnce()) -> bool {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|info| {
-        let file = info.location().map(|place| place.to_string()).unwrap_or_default();
-        *PANICKED_IN.lock().unwrap() = Some((file, info.to_string()));
-    }));
-    let ended = catch_unwind(AssertUnwindSafe(body)).is_ok();
-    std::panic::set_hook(hook);
-    if let Some((file, said)) = PANICKED_IN.lock().unwrap().take() {
-        assert!(file.starts_with("tests/"), "the product panicked: {said}");
-    }
-    ended
 }
 
 const EIO: i32 = 5;
@@ -148,11 +142,10 @@ fn with_a_failure(seed: u64, clean: &[Vec<Bucket>], call: DiskCall, n: u64, errn
     for (step, op) in history(seed).iter().enumerate() {
         let before = world.durable;
         let disk = world.home.disk();
-        if quietly(|| world.step(op)) {
-            continue;
-        }
+        let Err(refused) = world.try_step(op) else { continue };
         let what = format!("{what}, in operation {step}, {op:?}");
-        assert!(!disk.is_armed(), "{what}: refused before anything failed");
+        assert!(!disk.is_armed(), "{what}: refused before anything failed: {refused}");
+        assert!(is_of_the_disk(&refused), "{what}: it is told as something else: {refused}");
         disk.heal();
         let mut states = world.past[before..].to_vec();
         states.extend(clean[step].iter().cloned());
@@ -185,6 +178,16 @@ fn with_a_failure(seed: u64, clean: &[Vec<Bucket>], call: DiskCall, n: u64, errn
     false
 }
 
+/// Runs operations that nothing hinders; the states that each of them has made.
+fn states(world: &mut World, history: &[Op]) -> Vec<Vec<Bucket>> {
+    let mut states = |op: &Op| {
+        let from = world.past.len();
+        world.step(op);
+        world.past[from..].to_vec()
+    };
+    history.iter().map(&mut states).collect()
+}
+
 #[test]
 fn a_failed_call_is_told_and_leaves_nothing_half() {
     let (mut refused, mut unseen) = (0, 0);
@@ -193,12 +196,7 @@ fn a_failed_call_is_told_and_leaves_nothing_half() {
         let mut world = begin();
         let counted = world.home.disk();
         let before = CALLS.map(|call| counted.calls(call));
-        let mut clean = Vec::new();
-        for op in &history(seed) {
-            let from = world.past.len();
-            world.step(op);
-            clean.push(world.past[from..].to_vec());
-        }
+        let clean = states(&mut world, &history(seed));
         let made = CALLS.map(|call| counted.calls(call));
         for (kind, call) in CALLS.into_iter().enumerate() {
             let count = made[kind] - before[kind];
@@ -212,6 +210,92 @@ fn a_failed_call_is_told_and_leaves_nothing_half() {
         }
     }
     println!("{refused} failures told, {unseen} that nobody had to be told of");
+    assert!(refused > 0);
+}
+
+/// A disk of 2 GiB, which has a journal, and a world on it. Without a reserve writes meet its end anywhere.
+fn begin_with_room(reserve: Reserve) -> World {
+    let mut home = Home::simulated();
+    home.reserve = reserve;
+    home.disk().set_room(Some(2 << 30));
+    let world = World::new(home);
+    world.store.sync().unwrap();
+    world
+}
+
+/// Runs a history on a disk that, before one of its operations, others fill but for `left` bytes. Whether anything was
+/// refused.
+fn with_little_room(seed: u64, clean: &[Vec<Bucket>], full_from: usize, left: u64, reserve: Reserve) -> bool {
+    let what = format!("{left} bytes are free from operation {full_from} on, {reserve:?}");
+    let mut world = begin_with_room(reserve);
+    for (step, op) in history(seed).iter().enumerate() {
+        if step == full_from {
+            let disk = world.home.disk();
+            disk.set_room(Some(disk.used() + left));
+            world.home.later();
+        }
+        let before = world.durable;
+        let Err(refused) = world.try_step(op) else { continue };
+        let what = format!("{what}, in operation {step}, {op:?}");
+        assert!(step >= full_from && refused.kind() == Kind::Full, "{what}: {refused}");
+        let mut states = world.past[before..].to_vec();
+        states.extend(clean[step].iter().cloned());
+        let cut = world.home.disk().crash(seed);
+        cut.set_room(None);
+        judge(cut, &states, &format!("{what}, then the power"));
+        if matches!(op, Op::Reopen | Op::Crash) {
+            return true;
+        }
+        let store = &world.store;
+        assert_eq!(store.status().unwrap().read_only, None, "{what}");
+        // What others have left is enough for deletes.
+        let deletes = left >= 4 << 20;
+        if deletes {
+            for entry in all_versions(store, B, 1000) {
+                let deleted = store.delete(B, &key(&entry.key), Some(entry.object.version), Condition::Always);
+                deleted.unwrap_or_else(|error| panic!("{what}, then a delete: {error}"));
+            }
+            reap(store);
+        }
+        world.home.disk().set_room(Some(4 << 30));
+        world.home.later();
+        store.sync().unwrap_or_else(|error| panic!("{what}, then there is room: {error}"));
+        if !deletes {
+            assert!(shown_of_running(store, &states), "{what}, then there is room: none of {} states", states.len());
+        }
+        put(store, "and on", &[7; 5000]);
+        assert_eq!(store.hindrances(), [], "{what}");
+        fsck(store);
+        let cut = Home::on(world.home.disk().crash(seed));
+        assert_eq!(get(&cut.open(), "and on").unwrap(), [7; 5000]);
+        return true;
+    }
+    world.home.disk().set_room(None);
+    world.finish();
+    false
+}
+
+/// Whether an open store shows one of the states; files of which nothing was published aside.
+fn shown_of_running(store: &Arc<Store>, states: &[Bucket]) -> bool {
+    states.iter().any(|state| super::compare::differs(store, state, usize::MAX).is_none())
+}
+
+#[test]
+fn a_full_disk_loses_nothing_takes_deletes_and_serves_again() {
+    let (mut refused, mut unseen) = (0, 0);
+    for seed in seeds("full disks", 6, 100) {
+        let _seeded = Seeded(seed);
+        let clean = states(&mut begin_with_room(Reserve::Auto), &history(seed));
+        for (n, left) in [0, 700, 5000, 60_000, 400_000, 5 << 20, 20 << 20].into_iter().enumerate() {
+            for reserve in [Reserve::Auto, Reserve::Bytes(0)] {
+                for full_from in (1..OPERATIONS).step_by(if long() { 1 } else { 13 }) {
+                    let told = with_little_room(seed, &clean, (full_from + n) % OPERATIONS, left, reserve);
+                    (refused, unseen) = (refused + usize::from(told), unseen + usize::from(!told));
+                }
+            }
+        }
+    }
+    println!("{refused} full disks told, {unseen} that nobody had to be told of");
     assert!(refused > 0);
 }
 
@@ -245,9 +329,23 @@ fn told_damage(store: &Arc<Store>, model: &Bucket) -> Vec<(String, String)> {
     damaged
 }
 
+/// Disks that were harmed, and the versions that said so.
+#[derive(Default, Debug)]
+struct Told {
+    disks: usize,
+    damaged: usize,
+}
+
+impl Told {
+    fn add(&mut self, damaged: &[(String, String)]) {
+        self.disks += 1;
+        self.damaged += damaged.len();
+    }
+}
+
 #[test]
 fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
-    let (mut looked_at, mut damaged) = (0, 0);
+    let (mut flipped, mut misread, mut miswritten) = (Told::default(), Told::default(), Told::default());
     for seed in seeds("rot", 6, 100) {
         let _seeded = Seeded(seed);
         let mut world = begin();
@@ -256,7 +354,7 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
             world.step(op);
         }
         world.store.sync().unwrap();
-        let mut on = |harm: &dyn Fn(&MemDisk, u64), stays: bool| {
+        let on = |harm: &dyn Fn(&MemDisk, u64), stays: bool, sum: &mut Told| {
             for n in 0..if long() { 60 } else { 12 } {
                 let left = world.home.disk().crash(seed);
                 harm(&left, seed.wrapping_mul(31) + n);
@@ -267,8 +365,7 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
                     let hurt = scrub::hurt(&store);
                     assert!(told.iter().all(|one| hurt.contains(one)), "scrub names {hurt:?} of {told:?}");
                 }
-                damaged += told.len();
-                looked_at += 1;
+                sum.add(&told);
             }
         };
         on(
@@ -282,6 +379,7 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
                 disk.tamper(path, flip).unwrap();
             },
             true,
+            &mut flipped,
         );
         on(
             &|disk, n| {
@@ -291,13 +389,15 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
                 }
             },
             false,
+            &mut misread,
         );
         let misplaced = begin_misplaced(seed);
-        damaged += told_damage(&misplaced.store, &misplaced.model).len();
-        looked_at += 1;
+        miswritten.add(&told_damage(&misplaced.store, &misplaced.model));
     }
-    println!("{looked_at} disks looked at, {damaged} versions told damaged, none read as another");
-    assert!(damaged > 0);
+    println!("flipped {flipped:?}, misread {misread:?}, miswritten {miswritten:?}, none read as another");
+    for (told, what) in [(flipped, "flipped"), (misread, "misread"), (miswritten, "miswritten")] {
+        assert!(told.damaged > 0, "nothing {what} was noticed on {} disks", told.disks);
+    }
 }
 
 /// A history in which some writes of data go astray.

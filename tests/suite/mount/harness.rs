@@ -270,6 +270,11 @@ impl Mounted {
         self.binary().args(args).current_dir(here).env("KEYFOLD_STORE", self.store()).output().unwrap()
     }
 
+    /// Runs keyfold outside of the mount.
+    pub fn keyfold_aside(&self, args: &[&str]) -> Output {
+        self.binary().args(args).current_dir(self.aside("")).env("KEYFOLD_STORE", self.store()).output().unwrap()
+    }
+
     /// The lines of the mount's `.keyfold/errors`.
     pub fn errors(&self) -> String {
         fs::read_to_string(self.root().join(".keyfold/errors")).unwrap()

@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod directories;
 mod doors;
+mod ending;
 mod explorer;
 mod faults;
 mod full;

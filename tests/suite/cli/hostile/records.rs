@@ -256,7 +256,12 @@ fn contents_take_no_more_than_there_is() {
         let store = stranger.copy(name);
         plant(&store, records);
         bounded(&store, &["fsck"]);
-        bounded(&store, &["export", "plain/hostile", stranger.out(name).to_str().unwrap()]);
+        let out = stranger.out(name);
+        let (status, said) = bounded(&store, &["export", out.to_str().unwrap(), "plain/hostile"]);
+        if name == "inline" {
+            // What is not there is damage, and no zeros.
+            assert!(status == 7 && said.contains("not as many as it says"), "{status}: {said}");
+        }
         // It goes like any other: what it shares is let go of once.
         let version = bounded(&store, &["versions", "plain/hostile"]);
         bounded(

@@ -3,7 +3,7 @@
 use super::fault::{Disk, copy_tree};
 use crate::engine::calls::{self, unseen};
 use crate::engine::compare::differs;
-use crate::engine::harness::{B, all_versions, fsck, key, reap};
+use crate::engine::harness::{B, all_versions, data_segments, fsck, key, reap};
 use crate::engine::model::Bucket;
 use keyfold::model::{Error, Kind, Result, VersionId};
 use keyfold::store::{Condition, Options, PutOptions, Store};
@@ -183,12 +183,13 @@ fn empties(store: &Arc<Store>) -> Option<String> {
     loop {
         reap(store);
         let status = store.status().unwrap();
-        if status.segments <= 1 && status.solos == 0 {
+        let segments = data_segments(store);
+        if segments <= 1 && status.solos == 0 {
             fsck(store);
             return None;
         }
         if Instant::now() > until {
-            return Some(format!("{} segments, {} files of their own", status.segments, status.solos));
+            return Some(format!("{segments} segments, {} files of their own", status.solos));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

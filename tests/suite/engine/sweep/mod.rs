@@ -6,6 +6,7 @@
 
 mod fault;
 mod found;
+mod hindered;
 mod judge;
 mod work;
 

@@ -186,6 +186,8 @@ pub fn during(run: &mut Run) {
     purge(run, "a/large");
     purge(run, "uploaded");
     reap(run);
+    run.step("compact", false, |store| store.compact(&mut |_| true), |_| ());
+    reap(run);
     session(run, "last");
     run.step("sync", true, |store| store.sync(), |_| ());
 }

@@ -55,9 +55,14 @@ fn over(since: Instant) -> bool {
     long() && minutes.is_some_and(|minutes| since.elapsed().as_secs_f64() > minutes * 60.0)
 }
 
-/// The seed to begin with: always the same, unless asked for another.
+/// The seed to begin with: another one each time, unless asked for one. It is printed.
 fn seed() -> u64 {
-    crate::asked("KEYFOLD_SEED").unwrap_or(1)
+    static SEED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
+        let seed = crate::seed();
+        eprintln!("KEYFOLD_SEED={seed}");
+        seed
+    });
+    *SEED
 }
 
 #[track_caller]
