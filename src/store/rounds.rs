@@ -155,13 +155,15 @@ impl Rounds {
     pub(super) fn room(&self, len: u64, now: Timestamp, free: &dyn Fn() -> Result<u64>) -> Result<()> {
         let needed = self.reserve.saturating_add(len);
         let mut space = self.space.lock();
-        let Reading { when, bytes, uses } = match *space {
+        let reading = match &mut *space {
             Some(reading) if reading.holds(now) && reading.bytes >= needed => reading,
-            _ => Reading { when: now, bytes: free()?, uses: 0 },
+            space => space.insert(Reading { when: now, bytes: free()?, uses: 0 }),
         };
+        let bytes = reading.bytes;
         if bytes >= needed {
             // Until the disk is asked again, what was let in counts as written.
-            *space = Some(Reading { when, bytes: bytes - len, uses: uses + 1 });
+            reading.bytes -= len;
+            reading.uses += 1;
             return Ok(());
         }
         Err(Error::new(Kind::Full, "cannot store new data")

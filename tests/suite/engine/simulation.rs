@@ -391,8 +391,10 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
             false,
             &mut misread,
         );
-        let misplaced = begin_misplaced(seed);
-        miswritten.add(&told_damage(&misplaced.store, &misplaced.model));
+        for n in 0..if long() { 2 } else { 12 } {
+            let misplaced = begin_misplaced(seed.wrapping_mul(31) + n);
+            miswritten.add(&told_damage(&misplaced.store, &misplaced.model));
+        }
     }
     println!("flipped {flipped:?}, misread {misread:?}, miswritten {miswritten:?}, none read as another");
     for (told, what) in [(flipped, "flipped"), (misread, "misread"), (miswritten, "miswritten")] {
