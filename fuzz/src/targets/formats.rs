@@ -66,7 +66,12 @@ pub fn segment_footer(data: &[u8]) {
         let cut = bytes.len().checked_sub(footer::TRAILER_BYTES)?;
         let file_bytes = u64::from(at) + bytes.len() as u64;
         let trailer = footer::Trailer::decode(&bytes[cut..], &bind, STORE, SEGMENT, file_bytes).ok()?;
-        assert!(trailer.directory_bytes() <= cut, "a directory larger than the file");
+        let directory = trailer.directory_bytes();
+        assert!((directory + footer::TRAILER_BYTES) as u64 <= file_bytes, "a directory larger than the file");
+        // It may begin before these bytes do.
+        if directory > cut {
+            return None;
+        }
         trailer.decode_directory(&bytes[..cut], &bind).ok()
     };
     read(data);
