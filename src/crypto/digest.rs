@@ -26,6 +26,14 @@ impl Crc64 {
         Self(Digest::new_with_init_state(CrcAlgorithm::Crc64Nvme, value ^ INVERT))
     }
 
+    /// The checksum of `bytes` alone.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> u64 {
+        let mut crc = Self::new();
+        crc.update(bytes);
+        crc.value()
+    }
+
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -103,23 +111,17 @@ mod tests {
     use crc_fast::{CrcAlgorithm::Crc64Nvme, checksum_combine};
     use proptest::prelude::*;
 
-    fn crc(bytes: &[u8]) -> u64 {
-        let mut crc = Crc64::new();
-        crc.update(bytes);
-        crc.value()
-    }
-
     #[test]
     fn sum_8_check_values() {
-        assert_eq!(crc(b"123456789"), 0xae8b_1486_0a79_9888);
-        assert_eq!((crc(b""), Crc64::default().value(), crc64_zeros(0)), (0, 0, 0));
+        assert_eq!(Crc64::of(b"123456789"), 0xae8b_1486_0a79_9888);
+        assert_eq!((Crc64::of(b""), Crc64::default().value(), crc64_zeros(0)), (0, 0, 0));
         assert_eq!(sha256(b"abc")[..4], [0xba, 0x78, 0x16, 0xbf]);
     }
 
     #[test]
     fn sum_8_holes_of_any_length() {
         for len in [1, 7, 8, 63, 64, 4096, 65_537] {
-            assert_eq!(crc64_zeros(len), crc(&vec![0; usize::try_from(len).unwrap()]), "{len}");
+            assert_eq!(crc64_zeros(len), Crc64::of(&vec![0; usize::try_from(len).unwrap()]), "{len}");
         }
         let (tib, half) = (1 << 40, crc64_zeros(1 << 39));
         assert_eq!(crc64_zeros(tib), crc64_combine(half, half, 1 << 39));
@@ -132,9 +134,9 @@ mod tests {
     proptest! {
         #[test]
         fn sum_8_combine_is_the_checksum_of_the_whole(a: Vec<u8>, b: Vec<u8>) {
-            let whole = crc(&[a.as_slice(), &b].concat());
-            prop_assert_eq!(crc64_combine(crc(&a), crc(&b), b.len() as u64), whole);
-            let mut resumed = Crc64::resume(crc(&a));
+            let whole = Crc64::of(&[a.as_slice(), &b].concat());
+            prop_assert_eq!(crc64_combine(Crc64::of(&a), Crc64::of(&b), b.len() as u64), whole);
+            let mut resumed = Crc64::resume(Crc64::of(&a));
             resumed.update(&b);
             prop_assert_eq!(resumed.value(), whole);
         }

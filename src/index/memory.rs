@@ -74,22 +74,16 @@ fn number(bytes: &[u8]) -> usize {
     bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
 }
 
-fn sum(batch: &[u8]) -> u64 {
-    let mut sum = Crc64::new();
-    sum.update(batch);
-    sum.value()
-}
-
 fn frame(batch: &[u8]) -> Vec<u8> {
     let len = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-    [&len.to_le_bytes()[..], &sum(batch).to_le_bytes(), batch].concat()
+    [&len.to_le_bytes()[..], &Crc64::of(batch).to_le_bytes(), batch].concat()
 }
 
 /// The batch of the frame that `bytes` begins with, unless it is damaged.
 fn unframe(bytes: &[u8]) -> Option<&[u8]> {
     let (head, rest) = bytes.split_at_checked(FRAME)?;
     let batch = rest.get(..number(&head[..4]))?;
-    (!batch.is_empty() && sum(batch).to_le_bytes() == head[4..]).then_some(batch)
+    (!batch.is_empty() && Crc64::of(batch).to_le_bytes() == head[4..]).then_some(batch)
 }
 
 struct Log {

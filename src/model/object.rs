@@ -81,3 +81,29 @@ pub struct Object {
     /// Foreign xattrs.
     pub xattrs: Xattrs,
 }
+
+impl Object {
+    /// An object without bytes, made at `now`.
+    #[must_use]
+    pub fn empty(ino: Ino, seq: Seq, version: VersionId, posix: &Posix, now: Timestamp) -> Self {
+        Self {
+            version,
+            seq,
+            ino,
+            marker: false,
+            modified: now,
+            since: now,
+            superseded: None,
+            size: 0,
+            stored: 0,
+            etag: ETag::EMPTY,
+            crc64: Checksum(Some(0)),
+            class: StorageClass::Standard,
+            content: ContentId::EMPTY,
+            posix: posix.clone(),
+            metadata: Metadata::default(),
+            tags: TagSet::new(),
+            xattrs: Xattrs::default(),
+        }
+    }
+}

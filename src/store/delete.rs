@@ -3,7 +3,6 @@
 use super::Store;
 use super::bucket::need_bucket;
 use super::names::{all_dirs, dent, history_place_in, is_dir, no_such_name};
-use super::node::empty_object;
 use super::put::Condition;
 use super::stack::{
     Current, attach, bucket_of, current, detach, drop_content, hold_dir, is_null, newest_older, promote, push_older,
@@ -156,7 +155,7 @@ impl Store {
             super::stack::remove_null(tx, bucket.id, at.0, at.1)?;
         }
         let posix = Posix::new(FileKind::File, 0, 0, 0, now);
-        let mut marker = empty_object(ino, seq, version, &posix, now);
+        let mut marker = Object::empty(ino, seq, version, &posix, now);
         marker.marker = true;
         push_older(tx, bucket.id, at.0, at.1, &marker)?;
         self.announce(tx, "ObjectRemoved:DeleteMarkerCreated", at, &marker)?;

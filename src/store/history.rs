@@ -184,7 +184,7 @@ impl Store {
         version: VersionId,
         open: impl FnOnce(&mut Tx<'_>, Timestamp) -> Result<DirId>,
     ) -> Result<Object> {
-        let ((object, bucket, key), commit) = self.transact_seq(|tx| {
+        let (object, bucket, key) = self.transact_durably(|tx| {
             let now = self.stamp();
             let from = self.find_version(tx, dirs, component, (version, None))?;
             let from = from.ok_or_else(|| Self::no_version(version))?.object;
@@ -202,7 +202,6 @@ impl Store {
             Ok((object, bucket.name, key))
         })?;
         self.note_copy(&object, bucket.as_str(), key.as_str());
-        self.wait_durable(commit)?;
         Ok(object)
     }
 

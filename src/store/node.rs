@@ -7,10 +7,7 @@ use super::names::{
 };
 use super::stack::{Current, attach, bucket_of, bury, detach, enthrone, newest_older, open_dir};
 use crate::index::{DentRecord, Family, OpenSession, Read, Tx, id_key};
-use crate::model::{
-    Bucket, Checksum, ContentId, DirId, ETag, Error, Ino, Kind, Metadata, Object, Posix, Result, Seq, StorageClass,
-    TagSet, Timestamp, Usage, VersionId, Xattrs,
-};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Posix, Result, Seq, Timestamp, Usage, VersionId};
 
 pub(super) fn taken(component: &str) -> Error {
     Error::new(Kind::AlreadyExists, format!("cannot make {component:?}")).why("the name is taken")
@@ -22,29 +19,6 @@ pub(super) fn need_free(read: &impl Read, dir: DirId, component: &str) -> Result
         return Err(taken(component));
     }
     Ok(())
-}
-
-/// An object without bytes.
-pub(super) fn empty_object(ino: Ino, seq: Seq, version: VersionId, posix: &Posix, now: Timestamp) -> Object {
-    Object {
-        version,
-        seq,
-        ino,
-        marker: false,
-        modified: now,
-        since: now,
-        superseded: None,
-        size: 0,
-        stored: 0,
-        etag: ETag::EMPTY,
-        crc64: Checksum(Some(0)),
-        class: StorageClass::Standard,
-        content: ContentId::EMPTY,
-        posix: posix.clone(),
-        metadata: Metadata::default(),
-        tags: TagSet::new(),
-        xattrs: Xattrs::default(),
-    }
 }
 
 impl Store {
@@ -80,7 +54,7 @@ impl Store {
             None => VersionId::Null,
             Some(_) => self.version_id(bucket.versioning, seq, id.into()),
         };
-        let marker = empty_object(id.into(), seq, version, &record.posix, now);
+        let marker = Object::empty(id.into(), seq, version, &record.posix, now);
         enthrone(tx, bucket, at, &marker)?;
         self.announce(tx, "ObjectCreated:Put", at, &marker)?;
         record.marker = Some(marker);
@@ -163,7 +137,7 @@ impl Store {
             let (now, seq) = self.stamp();
             need_free(tx, dir, name)?;
             let bucket = bucket_of(tx, dir)?;
-            let object = empty_object(ino, seq, self.version_id(bucket.versioning, seq, ino), posix, now);
+            let object = Object::empty(ino, seq, self.version_id(bucket.versioning, seq, ino), posix, now);
             enthrone(tx, &bucket, (dir, name), &object)?;
             self.announce(tx, "ObjectCreated:Put", (dir, name), &object)?;
             attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: false }, now)?;
@@ -180,7 +154,7 @@ impl Store {
         debug_assert!(!is_dir(name));
         self.room_for_data(0)?;
         let (ino, now) = (Ino(self.ids.take()), self.now());
-        let object = empty_object(ino, Seq(0), VersionId::Null, posix, now);
+        let object = Object::empty(ino, Seq(0), VersionId::Null, posix, now);
         self.transact(|tx| {
             need_free(tx, dir, name)?;
             // Found by the next opening of the store, should nothing be published before a crash.

@@ -183,16 +183,18 @@ impl Store {
             return Err(Error::corrupt("cannot go through notes", "the segment is damaged"));
         }
         let mut runs: Vec<Run> = Vec::new();
-        let mut batch: Vec<(Owned, Vec<u8>)> = Vec::new();
+        let (mut batch, mut bytes): (Vec<(Owned, Vec<u8>)>, usize) = (Vec::new(), 0);
         // The newest come first.
         for (run, owner, _) in found.into_iter().rev() {
             let mut payload = vec![0; run.len as usize];
             self.log.read(run, 0, &mut payload)?;
             if self.is_needed(&owner, &payload, next, recent)? {
+                bytes += payload.len();
                 batch.push((owner, payload));
             }
-            if batch.iter().map(|(_, payload)| payload.len()).sum::<usize>() > BATCH_BYTES {
+            if bytes > BATCH_BYTES {
                 runs.extend(self.append_notes(&mut batch)?);
+                bytes = 0;
             }
         }
         runs.extend(self.append_notes(&mut batch)?);

@@ -182,10 +182,8 @@ impl Store {
         if size <= self.settings.inline_max {
             let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
             draft.read_at(0, &mut bytes)?;
-            let mut crc = crate::crypto::Crc64::new();
-            crc.update(&bytes);
-            let record =
-                ContentRecord { size, stored: size, crc64: Checksum(Some(crc.value())), body: Body::Inline(bytes) };
+            let crc64 = Checksum(Some(crate::crypto::Crc64::of(&bytes)));
+            let record = ContentRecord { size, stored: size, crc64, body: Body::Inline(bytes) };
             return Ok(self.whole(ContentId::inline(draft.number()), record));
         }
         draft.settle()?;

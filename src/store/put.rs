@@ -4,7 +4,6 @@ use super::Store;
 use super::bucket::{need_bucket, read_bucket};
 use super::draft::Draft;
 use super::names::{is_dir, live_dir, no_such_name};
-use super::node::empty_object;
 use super::origin::whole_key;
 use super::stack::{Current, attach, current, enthrone_all, rewrite, set_marker};
 use crate::index::{DentRecord, Tx};
@@ -181,7 +180,7 @@ impl Store {
             }
             _ => Posix::new(kind, if is_dir(name) { 0o755 } else { 0o644 }, 0, 0, now),
         });
-        let mut object = empty_object(ino, seq, self.version_id(bucket.versioning, seq, ino), &posix, now);
+        let mut object = Object::empty(ino, seq, self.version_id(bucket.versioning, seq, ino), &posix, now);
         object.metadata = options.metadata.clone();
         object.tags = options.tags.clone();
         object.class = options.class;

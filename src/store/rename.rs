@@ -9,7 +9,7 @@ use super::stack::{Current, add_version, attach, bucket_of, current, detach, mov
 use crate::index::{
     Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
 };
-use crate::model::{Bucket, DirId, Error, Ino, Kind, Result, Seq, Timestamp, VersionId, Versioning};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Seq, Timestamp, VersionId, Versioning};
 
 /// What becomes of a taken destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -238,7 +238,7 @@ impl Store {
         }
         detach(tx, from.0, from.1, now)?;
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
-        let moved = super::node::empty_object(id.into(), Seq(0), VersionId::Null, &record.posix, now);
+        let moved = Object::empty(id.into(), Seq(0), VersionId::Null, &record.posix, now);
         let mut change = self.change("ObjectRenamed:MoveDirectory", bucket.id, prefix + to.1, &moved);
         change.from = Some(old_prefix + from.1);
         Self::announce_change(tx, &change);
@@ -303,7 +303,7 @@ impl Store {
                     }
                     tx.put(Family::Dir, &id_key(id.0), &dir);
                     let posix = &dir.posix;
-                    Some(super::node::empty_object((*id).into(), Seq(0), VersionId::Null, posix, now))
+                    Some(Object::empty((*id).into(), Seq(0), VersionId::Null, posix, now))
                 }
                 DentRecord::Link(ino) => match tx.record::<InodeRecord>(Family::Ino, &id_key(ino.0))? {
                     Some(mut inode) => {

@@ -56,10 +56,10 @@ impl Content {
     /// As [`Content::read_at`].
     pub(super) fn sum(&self, sums: &mut Sums<'_>) -> Result<u64> {
         let (len, sum) = match self.inline() {
-            Some(bytes) => (bytes.len() as u64, crc_of(bytes)),
+            Some(bytes) => (bytes.len() as u64, Crc64::of(bytes)),
             // What was read stays read: another attempt goes on where the last one stopped.
             None => self.settled(|| match &*self.body() {
-                Body::Inline(bytes) => Ok((bytes.len() as u64, crc_of(bytes))),
+                Body::Inline(bytes) => Ok((bytes.len() as u64, Crc64::of(bytes))),
                 Body::Extents(extents) => self.sum_of_extents(extents, sums),
                 Body::Tree(root) => self.sum_of_node(*root, sums, DEPTH_MAX),
             })?,
@@ -125,10 +125,4 @@ impl Content {
         }
         Ok((len, sum))
     }
-}
-
-fn crc_of(bytes: &[u8]) -> u64 {
-    let mut crc = Crc64::new();
-    crc.update(bytes);
-    crc.value()
 }

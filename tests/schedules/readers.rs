@@ -2,10 +2,11 @@
 
 use super::explore::{body, explore, store, whole};
 use super::harness::{
-    B, all_versions, delete, dir, file, fsck, get, key, list, pattern, posix, put, read, root, versions, write_file,
+    B, all_versions, begin_upload, delete, dir, file, fsck, get, key, list, pattern, posix, put, put_part, read, root,
+    versions, write_file,
 };
-use keyfold::model::{FileKind, Kind, Metadata, StorageClass, TagSet, Versioning};
-use keyfold::store::{CompletePart, Condition, Entry, RenameHow, Store};
+use keyfold::model::{FileKind, Kind, Versioning};
+use keyfold::store::{Condition, Entry, RenameHow, Store};
 use shuttle::thread;
 use std::sync::Arc;
 
@@ -110,16 +111,13 @@ fn must_have(store: &Arc<Store>, ids: &[keyfold::model::VersionId], way: usize) 
     }
 }
 
-#[test]
-fn history_in_a_dead_directory_is_there_while_it_comes_back() {
-    explore("revive", 600, || {
+/// `d/x` has its history in whatever way it is looked at while `change` is made.
+fn history_stays(name: &str, change: fn(&Arc<Store>)) {
+    explore(name, 600, move || {
         let (_home, store) = store(Versioning::Enabled);
         let ids = buried(&store);
         thread::scope(|scope| {
-            scope.spawn(|| {
-                put(&store, "d/y", &body(5));
-                delete(&store, "d/y");
-            });
+            scope.spawn(|| change(&store));
             for way in 0..3 {
                 let (store, ids) = (&store, &ids);
                 scope.spawn(move || (0..2).for_each(|_| must_have(store, ids, way)));
@@ -130,22 +128,19 @@ fn history_in_a_dead_directory_is_there_while_it_comes_back() {
 }
 
 #[test]
+fn history_in_a_dead_directory_is_there_while_it_comes_back() {
+    history_stays("revive", |store| {
+        put(store, "d/y", &body(5));
+        delete(store, "d/y");
+    });
+}
+
+#[test]
 fn history_is_there_while_its_name_is_undeleted() {
-    explore("undelete", 600, || {
-        let (_home, store) = store(Versioning::Enabled);
-        let ids = buried(&store);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let (dirs, name) = store.history_place(B, &key("d/x")).unwrap();
-                store.undelete(&dirs, &name).unwrap();
-                delete(&store, "d/x");
-            });
-            for way in 0..3 {
-                let (store, ids) = (&store, &ids);
-                scope.spawn(move || (0..2).for_each(|_| must_have(store, ids, way)));
-            }
-        });
-        nothing_is_damaged(&store);
+    history_stays("undelete", |store| {
+        let (dirs, name) = store.history_place(B, &key("d/x")).unwrap();
+        store.undelete(&dirs, &name).unwrap();
+        delete(store, "d/x");
     });
 }
 
@@ -269,13 +264,11 @@ fn what_is_deleted_for_good_goes_also_when_it_gets_another_place() {
 fn the_parts_of_an_upload_are_there_or_the_upload_is_not() {
     explore("parts", 400, || {
         let (_home, store) = store(Versioning::Unversioned);
-        let upload =
-            store.create_upload(B, &key("f"), &Metadata::default(), &TagSet::new(), StorageClass::Standard).unwrap();
-        let part = store.put_part(upload, 1, &mut &pattern(300, 1)[..], None).unwrap();
+        let upload = begin_upload(&store, "f");
+        let part = put_part(&store, upload, 1, &pattern(300, 1));
         thread::scope(|scope| {
             scope.spawn(|| {
-                let parts = [CompletePart { number: 1, etag: part.etag }];
-                store.complete_upload(B, upload, &parts, Condition::Always, None).unwrap();
+                store.complete_upload(B, upload, &[part], Condition::Always, None).unwrap();
             });
             scope.spawn(|| match store.list_parts(upload, 0, 10) {
                 Ok(parts) => assert_eq!(parts.len(), 1),

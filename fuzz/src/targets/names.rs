@@ -1,10 +1,7 @@
 //! Targets for names: spellings of keys on the mount, extended attributes, tags as query text.
 
 use keyfold::index::{DentRecord, decode, encode};
-use keyfold::model::{
-    Checksum, ContentId, ETag, FileKind, Ino, Metadata, Object, Posix, Seq, StorageClass, TagSet, Timestamp, VersionId,
-    Xattrs,
-};
+use keyfold::model::{FileKind, Ino, Object, Posix, Seq, Timestamp, VersionId};
 use keyfold::vfs::spelling::{NAME_BYTES_MAX, Reserved, Spelled, long_hash, read, show};
 use keyfold::vfs::xattr;
 
@@ -96,23 +93,5 @@ pub fn tags_query(data: &[u8]) {
 /// An empty object.
 pub(super) fn object() -> Object {
     let now = Timestamp::new(1_795_312_800, 0);
-    Object {
-        version: VersionId::Null,
-        seq: Seq(20),
-        ino: Ino(21),
-        marker: false,
-        modified: now,
-        since: now,
-        superseded: None,
-        size: 0,
-        stored: 0,
-        etag: ETag::EMPTY,
-        crc64: Checksum(Some(0)),
-        class: StorageClass::Standard,
-        content: ContentId::EMPTY,
-        posix: Posix::new(FileKind::File, 0o644, 1000, 100, now),
-        metadata: Metadata::default(),
-        tags: TagSet::new(),
-        xattrs: Xattrs::default(),
-    }
+    Object::empty(Ino(21), Seq(20), VersionId::Null, &Posix::new(FileKind::File, 0o644, 1000, 100, now), now)
 }

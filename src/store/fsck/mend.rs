@@ -15,7 +15,6 @@ use crate::store::Store;
 use crate::store::bucket::{bucket_key, name_key};
 use crate::store::ids::Ids;
 use crate::store::names::twin;
-use crate::store::node::empty_object;
 use std::collections::BTreeMap;
 
 /// A change that mends a finding. It looks at what is there when it runs, since others may have run before it.
@@ -243,7 +242,7 @@ impl<'a, 't> Bench<'a, 't> {
     pub fn shelve_content(&mut self, id: ContentId) -> Result<()> {
         let Some(content) = self.tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(()) };
         let (ino, seq) = (Ino(self.new_id()), Seq(self.new_id()));
-        let mut object = empty_object(ino, seq, VersionId::Null, &self.posix(FileKind::File), self.now);
+        let mut object = Object::empty(ino, seq, VersionId::Null, &self.posix(FileKind::File), self.now);
         object.size = content.size;
         object.stored = content.stored;
         object.content = id;

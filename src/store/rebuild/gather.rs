@@ -1,5 +1,6 @@
 //! Reading the whole log: which contents there were, and where their bytes are.
 
+use crate::chunklog::format::FRAME_BYTES;
 use crate::chunklog::format::note::{Note, Stretch};
 use crate::chunklog::{ChunkLog, Owned, RUN_BYTES_MAX, RunFound, SegmentId, SoloId, SoloState, Written};
 use crate::index::Source;
@@ -9,8 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// No honest number is as large: the store's counter begins at the other end, and there is to be room for more of them.
 const NUMBER_MAX: u64 = ContentId::FIRST_INLINE.0 / 2;
-/// Bytes of a frame.
-const FRAME: u64 = 65_536;
+const FRAME: u64 = FRAME_BYTES as u64;
 /// Over all other writes of a content: what is lost there must not show what was there before.
 const ORDER_TOP: u32 = u32::MAX;
 

@@ -6,33 +6,13 @@ use super::get::{of_object, plain};
 use super::list::present;
 use super::names::{Class, Name, Place, What, classify, find, markdown, rows};
 use super::{Target, XattrList, apply, refused, withdraw};
-use crate::model::{
-    Checksum, ContentId, DirId, ETag, FileKind, Ino, Kind, Metadata, Object, Posix, Seq, StorageClass, TagSet,
-    Timestamp, VersionId, Xattrs,
-};
+use crate::model::{DirId, FileKind, Ino, Kind, Object, Posix, Seq, Timestamp, VersionId};
 use crate::store::FileEntry;
 
 pub(super) fn object() -> Object {
     let now = Timestamp::new(1_700_000_000, 0);
-    Object {
-        version: VersionId::Id([0xab; 16]),
-        seq: Seq(1),
-        ino: Ino(20),
-        marker: false,
-        modified: now,
-        since: now,
-        superseded: None,
-        size: 0,
-        stored: 0,
-        etag: ETag::EMPTY,
-        crc64: Checksum(Some(0)),
-        class: StorageClass::Standard,
-        content: ContentId::EMPTY,
-        posix: Posix::new(FileKind::File, 0o644, 0, 0, now),
-        metadata: Metadata::default(),
-        tags: TagSet::new(),
-        xattrs: Xattrs::default(),
-    }
+    let posix = Posix::new(FileKind::File, 0o644, 0, 0, now);
+    Object::empty(Ino(20), Seq(1), VersionId::Id([0xab; 16]), &posix, now)
 }
 
 fn file(object: Object, draft: bool) -> Target {

@@ -1,12 +1,14 @@
 //! Backups: what is in them, what they share, and what they bear: writers, damage, full disks, and ends that come too soon.
 
 use super::compare::shown_of;
-use super::harness::{B, Home, copy, data_segments, delete, fsck, get, key, pattern, put, reap, root, write_file};
+use super::harness::{
+    B, Home, begin_upload, copy, data_segments, delete, fsck, get, key, pattern, put, reap, root, write_file,
+};
 use super::machine::World;
 use super::ops::{Op, stream};
 use keyfold::backup::{Made, Plan, Watch, generations, make, restore};
 use keyfold::model::Versioning::{Enabled, Unversioned};
-use keyfold::model::{Error, Kind, Metadata, Result, StorageClass, TagSet};
+use keyfold::model::{Error, Kind, Result};
 use keyfold::store::{Finding, Options, PosixChange, Session, Store};
 use std::collections::BTreeMap;
 use std::fs;
@@ -146,8 +148,7 @@ fn under_load_a_backup_is_the_state_after_one_commit() {
 fn a_backup_has_what_is_not_an_object_yet() {
     let (_dir, to) = place();
     let (_home, store) = Home::with_bucket(Enabled);
-    let upload =
-        store.create_upload(B, &key("up"), &Metadata::default(), &TagSet::new(), StorageClass::Standard).unwrap();
+    let upload = begin_upload(&store, "up");
     store.put_part(upload, 1, &mut &pattern(5 << 20, 1)[..], None).unwrap();
     write_file(&store, root(&store), "published", &pattern(RUN, 2));
     let made =

@@ -2,11 +2,12 @@
 
 use crate::entropy::Counted;
 use keyfold::model::{
-    Bucket, BucketName, DirId, FileKind, Kind, Object, ObjectKey, Posix, Result, Timestamp, VersionId, Versioning,
+    Bucket, BucketName, DirId, FileKind, Kind, Metadata, Object, ObjectKey, Posix, Result, StorageClass, TagSet,
+    Timestamp, UploadId, VersionId, Versioning,
 };
 use keyfold::store::{
-    Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PosixChange, PutOptions, Reserve, Session,
-    Store, VersionEntry,
+    CompletePart, Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PartInfo, PosixChange,
+    PutOptions, Reserve, Session, Store, VersionEntry,
 };
 use keyfold::sys::clock::ManualClock;
 use keyfold::sys::disk::MemDisk;
@@ -170,6 +171,22 @@ pub fn put(store: &Arc<Store>, name: &str, bytes: &[u8]) -> Object {
 
 pub fn put_if(store: &Arc<Store>, name: &str, bytes: &[u8], condition: Condition) -> Result<Object> {
     store.put(B, &key(name), &mut &bytes[..], &PutOptions { condition, ..PutOptions::default() })
+}
+
+pub fn begin_upload(store: &Store, name: &str) -> UploadId {
+    store.create_upload(B, &key(name), &Metadata::default(), &TagSet::new(), StorageClass::Standard).unwrap()
+}
+
+pub fn put_part(store: &Arc<Store>, upload: UploadId, number: u32, bytes: &[u8]) -> CompletePart {
+    let PartInfo { number, etag, .. } = store.put_part(upload, number, &mut &bytes[..], None).unwrap();
+    CompletePart { number, etag }
+}
+
+/// An object of parts.
+pub fn put_in_parts(store: &Arc<Store>, name: &str, parts: &[Vec<u8>]) -> Object {
+    let upload = begin_upload(store, name);
+    let parts: Vec<_> = parts.iter().zip(1..).map(|(bytes, number)| put_part(store, upload, number, bytes)).collect();
+    store.complete_upload(B, upload, &parts, Condition::Always, None).unwrap()
 }
 
 pub fn get(store: &Arc<Store>, name: &str) -> Result<Vec<u8>> {

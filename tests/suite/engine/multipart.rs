@@ -1,10 +1,9 @@
 //! Multipart uploads: MPU-1 to MPU-10.
 
-use super::harness::{B, Home, fsck, get, key, make_bucket, pattern, put, reap, refused, versions};
+use super::harness::{B, Home, fsck, get, key, make_bucket, pattern, put, put_part, reap, refused, versions};
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::model::{ETag, Kind, Metadata, StorageClass, TagSet, UploadId};
-use keyfold::store::{CompletePart, Condition, PartInfo, Store};
-use std::sync::Arc;
+use keyfold::store::{CompletePart, Condition, Store};
 
 const MIN: usize = 5 << 20;
 
@@ -12,19 +11,14 @@ fn begin(store: &Store, name: &str) -> UploadId {
     store.create_upload(B, &key(name), &Metadata::default(), &TagSet::new(), StorageClass::StandardIa).unwrap()
 }
 
-fn part(store: &Arc<Store>, upload: UploadId, number: u32, bytes: &[u8]) -> CompletePart {
-    let PartInfo { number, etag, .. } = store.put_part(upload, number, &mut &bytes[..], None).unwrap();
-    CompletePart { number, etag }
-}
-
 #[test]
 fn mpu_1_mpu_3_mpu_5_mpu_7_parts_make_the_object() {
     let (home, store) = Home::with_bucket(Enabled);
     let upload = begin(&store, "d/big");
     let first = pattern(MIN + 3, 1);
-    part(&store, upload, 1, b"replaced");
-    let parts = [part(&store, upload, 1, &first), part(&store, upload, 14, b"tail")];
-    part(&store, upload, 5, b"not named");
+    put_part(&store, upload, 1, b"replaced");
+    let parts = [put_part(&store, upload, 1, &first), put_part(&store, upload, 14, b"tail")];
+    put_part(&store, upload, 5, b"not named");
     refused(store.put_part(upload, 0, &mut &b""[..], None), Kind::InvalidArgument);
     refused(store.put_part(upload, 10_001, &mut &b""[..], None), Kind::InvalidArgument);
     refused(get(&store, "d/big"), Kind::NoSuchKey);
@@ -43,7 +37,7 @@ fn mpu_1_mpu_3_mpu_5_mpu_7_parts_make_the_object() {
 fn mpu_2_mpu_4_what_complete_refuses() {
     let (_home, store) = Home::with_bucket(Unversioned);
     let upload = begin(&store, "f");
-    let (one, two) = (part(&store, upload, 1, b"small"), part(&store, upload, 2, b"last"));
+    let (one, two) = (put_part(&store, upload, 1, b"small"), put_part(&store, upload, 2, b"last"));
     let complete = |parts: &[CompletePart]| store.complete_upload(B, upload, parts, Condition::Always, None);
     refused(complete(&[]), Kind::InvalidArgument);
     refused(complete(&[two, one]), Kind::InvalidPartOrder);
@@ -64,8 +58,8 @@ fn mpu_2_mpu_4_what_complete_refuses() {
 fn mpu_10_mpu_13_aborted_uploads_free_their_parts() {
     let (_home, store) = Home::with_bucket(Enabled);
     let (one, two) = (begin(&store, "f"), begin(&store, "f"));
-    part(&store, one, 1, &pattern(MIN, 3));
-    let kept = part(&store, two, 7, &pattern(MIN, 4));
+    put_part(&store, one, 1, &pattern(MIN, 3));
+    let kept = put_part(&store, two, 7, &pattern(MIN, 4));
     refused(store.delete_bucket(B), Kind::BucketNotEmpty);
     store.abort_upload(one).unwrap();
     refused(store.abort_upload(one), Kind::NoSuchUpload);

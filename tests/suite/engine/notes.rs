@@ -1,15 +1,15 @@
 //! What the log is told beside bytes: in which order things happened, what moved, what is gone; and that it lasts.
 
 use super::harness::{
-    B, Home, compact, delete, fsck, get, key, pattern, posix, put, put_if, read, reap, refused, rewrite_file, root,
-    versions, write_file,
+    B, Home, begin_upload, compact, delete, fsck, get, key, pattern, posix, put, put_if, put_in_parts, put_part, read,
+    reap, refused, rewrite_file, root, versions, write_file,
 };
 use super::rebuild::{log_files, rebuild, rebuilt};
 use keyfold::backup::{Plan, Watch, make, restore};
 use keyfold::chunklog::format::note::{Note, Stretch};
 use keyfold::chunklog::{ChunkLog, Class, Owner, Settings, Written};
 use keyfold::model::{FileKind, Kind, Versioning};
-use keyfold::store::{CompletePart, Condition, Finding, Identity, PosixChange, PutOptions, RenameHow, Session, Store};
+use keyfold::store::{Condition, Finding, Identity, PosixChange, PutOptions, RenameHow, Session, Store};
 use keyfold::sys::disk::OsDisk;
 use std::collections::HashSet;
 use std::io::Read;
@@ -231,17 +231,7 @@ fn what_a_file_had_before_shows_through_what_is_gone() {
 #[test]
 fn what_was_told_lasts() {
     let (home, mut store) = Home::with_bucket(Versioning::Unversioned);
-    let upload = store.create_upload(B, &key("whole"), &Default::default(), &Default::default(), Default::default());
-    let upload = upload.unwrap();
-    let parts: Vec<_> = [pattern(5 << 20, 9), pattern(100_000, 10)]
-        .iter()
-        .zip(1..)
-        .map(|(bytes, number)| {
-            let part = store.put_part(upload, number, &mut &bytes[..], None).unwrap();
-            CompletePart { number, etag: part.etag }
-        })
-        .collect();
-    store.complete_upload(B, upload, &parts, Condition::Always, None).unwrap();
+    put_in_parts(&store, "whole", &[pattern(5 << 20, 9), pattern(100_000, 10)]);
     write_file(&store, root(&store), "0", &pattern(6 << 20, 11));
     put(&store, "deleted", &pattern(20_000, 12));
     delete(&store, "deleted");
@@ -311,8 +301,7 @@ fn a_backup_can_be_rebuilt() {
 #[test]
 fn what_has_no_name_is_kept() {
     let (home, store) = Home::with_bucket(Versioning::Unversioned);
-    let upload = store.create_upload(B, &key("whole"), &Default::default(), &Default::default(), Default::default());
-    store.put_part(upload.unwrap(), 1, &mut &pattern(6 << 20, 1)[..], None).unwrap();
+    put_part(&store, begin_upload(&store, "whole"), 1, &pattern(6 << 20, 1));
     put(&store, "named", &pattern(20_000, 2));
     drop(store);
     let told = rebuilt(&home);

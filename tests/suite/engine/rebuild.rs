@@ -1,13 +1,13 @@
 //! The index is lost: one is built from the data alone, and shows again what the data tells.
 
 use super::harness::{
-    B, Home, compact, delete, dir, fsck, get, key, make_bucket, pattern, posix, put, read, reap, refused, rewrite_file,
-    root, versions, write_file,
+    B, Home, compact, delete, dir, fsck, get, key, make_bucket, pattern, posix, put, put_in_parts, read, reap, refused,
+    rewrite_file, root, versions, write_file,
 };
 use super::machine::World;
 use super::ops::{KEYS, Op, op};
 use keyfold::model::{FileKind, Kind, Versioning};
-use keyfold::store::{CompletePart, Condition, CopyOptions, PutOptions, Rebuilt, RenameHow, Store};
+use keyfold::store::{Condition, CopyOptions, PutOptions, Rebuilt, RenameHow, Store};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,17 +82,7 @@ fn what_lies_in_the_log_is_there_again() {
     store.make_dir(root(&store), "old/", &posix(FileKind::Directory)).unwrap();
     write_file(&store, dir(&store, "old/"), "in", &pattern(80_000, 8));
     store.rename((root(&store), "old/"), (root(&store), "new/"), RenameHow::Replace).unwrap();
-    let upload = store.create_upload(B, &key("whole"), &Default::default(), &Default::default(), Default::default());
-    let upload = upload.unwrap();
-    let parts: Vec<_> = [pattern(5 << 20, 9), pattern(100_000, 10)]
-        .iter()
-        .zip(1..)
-        .map(|(bytes, number)| {
-            let part = store.put_part(upload, number, &mut &bytes[..], None).unwrap();
-            CompletePart { number, etag: part.etag }
-        })
-        .collect();
-    store.complete_upload(B, upload, &parts, Condition::Always, None).unwrap();
+    put_in_parts(&store, "whole", &[pattern(5 << 20, 9), pattern(100_000, 10)]);
     put_in(B, "deleted", &pattern(30_000, 11));
     store.delete(B, &key("deleted"), None, Condition::Always).unwrap();
     put_in(B, "replaced", &pattern(30_000, 12));

@@ -1,8 +1,10 @@
 //! A store with something of everything, raw access to its index, and what can be read from it.
 
-use super::super::harness::{B, Home, delete, dir, key, make_bucket, pattern, put, rewrite_file, root, write_file};
+use super::super::harness::{
+    Home, begin_upload, delete, dir, key, make_bucket, pattern, put, put_part, rewrite_file, root, write_file,
+};
 use keyfold::index::{Family, Index, Read, Settings, Tx, id_key};
-use keyfold::model::{FileKind, Metadata, Object, StorageClass, TagSet, VersionId, Versioning};
+use keyfold::model::{FileKind, Object, VersionId, Versioning};
 use keyfold::store::{Finding, Store, Stretch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,9 +47,7 @@ pub fn populated() -> (Home, Arc<Store>) {
     let made = store.make_dir(top, "made/", &super::super::harness::posix(FileKind::Directory)).unwrap();
     write_file(&store, made.id, "inside", &pattern(70_000, 24));
     store.put("plain", &key("p/q"), &mut &pattern(8_000, 25)[..], &keyfold::store::PutOptions::default()).unwrap();
-    let upload =
-        store.create_upload(B, &key("up"), &Metadata::default(), &TagSet::new(), StorageClass::Standard).unwrap();
-    store.put_part(upload, 1, &mut &pattern(6_000, 26)[..], None).unwrap();
+    put_part(&store, begin_upload(&store, "up"), 1, &pattern(6_000, 26));
     super::super::harness::reap(&store);
     (home, store)
 }
