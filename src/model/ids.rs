@@ -42,9 +42,12 @@ id!(
     UploadId
 );
 
-/// The largest number that ids and commits reach in any store's life; inode numbers from 2^63 on are the mount's own.
+/// The largest number that the store's counters reach in any store's life; inode numbers from 2^63 on are the mount's own.
 /// A larger one on the disk is damage.
-pub const NUMBER_MAX: u64 = 1 << 62;
+pub const NUMBER_MAX: u64 = ContentId::FIRST_INLINE.0;
+
+/// The largest number that is believed to be somebody's: the counter behind it has room below [`NUMBER_MAX`].
+pub const NUMBER_IN_USE_MAX: u64 = NUMBER_MAX / 2;
 
 impl From<DirId> for Ino {
     fn from(dir: DirId) -> Self {

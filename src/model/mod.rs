@@ -15,7 +15,7 @@ pub use attrs::{FileKind, Posix, XATTRS_BYTES_MAX, Xattrs};
 pub use bucket::{Bucket, BucketName, Usage, Versioning};
 pub use error::{Error, Kind, Result};
 pub use etag::ETag;
-pub use ids::{BucketId, ContentId, DirId, Ino, NUMBER_MAX, Seq, UploadId, VersionId};
+pub use ids::{BucketId, ContentId, DirId, Ino, NUMBER_IN_USE_MAX, NUMBER_MAX, Seq, UploadId, VersionId};
 pub use key::{KEY_BYTES_MAX, ObjectKey};
 pub use metadata::{METADATA_BYTES_MAX, Metadata, SystemHeader};
 pub use object::{Checksum, Object, StorageClass};

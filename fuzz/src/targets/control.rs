@@ -8,13 +8,14 @@ pub fn frame(data: &[u8]) {
     for bytes in [data, &[&len, data].concat()] {
         let mut from = bytes;
         while let Ok(Some(envelope)) = read_frame::<Envelope>(&mut from) {
-            let mut out = Vec::new();
-            if write_frame(&mut out, &envelope).is_ok() {
-                assert_eq!(read_frame::<Envelope>(&mut out.as_slice()).ok(), Some(Some(envelope.clone())));
-            }
+            // What no request is may hold numbers that JSON does not carry exactly.
             if let Ok(request) = serde_json::from_value::<Request>(envelope.request) {
-                let again = Envelope::new(request.clone()).request;
-                assert_eq!(serde_json::from_value::<Request>(again).ok(), Some(request));
+                let envelope = Envelope::new(request.clone());
+                let mut out = Vec::new();
+                if write_frame(&mut out, &envelope).is_ok() {
+                    assert_eq!(read_frame::<Envelope>(&mut out.as_slice()).ok(), Some(Some(envelope.clone())));
+                }
+                assert_eq!(serde_json::from_value::<Request>(envelope.request).ok(), Some(request));
             }
         }
         let mut from = bytes;

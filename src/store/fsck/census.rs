@@ -4,7 +4,7 @@ use super::mend::{Bench, Cure};
 use super::watch::Reading;
 use super::{Finding, Outcome};
 use crate::index::{ContentRecord, DirRecord, DirStat, Family, InodeRecord, Node, Read, Record, RefKey, decode};
-use crate::model::{Bucket, BucketId, ContentId, DirId, Ino, NUMBER_MAX, Object, Result, Seq, Usage};
+use crate::model::{Bucket, BucketId, ContentId, DirId, Ino, NUMBER_IN_USE_MAX, Object, Result, Seq, Usage};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -120,7 +120,7 @@ impl Census {
 
     /// A number that is in use; one that none reaches is not counted on.
     pub fn number(&mut self, number: u64) {
-        if number <= NUMBER_MAX {
+        if number <= NUMBER_IN_USE_MAX {
             self.numbers = self.numbers.max(number);
         }
     }
@@ -155,6 +155,13 @@ impl Census {
     pub fn object(&mut self, home: Home, place: String, object: &Object) {
         for number in [object.seq.0, object.ino.0, object.content.number()] {
             self.number(number);
+        }
+        if object.seq.0 > NUMBER_IN_USE_MAX && !matches!(home, Home::Version(_)) {
+            let (what, home) = (format!("{place}: no version's place is {}", object.seq), home.clone());
+            self.mendable("version-order", what, move |bench| {
+                let seq = Seq(bench.new_id());
+                bench.edit(&home, |object| object.seq = seq)
+            });
         }
         let (id, size) = (object.content, object.size);
         if id != ContentId::EMPTY {

@@ -5,7 +5,7 @@ use super::quarantine::Aside;
 use crate::crypto::Opaque;
 use crate::index::{
     Body, ContentRecord, DentRecord, DirRecord, DirStat, Extent, Family, InodeRecord, Node, Read, Source, Tx,
-    VerRecord, content_key, decode, dent_key, id_key,
+    VerRecord, content_key, decode, dent_key, id_key, ver_key,
 };
 use crate::model::{
     Bucket, BucketId, BucketName, Checksum, ContentId, DirId, ETag, FileKind, Ino, Object, Posix, Result, Seq,
@@ -215,6 +215,16 @@ impl<'a, 't> Bench<'a, 't> {
         };
         self.tx.put(Family::Bucket, &name_key(name), &id.0);
         self.tx.put(Family::Bucket, &bucket_key(id), &bucket);
+        Ok(())
+    }
+
+    /// Gives a version the newest place in its name's history.
+    pub fn place_anew(&mut self, key: &[u8], dir: DirId, name: &str) -> Result<()> {
+        if let Some(value) = self.tx.get(Family::Ver, key)? {
+            let seq = Seq(self.new_id());
+            self.tx.delete(Family::Ver, key);
+            self.tx.put_bytes(Family::Ver, &ver_key(dir, name, seq), value.to_vec());
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::census::Census;
 use crate::index::{
     DentRecord, Family, Read, RefKey, VerRecord, component_of, decode, dir_of, id_of, part_number_of, ver_parts,
 };
-use crate::model::{ContentId, DirId, NUMBER_MAX, Object, Result};
+use crate::model::{ContentId, DirId, NUMBER_IN_USE_MAX, Object, Result};
 
 impl Census {
     /// `bucket/key` of a name, as far as the directories above it are known.
@@ -71,7 +71,7 @@ impl Census {
 pub(in crate::store) fn highest_number(read: &impl Read) -> Result<u64> {
     let mut highest = 0;
     // One that none reaches is damage.
-    let mut see = |number: u64| highest = if number <= NUMBER_MAX { number.max(highest) } else { highest };
+    let mut see = |number: u64| highest = if number <= NUMBER_IN_USE_MAX { number.max(highest) } else { highest };
     let of = |object: &Object| [object.seq.0, object.ino.0, object.content.number()];
     for found in read.scan(Family::Dent, &[], &[0xff; 1100])? {
         if let Ok(DentRecord::Object { object: found, .. }) = decode(&found?.1) {

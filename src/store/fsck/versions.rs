@@ -3,7 +3,7 @@
 use super::census::{Census, Home};
 use super::watch::Reading;
 use crate::index::{Family, Read, VerRecord, ver_parts};
-use crate::model::{DirId, Result, Seq, VersionId};
+use crate::model::{DirId, NUMBER_IN_USE_MAX, Result, Seq, VersionId};
 use std::collections::HashSet;
 
 impl Census {
@@ -18,6 +18,12 @@ impl Census {
             };
             census.number(seq.0);
             census.with_history.insert(dir);
+            let placed = seq.0 <= NUMBER_IN_USE_MAX;
+            if !placed {
+                let what = format!("{}: no version's place is {seq}", census.place(dir, &name));
+                let (key, name) = (key.clone(), name.clone());
+                census.mendable("version-order", what, move |bench| bench.place_anew(&key, dir, &name));
+            }
             match record {
                 VerRecord::Ghost { dir: ghost, .. } => {
                     census.number(ghost.0);
@@ -32,9 +38,11 @@ impl Census {
                         census
                             .mendable("version-order", what, move |bench| bench.edit(&home, |object| object.seq = seq));
                     }
-                    if let Some((_, _, top)) = tops.get(&(dir, name.clone())).filter(|(top, _, _)| *top <= seq) {
+                    let top = tops.get(&(dir, name.clone())).filter(|(top, _, _)| placed && *top <= seq);
+                    if let Some((_, _, top)) = top {
                         let (what, top) = (format!("{place}: the current version is older"), top.clone());
                         census.mendable("current-is-newest", what, move |bench| {
+                            bench.ids.raise(seq.0 + 1);
                             let seq = Seq(bench.new_id());
                             bench.edit(&top, |object| object.seq = seq)
                         });

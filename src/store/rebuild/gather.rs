@@ -4,12 +4,10 @@ use crate::chunklog::format::FRAME_BYTES;
 use crate::chunklog::format::note::{Note, Stretch};
 use crate::chunklog::{ChunkLog, Owned, RUN_BYTES_MAX, RunFound, SegmentId, SoloId, SoloState, Written};
 use crate::index::Source;
-use crate::model::{ContentId, Error, Kind, Result};
+use crate::model::{Error, Kind, NUMBER_IN_USE_MAX, Result};
 use crate::store::ids;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// No honest number is as large: the store's counter begins at the other end, and there is to be room for more of them.
-const NUMBER_MAX: u64 = ContentId::FIRST_INLINE.0 / 2;
 const FRAME: u64 = FRAME_BYTES as u64;
 /// Over all other writes of a content: what is lost there must not show what was there before.
 const ORDER_TOP: u32 = u32::MAX;
@@ -200,7 +198,7 @@ impl Gathered {
         // The mount's own numbers are no files'.
         owner.ino = Some(owner.ino).filter(|ino| *ino >= ids::FIRST).unwrap_or(0);
         for number in [&mut owner.ino, &mut owner.seq, &mut owner.written.base] {
-            *number = Some(*number).filter(|number| *number < NUMBER_MAX).unwrap_or(0);
+            *number = Some(*number).filter(|number| *number <= NUMBER_IN_USE_MAX).unwrap_or(0);
             self.number = self.number.max(*number);
         }
         owner

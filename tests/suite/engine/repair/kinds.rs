@@ -331,6 +331,21 @@ fn the_order_of_versions() {
         object.seq = Seq(object.seq.0 + 1_000);
         tx.put(Family::Ver, &key, &VerRecord::Object(object));
     });
+    // Ahead of every number the store gave out, by less and by more than any store ever does.
+    for (invariant, ahead) in [("current-is-newest", 1u64 << 40), ("version-order", u64::MAX)] {
+        let (_home, store, _) = damaged(invariant, Cost::Nothing, |at, tx| {
+            let key = find_key(tx, Family::Ver, |key, _| key.starts_with(&[&id(at.a.0)[..], b"two"].concat()));
+            let Some(VerRecord::Object(mut object)) = tx.record(Family::Ver, &key).unwrap() else { panic!() };
+            tx.delete(Family::Ver, &key);
+            object.seq = Seq(ahead);
+            tx.put(Family::Ver, &ver_key(at.a, "two", Seq(ahead)), &VerRecord::Object(object));
+        });
+        assert_eq!(get(&store, "a/two").unwrap(), pattern(9002, 12), "the current version stays so");
+        put_and_get(&store);
+    }
+    damaged("version-order", Cost::Nothing, |at, tx| {
+        edit_dent(tx, &dent_key(at.a, "two"), |object| object.seq = Seq(u64::MAX));
+    });
     let (_home, store, _) = damaged("one-null-version", Cost::Nothing, |at, tx| {
         let prefix = [&id(at.a.0)[..], b"two"].concat();
         for found in tx.scan(Family::Ver, &prefix, &[&prefix[..], &[0xff]].concat()).unwrap().collect::<Vec<_>>() {
