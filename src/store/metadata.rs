@@ -1,8 +1,8 @@
 //! Attributes: POSIX ones and foreign xattrs and tags, which make no version, and metadata, which does (META-5, META-6).
 
-use super::Store;
 use super::names::{Entry, FileEntry, dir_record, dir_stat, directory_of, is_dir, no_such_name};
 use super::stack::{Current, bucket_of, current, hold_content, rewrite};
+use super::{Session, Store};
 use crate::index::{Family, OneCommit, Tx, VerRecord, id_key, ver_key};
 use crate::model::{
     DirId, Error, Ino, Kind, Metadata, Object, Posix, Result, TagSet, Timestamp, VersionId, Versioning,
@@ -87,25 +87,40 @@ impl Store {
         })
     }
 
-    /// Edits a file's foreign xattrs, tags and metadata in place: what an open write session does to its own version,
-    /// and what makes no version anyway. The change time is now, unless `edit` sets another.
-    ///
-    /// # Errors
-    /// [`Kind::NoSuchKey`], or what `edit` returns.
-    pub fn edit_in_place(
-        &self,
-        at: (DirId, &str),
-        ino: Ino,
-        edit: impl FnOnce(&mut Object) -> Result<()>,
-    ) -> Result<Object> {
+    /// Edits in place what makes no version. The change time is now.
+    fn edit_in_place(&self, at: (DirId, &str), ino: Ino, edit: impl FnOnce(&mut Object) -> Result<()>) -> Result<()> {
         let now = self.now();
         self.transact(|tx| {
             let mut file = same_file(tx, at, ino)?;
             file.object.posix.ctime = now;
             edit(&mut file.object)?;
+            rewrite(tx, at.0, at.1, file)
+        })
+    }
+
+    /// Edits a file's foreign xattrs, tags and metadata in place where that spoils nobody's version (META-5): of a draft,
+    /// and of the version that an open write session made. `None` when it is neither.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchKey`], or what `edit` returns.
+    pub fn edit_own(
+        &self,
+        at: (DirId, &str),
+        ino: Ino,
+        session: Option<&Session>,
+        edit: impl FnOnce(&mut Object) -> Result<()>,
+    ) -> Result<Option<Object>> {
+        let now = self.now();
+        self.transact(|tx| {
+            let mut file = same_file(tx, at, ino)?;
+            if !file.draft && !session.is_some_and(|session| session.made(&file.object)) {
+                return Ok(None);
+            }
+            file.object.posix.ctime = now;
+            edit(&mut file.object)?;
             let object = file.object.clone();
             rewrite(tx, at.0, at.1, file)?;
-            Ok(object)
+            Ok(Some(object))
         })
     }
 
@@ -149,7 +164,7 @@ impl Store {
         edit: impl FnOnce(&mut crate::model::Xattrs) -> Result<()>,
     ) -> Result<()> {
         if !is_dir(at.1) && !at.1.is_empty() {
-            return self.edit_in_place(at, ino, |object| edit(&mut object.xattrs)).map(drop);
+            return self.edit_in_place(at, ino, |object| edit(&mut object.xattrs));
         }
         let now = self.now();
         self.transact(|tx| {

@@ -33,7 +33,7 @@ impl Session {
     }
 
     /// Whether the version is its own. A rename gives a version another place in the stack, so an id is enough.
-    fn made(&self, object: &Object) -> bool {
+    pub(super) fn made(&self, object: &Object) -> bool {
         match (self.version, object.version) {
             (Some((VersionId::Id(mine), _)), VersionId::Id(id)) => mine == id,
             (Some((VersionId::Null, seq)), VersionId::Null) => seq == object.seq,
@@ -248,7 +248,7 @@ impl Store {
     ) -> Result<Object> {
         draft.is_at(ino, at);
         let mut ready = self.ready(draft)?;
-        self.publish_ready(at, ino, draft, &mut ready, session, change)
+        self.publish_ready(at, ino, draft, &mut ready, session, change, |_| {})
     }
 
     /// The part of [`Store::publish`] that may wait for the disk.
@@ -264,10 +264,12 @@ impl Store {
     }
 
     /// The part of [`Store::publish`] that does not wait, for callers that hold what others ask for. Nothing of the draft
-    /// may have changed since it was made ready, for which one publication can be had.
+    /// may have changed since it was made ready, for which one publication can be had. `edit` is what else becomes of the
+    /// object in the same commit.
     ///
     /// # Errors
     /// As [`Store::publish`]; then it may be tried under another name.
+    #[expect(clippy::too_many_arguments, reason = "one commit has that many parts")]
     pub fn publish_ready(
         &self,
         at: (DirId, &str),
@@ -276,6 +278,7 @@ impl Store {
         ready: &mut Ready<'_>,
         session: &mut Session,
         change: &PosixChange,
+        edit: impl FnOnce(&mut Object),
     ) -> Result<Object> {
         draft.is_at(ino, at);
         let prepared = &ready.prepared;
@@ -301,6 +304,7 @@ impl Store {
             prepared.describe(self, &mut object);
             object.modified = now;
             change.apply(&mut object.posix, now);
+            edit(&mut object);
             let new = Current { object, draft: false, names: old.names.clone() };
             if !own {
                 enthrone_all(tx, &bucket, at, &new, Some(&old))?;

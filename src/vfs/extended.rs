@@ -3,6 +3,7 @@
 use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::node::{Node, NodeRef, What};
+use super::session::Opened;
 use super::xattr::{self, SetEffect, Target, XattrView};
 use crate::model::{Error, Ino, Object};
 use crate::store::again;
@@ -33,12 +34,14 @@ impl Vfs {
                 }
             }
             What::File => {
-                let mut entry = self.file(node)?;
+                // Both as of one moment: what is published is pending no more.
                 let slot = node.opened.lock();
+                let mut entry = self.file(node)?;
                 let mut pending = false;
                 if let Some(opened) = slot.as_deref() {
                     pending = opened.is_dirty() || opened.has_published();
-                    opened.edits.put_over(&mut entry.object)?;
+                    // What no longer fits is told when it is published.
+                    let _ = opened.edits.put_over(&mut entry.object);
                 }
                 drop(slot);
                 if entry.nlink == 0 {
@@ -140,29 +143,33 @@ impl Vfs {
         if let Some(error) = Self::unchangeable(node) {
             return Err(error.into());
         }
-        match edit(&self.target(node)?)? {
-            SetEffect::Unchanged | SetEffect::Ignored | SetEffect::Stored => Ok(()),
-            SetEffect::Rewritten(object) => {
-                node.now_cached(object.content.0);
-                Ok(())
-            }
-            SetEffect::Fold => self.fold(node, name, value),
+        let mut target = self.target(node)?;
+        let mut effect = edit(&target)?;
+        if effect == SetEffect::Fold && !self.fold(node, name, value)? {
+            target = target.settled();
+            effect = edit(&target)?;
         }
+        if let SetEffect::Rewritten(object) = effect {
+            node.now_cached(object.content.0);
+        }
+        Ok(())
     }
 
-    /// Sets an attribute of the version a session is writing: in place once it is published, else with it.
-    fn fold(&self, node: &Node, name: &[u8], value: Option<&[u8]>) -> Outcome<()> {
+    /// Sets an attribute of the version a session is writing: in place once it is published, else with what it publishes
+    /// next. Whether there was such a version: another door may have put its own in its place, or the session is over.
+    fn fold(&self, node: &Node, name: &[u8], value: Option<&[u8]>) -> Outcome<bool> {
         let Some(ino) = node.ino() else { return Err(Errno::EINVAL.into()) };
         let mut slot = node.opened.lock();
         let file = self.file(node)?;
         if let Some(opened) = slot.as_deref_mut()
             && !file.draft
-            && !opened.has_published()
+            && (opened.is_dirty() || file.nlink == 0 && !opened.has_published())
         {
             opened.edits.note(name, value);
             opened.ctime = Some(self.store.now());
-            return Ok(());
+            return Ok(true);
         }
+        let session = slot.as_deref().and_then(Opened::published);
         let edit = |object: &mut Object| -> Result<(), Error> {
             match value {
                 Some(value) => xattr::apply(object, name, value)?,
@@ -171,12 +178,11 @@ impl Vfs {
             Ok(())
         };
         let mut places = node.places.lock();
-        let edited = self.under_a_name(&places, ino, |at| self.store.edit_in_place(at, ino, edit))?;
-        if let Some((_, object)) = edited {
-            places.now_seen(object);
-            return Ok(());
+        match self.under_a_name(&places, ino, |at| self.store.edit_own(at, ino, session, edit))? {
+            Some((_, Some(object))) => places.now_seen(object),
+            Some((_, None)) => return Ok(false),
+            None => edit(&mut places.nameless().ok_or(Fault::Bare(Errno::ESTALE))?.object)?,
         }
-        let file = places.nameless().ok_or(Fault::Bare(Errno::ESTALE))?;
-        Ok(edit(&mut file.object)?)
+        Ok(true)
     }
 }

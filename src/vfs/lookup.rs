@@ -8,6 +8,7 @@ use super::tree::Found;
 use super::{Attr, Vfs};
 use crate::model::{DirId, Error, FileKind, Kind, Object, Result};
 use crate::store::{Entry, FileEntry, Space};
+use crate::sys::sync::atomic::Ordering;
 
 /// How often a look-up follows a name that is replaced all the time.
 const ATTEMPTS: u32 = 8;
@@ -47,7 +48,21 @@ pub struct Lookup {
     pub attr_keep: Keep,
 }
 
+/// What had happened to the store when something was read of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Moment {
+    /// Commits.
+    pub commits: u64,
+    /// Commits of others that this view had begun to hear of.
+    pub heard: u64,
+}
+
 impl Vfs {
+    /// The moment that it is.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { heard: self.heard.load(Ordering::Acquire), commits: self.store.commits() }
+    }
+
     /// Looks a name up. `Ok(None)`: nothing is there, and the kernel may remember that where [`Vfs::remembers_absence`] says so.
     ///
     /// # Errors
@@ -70,11 +85,11 @@ impl Vfs {
             What::Dir { dir, root, view } => {
                 let mut attempts = 0;
                 let what = loop {
-                    let commits = self.store.commits();
+                    let since = self.moment();
                     match self.find(*view, *dir, *root, name)? {
                         None => return Ok(None),
                         Some(Found::Entry(component, entry)) => {
-                            let (lookup, leads) = self.arrive_at(*view, *dir, &component, &entry, Some(commits))?;
+                            let (lookup, leads) = self.arrive_at(*view, *dir, &component, &entry, Some(since))?;
                             attempts += 1;
                             if leads || attempts == ATTEMPTS {
                                 return Ok(Some(lookup));
@@ -98,11 +113,13 @@ impl Vfs {
         }
     }
 
-    /// Whether a component of the present still leads to the file it led to.
-    fn still_leads(&self, dir: DirId, component: &str, entry: &Entry) -> Result<bool> {
-        let Entry::File(file) = entry else { return Ok(true) };
-        let now = self.store.lookup(dir, component)?;
-        Ok(matches!(now, Some(Entry::File(now)) if now.object.ino == file.object.ino))
+    /// What a component of the present leads to, if that is still what it led to.
+    fn still_leads(&self, dir: DirId, component: &str, entry: &Entry) -> Result<Option<Entry>> {
+        Ok(self.store.lookup(dir, component)?.filter(|now| match (now, entry) {
+            (Entry::File(now), Entry::File(then)) => now.object.ino == then.object.ino,
+            (Entry::Dir(now), Entry::Dir(then)) => now.id == then.id,
+            _ => false,
+        }))
     }
 
     fn look_bucket(&self, view: View, name: &[u8]) -> Outcome<Option<Lookup>> {
@@ -125,9 +142,16 @@ impl Vfs {
 
     /// Holds the node of a directory.
     pub(super) fn dir_lookup(&self, view: View, dir: DirId, root: bool) -> Result<Lookup> {
-        let directory = self.directory(view, dir)?;
         let what = What::Dir { dir, root, view };
         let node = self.nodes.hold(self.dir_number(dir, root, view), what);
+        // Read once it is held: from then on the kernel is told of what changes.
+        let directory = match self.directory(view, dir) {
+            Ok(directory) => directory,
+            Err(error) => {
+                self.nodes.forget(node.id, 1);
+                return Err(error);
+            }
+        };
         let mut attr = Attr::of_dir(node.id, &directory);
         if view != View::Live {
             attr = attr.read_only();
@@ -144,32 +168,37 @@ impl Vfs {
     }
 
     /// As [`Vfs::arrive`]; and whether the name still leads there. A file that lost it since `entry` was read is not
-    /// brought back, and what it was can be opened if it has no other name. `commits` is the store's count from before
-    /// `entry` was read.
+    /// brought back, and what it was can be opened if it has no other name. `since` is a moment before `entry` was read:
+    /// when others have changed anything from then until the node was held, the kernel would not be told of it.
     pub(super) fn arrive_at(
         &self,
         view: View,
         dir: DirId,
         component: &str,
         entry: &Entry,
-        commits: Option<u64>,
+        since: Option<Moment>,
     ) -> Result<(Lookup, bool)> {
         let what = self.what(view, dir, component, entry);
         let node = self.nodes.hold(self.entry_number(view, dir, component, entry), what);
         let mut leads = true;
+        let mut seen = None;
         if view == View::Live {
             let mut places = node.places.lock();
             // Who takes a name away does it with the places locked.
-            leads = places.has(dir, component) || commits == Some(self.store.commits());
-            if !leads {
-                leads = match self.still_leads(dir, component, entry) {
-                    Ok(leads) => leads,
+            let now = self.moment();
+            let undisturbed = since.is_some_and(|since| {
+                since.heard == now.heard && (since.commits == now.commits || places.has(dir, component))
+            });
+            if !undisturbed {
+                seen = match self.still_leads(dir, component, entry) {
+                    Ok(seen) => seen,
                     Err(error) => {
                         drop(places);
                         self.nodes.forget(node.id, 1);
                         return Err(error);
                     }
                 };
+                leads = seen.is_some() || matches!(entry, Entry::Dir(_));
             }
             if leads {
                 places.add(dir, component);
@@ -181,7 +210,7 @@ impl Vfs {
                 places.set_last(Some(self.ended((dir, component), file.clone())));
             }
         }
-        let (attr, settled) = self.attr_of_entry(&node, view, entry);
+        let (attr, settled) = self.attr_of_entry(&node, view, seen.as_ref().unwrap_or(entry));
         let name_keep = self.keep(&node);
         let attr_keep = if settled { name_keep } else { Keep::Never };
         Ok((Lookup { node: node.id, attr, name_keep, attr_keep }, leads))
@@ -204,7 +233,7 @@ impl Vfs {
         let mode = file.object.posix.mode;
         let mut settled = !file.draft && without_setid(mode) == mode;
         // A file without a name may keep a session that no handle is left of.
-        if (node.open.load(crate::sys::sync::atomic::Ordering::Relaxed) > 0 || file.nlink == 0)
+        if (node.open.load(Ordering::Relaxed) > 0 || file.nlink == 0)
             && let Some(shown) = self.stalled.shown(node)
         {
             shown.overlay(&mut attr);

@@ -51,6 +51,7 @@ pub use stale::{Stale, StaleEntries};
 
 use crate::model::{DirId, Error, Kind, Result, Timestamp};
 use crate::store::{Origin, Store};
+use crate::sys::sync::atomic::AtomicU64;
 use crate::telemetry::Metrics;
 use control::Control;
 use handle::Handles;
@@ -115,6 +116,8 @@ pub struct Vfs {
     stale: Arc<notices::Queue>,
     /// Whose changes the view need not hear of.
     origin: Origin,
+    /// Commits of others that it began to hear of.
+    heard: AtomicU64,
     stalled: stalled::Stalled,
     control: Control,
 }
@@ -144,6 +147,7 @@ impl Vfs {
         let vfs = Arc::new_cyclic(|vfs| Self {
             origin: store.listen(Arc::new(stale::Ear { vfs: Weak::clone(vfs), queue: Arc::clone(&queue) })),
             stale: queue,
+            heard: AtomicU64::new(0),
             below_root: settings.reserved.below_root(),
             root,
             owner: (meta.uid(), meta.gid()),

@@ -2,7 +2,7 @@
 
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::{Handle, Open};
-use super::lookup::{Caller, Lookup};
+use super::lookup::{Caller, Lookup, Moment};
 use super::node::{Ended, Node, NodeRef, View, What};
 use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
@@ -102,7 +102,22 @@ impl Vfs {
 
     fn open_live(&self, caller: Caller, node: &NodeRef, how: OpenHow) -> Outcome<Opening> {
         let mut slot = node.opened.lock();
-        node.was_changed_elsewhere();
+        let stale = node.was_changed_elsewhere();
+        let opening = self.open_session(caller, node, &mut slot, how);
+        if stale && opening.is_err() {
+            // Who has it open is still to hear of it.
+            node.changed_elsewhere();
+        }
+        opening
+    }
+
+    fn open_session(
+        &self,
+        caller: Caller,
+        node: &NodeRef,
+        slot: &mut Option<Box<Opened>>,
+        how: OpenHow,
+    ) -> Outcome<Opening> {
         let file = self.named_file(node)?;
         if file.object.posix.kind != FileKind::File {
             return Err(Errno::EOPNOTSUPP.into());
@@ -227,7 +242,7 @@ impl Vfs {
         let (dir, root) = Self::live_dir(parent)?;
         let component = self.new_component(dir, root, name, false)?;
         let posix = self.new_posix(caller, dir, FileKind::File, mode)?;
-        let commits = self.store.commits();
+        let since = self.moment();
         let file = match self.store.create_draft(dir, &component, &posix) {
             Ok(file) => file,
             Err(error) if error.kind() == Kind::AlreadyExists && !how.exclusive => {
@@ -240,7 +255,8 @@ impl Vfs {
         };
         // That was one commit; if it was the only one, the name still leads here.
         let entry = Entry::File(file);
-        let (lookup, _) = self.arrive_at(View::Live, dir, &component, &entry, Some(commits + 1))?;
+        let since = Moment { commits: since.commits + 1, ..since };
+        let (lookup, _) = self.arrive_at(View::Live, dir, &component, &entry, Some(since))?;
         let node = self.node(lookup.node)?;
         let mut slot = node.opened.lock();
         let opened = slot.get_or_insert_default();

@@ -9,7 +9,7 @@ use super::Vfs;
 use super::errno::{Errno, Fault, Outcome};
 use super::handle::Open;
 use super::listing::{HIDDEN, Item, Target};
-use super::lookup::Lookup;
+use super::lookup::{Lookup, Moment};
 use super::node::{Node, NodeRef, View, What, virtual_number};
 use crate::model::{DirId, FileKind};
 use std::collections::VecDeque;
@@ -192,14 +192,14 @@ impl Vfs {
             What::Dir { dir, view, .. } => Some((*dir, *view)),
             _ => None,
         };
-        self.walk(fh, offset, |item, ino, offset, commits| {
+        self.walk(fh, offset, |item, ino, offset, since| {
             let Item { name, kind, target, mark, .. } = item;
             let entry = DirEntry { ino, kind, name, offset };
             let looked_up = match target {
                 Target::Entry(_) if self.is_crowded() => Ok(None),
                 Target::Entry(found) => match place {
                     Some((dir, view)) => self
-                        .arrive_at(view, dir, &mark, &found, Some(commits))
+                        .arrive_at(view, dir, &mark, &found, Some(since))
                         .map(|(lookup, _)| Some(lookup))
                         .map_err(Fault::from),
                     None => Ok(None),
@@ -225,21 +225,20 @@ impl Vfs {
         })
     }
 
-    /// The common part: `each` gets an item, its number, the offset after it and the store's count of commits from before
-    /// it was read, and says whether it was too much.
+    /// The common part: `each` gets an item, its number, the offset after it and a moment before it was read, and says whether it was too much.
     fn walk(
         &self,
         fh: u64,
         offset: u64,
-        each: impl FnMut(Item, u64, u64, u64) -> Outcome<bool>,
+        each: impl FnMut(Item, u64, u64, Moment) -> Outcome<bool>,
     ) -> std::result::Result<(), Errno> {
         let handle = self.handles.get(fh)?;
         let Open::Dir(stream) = &handle.open else { return Err(Errno::ENOTDIR) };
         let mut stream = stream.lock();
         let mut each = each;
         let mut any = false;
-        let outcome = self.walk_stream(&handle.node, &mut stream, offset, |item, ino, offset, commits| {
-            let full = each(item, ino, offset, commits)?;
+        let outcome = self.walk_stream(&handle.node, &mut stream, offset, |item, ino, offset, since| {
+            let full = each(item, ino, offset, since)?;
             any |= !full;
             Ok(full)
         });
@@ -255,12 +254,12 @@ impl Vfs {
         node: &NodeRef,
         stream: &mut Stream,
         offset: u64,
-        mut each: impl FnMut(Item, u64, u64, u64) -> Outcome<bool>,
+        mut each: impl FnMut(Item, u64, u64, Moment) -> Outcome<bool>,
     ) -> Outcome<()> {
-        if offset < 1 && each(dot(".", node), node.id, 1, 0)? {
+        if offset < 1 && each(dot(".", node), node.id, 1, Moment::default())? {
             return Ok(());
         }
-        if offset < DOTS && each(dot("..", node), self.above(node)?, DOTS, 0)? {
+        if offset < DOTS && each(dot("..", node), self.above(node)?, DOTS, Moment::default())? {
             return Ok(());
         }
         let mut after = match stream.rewind(offset.max(DOTS)) {
@@ -271,7 +270,7 @@ impl Vfs {
         };
         let mut told = 0;
         loop {
-            let commits = self.store.commits();
+            let since = self.moment();
             let limit = (stream.fitted + 8).saturating_sub(told).clamp(8, PAGE_MAX);
             let items = self.items(node, stream, after.as_deref(), limit)?;
             let last = items.len() < limit;
@@ -283,7 +282,7 @@ impl Vfs {
                 }
                 let number = self.item_number(node, &item);
                 let shadowed = item.shadowed;
-                if each(item, number, stream.next_offset() + 1, commits)? {
+                if each(item, number, stream.next_offset() + 1, since)? {
                     stream.fitted = told.max(8);
                     return Ok(());
                 }

@@ -50,10 +50,20 @@ impl Opened {
 
     /// Whether the name's current version is this session's own.
     pub(super) fn has_published(&self) -> bool {
-        self.writers > 0 && self.session.as_ref().is_some_and(Session::has_published)
+        self.published().is_some()
+    }
+
+    /// The session, once it has published something.
+    pub(super) fn published(&self) -> Option<&Session> {
+        self.session.as_ref().filter(|session| self.writers > 0 && session.has_published())
     }
 
     pub(super) fn is_dirty(&self) -> bool {
+        self.is_changed() || !self.edits.is_empty()
+    }
+
+    /// Whether its bytes are to be published.
+    fn is_changed(&self) -> bool {
         self.touched || self.draft.as_ref().is_some_and(Draft::is_dirty)
     }
 
@@ -174,15 +184,14 @@ impl Vfs {
         }
     }
 
-    /// Makes the session's bytes the name's current version, if it changed any. On failure the session stays dirty.
+    /// Makes the session's bytes and attributes the name's current version, if it changed any. On failure the session stays
+    /// dirty; attributes that do not fit (another door may have set some meanwhile) keep no bytes back.
     pub(super) fn publish(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
         let Some(ino) = node.ino() else { return Ok(()) };
         if !opened.is_dirty() {
             return Ok(());
         }
-        if opened.draft.is_none() {
-            opened.draft = Some(self.store.draft(None)?);
-        }
+        self.draft(node, opened)?;
         // Attributes can be asked for meanwhile, also when the disk hangs: so not with the names locked.
         let _under_way = self.stalled.begin(node.id, opened);
         let Some(draft) = &mut opened.draft else { return Ok(()) };
@@ -199,35 +208,41 @@ impl Vfs {
         let change = PosixChange { mtime: opened.mtime, ctime, ..PosixChange::default() };
         let mut ready = self.store.ready(draft)?;
         let mut places = node.places.lock();
-        let published = self
-            .under_a_name(&places, ino, |at| self.store.publish_ready(at, ino, draft, &mut ready, session, &change))?;
+        let mut fit = Ok(());
+        let published = self.under_a_name(&places, ino, |at| {
+            self.store.publish_ready(at, ino, draft, &mut ready, session, &change, |object| {
+                let mut edited = object.clone();
+                fit = opened.edits.put_over(&mut edited);
+                if fit.is_ok() {
+                    *object = edited;
+                }
+            })
+        })?;
         drop(ready);
-        let Some(((dir, component), mut object)) = published else {
+        let Some((_, object)) = published else {
             // No name leads here: what an unlinked file holds goes with its last handle (FSX-7).
             opened.touched = false;
             draft.mark_dirty();
             return Ok(());
         };
         node.now_cached(object.content.0);
-        if !opened.edits.is_empty() {
-            let ctime = object.posix.ctime;
-            object = self.store.edit_in_place((dir, &component), ino, |edited| {
-                edited.posix.ctime = ctime;
-                opened.edits.put_over(edited)
-            })?;
-            opened.edits.clear();
-        }
         opened.touched = false;
         opened.mtime = None;
         opened.ctime = None;
         opened.since = None;
         places.now_seen(object);
+        fit?;
+        opened.edits.clear();
         Ok(())
     }
 
     /// Ends the session after the last writer: publishes what is left, then seals.
     pub(super) fn end_session(&self, node: &Node, opened: &mut Opened) -> Outcome<()> {
         let published = self.publish(node, opened);
+        if !opened.is_changed() {
+            // Attributes that did not fit: who set them was told.
+            opened.edits.clear();
+        }
         if let Some(session) = opened.session.take() {
             self.store.seal(session)?;
         }

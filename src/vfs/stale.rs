@@ -6,6 +6,7 @@ use super::spelling::{SELF_BODY, show};
 use super::{Root, Vfs};
 use crate::model::{DirId, Ino};
 use crate::store::{Acting, Changed, Entry, Listener};
+use crate::sys::sync::atomic::Ordering;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -78,6 +79,8 @@ pub(super) struct Ear {
 impl Listener for Ear {
     fn changed(&self, changed: &[Changed]) {
         let Some(vfs) = self.vfs.upgrade() else { return };
+        // Before it is asked which nodes there are: one that is held afterwards is held by who sees the count.
+        vfs.heard.fetch_add(1, Ordering::AcqRel);
         for change in changed {
             match change {
                 Changed::Name { dir, component } => vfs.name_changed_elsewhere(*dir, component),

@@ -77,6 +77,14 @@ impl Target {
         }
     }
 
+    /// The same without a write session over it.
+    pub(super) fn settled(mut self) -> Self {
+        if let Self::File { pending, .. } = &mut self {
+            *pending = false;
+        }
+        self
+    }
+
     /// The object whose tags and metadata show: a directory's is its marker.
     fn object(&self) -> Option<&Object> {
         match self {
@@ -148,8 +156,8 @@ pub enum SetEffect {
     /// Metadata changed: this is the current version now (META-5).
     Rewritten(Box<Object>),
     /// Nothing was stored, since a write session is open over a published object: the value is valid, and the caller
-    /// folds it into the version the session makes, with [`apply()`] or [`withdraw`] inside
-    /// [`Store::edit_in_place`] once that version is current.
+    /// folds it into the version the session makes, with [`apply()`] or [`withdraw`], when it is published or inside
+    /// [`Store::edit_own`] once that version is current.
     Fold,
 }
 

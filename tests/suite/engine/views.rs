@@ -3,14 +3,14 @@
 
 use super::harness::{B, Home, delete, fsck, get, key, list, make_bucket, put, root};
 use keyfold::model::{Kind, Versioning};
-use keyfold::store::{Store, XattrMode};
+use keyfold::store::{Changed, Listener, Store, XattrMode};
 use keyfold::telemetry::Metrics;
 use keyfold::vfs::{
     Caller, Errno, Lookup, MakeNode, OpenHow, ROOT, RenameHow, SetAttr, Settings, Stale, StaleEntries, Vfs, XattrFlags,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ME: Caller = Caller { uid: 0, gid: 0 };
 const READ: OpenHow =
@@ -505,4 +505,132 @@ fn edits_at_once_lose_nothing() {
             assert_eq!(object.metadata.user(who), Some(round.to_string().as_str()), "metadata {who}");
         }
     }
+}
+
+/// What the kernel is told of a file or directory is what it was when the view began to hear of its changes, not before.
+#[test]
+fn a_listing_tells_what_became_of_its_entries_meanwhile() {
+    let two = two(Versioning::Unversioned);
+    for name in ["a", "d/x", "f"] {
+        put(&two.store, name, b"one");
+    }
+    let fh = two.b.opendir(ROOT).unwrap();
+    let (mut links, mut size) = (0, 0);
+    two.b
+        .readdirplus(fh, 0, |entry, found| {
+            match entry.name.as_str() {
+                // All of them have been read by now.
+                "a" => {
+                    write(&two.a, "f", &[7; 20]);
+                    put(&two.store, "d/e/y", b"two");
+                }
+                "d" => links = found.unwrap().attr.nlink,
+                "f" => size = found.unwrap().attr.size,
+                _ => {}
+            }
+            false
+        })
+        .unwrap();
+    two.b.releasedir(fh);
+    assert_eq!((links, size), (3, 20));
+}
+
+/// Writes down what every commit shows of `f`.
+struct Watch {
+    store: Arc<Store>,
+    seen: std::sync::Mutex<Vec<(u64, Option<String>)>>,
+}
+
+impl Listener for Watch {
+    fn changed(&self, _: &[Changed]) {
+        if let Ok(object) = self.store.get(B, &key("f"), None) {
+            self.seen.lock().unwrap().push((object.size, object.tags.get("t").map(str::to_owned)));
+        }
+    }
+
+    fn wait_told(&self, _: Instant) -> bool {
+        true
+    }
+}
+
+#[test]
+fn attributes_set_on_open_files_come_in_one_commit_with_the_bytes() {
+    let two = two(Versioning::Enabled);
+    let f = write(&two.a, "f", b"one");
+    let watch = Arc::new(Watch { store: Arc::clone(&two.store), seen: std::sync::Mutex::default() });
+    let origin = two.store.listen(Arc::clone(&watch) as Arc<dyn Listener>);
+    let fh = two.a.open(ME, f, OpenHow { truncate: true, ..WRITE }).unwrap().fh;
+    two.a.write(fh, 0, b"longer", false).unwrap();
+    two.a.setxattr(f, b"user.s3.tag.t", b"x", XattrFlags::default()).unwrap();
+    two.a.flush(fh).unwrap();
+    two.a.release(fh);
+    two.store.unlisten(origin);
+    let seen = watch.seen.lock().unwrap().clone();
+    assert!(seen.contains(&(6, Some("x".into()))), "{seen:?}");
+    assert!(!seen.contains(&(6, None)), "bytes without what was set on them: {seen:?}");
+}
+
+/// META-5: what a session sets goes to its own version, and never into one that another door has put over it.
+#[test]
+fn meta_5_attributes_set_on_an_open_file_spoil_no_other_version() {
+    let two = two(Versioning::Enabled);
+    let f = write(&two.a, "f", b"one");
+    let fh = two.a.open(ME, f, WRITE).unwrap().fh;
+    two.a.write(fh, 0, b"mine", false).unwrap();
+    two.a.fsync(fh).unwrap();
+    two.a.setxattr(f, b"user.s3.meta.m", b"mine", XattrFlags::default()).unwrap();
+    let theirs = put(&two.store, "f", b"theirs");
+    two.a.setxattr(f, b"user.s3.meta.m", b"later", XattrFlags::default()).unwrap();
+    two.a.release(fh);
+    let all: Vec<_> = super::harness::versions(&two.store, "f")
+        .into_iter()
+        .map(|object| (object.size, object.metadata.user("m").map(str::to_owned)))
+        .collect();
+    let mine = |value: &str| Some(value.to_owned());
+    assert_eq!(all, [(6, mine("later")), (6, None), (4, mine("mine")), (3, None)]);
+    assert_eq!(two.store.get(B, &key("f"), Some(theirs.version)).unwrap(), {
+        let kept = super::harness::versions(&two.store, "f").remove(1);
+        assert_eq!(kept.modified, theirs.modified);
+        kept
+    });
+}
+
+#[test]
+fn attributes_that_fit_no_more_are_told_and_keep_no_bytes_back() {
+    let two = two(Versioning::Unversioned);
+    let f = write(&two.a, "f", b"one");
+    let fh = two.a.open(ME, f, OpenHow { truncate: true, ..WRITE }).unwrap().fh;
+    two.a.write(fh, 0, b"longer", false).unwrap();
+    for n in 0..5 {
+        two.a.setxattr(f, format!("user.s3.tag.a{n}").as_bytes(), b"x", XattrFlags::default()).unwrap();
+    }
+    two.store
+        .edit_tags((root(&two.store), "f"), None, |object| {
+            (0..6).try_for_each(|n| object.tags.set(&format!("b{n}"), "y")).map(|()| true)
+        })
+        .unwrap();
+    assert_eq!(two.a.getxattr(f, b"user.s3.tag.b1").unwrap(), b"y", "it can be asked for all the same");
+    for _ in 0..2 {
+        assert_eq!(two.a.flush(fh), Err(Errno::ENOSPC));
+        assert_eq!(get(&two.store, "f").unwrap(), b"longer");
+    }
+    two.a.removexattr(f, b"user.s3.tag.a0").unwrap();
+    two.a.flush(fh).unwrap();
+    two.a.release(fh);
+    let object = two.store.get(B, &key("f"), None).unwrap();
+    assert_eq!((object.tags.len(), object.tags.get("a0"), object.tags.get("a1")), (10, None, Some("x")));
+    fsck(&two.store);
+}
+
+#[test]
+fn who_cannot_open_a_file_keeps_no_news_from_who_has_it_open() {
+    let two = two(Versioning::Unversioned);
+    let f = write(&two.a, "f", b"one");
+    look(&two.b, ROOT, "f").unwrap();
+    let fh = two.b.open(ME, f, OpenHow { exec: true, ..READ }).unwrap().fh;
+    assert_eq!(read(&two.b, fh), b"one");
+    write(&two.a, "f", b"another");
+    assert_eq!(two.b.open(ME, f, OpenHow { truncate: true, ..WRITE }).unwrap_err(), Errno::ETXTBSY);
+    assert_eq!(read(&two.b, fh), b"another");
+    two.b.release(fh);
 }

@@ -2,7 +2,7 @@
 
 use super::super::{SetEffect, Target, XattrList, XattrView, get, list, remove, set};
 use crate::model::{Bucket, BucketName, FileKind, Kind, ObjectKey, Posix, Result, Versioning};
-use crate::store::{Entry, Options, PutOptions, Store};
+use crate::store::{Entry, Options, PosixChange, PutOptions, Session, Store};
 use std::sync::Arc;
 
 struct World {
@@ -152,12 +152,17 @@ fn a_pending_session_folds_and_a_draft_is_edited_in_place() {
     let world = world();
     let Target::File { dir, component, entry, .. } = world.file() else { panic!() };
     let ino = entry.object.ino;
+    let mut session = Session::new();
+    let mut draft = world.store.draft(Some(&entry.object)).unwrap();
+    let change = PosixChange::default();
+    world.store.publish((dir, "f"), ino, &mut draft, &mut session, &change).unwrap();
     let target = Target::File { dir, component, entry, pending: true };
     for name in ["user.s3.tag.a", "user.s3.meta.a", "user.a"] {
         assert_eq!(world.set(&target, name, "b").unwrap(), SetEffect::Fold, "{name}");
         assert_eq!(world.get(&world.file(), name).unwrap_err().kind(), Kind::NotSet);
         let folded = |object: &mut crate::model::Object| super::super::apply(object, name.as_bytes(), b"b").map(drop);
-        world.store.edit_in_place((dir, "f"), ino, folded).unwrap();
+        assert_eq!(world.store.edit_own((dir, "f"), ino, None, folded).unwrap(), None, "nobody's own version");
+        world.store.edit_own((dir, "f"), ino, Some(&session), folded).unwrap().unwrap();
         assert_eq!(world.get(&world.file(), name).unwrap(), "b");
     }
     assert_eq!(world.set(&target, "user.s3.tag.a*", "b").unwrap_err().kind(), Kind::InvalidTag);
