@@ -47,7 +47,7 @@ fuzz_one() {
     mkdir -p fuzz/found "fuzz/corpus/$target"
     # Deep paths of the store's target are long inputs.
     length=4096
-    if [ "$target" = store ] || [ "$target" = repair ] || [ "$target" = segment_header ]; then length=16384; fi
+    case $target in store | repair | segment_header) length=16384 ;; esac
     (
         ulimit -v $((ADDRESS_MAX * 1024))
         KEYFOLD_FUZZ=$target "$FUZZER" "$new" "fuzz/corpus/$target" -max_total_time="$SECONDS_EACH" -timeout=10 \

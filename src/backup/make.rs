@@ -80,7 +80,7 @@ pub fn make(store: &Store, plan: &Plan, watch: &mut dyn Watch) -> Result<Made> {
     let created = store.now();
     let donors = donors(&to)?;
     let decided = Decided::of(store, &snapshot, &donors)?;
-    let partial = place.begin()?;
+    let partial = place.begin(created)?;
     let mut work = Work {
         store,
         link: plan.link,

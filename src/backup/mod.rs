@@ -17,6 +17,8 @@ mod place;
 mod restore;
 
 pub use make::{Made, Plan, make};
+#[doc(hidden)]
+pub use place::check_place;
 pub use place::{Generation, Record, generations};
 pub use restore::restore;
 

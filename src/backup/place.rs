@@ -54,6 +54,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Reads a `BACKUP` file. It is for people: without it the generation is as good.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or_else(|_| Self::unreadable())
+    }
+
     fn unreadable() -> Self {
         Self { damaged: vec![RECORD.to_owned()], ..Self::default() }
     }
@@ -99,20 +105,34 @@ impl Place {
         Ok(Self { dir: dir.to_owned(), _lock: lock })
     }
 
-    /// A new directory to make a generation in.
-    pub(super) fn begin(&self) -> Result<PathBuf> {
-        let taken = hidden(&self.dir, PARTIAL)?.into_iter().filter_map(|path| number(&path)).max().unwrap_or(0);
-        let dir = self.dir.join(format!("{PARTIAL}{}", taken + 1));
+    /// A new directory to make a generation in, for which there is a name.
+    pub(super) fn begin(&self, created: Timestamp) -> Result<PathBuf> {
+        self.name(created)?;
+        let taken = hidden(&self.dir, PARTIAL)?;
+        let mut names = (1u64..).map(|number| self.dir.join(format!("{PARTIAL}{number}")));
+        let dir = names.find(|dir| !taken.contains(dir)).unwrap_or_else(|| self.dir.join(PARTIAL));
         make_dir(&dir).map_err(|error| refused(&dir, error))?;
         Ok(dir)
     }
 
     /// Gives what was made its name.
     pub(super) fn complete(&self, partial: &Path, created: Timestamp) -> Result<PathBuf> {
-        let dir = self.dir.join(next_name(&generations(&self.dir)?, created));
+        let dir = self.name(created)?;
         let named = std::fs::rename(partial, &dir).and_then(|()| sync_dir(&self.dir));
         named.map_err(|error| refused(&dir, error))?;
         Ok(dir)
+    }
+
+    /// The next generation's directory.
+    fn name(&self, created: Timestamp) -> Result<PathBuf> {
+        let others = generations(&self.dir)?;
+        let name = next_name(&others, created).ok_or_else(|| {
+            let last = others.last().map(|last| last.dir.display().to_string()).unwrap_or_default();
+            Error::new(Kind::Conflict, cannot(&self.dir))
+                .why(format!("no name comes behind that of {last}"))
+                .mend("rename that generation, or choose another directory")
+        })?;
+        Ok(self.dir.join(name))
     }
 
     /// Removes what backups left that did not come to their end.
@@ -172,14 +192,18 @@ fn marker(dir: &Path) -> Result<Option<Marker>> {
         }
         bytes => bytes.map_err(|error| refused(&path, error))?,
     };
-    let marker: Marker = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::corrupt(format!("cannot read {}", path.display()), error.to_string()))?;
+    parse_marker(&bytes, dir).map(Some)
+}
+
+fn parse_marker(bytes: &[u8], dir: &Path) -> Result<Marker> {
+    let marker: Marker = serde_json::from_slice(bytes)
+        .map_err(|error| Error::corrupt(format!("cannot read {}", dir.join(MARKER).display()), error.to_string()))?;
     if marker.keyfold_backups > VERSION {
         return Err(Error::new(Kind::StoreFormat, cannot(dir))
             .why(format!("its format is {}, this release knows {VERSION}", marker.keyfold_backups))
             .mend("use the keyfold release that wrote it, or a newer one"));
     }
-    Ok(Some(marker))
+    Ok(marker)
 }
 
 /// The complete generations in a backup directory, oldest first.
@@ -212,8 +236,7 @@ pub(super) fn record(dir: &Path) -> Result<Option<Record>> {
     match read(&path, RECORD_BYTES_MAX) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(Error::io(format!("cannot read {}", path.display()), error)),
-        // The record is for people: without it the generation is as good.
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Record::unreadable()))),
+        Ok(bytes) => Ok(Some(Record::parse(&bytes))),
     }
 }
 
@@ -238,10 +261,6 @@ fn hidden(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn number(partial: &Path) -> Option<u32> {
-    partial.file_name()?.to_str()?.strip_prefix(PARTIAL)?.parse().ok()
-}
-
 /// Instant and number of a generation's name.
 fn order_of(name: &str) -> Option<(String, u32)> {
     let (time, number) = match name.split_once('-') {
@@ -256,13 +275,13 @@ fn order_of(name: &str) -> Option<(String, u32)> {
     (time.len() == 16 && time.bytes().enumerate().all(shape)).then(|| (time.to_owned(), number))
 }
 
-/// A name behind those of all others, also when the clock went back.
-fn next_name(others: &[Generation], created: Timestamp) -> String {
+/// A name behind those of all others, also when the clock went back; none when somebody gave one the last of all names.
+fn next_name(others: &[Generation], created: Timestamp) -> Option<String> {
     let sortable = created.sortable();
     let time = format!("{}Z", sortable.split('.').next().unwrap_or_default());
     match others.iter().map(|generation| &generation.order).max() {
-        Some((last, number)) if *last >= time => format!("{last}-{}", number + 1),
-        _ => time,
+        Some((last, number)) if *last >= time => Some(format!("{last}-{}", number.checked_add(1)?)),
+        _ => Some(time),
     }
 }
 
@@ -289,6 +308,19 @@ pub(super) fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     plain_file(File::options().read(true), path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads the bytes of a `BACKUPS` file, and the name of a generation, as a backup does: the store's id, and the name of the
+/// generation behind it. For fuzzing and tests only.
+#[doc(hidden)]
+#[must_use]
+pub fn check_place(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    let store = parse_marker(bytes, Path::new("")).ok().map(|marker| marker.store);
+    let behind = std::str::from_utf8(bytes).ok().and_then(order_of).and_then(|order| {
+        let generation = Generation { dir: PathBuf::new(), record: Record::default(), order };
+        next_name(&[generation], Timestamp::new(0, 0))
+    });
+    (store, behind)
 }
 
 fn cannot(dir: &Path) -> String {
@@ -327,7 +359,7 @@ mod tests {
         let mut all: Vec<Generation> = Vec::new();
         let mut names = Vec::new();
         for secs in [1_795_226_755, 1_795_226_755, 1_795_226_000, 1_795_226_756] {
-            let name = next_name(&all, Timestamp::new(secs, 999_999_999));
+            let name = next_name(&all, Timestamp::new(secs, 999_999_999)).unwrap();
             let order = order_of(&name).unwrap();
             assert!(all.iter().all(|generation| generation.order < order), "{name}");
             all.push(Generation { dir: name.clone().into(), record: Record::default(), order });
@@ -339,5 +371,12 @@ mod tests {
         {
             assert_eq!(order_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn behind_the_last_of_all_names_there_is_none() {
+        let name = format!("99991231T235959Z-{}", u32::MAX);
+        let last = Generation { dir: name.clone().into(), record: Record::default(), order: order_of(&name).unwrap() };
+        assert_eq!(next_name(&[last], Timestamp::new(1_795_226_755, 0)), None);
     }
 }

@@ -36,7 +36,7 @@ const BLOCK: u64 = 4096;
 pub(super) struct Adapter {
     vfs: Arc<Vfs>,
     pool: Pool,
-    passing: Passing,
+    passing: Arc<Passing>,
     wakeful: Wakeful,
     relay: Relay,
     /// Quick reads still to come before the reader answers reads itself; 0 while it does.
@@ -45,10 +45,24 @@ pub(super) struct Adapter {
 
 impl Adapter {
     pub(super) fn new(vfs: Arc<Vfs>, pool: Pool, wakeful: Wakeful, relay: Relay) -> Self {
-        Self { vfs, pool, passing: Passing::default(), wakeful, relay, cold: Arc::default() }
+        Self { vfs, pool, passing: Arc::default(), wakeful, relay, cold: Arc::default() }
     }
 
-    fn answer(&self, request: impl FnOnce()) {
+    /// Answers a request on the thread that read it; aside while another one is held up there, so that few ever are.
+    fn answer(&self, request: impl FnOnce(&Vfs) + Send + 'static) {
+        self.here(|| if self.relay.is_held_up() { self.aside(request) } else { request(&self.vfs) });
+    }
+
+    /// Answers a request on a thread of the pool, when one is to be had.
+    fn aside(&self, request: impl FnOnce(&Vfs) + Send + 'static) {
+        let vfs = Arc::clone(&self.vfs);
+        if let Err(request) = self.pool.run_now(move || request(&vfs)) {
+            request();
+        }
+    }
+
+    /// Answers a request on the thread that read it, or leaves it to the pool.
+    fn here(&self, request: impl FnOnce()) {
         self.wakeful.note();
         self.relay.answer(|| guarded(request));
     }
@@ -72,18 +86,21 @@ impl Filesystem for Adapter {
                 tracing::debug!(?flag, "the kernel does not offer a capability");
             }
         }
-        self.passing.agree(config);
+        if let Some(passing) = Arc::get_mut(&mut self.passing) {
+            passing.agree(config);
+        }
         let _ = config.set_max_write(MAX_WRITE);
         let _ = config.set_max_background(64);
         Ok(())
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.answer(|| {
-            match self.vfs.lookup(parent.0, name.as_bytes()) {
+        let name = name.to_owned();
+        self.answer(move |vfs| {
+            match vfs.lookup(parent.0, name.as_bytes()) {
                 Ok(Some(found)) => entered(reply, Ok(found)),
                 // An inode number of zero is remembered as "nothing there".
-                Ok(None) if self.vfs.remembers_absence(parent.0) => reply.entry(&LASTING, &nothing(), FIRST),
+                Ok(None) if vfs.remembers_absence(parent.0) => reply.entry(&LASTING, &nothing(), FIRST),
                 Ok(None) => reply.error(fuser::Errno::ENOENT),
                 Err(error) => reply.error(errno(error)),
             }
@@ -95,7 +112,7 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        self.answer(|| match self.vfs.getattr(ino.0) {
+        self.answer(move |vfs| match vfs.getattr(ino.0) {
             Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
             Err(error) => reply.error(errno(error)),
         });
@@ -119,8 +136,9 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        self.answer(|| {
-            let now = self.vfs.now();
+        let who = caller(req);
+        self.answer(move |vfs| {
+            let now = vfs.now();
             let change = SetAttr {
                 mode: mode.map(permissions),
                 uid,
@@ -129,7 +147,7 @@ impl Filesystem for Adapter {
                 atime: atime.map(|time| time_to_set(time, now)),
                 mtime: mtime.map(|time| time_to_set(time, now)),
             };
-            match self.vfs.setattr(caller(req), ino.0, fh.map(|fh| fh.0), change) {
+            match vfs.setattr(who, ino.0, fh.map(|fh| fh.0), change) {
                 Ok((found, keep)) => reply.attr(&ttl(keep), &attr(&found)),
                 Err(error) => reply.error(errno(error)),
             }
@@ -137,7 +155,7 @@ impl Filesystem for Adapter {
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        self.answer(|| match self.vfs.readlink(ino.0) {
+        self.answer(move |vfs| match vfs.readlink(ino.0) {
             Ok(target) => reply.data(&target),
             Err(error) => reply.error(errno(error)),
         });
@@ -153,36 +171,41 @@ impl Filesystem for Adapter {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        self.answer(|| {
+        let (name, who) = (name.to_owned(), caller(req));
+        self.answer(move |vfs| {
             let Some(kind) = kind_of_mode(mode) else { return reply.error(fuser::Errno::EINVAL) };
             let make = MakeNode { kind, mode: permissions(mode), rdev, target: Vec::new() };
-            entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+            entered(reply, vfs.mknod(who, parent.0, name.as_bytes(), make));
         });
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
-        self.answer(|| {
-            entered(reply, self.vfs.mkdir(caller(req), parent.0, name.as_bytes(), permissions(mode)));
+        let (name, who) = (name.to_owned(), caller(req));
+        self.answer(move |vfs| {
+            entered(reply, vfs.mkdir(who, parent.0, name.as_bytes(), permissions(mode)));
         });
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.answer(|| {
-            emptied(reply, self.vfs.unlink(parent.0, name.as_bytes()));
+        let name = name.to_owned();
+        self.answer(move |vfs| {
+            emptied(reply, vfs.unlink(parent.0, name.as_bytes()));
         });
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.answer(|| {
-            emptied(reply, self.vfs.rmdir(parent.0, name.as_bytes()));
+        let name = name.to_owned();
+        self.answer(move |vfs| {
+            emptied(reply, vfs.rmdir(parent.0, name.as_bytes()));
         });
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        self.answer(|| {
-            let target = target.as_os_str().as_bytes().to_vec();
+        let (name, who) = (name.to_owned(), caller(req));
+        let target = target.as_os_str().as_bytes().to_vec();
+        self.answer(move |vfs| {
             let make = MakeNode { kind: FileKind::Symlink, mode: 0o777, rdev: 0, target };
-            entered(reply, self.vfs.mknod(caller(req), parent.0, name.as_bytes(), make));
+            entered(reply, vfs.mknod(who, parent.0, name.as_bytes(), make));
         });
     }
 
@@ -196,7 +219,8 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        self.answer(|| {
+        let (name, newname) = (name.to_owned(), newname.to_owned());
+        self.answer(move |vfs| {
             const NO_REPLACE: u32 = 1;
             const EXCHANGE: u32 = 2;
             let how = match flags.bits() {
@@ -206,21 +230,23 @@ impl Filesystem for Adapter {
                 _ => return reply.error(fuser::Errno::EINVAL),
             };
             let (from, to) = ((parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()));
-            emptied(reply, self.vfs.rename(from, to, how));
+            emptied(reply, vfs.rename(from, to, how));
         });
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
-        self.answer(|| {
-            entered(reply, self.vfs.link(ino.0, newparent.0, newname.as_bytes()));
+        let newname = newname.to_owned();
+        self.answer(move |vfs| {
+            entered(reply, vfs.link(ino.0, newparent.0, newname.as_bytes()));
         });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.answer(|| {
+        let (who, passing) = (caller(req), Arc::clone(&self.passing));
+        self.answer(move |vfs| {
             let how = OpenHow { exclusive: false, ..open_how(flags.0) };
-            match self.vfs.open(caller(req), ino.0, how) {
-                Ok(opening) => self.passing.opened(&self.vfs, ino.0, &opening, flags, reply),
+            match vfs.open(who, ino.0, how) {
+                Ok(opening) => passing.opened(vfs, ino.0, &opening, flags, reply),
                 Err(error) => reply.error(errno(error)),
             }
         });
@@ -236,8 +262,9 @@ impl Filesystem for Adapter {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        self.answer(|| {
-            match self.vfs.create(caller(req), parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
+        let (name, who) = (name.to_owned(), caller(req));
+        self.answer(move |vfs| {
+            match vfs.create(who, parent.0, name.as_bytes(), permissions(mode), open_how(flags)) {
                 Ok((found, opening)) => {
                     // One time for the name and the attributes: until it is published, neither lasts. But before the
                     // call returns, the kernel looks at the mode of what it has just been told. A control file's name may
@@ -262,8 +289,9 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.answer(|| {
-            if self.cold.load(Ordering::Relaxed) == 0 || self.vfs.read_is_quick(fh.0) {
+        self.here(|| {
+            let warm = self.cold.load(Ordering::Relaxed) == 0 && !self.relay.is_held_up();
+            if warm || self.vfs.read_is_quick(fh.0) {
                 if answer_read(&self.vfs, fh, offset, size, reply) > SLOW {
                     self.cold.store(QUICK_READS, Ordering::Relaxed);
                 }
@@ -293,12 +321,15 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        self.answer(|| {
+        self.here(|| {
             let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
             let written = data.len() as u64;
             if self.vfs.write_may_block(fh.0) {
                 let (vfs, data) = (Arc::clone(&self.vfs), data.to_vec());
                 self.pool.run(move || wrote(reply, vfs.write(fh.0, offset, &data, kill).map(|()| written)));
+            } else if self.relay.is_held_up() {
+                let data = data.to_vec();
+                self.aside(move |vfs| wrote(reply, vfs.write(fh.0, offset, &data, kill).map(|()| written)));
             } else {
                 wrote(reply, self.vfs.write(fh.0, offset, data, kill).map(|()| written));
             }
@@ -306,14 +337,11 @@ impl Filesystem for Adapter {
     }
 
     fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
-        self.answer(|| {
-            if self.vfs.flush_may_block(fh.0) {
-                let vfs = Arc::clone(&self.vfs);
-                self.pool.run(move || emptied(reply, vfs.flush(fh.0)));
-            } else {
-                emptied(reply, self.vfs.flush(fh.0));
-            }
-        });
+        if self.vfs.flush_may_block(fh.0) {
+            let vfs = Arc::clone(&self.vfs);
+            return self.here(|| self.pool.run(move || emptied(reply, vfs.flush(fh.0))));
+        }
+        self.answer(move |vfs| emptied(reply, vfs.flush(fh.0)));
     }
 
     fn release(
@@ -326,30 +354,30 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.answer(|| {
-            self.passing.released(ino.0);
-            self.vfs.release(fh.0);
+        self.passing.released(ino.0);
+        self.answer(move |vfs| {
+            vfs.release(fh.0);
             reply.ok();
         });
     }
 
     fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        self.answer(|| {
+        self.here(|| {
             let vfs = Arc::clone(&self.vfs);
             self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
         });
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.answer(|| match self.vfs.opendir(ino.0) {
+        self.answer(move |vfs| match vfs.opendir(ino.0) {
             Ok(fh) => reply.opened(FileHandle(fh), FopenFlags::empty()),
             Err(error) => reply.error(errno(error)),
         });
     }
 
     fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        self.answer(|| {
-            let told = self.vfs.readdir(fh.0, offset, |entry| {
+        self.answer(move |vfs| {
+            let told = vfs.readdir(fh.0, offset, |entry| {
                 reply.add(INodeNo(entry.ino), entry.offset, file_type(entry.kind), &entry.name)
             });
             match told {
@@ -360,8 +388,8 @@ impl Filesystem for Adapter {
     }
 
     fn readdirplus(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
-        self.answer(|| {
-            let told = self.vfs.readdirplus(fh.0, offset, |entry, found| match found {
+        self.answer(move |vfs| {
+            let told = vfs.readdirplus(fh.0, offset, |entry, found| match found {
                 Some(found) => {
                     // One time for both again.
                     let keep = ttl(found.name_keep.min(found.attr_keep));
@@ -381,21 +409,21 @@ impl Filesystem for Adapter {
     }
 
     fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
-        self.answer(|| {
-            self.vfs.releasedir(fh.0);
+        self.answer(move |vfs| {
+            vfs.releasedir(fh.0);
             reply.ok();
         });
     }
 
     fn fsyncdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        self.answer(|| {
+        self.here(|| {
             let vfs = Arc::clone(&self.vfs);
             self.pool.run(move || emptied(reply, vfs.fsync(fh.0)));
         });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        self.answer(|| match self.vfs.statfs() {
+        self.answer(move |vfs| match vfs.statfs() {
             Ok(space) => reply.statfs(
                 space.total / BLOCK,
                 space.free / BLOCK,
@@ -420,42 +448,43 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        self.answer(|| {
+        let (name, value) = (name.to_owned(), value.to_vec());
+        self.answer(move |vfs| {
             let flags =
                 XattrFlags { create: flags & libc::XATTR_CREATE != 0, replace: flags & libc::XATTR_REPLACE != 0 };
-            emptied(reply, self.vfs.setxattr(ino.0, name.as_bytes(), value, flags));
+            emptied(reply, vfs.setxattr(ino.0, name.as_bytes(), &value, flags));
         });
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        self.answer(|| {
-            // A checksum may have to be computed from all bytes.
-            if name.as_bytes().windows(9).any(|part| part == b".checksum") {
-                let (vfs, name) = (Arc::clone(&self.vfs), name.as_bytes().to_vec());
-                self.pool.run(move || sized(reply, size, vfs.getxattr(ino.0, &name)));
-            } else {
-                sized(reply, size, self.vfs.getxattr(ino.0, name.as_bytes()));
-            }
-        });
+        let name = name.to_owned();
+        // A checksum may have to be computed from all bytes.
+        if name.as_bytes().windows(9).any(|part| part == b".checksum") {
+            let vfs = Arc::clone(&self.vfs);
+            return self.here(|| self.pool.run(move || sized(reply, size, vfs.getxattr(ino.0, name.as_bytes()))));
+        }
+        self.answer(move |vfs| sized(reply, size, vfs.getxattr(ino.0, name.as_bytes())));
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        self.answer(|| {
-            sized(reply, size, self.vfs.listxattr(ino.0, req.uid() == 0));
+        let all = req.uid() == 0;
+        self.answer(move |vfs| {
+            sized(reply, size, vfs.listxattr(ino.0, all));
         });
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.answer(|| {
-            emptied(reply, self.vfs.removexattr(ino.0, name.as_bytes()));
+        let name = name.to_owned();
+        self.answer(move |vfs| {
+            emptied(reply, vfs.removexattr(ino.0, name.as_bytes()));
         });
     }
 
     /// Asked only where the kernel does not check the bits itself: on a mount of root's for root alone, who may do
     /// anything but run what nobody may.
     fn access(&self, _req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        self.answer(|| {
-            let may = self.vfs.getattr(ino.0).and_then(|(attr, _)| {
+        self.answer(move |vfs| {
+            let may = vfs.getattr(ino.0).and_then(|(attr, _)| {
                 let runs = attr.kind == FileKind::Directory || attr.mode & 0o111 != 0;
                 if runs || !mask.contains(AccessFlags::X_OK) { Ok(()) } else { Err(crate::vfs::Errno::EACCES) }
             });
@@ -505,13 +534,14 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        self.answer(|| {
-            emptied(reply, self.vfs.fallocate(caller(req), fh.0, offset, length, mode));
+        let who = caller(req);
+        self.answer(move |vfs| {
+            emptied(reply, vfs.fallocate(who, fh.0, offset, length, mode));
         });
     }
 
     fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
-        self.answer(|| {
+        self.answer(move |vfs| {
             const DATA: i32 = 3;
             const HOLE: i32 = 4;
             let whence = match whence {
@@ -520,7 +550,7 @@ impl Filesystem for Adapter {
                 _ => return reply.error(fuser::Errno::EINVAL),
             };
             let Ok(at) = u64::try_from(offset) else { return reply.error(fuser::Errno::ENXIO) };
-            match self.vfs.lseek(fh.0, at, whence) {
+            match vfs.lseek(fh.0, at, whence) {
                 Ok(found) => reply.offset(i64::try_from(found).unwrap_or(i64::MAX)),
                 Err(error) => reply.error(errno(error)),
             }
@@ -540,7 +570,7 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        self.answer(|| {
+        self.here(|| {
             // The reply counts in 32 bits; a caller goes on where it ended.
             let len = len.min(u64::from(u32::MAX) & !(BLOCK - 1));
             let (vfs, who) = (Arc::clone(&self.vfs), caller(req));

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Most threads of a pool.
+/// Most threads that requests which have to wait make the pool grow to.
 pub(super) const THREADS_MAX: usize = 64;
+/// Most threads of a pool: those beyond are for requests that perhaps need not wait.
+const THREADS_MAX_NOW: usize = 2 * THREADS_MAX;
 /// Most requests that wait for a thread.
 const QUEUE_MAX: usize = 64;
 /// How long nothing may end before the pool grows.
@@ -25,6 +27,8 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 struct State {
     jobs: VecDeque<(Instant, Job)>,
+    /// Those that have a thread that is idle or new, and come first.
+    now: VecDeque<(Instant, Job)>,
     /// When each request that is being answered began, by its number.
     running: BTreeMap<u64, Instant>,
     number: u64,
@@ -68,7 +72,7 @@ impl Watched {
     /// For how long the oldest request has been waiting or answered.
     pub(super) fn oldest(&self) -> Duration {
         let state = self.0.state.lock();
-        let waiting = state.jobs.front().map(|(since, _)| *since);
+        let waiting = state.now.front().into_iter().chain(state.jobs.front()).map(|(since, _)| *since).min();
         let running = state.running.values().min().copied();
         waiting.into_iter().chain(running).min().map_or(Duration::ZERO, |since| since.elapsed())
     }
@@ -107,6 +111,29 @@ impl Pool {
         drop(state);
         self.shared.more.notify_one();
     }
+
+    /// Runs a request that perhaps needs not wait, and so must not wait for others: on a thread that is idle or new. It
+    /// comes back when there is none.
+    pub(super) fn run_now<J: FnOnce() + Send + 'static>(&self, job: J) -> std::result::Result<(), J> {
+        let mut state = self.shared.state.lock();
+        if state.idle <= state.now.len() {
+            let threads = state.threads;
+            if threads < THREADS_MAX_NOW {
+                self.shared.grow(&mut state);
+            }
+            if state.threads == threads {
+                return Err(job);
+            }
+        }
+        let now = Instant::now();
+        if state.running.is_empty() {
+            state.progress = Some(now);
+        }
+        state.now.push_back((now, Box::new(job)));
+        drop(state);
+        self.shared.more.notify_one();
+        Ok(())
+    }
 }
 
 impl Drop for Pool {
@@ -144,7 +171,8 @@ fn work(shared: &Shared, extra: bool) {
     loop {
         let mut state = shared.state.lock();
         let (job, number) = loop {
-            if let Some((_, job)) = state.jobs.pop_front() {
+            let next = state.now.pop_front().or_else(|| state.jobs.pop_front());
+            if let Some((_, job)) = next {
                 state.number += 1;
                 let number = state.number;
                 state.running.insert(number, Instant::now());
@@ -161,7 +189,7 @@ fn work(shared: &Shared, extra: bool) {
                 false
             };
             state.idle -= 1;
-            if waited_in_vain && state.jobs.is_empty() && state.threads > shared.usual {
+            if waited_in_vain && state.jobs.is_empty() && state.now.is_empty() && state.threads > shared.usual {
                 state.threads -= 1;
                 return;
             }
@@ -179,7 +207,8 @@ fn work(shared: &Shared, extra: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pool, STUCK, THREADS_MAX};
+    use super::{Pool, STUCK, THREADS_MAX, THREADS_MAX_NOW};
+    use parking_lot::Mutex;
     use std::sync::mpsc;
     use std::sync::{Arc, Barrier};
     use std::time::Duration;
@@ -205,6 +234,30 @@ mod tests {
         assert_eq!(hear.recv_timeout(Duration::from_secs(10)), Ok(0));
         assert!(pool.watched().oldest() >= STUCK);
         held.wait();
+        drop(pool);
+    }
+
+    #[test]
+    fn what_must_not_wait_for_others_gets_a_thread_or_comes_back() {
+        let pool = Pool::new(1).unwrap();
+        let gate = Arc::new(Mutex::new(()));
+        let held = gate.lock();
+        // Of these one runs, and the others are there before what comes now.
+        for _ in 0..5 {
+            let gate = Arc::clone(&gate);
+            pool.run(move || drop(gate.lock()));
+        }
+        for _ in 1..THREADS_MAX_NOW {
+            let (gate, (told, hear)) = (Arc::clone(&gate), mpsc::channel());
+            let job = move || {
+                told.send(()).unwrap();
+                drop(gate.lock());
+            };
+            assert!(pool.run_now(job).is_ok());
+            assert_eq!(hear.recv_timeout(Duration::from_secs(10)), Ok(()));
+        }
+        assert!(pool.run_now(|| ()).is_err());
+        drop(held);
         drop(pool);
     }
 

@@ -114,6 +114,11 @@ impl Relay {
         Ages(Arc::clone(&self.shared))
     }
 
+    /// Whether a request is being answered that takes long, as the watch saw it last.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.shared.oldest.load(Ordering::Relaxed) >= HELD_UP.as_millis() as u64
+    }
+
     /// Answers a request on the thread that read it, and returns when that thread is to read again.
     pub(super) fn answer(&self, request: impl FnOnce()) {
         SEAT.with_borrow_mut(|seat| {

@@ -50,6 +50,8 @@ pub use records::{
 };
 pub use salvage::{Salvaged, salvage};
 pub use scan::Scan;
+#[doc(hidden)]
+pub use table::reseal_table;
 pub use table::{TableChecked, TableFlaw, check_table};
 pub use tx::{Read, Tx};
 pub use view::{OneCommit, View, reads_of_thread};

@@ -3,24 +3,34 @@
 use super::db::{Settings, Table};
 use super::family::Family;
 use crate::model::{Error, Kind, Result};
+use crate::sys::sync::Mutex;
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::properties::IS_WRITE_STOPPED;
+use rocksdb::properties::{BACKGROUND_ERRORS, IS_WRITE_STOPPED};
 use rocksdb::{
     BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, Options, Snapshot, WriteBatch,
     WriteOptions,
 };
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// After how long a write is tried again that came while writes were stopped.
 const STOPPED_PAUSE: Duration = Duration::from_millis(2);
+/// How long writes wait that are stopped while RocksDB's own work fails.
+const STOPPED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Records that are verified before it is asked whether to go on.
 const VERIFIED_AT_ONCE: u64 = 4096;
 
 /// An open RocksDB.
-pub(super) struct Rocks(DB);
+pub(super) struct Rocks(DB, Mutex<Option<Stop>>);
+
+/// Writes are stopped: since when, and how much of RocksDB's own work had failed by then.
+#[derive(Clone, Copy)]
+struct Stop {
+    since: Instant,
+    errors: u64,
+}
 
 /// What it held at one moment.
 pub(super) struct RocksFrozen<'a>(Snapshot<'a>);
@@ -36,7 +46,11 @@ impl Rocks {
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         let db = DB::open_cf_descriptors_read_only(&options, dir, Self::families(settings), false);
-        db.map(Self).map_err(|error| unopened(&error))
+        db.map(Self::over).map_err(|error| unopened(&error))
+    }
+
+    fn over(db: DB) -> Self {
+        Self(db, Mutex::default())
     }
 
     /// Opens one that is there, as far as it can be read.
@@ -57,7 +71,7 @@ impl Rocks {
 
     fn open_with(dir: &Path, settings: Settings, options: &Options) -> Result<Self> {
         let db = DB::open_cf_descriptors(options, dir, Self::families(settings));
-        db.map(Self).map_err(|error| unopened(&error))
+        db.map(Self::over).map_err(|error| unopened(&error))
     }
 
     fn families(settings: Settings) -> impl Iterator<Item = ColumnFamilyDescriptor> {
@@ -140,14 +154,31 @@ impl Rocks {
             let again = waits_outside.then(|| WriteBatch::from_data(batch.data()));
             match (self.0.write_opt(batch, &options), again) {
                 (Err(error), Some(same)) if error.kind() == rocksdb::ErrorKind::Incomplete => batch = same,
-                (done, _) => return done.map_err(|error| failed("cannot write the index", &error)),
+                (done, _) => {
+                    *self.1.lock() = None;
+                    return done.map_err(|error| failed("cannot write the index", &error));
+                }
             }
             // Those that are only to be slower wait inside, for a time that RocksDB knows.
             waits_outside = matches!(self.0.property_int_value(IS_WRITE_STOPPED), Ok(Some(1..)));
             if waits_outside {
+                self.still_stopped()?;
                 crate::sys::sync::thread::sleep(STOPPED_PAUSE);
             }
         }
+    }
+
+    /// Whether to wait for writes that are stopped. RocksDB's work that would let them go on may be long, or its disk not
+    /// answer. Where it fails and is tried again, it wants for room: anything else is told to writers as an error.
+    fn still_stopped(&self) -> Result<()> {
+        let errors = self.0.property_int_value(BACKGROUND_ERRORS).ok().flatten().unwrap_or(0);
+        let mut stop = self.1.lock();
+        let stop = stop.get_or_insert_with(|| Stop { since: Instant::now(), errors });
+        if errors > stop.errors && stop.since.elapsed() > STOPPED_PATIENCE {
+            return Err(Error::new(Kind::Full, "cannot write the index")
+                .why("its tables have to be written and merged before, and there is no room on the disk for that"));
+        }
+        Ok(())
     }
 
     pub(super) fn sync_logs(&self) -> Result<()> {
@@ -268,6 +299,10 @@ fn family_options(family: Family, settings: Settings, cache: &rocksdb::Cache) ->
     options.set_compression_type(rocksdb::DBCompressionType::Lz4);
     options.set_write_buffer_size(settings.memtable_bytes);
     options.set_level_compaction_dynamic_level_bytes(true);
+    // On a full disk tables cannot be merged. Deletes, which give room back, are written all the same: writes become
+    // slower as tables gather, and never stop on their account.
+    options.set_level_zero_stop_writes_trigger(i32::MAX);
+    options.set_hard_pending_compaction_bytes_limit(0);
     if family == Family::Content {
         options.set_target_file_size_base(64 << 20);
     }

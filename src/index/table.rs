@@ -16,8 +16,12 @@ const EXTENDED_MAGIC: [u8; 4] = [0x3e, 0, 0x7a, 0];
 const FORMAT_VERSION: u32 = 6;
 const XXH3: u8 = 4;
 const INDEX: &[u8] = b"rocksdb.index";
-/// Bytes of a block at most, and of one unpacked: an index of a table of a gigabyte has 16 MiB.
+/// Bytes of a block at most, of one unpacked, and of the list made of it: an index of a table of a gigabyte has 16 MiB.
 const BLOCK_BYTES_MAX: u64 = 256 << 20;
+/// Bytes that an entry of a list takes beside its key.
+const ENTRY_BYTES: u64 = 64;
+/// Bytes that LZ4 makes of one at most.
+const UNPACKED_MAX: u64 = 256;
 
 /// A stretch of a table that is not as it was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,16 +109,21 @@ impl Check<'_> {
         let Some(records) = records else {
             return self.flaw((index.at, index.len), "index", "its shape is unknown to this release");
         };
+        let mut all: Vec<Block> = named.iter().chain(&records).map(|(_, block)| *block).chain([metaindex]).collect();
+        all.sort_unstable();
+        // One stretch in many entries would be read as often.
+        if all.iter().zip(all.iter().skip(1)).any(|(block, next)| next.at < block.end()) {
+            return self.flaw((index.at, index.len), "index", "its blocks lie over each other");
+        }
         if from == 0 {
             self.out.bytes += index.len + metaindex.len + FOOTER_BYTES as u64;
             for (_, block) in named.iter().filter(|(_, block)| *block != index) {
-                self.out.bytes += block.len;
+                self.count(*block);
                 if let Err(why) = self.block(*block) {
                     self.flaw((block.at, block.len), "filter or properties", why);
                 }
             }
-            let all = named.iter().chain(&records).map(|(_, block)| *block).chain([metaindex]);
-            if let Some((at, len)) = gap(all.collect(), footer_at) {
+            if let Some((at, len)) = gap(&all, footer_at) {
                 self.flaw((at, len), "gap between blocks", "no block covers it");
             }
         }
@@ -125,7 +134,7 @@ impl Check<'_> {
                     self.out.next = Some(block.at);
                     return;
                 }
-                self.out.bytes += block.len + TRAILER_BYTES;
+                self.count(*block);
                 if let Err(why) = self.block(*block) {
                     self.flaw((block.at, block.len), "records", why);
                     if let Some(flaw) = self.out.flaws.last_mut() {
@@ -134,6 +143,13 @@ impl Check<'_> {
                 }
             }
             below = key;
+        }
+    }
+
+    /// Counts a block that lies in the file; what an index says of others may be any number.
+    fn count(&mut self, block: Block) {
+        if block.end() <= self.bytes {
+            self.out.bytes += block.len + TRAILER_BYTES;
         }
     }
 
@@ -166,18 +182,11 @@ impl Check<'_> {
         bytes[5..9].fill(0);
         let (last, rest) = bytes.split_last().unwrap_or((&0, &[]));
         self.base = base;
-        if self.checksum(at, rest, *last) != said {
+        if checksum(base, at, rest, *last) != said {
             return Err("the checksum does not match".to_owned());
         }
         let begin = at.checked_sub(metaindex + TRAILER_BYTES).ok_or("it names a place before the file")?;
         Ok(Block { at: begin, len: metaindex })
-    }
-
-    /// What a block at `at` should have for a checksum: `last` is covered too.
-    fn checksum(&self, at: u64, bytes: &[u8], last: u8) -> u32 {
-        let sum = (XxHash3_64::oneshot(bytes) as u32) ^ u32::from(last).wrapping_mul(0x6b90_83d9);
-        let place = (at as u32).wrapping_add((at >> 32) as u32);
-        sum.wrapping_add(if self.base == 0 { 0 } else { self.base ^ place })
     }
 
     /// A verified block: its compression and its bytes as they are on the disk.
@@ -188,16 +197,22 @@ impl Check<'_> {
             [kind, a, b, c, d] => (kind, u32::from_le_bytes([a, b, c, d])),
             _ => return Err("the file ends before it".to_owned()),
         };
-        if self.checksum(block.at, &bytes, kind) != said {
+        if checksum(self.base, block.at, &bytes, kind) != said {
             return Err("the checksum does not match".to_owned());
         }
         Ok((kind, bytes))
     }
 }
 
-/// The first stretch before `end` that no block covers, or that two do.
-fn gap(mut blocks: Vec<Block>, end: u64) -> Option<(u64, u64)> {
-    blocks.sort_unstable();
+/// What a block at `at` should have for a checksum: `last` is covered too.
+fn checksum(base: u32, at: u64, bytes: &[u8], last: u8) -> u32 {
+    let sum = (XxHash3_64::oneshot(bytes) as u32) ^ u32::from(last).wrapping_mul(0x6b90_83d9);
+    let place = (at as u32).wrapping_add((at >> 32) as u32);
+    sum.wrapping_add(if base == 0 { 0 } else { base ^ place })
+}
+
+/// The first stretch before `end` that none of the blocks covers, which are in order, or that one covers behind it.
+fn gap(blocks: &[Block], end: u64) -> Option<(u64, u64)> {
     let mut at = 0;
     for block in blocks {
         if block.at != at {
@@ -213,7 +228,10 @@ fn unpack(kind: u8, bytes: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
         0 => Ok(bytes),
         4 | 5 => {
             let mut rest = &bytes[..];
-            let len = varint(&mut rest).filter(|len| *len <= BLOCK_BYTES_MAX).ok_or("it is too long unpacked")?;
+            let len = varint(&mut rest).ok_or("it is too long unpacked")?;
+            if len > BLOCK_BYTES_MAX.min(UNPACKED_MAX * rest.len() as u64) {
+                return Err("it is too long unpacked".to_owned());
+            }
             lz4_flex::block::decompress(rest, usize::try_from(len).unwrap_or(0)).map_err(|error| error.to_string())
         }
         _ => Err("its compression is unknown to this release".to_owned()),
@@ -243,12 +261,14 @@ fn entries(bytes: &[u8], index: bool) -> Option<Vec<(Vec<u8>, Block)>> {
     let body = body.get(..body.len().checked_sub(usize::try_from(restarts).ok()?.checked_mul(4)?)?)?;
     let mut rest = body;
     let mut found: Vec<(Vec<u8>, Block)> = Vec::new();
+    let mut room = BLOCK_BYTES_MAX;
     while !rest.is_empty() {
         let shared = usize::try_from(varint(&mut rest)?).ok()?;
         let own = usize::try_from(varint(&mut rest)?).ok()?;
         let value_len = if index { None } else { Some(usize::try_from(varint(&mut rest)?).ok()?) };
         let (tail, behind) = rest.split_at_checked(own)?;
         rest = behind;
+        room = room.checked_sub(ENTRY_BYTES)?.checked_sub(shared as u64)?.checked_sub(own as u64)?;
         let before = found.last();
         let mut key = if shared == 0 { Vec::new() } else { before?.0.get(..shared)?.to_vec() };
         key.extend_from_slice(tail);
@@ -276,10 +296,60 @@ fn entries(bytes: &[u8], index: bool) -> Option<Vec<(Vec<u8>, Block)>> {
     Some(found)
 }
 
+/// Sets the checksums right after bytes of a table were changed on purpose: for fuzzing and tests only.
+#[doc(hidden)]
+pub fn reseal_table(table: &mut [u8]) {
+    const BLOCKS: usize = 1000;
+    let Some(at) = table.len().checked_sub(FOOTER_BYTES) else { return };
+    let (blocks, footer) = table.split_at_mut(at);
+    let field =
+        |at: usize| footer.get(at..at + 4).and_then(|field| field.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let (base, len) = (field(9), u64::from(field(13)));
+    footer[5..9].fill(0);
+    let sum = footer.split_last().map_or(0, |(last, rest)| checksum(base, at as u64, rest, *last));
+    footer[5..9].copy_from_slice(&sum.to_le_bytes());
+    let mut seal = |block: Block, index: bool| -> Option<Vec<(Vec<u8>, Block)>> {
+        let (from, len) = (usize::try_from(block.at).ok()?, usize::try_from(block.len).ok()?);
+        let (bytes, trailer) = blocks.get_mut(from..)?.split_at_mut_checked(len)?;
+        let [kind, sum @ ..] = trailer.first_chunk_mut::<{ TRAILER_BYTES as usize }>()?;
+        *sum = checksum(base, block.at, bytes, *kind).to_le_bytes();
+        entries(&unpack(*kind, bytes.to_vec()).ok()?, index)
+    };
+    let metaindex = (at as u64).checked_sub(len + TRAILER_BYTES).and_then(|at| seal(Block { at, len }, false));
+    for (name, block) in metaindex.into_iter().flatten().take(BLOCKS) {
+        let listed = seal(block, true).filter(|_| name == INDEX);
+        for (_, block) in listed.into_iter().flatten().take(BLOCKS) {
+            let _ = seal(block, true);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{entries, unpack};
+    use super::{UNPACKED_MAX, entries, unpack};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_list_takes_no_more_memory_than_one_of_a_table() {
+        // A key of a MiB, and a million that share it.
+        let key = vec![b'k'; 1 << 20];
+        let mut list = [&[0, 0x80, 0x80, 0x40][..], &key, &[0, 9]].concat();
+        for _ in 0..1_000_000 {
+            list.extend([0x80, 0x80, 0x40, 0, 0]);
+        }
+        list.extend([0; 4]);
+        assert_eq!(entries(&list, true), None);
+    }
+
+    #[test]
+    fn no_block_unpacks_to_more_than_it_can_hold() {
+        let claims = |len: u64| {
+            let digits = [0x80 | (len & 0x7f) as u8, 0x80 | (len >> 7 & 0x7f) as u8, (len >> 14) as u8];
+            unpack(4, [&digits[..], &[0; 10]].concat()).unwrap_err()
+        };
+        assert!(claims(10 * UNPACKED_MAX + 1).contains("too long"));
+        assert!(!claims(10 * UNPACKED_MAX).contains("too long"));
+    }
 
     proptest! {
         #[test]

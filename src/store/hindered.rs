@@ -7,10 +7,13 @@ use crate::sys::sync::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Work that fails at present.
+/// After how many milliseconds a durability round hinders the store although nothing has failed.
+const SILENT: i64 = 5000;
+
+/// Work that fails at present, or for which the disk takes long.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Hindrance {
-    /// What is tried again and again: `sync`, `journal`, `free`, `compact`, `scrub`.
+    /// What is tried again and again: `sync`, `journal`, `free`, `sweep` (what a crash left), `compact`, `scrub`.
     pub work: &'static str,
     /// Since when it fails, RFC 3339.
     pub since: String,
@@ -75,12 +78,25 @@ impl Store {
     /// What hinders the store now.
     #[must_use]
     pub fn hindrances(&self) -> Vec<Hindrance> {
+        let silent = self.silent();
         let failures = self.hindrances.0.lock();
         let hindrance = |(work, failure): (&&'static str, &Failure)| Hindrance {
             work,
             since: failure.since.rfc3339(),
             why: failure.why.clone(),
         };
-        failures.iter().map(hindrance).collect()
+        let silent = silent.filter(|silent| !failures.contains_key(silent.work));
+        failures.iter().map(hindrance).chain(silent).collect()
+    }
+
+    /// That the disk does not answer: nothing fails, everybody waits, and a person asks why.
+    fn silent(&self) -> Option<Hindrance> {
+        let since = self.rounds.running_since()?;
+        let waited = self.now().millis() - since.millis();
+        (waited >= SILENT).then(|| Hindrance {
+            work: "sync",
+            since: since.rfc3339(),
+            why: format!("the store's disk has not taken what is written to it for {} s", waited / 1000),
+        })
     }
 }

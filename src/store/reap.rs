@@ -87,10 +87,13 @@ impl Store {
         loop {
             let Some(store) = store.upgrade() else { return };
             if sweep.is_some_and(|when| when <= Instant::now()) {
-                sweep = store.sweep_orphans().err().map(|error| {
-                    tracing::warn!(%error, "files left by a crash were not swept, it is tried again");
-                    Instant::now() + SWEEP_AGAIN
-                });
+                let swept = store.sweep_orphans();
+                // One that is closing, or takes no changes, says so itself.
+                sweep = if rounds.stopping() || store.writable().is_err() {
+                    None
+                } else {
+                    store.tried("sweep", swept).is_none().then(|| Instant::now() + SWEEP_AGAIN)
+                };
             }
             let reaped = store.reap_if_free().and_then(|more| {
                 if !more {

@@ -60,6 +60,17 @@ pub struct Rebuilt {
     pub findings: Vec<Finding>,
 }
 
+/// Where an index is built anew.
+struct Site<'a> {
+    disk: Arc<dyn Disk>,
+    dir: &'a Path,
+    identity: Identity,
+    /// Where the new one lies until it is complete.
+    new: &'static str,
+    /// Makes it, empty.
+    open: &'a dyn Fn() -> Result<Index>,
+}
+
 impl Store {
     /// Builds the index of the store in `dir` anew; `owner` are the user and group of what is made. The old index goes to
     /// `quarantine/`. With `dry_run` nothing is changed, and what only building shows is not told.
@@ -75,13 +86,45 @@ impl Store {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Rebuilt> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
-        let identity = Identity::read(&*disk, dir)?;
-        if identity.is_backup() {
-            return Err(
-                Error::new(Kind::ReadOnly, "cannot build a new index").why("it is a backup, which is only read")
-            );
-        }
-        let lock = LockFile::take(&dir.join(open::LOCK_FILE))?;
+        let identity = to_rebuild(&*disk, dir)?;
+        let _lock = LockFile::take(&dir.join(open::LOCK_FILE))?;
+        let settings = options.settings.index();
+        let open = || {
+            // What a call left that did not come to its end.
+            remove_dir(&dir.join(INDEX_NEW))?;
+            Index::open(&dir.join(INDEX_NEW), settings)
+        };
+        let site = Site { disk, dir, identity, new: INDEX_NEW, open: &open };
+        Self::rebuild_on(site, options, owner, dry_run, progress)
+    }
+
+    /// The same for a store on a disk whose index is in memory and on that disk too: for simulations.
+    ///
+    /// # Errors
+    /// As [`Store::rebuild`].
+    pub fn rebuild_simulated(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        options: Options,
+        dry_run: bool,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Rebuilt> {
+        let identity = to_rebuild(&**disk, dir)?;
+        let settings = options.settings.index();
+        let open = || Index::in_memory(Arc::clone(disk), settings);
+        // It is made where it belongs.
+        let site = Site { disk: Arc::clone(disk), dir, identity, new: META_DIR, open: &open };
+        Self::rebuild_on(site, options, (0, 0), dry_run, progress)
+    }
+
+    fn rebuild_on(
+        site: Site<'_>,
+        options: Options,
+        owner: (u32, u32),
+        dry_run: bool,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Rebuilt> {
+        let Site { disk, dir, identity, new, open } = site;
         if !dry_run {
             progress("writing back the journal");
             let journal = Journal::open(Arc::clone(&disk), identity.uuid(), Access::Write)?;
@@ -113,12 +156,10 @@ impl Store {
             return Ok(rebuilt);
         }
         let quarantine = make_quarantine(&*disk, options.clock.now())?;
-        // What a call left that did not come to its end.
-        remove_dir(&dir.join(INDEX_NEW))?;
         for old in [META_DIR, "journal"] {
             move_away(&*disk, Path::new(old), &quarantine)?;
         }
-        let index = Index::open(&dir.join(INDEX_NEW), options.settings.index())?;
+        let index = open()?;
         index.transact(|tx| {
             tx.put(Family::Sys, ids::IDS_KEY.as_bytes(), &ids::beyond(all.number));
             tx.put(Family::Sys, open::EPOCH_KEY.as_bytes(), &u64::from(epoch));
@@ -137,9 +178,10 @@ impl Store {
         closed?;
         drop(store);
         let failed = |error| Error::io("cannot put the new index in its place", error);
-        disk.rename(Path::new(INDEX_NEW), Path::new(META_DIR)).map_err(failed)?;
-        disk.sync_dir(Path::new("")).map_err(failed)?;
-        drop(lock);
+        if new != META_DIR {
+            disk.rename(Path::new(new), Path::new(META_DIR)).map_err(failed)?;
+            disk.sync_dir(Path::new("")).map_err(failed)?;
+        }
         rebuilt.buckets = built.buckets;
         rebuilt.files = built.names;
         rebuilt.versions = built.older;
@@ -210,6 +252,15 @@ impl Rebuilt {
         }
         self.find(bad.into_iter());
     }
+}
+
+/// The identity of a store whose index may be built anew.
+fn to_rebuild(disk: &dyn Disk, dir: &Path) -> Result<Identity> {
+    let identity = Identity::read(disk, dir)?;
+    if identity.is_backup() {
+        return Err(Error::new(Kind::ReadOnly, "cannot build a new index").why("it is a backup, which is only read"));
+    }
+    Ok(identity)
 }
 
 fn remove_dir(dir: &Path) -> Result<()> {

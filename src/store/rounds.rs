@@ -77,6 +77,8 @@ struct State {
     failed_up_to: u64,
     problem: Option<(Kind, String)>,
     running: bool,
+    /// When the round that runs began.
+    since: Option<Timestamp>,
     stop: bool,
 }
 
@@ -117,6 +119,11 @@ impl Rounds {
     /// Rounds that wrote something since the store was opened.
     pub(super) fn count(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Since when a round has been running.
+    pub(super) fn running_since(&self) -> Option<Timestamp> {
+        self.state.lock().since
     }
 
     /// Nobody waits for commits up to `done`: they stay in memory.
@@ -213,7 +220,9 @@ impl Drop for Unwinding<'_> {
     fn drop(&mut self) {
         // What it had taken to sync is not known any more.
         let _ = self.0.stopped.set("a durability round panicked".to_owned());
-        self.0.rounds.state.lock().running = false;
+        let mut state = self.0.rounds.state.lock();
+        (state.running, state.since) = (false, None);
+        drop(state);
         self.0.rounds.finished.notify_all();
     }
 }
@@ -337,7 +346,7 @@ impl Store {
     /// Runs a round and tells everybody. The lock is free meanwhile; no other round may be running.
     fn round_once<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.rounds.crowded.store(false, Ordering::Relaxed);
-        state.running = true;
+        (state.running, state.since) = (true, Some(self.now()));
         let wanted = state.wanted;
         // After a failure nothing is left to a later round.
         let swift = state.wanted > state.done && state.problem.is_none() && !state.stop;
@@ -351,7 +360,7 @@ impl Store {
         }
         std::mem::forget(unwinding);
         let mut state = self.rounds.state.lock();
-        state.running = false;
+        (state.running, state.since) = (false, None);
         match result {
             Ok(seq) if self.stopped.get().is_none() => {
                 state.done = state.done.max(seq);

@@ -186,8 +186,7 @@ impl Store {
         let (over, bytes) = (pass.is_over(), pass.bytes - before);
         {
             let kept = &mut self.scrubs.state.lock().kept;
-            kept.bytes += bytes;
-            kept.found += found.len() as u64;
+            kept.count(bytes, found.len());
             if over {
                 kept.pass = None;
                 kept.end(pass, self.now());
@@ -262,8 +261,7 @@ impl ScrubByHand {
         let bytes = self.pass.bytes - before;
         {
             let mut state = self.store.scrubs.state.lock();
-            state.kept.bytes += bytes;
-            state.kept.found += found.len() as u64;
+            state.kept.count(bytes, found.len());
             state.by_hand = Some(self.pass.progress());
             if self.pass.is_over() {
                 // It has seen all that the one in the background was to see.

@@ -10,11 +10,12 @@ use super::setattr::SetAttr;
 use super::{Attr, Vfs};
 use crate::model::{DirId, FileKind, Posix, Result};
 use crate::sys::sync::Mutex;
+use std::sync::Arc;
 
 /// An open control file.
 pub(super) enum ControlFile {
     /// Its text when it was opened.
-    Text(Vec<u8>),
+    Text(Arc<Vec<u8>>),
     /// A file that grows: each read asks anew.
     Live(ControlNode),
     /// Open for writing.
@@ -80,7 +81,7 @@ impl Vfs {
         } else if what.is_live() {
             ControlFile::Live(what.clone())
         } else {
-            ControlFile::Text(self.control.render(what)?)
+            ControlFile::Text(self.control.text(what)?)
         };
         let fh = self.handles.add(NodeRef::clone(node), Open::Control(Mutex::new(file)));
         // Sizes are not known beforehand and contents change by themselves: the kernel keeps no pages.

@@ -38,8 +38,9 @@ impl Vfs {
                 let mut slot = handle.node.opened.lock();
                 let opened = slot.as_deref_mut().ok_or(Fault::Bare(Errno::EBADF))?;
                 self.catch_up(&handle.node, opened);
-                if let Some(draft) = &opened.draft {
-                    draft.read_at(at, buf)?
+                if opened.draft.is_some() {
+                    let _under_way = self.stalled.begin(handle.node.id, opened);
+                    opened.draft.as_ref().map_or(Ok(0), |draft| draft.read_at(at, buf))?
                 } else {
                     let content = opened.content.clone();
                     drop(slot);

@@ -3,29 +3,38 @@
 
 mod control;
 mod formats;
+mod log;
 mod names;
 mod records;
 mod store;
+mod tables;
 mod texts;
+mod view;
 
+pub use log::{Said, Tamper, untampered};
 pub use store::{Planted, sound_records, unplanted};
+pub use view::{Call, calls_as_bytes};
 
 /// Takes any bytes; panics when it finds something.
 pub type Target = fn(&[u8]);
 
 /// Every target by name, which is that of its directory in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("backup_files", texts::backup_files),
     ("bucket_document", texts::bucket_document),
     ("control_frame", control::frame),
     ("format_file", texts::format_file),
     ("index_keys", records::keys),
     ("index_records", records::records),
+    ("index_table", tables::table),
     ("journal_entry", formats::journal_entry),
     ("keyfold_toml", texts::keyfold_toml),
     ("lock_line", texts::lock_line),
+    ("log", log::log),
     ("model_names", texts::model_names),
     ("mount_options", texts::mount_options),
     ("note", formats::note),
+    ("rebuild", log::rebuild),
     ("repair", store::repair),
     ("run_head", formats::run_head),
     ("segment_footer", formats::segment_footer),
@@ -35,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("store", store::store),
     ("tags_query", names::tags_query),
     ("times", texts::times),
+    ("view", view::view),
     ("xattrs", names::xattrs),
 ];
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock};
 /// A record to plant: family, key, value; without a value one is taken away.
 pub type Planted = (Family, Vec<u8>, Option<Vec<u8>>);
 
-const NOW: i64 = 1_795_312_800;
+pub(super) const NOW: i64 = 1_795_312_800;
 /// Entries looked at in one input, and bytes read of each object.
 const ENTRIES_MAX: usize = 2000;
 const BYTES_MAX: u64 = 8 << 20;
@@ -58,7 +58,8 @@ pub fn unplanted(records: &[Planted]) -> Vec<u8> {
     out
 }
 
-struct Same;
+/// Draws the same each time.
+pub(super) struct Same;
 
 impl Entropy for Same {
     fn fill(&self, bytes: &mut [u8]) -> keyfold::model::Result<()> {
@@ -67,7 +68,7 @@ impl Entropy for Same {
     }
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         settings: Settings { segment_bytes: 1 << 20, ..Settings::default() },
         clock: Arc::new(ManualClock::at(NOW)),
@@ -77,22 +78,24 @@ fn options() -> Options {
     }
 }
 
-fn place() -> &'static Path {
+pub(super) fn place() -> &'static Path {
     Path::new("simulated")
 }
 
-fn open(disk: &MemDisk) -> keyfold::model::Result<Arc<Store>> {
+pub(super) fn open(disk: &MemDisk) -> keyfold::model::Result<Arc<Store>> {
     Store::open_simulated(Arc::new(disk.clone()), place(), options())
 }
 
 /// A store with one of each: plain and versioned buckets, inline bytes, runs, a tree of extents, links, a
 /// ghost, an upload.
-static SOUND: LazyLock<MemDisk> = LazyLock::new(|| {
+pub(super) static SOUND: LazyLock<MemDisk> = LazyLock::new(|| {
     let disk = MemDisk::new();
     Store::init_on(&disk, place(), &options()).expect("a store on an empty disk");
     let store = open(&disk).expect("a sound store opens");
     fill(&store).expect("a sound store takes changes");
     store.close().expect("a sound store closes");
+    // What only the journal has goes to where it belongs.
+    open(&disk).and_then(|store| store.close()).expect("a sound store opens again");
     disk
 });
 
@@ -126,7 +129,10 @@ fn fill(store: &Arc<Store>) -> keyfold::model::Result<()> {
     store.make_dir(root, "made/", &posix(FileKind::Directory))?;
     let key = ObjectKey::parse("upload")?;
     let upload = store.create_upload("plain", &key, &Default::default(), &Default::default(), Default::default())?;
-    store.put_part(upload, 1, &mut &[4; 9000][..], None).map(drop)
+    store.put_part(upload, 1, &mut &[4; 9000][..], None)?;
+    // A pass of scrub that another process goes on with.
+    store.scrub_in_background(1)?;
+    store.keep_scrub(true)
 }
 
 /// Every record of the sound store.
@@ -173,13 +179,7 @@ pub fn store(data: &[u8]) {
 pub fn repair(data: &[u8]) {
     let Some(Ok(store)) = planted_on(data).as_ref().map(open) else { return };
     let _ = store.compact(&mut |_| true).is_ok();
-    if let Ok(mut pass) = store.scrub_by_hand() {
-        for _ in 0..STEPS_MAX {
-            if !matches!(pass.step(1 << 20), Ok((bytes, _)) if bytes > 0) {
-                break;
-            }
-        }
-    }
+    scrub(&store);
     let _ = store.repair(true, &mut |_| {}).is_ok();
     if store.repair(false, &mut |_| {}).is_ok() {
         let left = store.fsck(&mut |_| {}).unwrap_or_default();
@@ -189,7 +189,25 @@ pub fn repair(data: &[u8]) {
     let _ = store.close();
 }
 
-fn look(store: &Arc<Store>) {
+/// Goes on with the pass that was kept, then a whole one.
+pub(super) fn scrub(store: &Arc<Store>) {
+    store.recall_scrub();
+    let _ = (store.scrub_status(), store.scrub_turn());
+    for _ in 0..STEPS_MAX {
+        if store.scrub_in_background(1 << 20).is_err() || !store.scrub_turn().begun {
+            break;
+        }
+    }
+    if let Ok(mut pass) = store.scrub_by_hand() {
+        for _ in 0..STEPS_MAX {
+            if pass.step(1 << 20).is_err() || pass.pass().is_over() {
+                break;
+            }
+        }
+    }
+}
+
+pub(super) fn look(store: &Arc<Store>) {
     let _ = (store.status().is_ok(), store.changes(0, ENTRIES_MAX).is_ok());
     for bucket in store.buckets().unwrap_or_default() {
         let name = bucket.name.as_str();
@@ -243,7 +261,7 @@ fn read(store: &Arc<Store>, object: &Object) {
     let _ = (content.seek_data(0).is_ok(), content.seek_hole(0).is_ok(), content.solo_file().is_some());
 }
 
-fn change(store: &Arc<Store>) {
+pub(super) fn change(store: &Arc<Store>) {
     for bucket in store.buckets().unwrap_or_default() {
         for (component, entry) in store.entries(bucket.root, None, 20).unwrap_or_default() {
             match entry {

@@ -1,5 +1,7 @@
-//! Targets for what people write: settings, options, documents, times, ids, names of buckets and keys.
+//! Targets for what people write: settings, options, documents, times, ids, names of buckets and keys; and for the files of
+//! a backup directory that are text.
 
+use keyfold::backup::{Record, check_place};
 use keyfold::config::{MountSettings, StoreSettings, parse_duration, parse_size};
 use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_rfc3339};
 use keyfold::store::check_format;
@@ -8,6 +10,17 @@ use keyfold::vfs::control::{DOCUMENTS, parse_instant};
 
 fn text(data: &[u8]) -> &str {
     str::from_utf8(data).unwrap_or_default()
+}
+
+/// Any bytes as what a backup directory says of itself and of a generation, which reads back, and as a generation's name:
+/// none, or one behind which others come.
+pub fn backup_files(data: &[u8]) {
+    let record = Record::parse(data);
+    assert_eq!(serde_json::to_vec(&record).ok().map(|again| Record::parse(&again)), Some(record));
+    if let (_, Some(next)) = check_place(data) {
+        let last = next.ends_with(&format!("-{}", u32::MAX));
+        assert!(last || check_place(next.as_bytes()).1.is_some_and(|behind| behind != next));
+    }
 }
 
 /// Any bytes as a bucket's document: valid or refused. The first byte says which.

@@ -34,6 +34,8 @@ const STUCK_SECONDS: i64 = 3600;
 pub(super) struct Compactor {
     /// Of closed segments, which do not change.
     fills: HashMap<SegmentId, Fill>,
+    /// Segments that hold notes.
+    notes: HashSet<SegmentId>,
     /// Segments that a pass did not empty, and when that was.
     stuck: HashMap<u64, Timestamp>,
 }
@@ -144,7 +146,9 @@ impl Store {
         let limits = Limits::new(self.settings.segment_bytes, if thorough { 0 } else { alive }, copied);
         let now = self.now();
         compactor.stuck.retain(|_, when| now.secs.saturating_sub(when.secs) < STUCK_SECONDS);
-        compactor.fills.retain(|id, _| files.binary_search_by_key(id, |(id, _)| *id).is_ok());
+        let is_there = |id: &SegmentId| files.binary_search_by_key(id, |(id, _)| *id).is_ok();
+        compactor.fills.retain(|id, _| is_there(id));
+        compactor.notes.retain(is_there);
         let (mut closed, mut open, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for (id, _) in files {
             if pending.contains(&id.0) || compactor.stuck.contains_key(&id.0) {
@@ -152,7 +156,8 @@ impl Store {
             }
             let alive = live.get(&id.0).copied();
             // Those are gone through by themselves.
-            if alive.is_none() && self.log.holds_notes(id) {
+            if alive.is_none() && (compactor.notes.contains(&id) || self.log.holds_notes(id)) {
+                compactor.notes.insert(id);
                 continue;
             }
             let is_open = self.log.is_open(id);

@@ -139,7 +139,8 @@ impl Store {
         let kept = {
             let mut state = self.scrubs.state.lock();
             let due = state.written.is_none_or(|(when, bytes)| {
-                at.secs.saturating_sub(when.secs) >= KEEP_SECONDS || state.kept.bytes >= bytes + KEEP_BYTES
+                at.secs.saturating_sub(when.secs) >= KEEP_SECONDS
+                    || state.kept.bytes >= bytes.saturating_add(KEEP_BYTES)
             });
             if !now && !due {
                 return Ok(());
@@ -155,8 +156,14 @@ impl Store {
 }
 
 impl Kept {
+    /// So much was checked and found. What an earlier process kept may say anything.
+    pub(super) fn count(&mut self, bytes: u64, found: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.found = self.found.saturating_add(found as u64);
+    }
+
     pub(super) fn end(&mut self, pass: ScrubPass, finished: Timestamp) {
-        self.passes += 1;
+        self.passes = self.passes.saturating_add(1);
         let ScrubPass { started, bytes, found, findings, .. } = pass;
         self.last = Some(Outcome { started, finished, bytes, found, findings });
     }

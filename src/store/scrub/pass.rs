@@ -62,6 +62,16 @@ impl ScrubPass {
         self.found > 0 || !self.suspects.is_empty()
     }
 
+    /// After so many bytes of a file: goes on within it, with the file behind it, or with the next part.
+    fn go_on(&mut self, file: u64, bytes: u64, within: Option<u64>, next: Part) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        (self.part, self.file, self.at) = match (within, file.checked_add(1)) {
+            (Some(at), _) => (self.part, file, at),
+            (None, Some(behind)) => (self.part, behind, 0),
+            (None, None) => (next, 0, 0),
+        };
+    }
+
     /// Notes a suspect, unless it is noted already.
     fn suspect(&mut self, suspect: Suspect) {
         let file = suspect.place.file(&suspect.what);
@@ -124,7 +134,7 @@ impl Store {
         }
         let suspects = std::mem::take(&mut pass.suspects);
         let findings = self.judge(&suspects)?;
-        pass.found += findings.len() as u64;
+        pass.found = pass.found.saturating_add(findings.len() as u64);
         let room = FINDINGS_KEPT.saturating_sub(pass.findings.len());
         pass.findings.extend(findings.iter().take(room).cloned());
         Ok(findings)
@@ -142,12 +152,11 @@ impl Store {
         let flaws = match self.disk.open(&Path::new(META_DIR).join(&table.name), Access::Direct) {
             Ok(file) => {
                 let checked = check_table(&*file, pass.at, budget)?;
-                pass.bytes += checked.bytes;
-                (pass.file, pass.at) = goes_on(table.number, checked.next);
+                pass.go_on(table.number, checked.bytes, checked.next, Part::Segments);
                 checked.flaws
             }
             Err(error) => {
-                (pass.file, pass.at) = (table.number + 1, 0);
+                pass.go_on(table.number, 0, None, Part::Segments);
                 let why =
                     if error.kind() == ErrorKind::NotFound { "it is missing".to_owned() } else { error.to_string() };
                 vec![TableFlaw { at: 0, len: table.bytes, what: "table", why, keys: None }]
@@ -207,11 +216,10 @@ impl Store {
             if self.is_live(&place)? {
                 pass.suspects.push(Suspect::of(place, lost(kind, "the file is missing")));
             }
-            (pass.file, pass.at) = (file + 1, 0);
+            pass.go_on(file, 0, None, next);
             return Ok(());
         }
-        pass.bytes += checked.bytes;
-        (pass.file, pass.at) = goes_on(file, checked.next);
+        pass.go_on(file, checked.bytes, checked.next, next);
         checked.flaws.into_iter().for_each(|flaw| pass.suspect(Suspect::of(place.clone(), flaw)));
         Ok(())
     }
@@ -270,10 +278,6 @@ impl Suspect {
         let Flawed { at, len, what, why, reach } = flaw;
         Self { place, at, len, what: what.to_owned(), why, reach }
     }
-}
-
-fn goes_on(file: u64, next: Option<u64>) -> (u64, u64) {
-    next.map_or((file + 1, 0), |at| (file, at))
 }
 
 /// All of a file of the log.

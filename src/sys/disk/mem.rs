@@ -292,6 +292,22 @@ impl State {
         }
     }
 
+    /// Moves a directory with all that is below it to a name that is free; durable at once.
+    fn move_dir(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.names.contains_key(to) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        for names in [&mut self.names, &mut self.durable_names] {
+            let moved: Vec<PathBuf> = names.keys().filter(|path| path.starts_with(from)).cloned().collect();
+            for path in moved {
+                if let (Ok(below), Some(node)) = (path.strip_prefix(from), names.remove(&path)) {
+                    names.insert(to.join(below).components().collect(), node);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn used(&self) -> u64 {
         let files = self.names.values().filter_map(|node| match node {
             Node::File(inode) => Some(self.inodes[*inode].now.len() as u64),
@@ -400,8 +416,11 @@ impl Disk for MemDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         state.call(DiskCall::Rename)?;
-        let inode = state.file(from)?;
         state.parent(to)?;
+        if state.names.get(from) == Some(&Node::Dir) {
+            return state.move_dir(from, to);
+        }
+        let inode = state.file(from)?;
         state.names.remove(from);
         state.names.insert(to.into(), Node::File(inode));
         Ok(())

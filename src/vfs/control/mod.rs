@@ -6,7 +6,7 @@
 //! written is checked as soon as it is whole, and the old document stays until a valid one is there.
 //!
 //! Knows: the store. May not know: inode numbers, handles, the kernel's protocol.
-//! Locks, all leaves towards the store: `feeds`, then one file of events; the temporary files'; `scrape`.
+//! Locks, all leaves towards the store: `feeds`, then one file of events; the temporary files'; the texts that are open; `scrape`.
 
 mod documents;
 mod events;
@@ -14,6 +14,7 @@ mod instant;
 mod node;
 mod render;
 mod scratch;
+mod texts;
 mod writer;
 
 #[cfg(test)]
@@ -33,12 +34,14 @@ use node::{BUCKET_NAMES, ROOT_NAMES};
 use scratch::Scratch;
 use std::collections::HashMap;
 use std::sync::Arc;
+use texts::Texts;
 
 /// The control files of one mount.
 pub struct Control {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     scratch: Scratch,
+    texts: Texts,
     feeds: Mutex<HashMap<Option<BucketId>, Arc<Mutex<Events>>>>,
     /// One reader of the metrics at a time: gauges are cleared and set anew.
     scrape: Mutex<()>,
@@ -48,7 +51,8 @@ impl Control {
     /// The control files over `store`.
     #[must_use]
     pub fn new(store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
-        Self { store, metrics, scratch: Scratch::default(), feeds: Mutex::default(), scrape: Mutex::new(()) }
+        let (scratch, texts) = (Scratch::default(), Texts::default());
+        Self { store, metrics, scratch, texts, feeds: Mutex::default(), scrape: Mutex::new(()) }
     }
 
     /// What `name` is in the control directory `dir`; `None` when nothing is there.
@@ -139,6 +143,14 @@ impl Control {
     /// When the store cannot be read, or the bucket is gone; [`Kind::IsDirectory`].
     pub fn render(&self, node: &ControlNode) -> Result<Vec<u8>> {
         render::render(self, node)
+    }
+
+    /// The same, shared by all who have it open.
+    ///
+    /// # Errors
+    /// As [`Control::render`].
+    pub fn text(&self, node: &ControlNode) -> Result<Arc<Vec<u8>>> {
+        Ok(self.texts.share(node, self.render(node)?))
     }
 
     /// Up to `len` bytes of a file at `at`, as it is now; none at its end. The way to read live files.

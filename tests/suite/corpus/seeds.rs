@@ -1,13 +1,13 @@
 //! What the fuzzer begins with: what the real encoders write, and texts as people write them.
 
-use super::targets::{Planted, sound_records, unplanted};
+use super::targets::{Call, Planted, Said, Tamper, calls_as_bytes, sound_records, unplanted, untampered};
 use keyfold::chunklog::format::header::SegmentHeader;
 use keyfold::chunklog::format::note::{Note, Stretch};
 use keyfold::chunklog::format::{Binder, footer, journal, run, sum};
 use keyfold::chunklog::{Class, Owner, RawRun, SegmentId, SoloId, Written};
 use keyfold::config::STORE_TEMPLATE;
 use keyfold::control::{Answer, Attribute, Edit, Envelope, Failure, Request, Target, Which};
-use keyfold::index::{Change, DentRecord, Family, SegRecord, decode, dent_key, dir_of, encode};
+use keyfold::index::{Change, DentRecord, Family, Index, SegRecord, Settings, Tx, decode, dent_key, dir_of, encode};
 use keyfold::model::{BucketId, ETag, Error, Kind, Timestamp, VersionId};
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
@@ -18,10 +18,11 @@ const SOLO: SoloId = SoloId(0x7_0000_012b);
 
 /// Every seed: its target and its bytes.
 pub fn all() -> Seeds {
-    let mut seeds = [log(), index(), control(), texts()].concat();
-    let repaired: Seeds =
-        seeds.iter().filter(|(of, _)| *of == "store").map(|(_, seed)| ("repair", seed.clone())).collect();
-    seeds.extend(repaired);
+    let mut seeds = [log(), index(), control(), texts(), tampered(), views(), tables()].concat();
+    for (from, to) in [("store", "repair"), ("rebuild", "log")] {
+        let same: Seeds = seeds.iter().filter(|(of, _)| *of == from).map(|(_, seed)| (to, seed.clone())).collect();
+        seeds.extend(same);
+    }
     seeds
 }
 
@@ -120,6 +121,11 @@ fn index() -> Seeds {
             seeds.push(("store", unplanted(&[ring(id), ring(above)])));
         }
     }
+    // Files of the log with the largest number there is.
+    for kind in [b'g', b's'] {
+        let last = (Family::Seg, [&[kind][..], &[0xff; 8]].concat(), Some(encode(&SegRecord { live_bytes: 1 })));
+        seeds.push(("store", unplanted(&[last])));
+    }
     // A store's records one by one, a family at a time, and without some of them.
     for family in Family::ALL {
         let of: Vec<Planted> = records.iter().filter(|(found, _, _)| found == family).cloned().collect();
@@ -127,6 +133,141 @@ fn index() -> Seeds {
         seeds.extend([of, without].iter().filter(|of| !of.is_empty()).map(|of| ("store", unplanted(of))));
     }
     seeds
+}
+
+/// What strangers may do to a log: a little of each, and what one kind of note tells that cannot be.
+fn tampered() -> Seeds {
+    let said = |ino, seq, length, key: &str| Said {
+        ino,
+        seq,
+        written: Written { length, time: 1_795_312_800, order: 1, last: true, ..Written::default() },
+        key: key.as_bytes().to_vec(),
+        ..Said::default()
+    };
+    let note = |seq, note: &Note, key: &str| {
+        let mut said = said(0, seq, 100, key);
+        (said.written.note, said.written.base) = (true, 1 << 21);
+        Tamper::Run(said, note.encode())
+    };
+    let run = |seq| Tamper::Run(said(1 << 21, seq, 100, "plain/stranger"), vec![8; 100]);
+    let (mut over, mut far) = (said(1 << 22, (1 << 22) + 1, u64::MAX, "versioned/b/run"), said(7, 9, 10, "solo/far"));
+    (over.written.base, over.logical) = ((1 << 22) + 1, u64::MAX - 10);
+    far.far = true;
+    let stretch = |content, len| Stretch { at: 50, len, content, from: 10 };
+    let all = [
+        vec![run(1 << 21), Tamper::Run(over, vec![9; 20]), Tamper::Solo(far, vec![8; 10])],
+        vec![run(1 << 21), run(1 << 21), run((1 << 21) + 1), note((1 << 21) + 2, &Note::Name, "plain/other")],
+        vec![
+            run(1 << 21),
+            note(
+                (1 << 21) + 1,
+                &Note::Stretches(vec![stretch(1 << 21, 1 << 40), stretch((1 << 21) + 1, 5)]),
+                "plain/x",
+            ),
+        ],
+        vec![run(1 << 21), note((1 << 21) + 3, &Note::Moved(b"plain/".to_vec()), "plain/below/")],
+        vec![run(1 << 21), note(1, &Note::Placed, "../out"), note(5, &Note::Gone(vec![1 << 21, 1 << 20]), "")],
+    ];
+    let mut seeds: Seeds = all.iter().map(|all| ("rebuild", untampered(all))).collect();
+    for file in 0..8 {
+        let lay = |at, sealed| Tamper::Lay { file, at, sealed, bytes: vec![0x5a] };
+        seeds.push(("rebuild", untampered(&[Tamper::Cut { file, at: 5000 }])));
+        seeds.push(("rebuild", untampered(&[lay(60, true), lay(4150, true), lay(9000, false)])));
+    }
+    seeds
+}
+
+/// Calls as programs make them: on the root (node 0), the two buckets (1 and 2) and what is found from there on.
+fn views() -> Seeds {
+    let call = |kind: u8, node: u8, number: u64, name: &str, value: &str| Call {
+        kind,
+        node,
+        other: node,
+        number,
+        name: name.into(),
+        value: value.into(),
+    };
+    let across =
+        |kind: u8, (node, other): (u8, u8), name: &str, value: &str| Call { other, ..call(kind, node, 0, name, value) };
+    let all = [
+        vec![call(0, 1, 0, "inline", ""), call(4, 3, 1, "", ""), call(5, 0, 3, "", "bytes"), call(7, 0, 0, "", "")],
+        vec![
+            call(3, 2, 0, "new", "some"),
+            call(19, 3, 8 + 4096, "", ""),
+            call(8, 0, 0, "", ""),
+            call(10, 2, 0, "new", ""),
+        ],
+        vec![
+            call(1, 0, 0o755, "bucket", ""),
+            call(1, 3, 0o755, "dir", ""),
+            call(11, 3, 0, "dir", ""),
+            call(18, 0, 0, "", ""),
+        ],
+        vec![across(12, (1, 1), "d", "moved"), across(12, (2, 2), "inline", "d"), call(18, 1, 0, "", "")],
+        vec![
+            call(2, 1, 2, "link", "inline"),
+            call(0, 1, 0, "link", ""),
+            call(23, 3, 0, "", ""),
+            across(13, (3, 2), "hard", ""),
+        ],
+        vec![
+            call(0, 2, 0, ".versions", ""),
+            call(18, 3, 0, "", ""),
+            call(0, 3, 0, "inline", ""),
+            call(18, 4, 0, "", ""),
+        ],
+        vec![call(0, 1, 0, ".keyfold", ""), call(18, 3, 0, "", ""), call(3, 3, 0, "tagging.json", "{\"TagSet\":[]}")],
+        vec![
+            call(14, 1, 0, "user.s3.versioning", "Enabled"),
+            call(14, 1, 0, "user.s3.tagging", "{}"),
+            call(17, 1, 0, "", ""),
+        ],
+        vec![
+            call(14, 1, 0, "user.colour", "green"),
+            call(16, 1, 0, "user.s3.info", ""),
+            call(15, 1, 0, "user.colour", ""),
+        ],
+        vec![
+            call(0, 1, 0, "made", ""),
+            call(14, 3, 1, "user.s3.tag.a", "b"),
+            call(14, 3, 0, "user.x", "y"),
+            call(17, 3, 0, "", ""),
+        ],
+        vec![
+            call(0, 1, 0, "tree", ""),
+            call(4, 3, 1, "", ""),
+            call(20, 3, 4096, "", "xxxxxxxx"),
+            call(21, 0, 9 << 40, "", ""),
+        ],
+        vec![
+            call(0, 2, 0, "d", ""),
+            call(10, 3, 0, "e", ""),
+            call(14, 2, 0, "user.s3.retention", "x"),
+            call(22, 0, 5, "", ""),
+        ],
+    ];
+    all.iter().map(|calls| ("view", calls_as_bytes(calls))).collect()
+}
+
+/// Tables that RocksDB writes: of some records and of many.
+fn tables() -> Seeds {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::open(&dir.path().join("meta"), Settings::default()).unwrap();
+    let put = |family: Family, keys: u32| {
+        let put = |tx: &mut Tx<'_>| {
+            (0..keys).for_each(|key| tx.put_bytes(family, &key.to_be_bytes(), vec![key as u8; 24]));
+            Ok(())
+        };
+        index.transact(put).unwrap();
+    };
+    put(Family::Content, 3);
+    put(Family::Dent, 1000);
+    let _ = index.seal();
+    let sealed = index.sealed().unwrap().unwrap();
+    index.write_sealed(sealed, true).unwrap();
+    index.compact().unwrap();
+    let table = |name: &str| ("index_table", std::fs::read(dir.path().join("meta").join(name)).unwrap());
+    index.tables().unwrap().iter().filter(|found| found.bytes < 16 << 10).map(|found| table(&found.name)).collect()
 }
 
 fn control() -> Seeds {
@@ -173,6 +314,15 @@ fn control() -> Seeds {
 fn texts() -> Seeds {
     let deep = "[".repeat(200);
     let names: &[(&str, &[&str])] = &[
+        (
+            "backup_files",
+            &[
+                "{\"keyfold_backups\":1,\"store\":\"00112233445566778899aabbccddeeff\"}",
+                "{\"created\":\"2026-11-22T02:05:55Z\",\"commit\":7,\"files\":3,\"linked\":true,\"damaged\":[\"seg/00/x\"]}",
+                "20261122T020555Z",
+                "20261122T020555Z-4294967295",
+            ],
+        ),
         (
             "bucket_document",
             &["\0{\"Status\":\"Enabled\"}", "\u{1}{\"TagSet\":[{\"Key\":\"a\",\"Value\":\"b\"}]}", &deep],
