@@ -1,4 +1,4 @@
-//! SHA-256 for names (KEY-12) and CRC-64/NVME, S3's whole-object checksum (SUM-8).
+//! SHA-256 for names (KEY-12), CRC-64/NVME, S3's whole-object checksum (SUM-8), and the CRC-32C of RocksDB's records.
 
 use crc_fast::{CrcAlgorithm, Digest};
 use sha2::{Digest as _, Sha256};
@@ -7,6 +7,13 @@ use sha2::{Digest as _, Sha256};
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// CRC-32C of `bytes`.
+#[must_use]
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    // Of 32 bits, in a wider number.
+    crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
 /// A running CRC-64/NVME (SUM-8).
@@ -107,13 +114,14 @@ const fn multiply(a: u64, mut b: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Crc64, crc64_combine, crc64_zeros, sha256};
+    use super::{Crc64, crc32c, crc64_combine, crc64_zeros, sha256};
     use crc_fast::{CrcAlgorithm::Crc64Nvme, checksum_combine};
     use proptest::prelude::*;
 
     #[test]
     fn sum_8_check_values() {
         assert_eq!(Crc64::of(b"123456789"), 0xae8b_1486_0a79_9888);
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!((Crc64::of(b""), Crc64::default().value(), crc64_zeros(0)), (0, 0, 0));
         assert_eq!(sha256(b"abc")[..4], [0xba, 0x78, 0x16, 0xbf]);
     }

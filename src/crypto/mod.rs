@@ -3,5 +3,5 @@
 mod digest;
 mod opaque;
 
-pub use digest::{Crc64, crc64_combine, crc64_zeros, sha256};
+pub use digest::{Crc64, crc32c, crc64_combine, crc64_zeros, sha256};
 pub use opaque::Opaque;

@@ -450,6 +450,12 @@ impl Index {
         self.db.tables()
     }
 
+    /// Whether it lies in files of RocksDB's.
+    #[must_use]
+    pub const fn is_rocks(&self) -> bool {
+        matches!(self.db, Backend::Rocks(_))
+    }
+
     /// Checks the checksums of every table on disk.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! May not know: the chunk log, S3's rules. Locks: `commit` (one transaction), nothing else is taken inside.
 #![doc = include_str!("FORMAT.md")]
 
+mod appended;
 mod backend;
 mod cache;
 mod codec;
@@ -37,6 +38,7 @@ pub fn is_broken(error: &crate::model::Error) -> bool {
 #[cfg(test)]
 mod tests;
 
+pub use appended::check_appended;
 pub use codec::{Record, decode, encode};
 pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;

@@ -6,6 +6,7 @@ use super::moves::Staying;
 use super::pins::{Pin, Taking};
 use super::sum::Sums;
 use crate::chunklog::{Run, SegmentId, SoloId};
+use crate::crypto::Crc64;
 use crate::index::{Body, ContentRecord, Extent, Family, Read, Source, content_key};
 use crate::model::{Checksum, ContentId, Error, Kind, Object, Result};
 use crate::sys::disk::DiskFile;
@@ -57,6 +58,13 @@ pub fn again<T, E>(
     attempt()
 }
 
+/// The record of a content whose bytes are all in it.
+pub(super) fn inline(bytes: Vec<u8>) -> ContentRecord {
+    let size = bytes.len() as u64;
+    let crc64 = Checksum(Some(Crc64::of(&bytes)));
+    ContentRecord { size, stored: size, crc64, body: Body::Inline(bytes) }
+}
+
 impl Store {
     /// Opens an object's bytes. They stay readable after an overwrite or delete.
     ///
@@ -69,8 +77,7 @@ impl Store {
     pub(super) fn content(self: &Arc<Self>, id: ContentId) -> Result<Content> {
         let moves = self.moves.count();
         if id == ContentId::EMPTY {
-            let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(Content::new(self, id, None, record, moves));
+            return Ok(Content::new(self, id, None, inline(Vec::new()), moves));
         }
         let gone = || {
             Error::new(Kind::NoSuchVersion, "cannot open the object")

@@ -1,6 +1,6 @@
 //! Publishing a write session: its bytes become the current version of the file's name (FSX-1 to FSX-3).
 
-use super::content::Content;
+use super::content::{Content, inline};
 use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
@@ -176,15 +176,12 @@ impl Store {
     pub(super) fn prepare(&self, draft: &mut Draft) -> Result<Prepared<'_>> {
         let size = draft.size();
         if size == 0 {
-            let record = ContentRecord { size: 0, stored: 0, crc64: Checksum(Some(0)), body: Body::Inline(Vec::new()) };
-            return Ok(self.whole(ContentId::EMPTY, record));
+            return Ok(self.whole(ContentId::EMPTY, inline(Vec::new())));
         }
         if size <= self.settings.inline_max {
             let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
             draft.read_at(0, &mut bytes)?;
-            let crc64 = Checksum(Some(crate::crypto::Crc64::of(&bytes)));
-            let record = ContentRecord { size, stored: size, crc64, body: Body::Inline(bytes) };
-            return Ok(self.whole(ContentId::inline(draft.number()), record));
+            return Ok(self.whole(ContentId::inline(draft.number()), inline(bytes)));
         }
         draft.settle()?;
         // Nobody is to wait for a round while nothing may move.

@@ -3,6 +3,7 @@
 //! A pass is a value that goes on step by step; the one in the background is kept in the index now and then, so that
 //! another process goes on with it. Locks: `state`, a leaf; the reaper's, briefly, for a file that is not there.
 
+mod appended;
 mod kept;
 mod names;
 mod pass;
@@ -29,6 +30,8 @@ enum Place {
     Table(String, String),
     Segment(u64),
     Solo(u64),
+    /// Name of the index's list of tables, of a log of its, or of the file that names the list.
+    Appended(String),
 }
 
 impl Place {
@@ -37,6 +40,7 @@ impl Place {
         match self {
             Self::Journal => "journal".to_owned(),
             Self::Table(name, family) => format!("meta/{name} ({family})"),
+            Self::Appended(name) => format!("meta/{name}"),
             Self::Segment(id) => SegmentId(*id).path().display().to_string(),
             Self::Solo(id) if what == "checksums" => SoloId(*id).path().with_extension("sum").display().to_string(),
             Self::Solo(id) => SoloId(*id).path().display().to_string(),
@@ -108,7 +112,8 @@ impl ScrubFinding {
     fn error(&self) -> Error {
         let error = Error::new(Kind::Corrupt, format!("scrub found damage in {}, {}", self.file, self.range()));
         if self.objects.is_empty() {
-            let mend = "`keyfold fsck` checks what the store knows; take a copy of the store before anything else";
+            let mend = appended::mend(&self.file)
+                .unwrap_or("`keyfold fsck` checks what the store knows; take a copy of the store before anything else");
             return error.why(format!("{}; no object's bytes lie there", self.what)).mend(mend);
         }
         let mend = "restore it from a backup or from an older version (`keyfold versions`); look at the disk's health";

@@ -1,9 +1,10 @@
 //! The style, tested: reads the sources and fails on what review would have to catch by eye.
 //!
 //! Imports point down the house, every external package stays in its rooms, every file is compiled and says its
-//! purpose, none is too long, and nothing is left half done. `bites` shows that each rule finds what it is for.
+//! purpose, none is too long, nothing is left half done, and tests that are named are there. `bites` shows that each rule finds what it is for.
 
 mod bites;
+mod documents;
 mod source;
 
 use self::source::{Finding, Source, Token};
@@ -371,6 +372,14 @@ fn no_file_names_a_machine() {
     let endings = ["rs", "md", "toml", "sh", "service", "mount", "plist", "keyfold"];
     let scripts = read(&[".ci/run"], &[]);
     assert_none(read(&places, &endings).iter().chain(&scripts).flat_map(machines));
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    let documents = read(&["tests/RELIABILITY.md"], &[]);
+    assert_eq!(documents.len(), 1);
+    let sources = all_rust();
+    assert_none(documents.iter().flat_map(|document| documents::missing_tests(document, &sources)));
 }
 
 #[test]

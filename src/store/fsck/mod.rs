@@ -1,7 +1,7 @@
 //! `fsck`: every invariant of the index and the log, by name, and how each is mended.
 //!
-//! A [`Census`](census::Census) walks a snapshot of the index and collects what breaks an invariant, with the change that
-//! mends it where there is one. A repair takes censuses and makes these changes in one transaction, until none is left.
+//! A [`Census`](census::Census) walks the index as of one commit and collects what breaks an invariant, with the change
+//! that mends it where there is one. A repair takes censuses and makes these changes in one transaction, until none is left.
 //! It never deletes bytes that can be read: what nobody names gets a name in `lost+found`, a record that cannot be read
 //! is kept in `quarantine/`, and a version whose bytes are lost stays, with an error for what is lost.
 
@@ -81,7 +81,7 @@ impl Finding {
 }
 
 impl Store {
-    /// Checks every invariant and reads every stored byte against its checksum.
+    /// Checks every invariant as of one commit and reads every stored byte against its checksum, while changes go on.
     ///
     /// # Errors
     /// When the index cannot be read at all.
@@ -108,11 +108,8 @@ impl Store {
         if !findings.is_empty() {
             return Ok(findings);
         }
-        let mut census = self.census(&Reading { read: &self.index, goes_on: &goes_on }, progress)?;
-        if !census.findings.is_empty() {
-            // Changes between two of its walks look like damage: again while there are none.
-            census = self.index.transact(|tx| self.census(&Reading { read: &*tx, goes_on: &goes_on }, &mut |_| {}))?.0;
-        }
+        // As of one commit: changes between two of its walks would look like damage.
+        let mut census = self.census(&Reading { read: &self.index.frozen(), goes_on: &goes_on }, progress)?;
         findings.extend(census.findings.drain(..).map(|found| found.told(None)));
         progress("data");
         findings.extend(self.read_everything(census, &goes_on)?);

@@ -82,7 +82,7 @@ impl Store {
             match suspect.place {
                 Place::Segment(id) => files.entry((false, id)).or_default().push(n),
                 Place::Solo(id) => files.entry((true, id)).or_default().push(n),
-                Place::Table(..) | Place::Journal => {}
+                Place::Table(..) | Place::Appended(_) | Place::Journal => {}
             }
         }
         if files.is_empty() {

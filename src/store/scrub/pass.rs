@@ -19,12 +19,14 @@ const FINDINGS_KEPT: usize = 256;
 
 /// What is checked after what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-enum Part {
+pub(super) enum Part {
     Journal,
     Tables,
     Segments,
     Solos,
     Over,
+    /// The index's list of tables and its logs, which come after the journal.
+    Appended,
 }
 
 /// A pass over everything that counts, as far as it has come. It goes on wherever it was, also in another process.
@@ -33,8 +35,8 @@ pub struct ScrubPass {
     pub(super) started: Timestamp,
     part: Part,
     /// The file that comes next, or one of a larger number, and where in it.
-    file: u64,
-    at: u64,
+    pub(super) file: u64,
+    pub(super) at: u64,
     pub(super) bytes: u64,
     /// About how many bytes there are.
     pub(super) total: u64,
@@ -63,7 +65,7 @@ impl ScrubPass {
     }
 
     /// After so many bytes of a file: goes on within it, with the file behind it, or with the next part.
-    fn go_on(&mut self, file: u64, bytes: u64, within: Option<u64>, next: Part) {
+    pub(super) fn go_on(&mut self, file: u64, bytes: u64, within: Option<u64>, next: Part) {
         self.bytes = self.bytes.saturating_add(bytes);
         (self.part, self.file, self.at) = match (within, file.checked_add(1)) {
             (Some(at), _) => (self.part, file, at),
@@ -73,7 +75,7 @@ impl ScrubPass {
     }
 
     /// Notes a suspect, unless it is noted already.
-    fn suspect(&mut self, suspect: Suspect) {
+    pub(super) fn suspect(&mut self, suspect: Suspect) {
         let file = suspect.place.file(&suspect.what);
         let told =
             |finding: &ScrubFinding| (&finding.file, finding.at, finding.len) == (&file, suspect.at, suspect.len);
@@ -121,7 +123,12 @@ impl Store {
             Part::Journal => {
                 let found = self.journal.lock().scrub();
                 pass.suspects.extend(found.map(|flaw| Suspect::of(Place::Journal, flaw)));
-                (pass.part, pass.file, pass.at) = (Part::Tables, 0, 0);
+                (pass.part, pass.file, pass.at) = (Part::Appended, 0, 0);
+            }
+            Part::Appended => {
+                if !self.scrub_appended(pass, budget)? {
+                    (pass.part, pass.file, pass.at) = (Part::Tables, 0, 0);
+                }
             }
             Part::Tables => self.scrub_table(pass, budget)?,
             Part::Segments => self.scrub_log(pass, budget, Part::Solos)?,
@@ -243,6 +250,7 @@ impl Store {
             Place::Segment(id) => segment_key(*id),
             Place::Solo(id) => solo_key(*id),
             Place::Table(name, _) => return Ok(self.index.tables()?.iter().any(|table| table.name == *name)),
+            Place::Appended(name) => return self.is_there(name),
             Place::Journal => return Ok(true),
         };
         Ok(self.index.record::<SegRecord>(Family::Seg, &key)?.unwrap_or_default().live_bytes > 0)

@@ -6,6 +6,7 @@ use keyfold::index::{Family, Read as _};
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::model::{Error, Kind, Result};
 use keyfold::store::{Finding, Store};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -54,6 +55,29 @@ fn a_check_ends_as_soon_as_nobody_waits_for_it() {
         }
     }
     assert!(get(&store, "d/3").unwrap() == pattern(6 << 20, 3));
+    fsck(&store);
+}
+
+/// What changes between two of its walks is no damage to it, and whoever changes it need not wait.
+#[test]
+fn a_check_is_of_one_commit_and_others_go_on() {
+    let (_home, store) = filled();
+    let changes = Cell::new(0);
+    let change = || {
+        let n = changes.replace(changes.get() + 1);
+        put(&store, &format!("new{n}/a"), &pattern(9000, n));
+        put(&store, "d/1", &pattern(10_000, n));
+        delete(&store, &format!("new{}/a", n / 2));
+        if n.is_multiple_of(3) {
+            store.sync().unwrap();
+        }
+    };
+    let mut waits = || {
+        change();
+        Ok(())
+    };
+    assert_eq!(store.fsck_while(&mut |_| change(), &mut waits).unwrap(), vec![]);
+    assert!(changes.get() > 20, "{} changes", changes.get());
     fsck(&store);
 }
 

@@ -3,7 +3,7 @@
 use super::harness::{B, Home, all_versions, key, put, root};
 use keyfold::index::reads_of_thread;
 use keyfold::model::{Object, TagSet, Versioning};
-use keyfold::store::{Condition, ListVersions, Store};
+use keyfold::store::{Condition, ListVersions, RenameHow, Store};
 use keyfold::telemetry::Metrics;
 use keyfold::vfs::{ROOT, Settings, Vfs};
 use std::sync::Arc;
@@ -91,6 +91,19 @@ fn writes_without_versioning_cost_the_same_however_many_versions_lie_below() {
                 store.delete(B, &key("f"), None, Condition::Always).unwrap();
                 put(&store, "f", b"null");
             }
+        })
+    });
+    assert!(many <= few + 5, "{few} records over {FEW} versions, {many} over {MANY}");
+}
+
+/// Saving by rename, as editors do it.
+#[test]
+fn renaming_over_a_name_costs_the_same_however_many_versions_it_has() {
+    let [few, many] = [FEW, MANY].map(|count| {
+        let (_home, store, _) = with_versions(count);
+        put(&store, "saved", b"new");
+        reads(|| {
+            store.rename((root(&store), "saved"), (root(&store), "f"), RenameHow::Replace).unwrap();
         })
     });
     assert!(many <= few + 5, "{few} records over {FEW} versions, {many} over {MANY}");

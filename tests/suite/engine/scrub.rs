@@ -1,11 +1,12 @@
 //! Scrub: every byte that changes on the disk is found, what it hurts is named, and nothing else is called damage.
 
+mod index;
+
 use super::harness::{B, Home, delete, get, key, make_bucket, purge, put, reap, refused, versions};
 use crate::long;
 use keyfold::model::{Kind, Versioning};
 use keyfold::store::{ScrubFinding, Store};
 use keyfold::sys::disk::{Disk, DiskCall, MemDisk};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -462,44 +463,4 @@ fn one_pass_by_hand_at_a_time() {
     let store = home.open();
     assert!(store.scrub_turn().paused);
     assert_eq!(store.scrub_status().state, "paused");
-}
-
-#[test]
-fn tables_of_the_index_are_checked_on_the_disk() {
-    let home = Home::new();
-    let store = home.open();
-    make_bucket(&store, B);
-    for n in 0..300 {
-        store.put(B, &key(&format!("dir/name {n}")), &mut &pattern(900, n)[..], &Default::default()).unwrap();
-    }
-    store.close().unwrap();
-    drop(store);
-    home.close();
-    // Opening writes what is in the log to tables.
-    let store = home.open();
-    assert_eq!(scrub(&store), []);
-    let mut tables: Vec<_> =
-        std::fs::read_dir(home.dir.path().join("meta")).unwrap().map(|e| e.unwrap().path()).collect();
-    tables.retain(|path| path.extension().is_some_and(|end| end == "sst"));
-    tables.sort_by_key(|path| path.metadata().unwrap().len());
-    let largest = tables.pop().unwrap();
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(&largest).unwrap();
-    let len = file.metadata().unwrap().len();
-    let tries = if long() { 500 } else { 40 };
-    // Filter, properties, index and footer are at the end.
-    let step = if long() { 1 } else { 41 };
-    let places = (0..tries).map(|n| n * (len - 1) / (tries - 1)).chain((len.saturating_sub(3000)..len).step_by(step));
-    for at in places {
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        file.write_all_at(&[byte[0] ^ 4], at).unwrap();
-        let found = scrub_in(&store, 8 << 10);
-        file.write_all_at(&byte, at).unwrap();
-        let name = format!("meta/{}", largest.file_name().unwrap().to_str().unwrap());
-        let covered = |finding: &ScrubFinding| {
-            finding.file.starts_with(&name) && (finding.at..finding.at + finding.len + 5).contains(&at)
-        };
-        assert!(found.iter().any(covered), "byte {at} of {len}: {found:#?}");
-    }
-    assert_eq!(scrub(&store), []);
 }

@@ -3,8 +3,9 @@
 use super::harness::{
     B, Home, data_segments, delete, fsck, get, key, pattern, purge, put, read, reap, rewrite_file, root, versions,
 };
+use keyfold::model::Kind;
 use keyfold::model::Versioning::{Enabled, Unversioned};
-use keyfold::store::Store;
+use keyfold::store::{Reserve, Store};
 use std::sync::Arc;
 
 fn used(store: &Store) -> u64 {
@@ -107,6 +108,29 @@ fn two_reapers_do_not_count_a_holder_twice() {
     reap(&store);
     assert!(get(&store, "f").unwrap() == bytes);
     fsck(&store);
+}
+
+/// What the disk said before it was found full counts no more, for smaller data either.
+#[test]
+fn a_disk_that_was_found_full_is_not_believed_to_have_room() {
+    const MIB: u64 = 1 << 20;
+    let mut home = Home::simulated();
+    home.reserve = Reserve::Bytes(64 * MIB);
+    let store = home.open();
+    super::harness::make_bucket(&store, B);
+    let disk = home.disk();
+    let leave = |mib: u64| disk.set_room(Some(disk.used() + mib * MIB));
+    let write = |mib: usize| store.draft(None).unwrap().write_at(0, &vec![1; mib << 20]);
+    leave(72);
+    home.later();
+    write(1).unwrap();
+    // Others write to the disk, too.
+    leave(65);
+    for mib in [10, 4] {
+        assert_eq!(write(mib).unwrap_err().kind(), Kind::Full, "{mib} MiB");
+    }
+    leave(80);
+    write(4).unwrap();
 }
 
 #[test]

@@ -112,6 +112,30 @@ fn a_mount_in_use_is_not_unmounted_and_goes_on() {
     mounted.umount();
 }
 
+/// Who just ended is gone in a moment. On a busy machine that moment may be long, so not each time has to do.
+#[test]
+fn a_mount_that_is_in_use_for_a_moment_is_unmounted() {
+    let mut mounted = Mounted::start();
+    let mut said = vec![];
+    for _ in 0..5 {
+        let file = fs::File::create(mounted.path("f")).unwrap();
+        let busy = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            drop(file);
+        });
+        let output = keyfold(&["umount", mounted.root().to_str().unwrap()]);
+        busy.join().unwrap();
+        if output.status.success() {
+            mounted.gone();
+            mounted.restart();
+            assert_eq!(fs::read(mounted.path("f")).unwrap(), b"");
+            return;
+        }
+        said.push(text(&output.stderr));
+    }
+    panic!("{said:?}");
+}
+
 #[test]
 fn a_dead_mount_is_told_and_cleared() {
     let mut mounted = Mounted::start();

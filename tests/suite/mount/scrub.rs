@@ -129,6 +129,8 @@ fn damage_below_the_cache_is_found_in_every_structure() {
     tables.sort_by_key(|path| path.metadata().unwrap().len());
     let table = tables.pop().unwrap();
     let cases: [(&str, &Path, u64, Option<&str>); 13] = [
+        // First: RocksDB may make others of its tables after each look as of one commit, as a check is.
+        ("table of the index", &table, 40, None),
         ("segment header", &segment, 30, None),
         ("spare room of the header", &segment, 3000, None),
         ("run head", &segment, head + 33, Some("small")),
@@ -141,7 +143,6 @@ fn damage_below_the_cache_is_found_in_every_structure() {
         ("trailer", &segment, trailer + 2, None),
         ("one-object file", &object, (13 << 20) + 5, Some("large")),
         ("its checksums", &sum, 100, Some("large")),
-        ("table of the index", &table, 40, None),
     ];
     assert_eq!(rotting.scrub(), [] as [serde_json::Value; 0]);
     for (what, path, at, hurts) in cases {

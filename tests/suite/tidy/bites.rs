@@ -1,5 +1,6 @@
 //! Each rule of the style bites: a bad sample is found, a good one is let pass.
 
+use super::documents::missing_tests;
 use super::source::{Finding, Source};
 use super::{
     LINES_MAX, MACHINE_PATHS, commented_out, house, leftovers, length, machines, packages, packages_without_rooms,
@@ -149,5 +150,28 @@ fn a_path_of_one_machine_is_found() {
     for path in MACHINE_PATHS {
         assert_eq!(lines(machines, "src/a.rs", &format!("\nlet a = \"{path}x\";")), [2]);
         assert_eq!(lines(machines, "src/a.rs", &format!("see https://example.org{path}x, ~{path}x, a{path}")), [0; 0]);
+    }
+}
+
+#[test]
+fn a_test_that_is_named_and_not_there_is_found() {
+    let tests =
+        "#[test]\n#[cfg(unix)]\nfn one_of_them() {}\nfn no_such_test() {}\nmod within {\n#[test]\nfn two() {}\n}";
+    let sources = [
+        Source::new("tests/suite/engine/rounds.rs", tests),
+        Source::new("tests/suite/engine/mod.rs", ""),
+        Source::new("tests/schedules/main.rs", ""),
+        Source::new("tests/schedules/rounds.rs", "#[test]\nfn third_of_all_tests() {}"),
+        Source::new("src/index/tests.rs", "proptest! {\n#[test]\nfn any(n in 0..9) {}\n}"),
+    ];
+    let found = |text: &str| -> Vec<usize> {
+        missing_tests(&Source::new("A.md", text), &sources).iter().map(|finding| finding.line).collect()
+    };
+    let good = "`engine::rounds`, `engine::`, `engine::rounds::one_of_them`\n`rounds::within::two` `one_of_them`, `one_of_...`\n\
+                `cargo nextest run engine::rounds schedules::`, `schedules::...tests`, `index::tests::any`\n\
+                `two`, `KEYFOLD_LONG_FORM`, `a_b`, `engine/rounds.rs`, no_such_test";
+    assert_eq!(found(good), [0; 0]);
+    for bad in ["engine::rounds::no_such_test", "one_of_these", "one_of_...x", "rounds::two", "gine::rounds", "a::b"] {
+        assert_eq!(found(&format!("\n| what | `{bad}` |")), [2], "{bad}");
     }
 }

@@ -237,6 +237,36 @@ impl Source {
         found
     }
 
+    /// The file's module and the tests in it, as whoever runs tests names them.
+    pub fn places(&self) -> Vec<String> {
+        let mut module = self.module();
+        if self.path.starts_with("tests/suite") {
+            module.remove(0);
+        }
+        let (mut found, mut inline, mut depth, mut is_test) = (vec![module.join("::")], vec![], 0_usize, false);
+        for (at, (_, token)) in self.tokens.iter().enumerate() {
+            match token {
+                Token::Mark('{') => depth += 1,
+                Token::Mark('}') => {
+                    depth = depth.saturating_sub(1);
+                    inline.retain(|(_, opened)| *opened < depth);
+                }
+                Token::Mark('[') => is_test |= self.word(at + 1) == Some("test") && self.is(at + 2, ']'),
+                Token::Word(word) if word == "mod" && self.is(at + 2, '{') => {
+                    inline.push((self.word(at + 1).unwrap_or_default().to_owned(), depth));
+                }
+                Token::Word(word) if word == "fn" && is_test => {
+                    is_test = false;
+                    let within = module.iter().chain(inline.iter().map(|(name, _)| name));
+                    let name = self.word(at + 1).unwrap_or_default().to_owned();
+                    found.push(within.cloned().chain([name]).collect::<Vec<_>>().join("::"));
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
     /// Names that mean something of the file's own, though a package may have the same: `mod time;`, `use std::time`.
     pub fn own_names(&self) -> BTreeSet<String> {
         let modules = self.declared_modules().into_iter().filter_map(|path| path.last().cloned());

@@ -2,8 +2,8 @@
 
 use super::super::harness::{B, Home, get, key, list, make_bucket, pattern, put, reap, refused, root, versions};
 use super::home::{dump, everything, find_key, findings, id, populated, repair, tamper};
-use keyfold::index::{Family, Read, Tx, dent_key};
-use keyfold::model::{Kind, Timestamp};
+use keyfold::index::{Family, Read, Tx, dent_key, encode};
+use keyfold::model::{ContentId, Kind, Timestamp};
 use keyfold::store::{Condition, ListRequest, ListVersions, Store};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -108,17 +108,20 @@ fn a_damaged_bucket_does_not_hide_the_others() {
 
 #[test]
 fn the_stores_own_numbers() {
+    // No number, one that no counter reaches, and none.
+    let beyond = encode(&(1u64 << 50));
     for damaged in ["ids", "epoch", "seq", "synced"] {
-        for missing in [false, true] {
+        for value in [Some(GARBAGE), Some(&beyond[..]), None] {
             let (home, store) = populated();
             let seen = everything(&store);
             drop(store);
             home.open().sync().unwrap();
-            raw(&home, damaged, missing);
+            raw(&home, damaged, value);
             let store = home.open();
             assert_eq!(everything(&store), seen, "{damaged}");
             for n in 0..50 {
-                put(&store, &format!("new/{n}"), &pattern(5_000, n));
+                let made = put(&store, &format!("new/{n}"), &pattern(5_000, n));
+                assert!(made.content < ContentId::FIRST_INLINE, "{damaged}: {} is none of the log's", made.content);
             }
             store.sync().unwrap();
             let now = everything(&store);
@@ -132,14 +135,14 @@ fn the_stores_own_numbers() {
 }
 
 /// Changes one of the numbers; the index itself would write some of them anew.
-fn raw(home: &Home, name: &str, missing: bool) {
+fn raw(home: &Home, name: &str, value: Option<&[u8]>) {
     home.close();
     let families = Family::ALL.iter().map(|family| family.name()).chain(["default"]);
     let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), home.dir.path().join("meta"), families).unwrap();
     let sys = db.cf_handle("sys").unwrap();
-    match missing {
-        true => db.delete_cf(sys, name).unwrap(),
-        false => db.put_cf(sys, name, GARBAGE).unwrap(),
+    match value {
+        Some(value) => db.put_cf(sys, name, value).unwrap(),
+        None => db.delete_cf(sys, name).unwrap(),
     }
     db.flush_wal(true).unwrap();
 }
@@ -265,6 +268,32 @@ fn a_store_without_its_index_is_not_emptied() {
     assert!(error.reason().contains("holds data"), "{error}");
     fs::rename(home.dir.path().join("away"), home.dir.path().join("meta")).unwrap();
     assert_eq!(findings(&home.open()), []);
+}
+
+/// A look for what is to be freed that failed leaves nothing claimed: the next one frees all of it.
+#[test]
+fn what_could_not_be_looked_for_is_freed_later() {
+    let (home, store) = Home::with_bucket(keyfold::model::Versioning::Unversioned);
+    (0..3).for_each(|n| drop(put(&store, &format!("{n}"), &pattern(5 << 20, n))));
+    drop(store);
+    // So that there is a table of marks, of which nobody knows anything else.
+    tamper(&home, |tx| tx.put_bytes(Family::Gone, &[b"c", &id(1 << 40)[..]].concat(), vec![]));
+    let settings = keyfold::index::Settings::default();
+    let index = keyfold::index::Index::open(&home.dir.path().join("meta"), settings).unwrap();
+    index.compact().unwrap();
+    let gone = index.tables().unwrap().into_iter().find(|table| table.family == Family::Gone.name()).unwrap();
+    drop(index);
+    let gone = home.dir.path().join("meta").join(gone.name);
+    flip(&gone, 0);
+    let store = home.open();
+    store.delete(B, &key("0"), None, Condition::Always).unwrap();
+    refused(store.reap(), Kind::Corrupt);
+    flip(&gone, 0);
+    reap(&store);
+    store.sync().unwrap();
+    reap(&store);
+    assert_eq!(store.status().unwrap().solos, 2, "{:?}", store.complaints(None));
+    assert_eq!(findings(&store), []);
 }
 
 /// A flipped byte in a table costs the keys of one block, once the index is made anew.
