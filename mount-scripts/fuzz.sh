@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes every decoder from the kept corpus: `fuzz.sh [SECONDS [TARGET...]]`, 60 s a target and all targets unless told
 # otherwise, two at a time. Ends with an error when an input crashes a target, takes over 10 s or over 1 GiB; such an input is
-# left in fuzz/found. KEYFOLD_FUZZ_KEEP=1 adds what was learned to the kept corpus, as small as it can be.
+# left in fuzz/found. KEYFOLD_FUZZ_KEEP=1 adds what was learned to the kept corpus, as small as it can be. KEYFOLD_SEED=N goes
+# the same way again; without it each run goes another one.
 #
 # libFuzzer comes as source with its crate and is built by the C++ compiler that RocksDB needs too; a stable rustc
 # instruments for it. No sanitizer: what is looked for are panics, hangs and greed, not wild pointers.
@@ -23,6 +24,7 @@ if [ "$#" -gt 0 ]; then shift; fi
 RSS_MAX=1024
 ADDRESS_MAX=8192
 AT_ONCE=2
+SEED=${KEYFOLD_SEED:-$(date +%s)}
 
 # shellcheck source=mount-scripts/env.sh
 . mount-scripts/env.sh
@@ -50,8 +52,8 @@ fuzz_one() {
     case $target in store | repair | segment_header) length=16384 ;; esac
     (
         ulimit -v $((ADDRESS_MAX * 1024))
-        KEYFOLD_FUZZ=$target "$FUZZER" "$new" "fuzz/corpus/$target" -max_total_time="$SECONDS_EACH" -timeout=10 \
-            -rss_limit_mb="$RSS_MAX" -max_len="$length" -artifact_prefix="fuzz/found/$target-" -print_final_stats=1
+        KEYFOLD_FUZZ=$target "$FUZZER" "$new" "fuzz/corpus/$target" -seed="$SEED" -max_total_time="$SECONDS_EACH" \
+            -timeout=10 -rss_limit_mb="$RSS_MAX" -max_len="$length" -artifact_prefix="fuzz/found/$target-" -print_final_stats=1
     ) >"$log" 2>&1 || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     covered=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d ' ' -f 2 || true)
@@ -74,7 +76,7 @@ targets=("$@")
 if [ "${#targets[@]}" -eq 0 ]; then
     mapfile -t targets < <(sed -n 's/^    ("\([a-z_]*\)", .*/\1/p' fuzz/src/targets/mod.rs)
 fi
-note "$SECONDS_EACH s each for ${#targets[@]} targets"
+note "$SECONDS_EACH s each for ${#targets[@]} targets, KEYFOLD_SEED=$SEED"
 running=0
 failed=0
 for target in "${targets[@]}"; do

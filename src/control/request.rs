@@ -294,6 +294,17 @@ impl Request {
         }
     }
 
+    /// Whether it may change what a mount shows.
+    #[must_use]
+    pub const fn changes_what_is_shown(&self) -> bool {
+        match self {
+            Self::BucketCreate { .. } | Self::SettingSet { .. } | Self::Restore { .. } | Self::Undelete { .. } => true,
+            Self::BucketDelete { dry_run, .. } | Self::Purge { dry_run, .. } | Self::Repair { dry_run } => !*dry_run,
+            Self::Pairs { edit, .. } => !matches!(edit, Edit::Get(_)),
+            _ => false,
+        }
+    }
+
     /// Whether only a process that serves mounts can do it.
     #[must_use]
     pub const fn needs_a_process(&self) -> bool {

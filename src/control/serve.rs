@@ -7,6 +7,10 @@ use crate::model::{Error, Kind, Result};
 use crate::store::Store;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an answer may wait for mounts to show what was changed.
+const SHOWN: Duration = Duration::from_secs(1);
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +48,15 @@ pub fn serve(stream: &mut (impl Read + Write), caller: Caller, store: &Arc<Store
     let done = match request(stream) {
         Ok(None) => return Ok(()),
         Ok(Some(request)) => match caller.may(&request) {
-            Ok(()) => handle(store, host, request, &mut Over(stream)),
+            Ok(()) => {
+                let changes = request.changes_what_is_shown();
+                let done = handle(store, host, request, &mut Over(stream));
+                if changes {
+                    // A kernel may take its time; what was changed stays so all the same.
+                    let _ = store.wait_told(SHOWN);
+                }
+                done
+            }
             Err(error) => Err(error),
         },
         Err(error) => Err(error),

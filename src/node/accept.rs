@@ -1,12 +1,11 @@
 //! The store's socket: who may connect, and a thread for each who does.
 
 use super::running::Node;
-use crate::control::{Address, Caller, FRAME_BYTES_MAX, Host, serve};
+use crate::control::{Address, Caller, FRAME_BYTES_MAX, Host, SOCKET, serve};
 use crate::model::{Error, Result};
-use crate::sys::process;
-use std::fs::Permissions;
+use crate::sys::{process, socket};
 use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -42,12 +41,11 @@ impl Socket {
             _ => {}
         }
         let listener = UnixListener::bind(address.path()).map_err(failed)?;
-        std::fs::set_permissions(address.path(), Permissions::from_mode(0o600)).map_err(failed)?;
+        let dir = std::fs::File::open(dir).map_err(failed)?;
         let owner = dir.metadata().map_err(failed)?;
-        if process::effective_uid() == 0 {
-            // The store's owner may ask a process that root started.
-            let _ = std::os::unix::fs::chown(address.path(), Some(owner.uid()), Some(owner.gid()));
-        }
+        // The store's owner may ask a process that root started.
+        let to = (process::effective_uid() == 0).then(|| (owner.uid(), owner.gid()));
+        socket::give(&dir, SOCKET, to).map_err(failed)?;
         let room = Arc::new(Semaphore::new(CALLERS_MAX));
         let silent = Arc::new(Semaphore::new(SILENT_MAX));
         Ok(Self { listener, address, owner: owner.uid(), room, silent })

@@ -10,10 +10,12 @@ use crate::store::Store;
 use crate::sys::process;
 use crate::telemetry::Metrics;
 use crate::vfs::Vfs;
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,7 +38,10 @@ pub(super) struct Mounted {
     over: Arc<AtomicBool>,
     /// Out of the tree, and still used by whoever was in it.
     detached: AtomicBool,
-    waiter: JoinHandle<Result<()>>,
+    /// Held while it is taken out of the tree.
+    leaving: Mutex<()>,
+    /// Held while its end is waited for.
+    waiter: Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
 impl Mounted {
@@ -74,7 +79,8 @@ impl Mounted {
             mount,
             over,
             detached: AtomicBool::new(false),
-            waiter,
+            leaving: Mutex::new(()),
+            waiter: Mutex::new(Some(waiter)),
         })
     }
 
@@ -104,18 +110,28 @@ impl Mounted {
         self.detached.load(Ordering::SeqCst)
     }
 
+    fn has_left(&self) -> bool {
+        self.is_over() || self.is_detached()
+    }
+
     /// Publishes what is open and takes it out of the tree; on an error it goes on. When the disk does not answer in
-    /// time, that is an error, or with `lazy` what is open is published once it does.
+    /// time, that is an error, or with `lazy` what is open is published once it does. Others may do the same meanwhile.
     pub(super) fn end(&self, lazy: bool) -> Result<()> {
-        if self.is_over() || self.is_detached() {
+        if self.has_left() {
             return Ok(());
         }
-        if !self.publish(if lazy { PUBLISHING_LAZILY } else { PUBLISHING }) && !lazy {
-            return Err(Error::new(Kind::Conflict, format!("cannot unmount {}", self.mountpoint.display()))
-                .why("the disk of the store does not take what is open")
-                .mend(
-                    "--lazy takes the mount out of the tree now, and what is open is published when the disk answers",
-                ));
+        let cannot = || Error::new(Kind::Conflict, format!("cannot unmount {}", self.mountpoint.display()));
+        let published = self.publish(if lazy { PUBLISHING_LAZILY } else { PUBLISHING });
+        if !published && !lazy && !self.has_left() {
+            return Err(cannot().why("the disk of the store does not take what is open").mend(
+                "--lazy takes the mount out of the tree now, and what is open is published when the disk answers",
+            ));
+        }
+        let Some(_leaving) = self.leaving.try_lock_for(PUBLISHING_LAZILY) else {
+            return Err(cannot().why("it is being unmounted already, and the kernel takes its time"));
+        };
+        if self.has_left() {
+            return Ok(());
         }
         if self.device.is_none() {
             // Whoever mounted the descriptor unmounts it.
@@ -130,7 +146,8 @@ impl Mounted {
         Ok(())
     }
 
-    /// Publishes what is open; false when the disk has not taken it in time, and may still.
+    /// Publishes what is open; false when the disk has not taken it in time, and may still, or when the mount has left the
+    /// tree meanwhile.
     fn publish(&self, patience: Duration) -> bool {
         let vfs = Arc::clone(&self.vfs);
         let (done, over) = std::sync::mpsc::sync_channel(1);
@@ -142,7 +159,13 @@ impl Mounted {
             tracing::warn!(%error, "what is open is published after the mount has ended");
             return true;
         }
-        over.recv_timeout(patience).is_ok()
+        let end = Instant::now() + patience;
+        loop {
+            match over.recv_timeout(PAUSE) {
+                Err(RecvTimeoutError::Timeout) if Instant::now() < end && !self.has_left() => {}
+                published => return published.is_ok(),
+            }
+        }
     }
 
     /// Whether a request has been waiting for longer than `patience`.
@@ -170,9 +193,11 @@ impl Mounted {
         self.is_over()
     }
 
-    /// How a mount ended that is over.
-    pub(super) fn join(self) -> Result<()> {
-        self.waiter.join().unwrap_or_else(|_| Err(Error::new(Kind::Io, "the mount's thread panicked")))
+    /// Waits until the mount has ended and all of it is published. How it ended, for the first who asks.
+    pub(super) fn join(&self) -> Option<Result<()>> {
+        let mut waiter = self.waiter.lock();
+        let ended = waiter.take()?.join();
+        Some(ended.unwrap_or_else(|_| Err(Error::new(Kind::Io, "the mount's thread panicked"))))
     }
 }
 

@@ -23,11 +23,20 @@ const LET_GO: Duration = Duration::from_secs(5);
 /// The same when another process waits to serve it.
 const HURRIED: Duration = Duration::from_millis(100);
 
+/// The mounts of a process.
+#[derive(Default)]
+struct Mounts {
+    /// Also those that are being unmounted, until they are over.
+    all: Vec<Arc<Mounted>>,
+    /// How many are being made.
+    starting: usize,
+}
+
 /// A running node.
 pub(super) struct Node {
     pub(super) store: Arc<Store>,
     metrics: Arc<Metrics>,
-    mounts: Mutex<Vec<Mounted>>,
+    mounts: Mutex<Mounts>,
     /// What goes on in the background; ends before the store closes.
     workers: Mutex<Vec<Worker>>,
     stopping: AtomicBool,
@@ -59,8 +68,13 @@ impl Node {
     pub(super) fn add(self: &Arc<Self>, plan: &Plan) -> Result<MountRow> {
         let mut settings = check_options(&plan.options)?;
         settings.read_only |= self.store.is_read_only();
-        if self.stopping.load(Ordering::SeqCst) {
-            return Err(Error::new(Kind::StoreBusy, "cannot mount the store").why("its process is ending"));
+        let ending = || Error::new(Kind::StoreBusy, "cannot mount the store").why("its process is ending");
+        {
+            let mut mounts = self.mounts.lock();
+            if self.stopping.load(Ordering::SeqCst) {
+                return Err(ending());
+            }
+            mounts.starting += 1;
         }
         let node = Arc::downgrade(self);
         let woken = move || {
@@ -68,26 +82,45 @@ impl Node {
                 node.changed.notify_one();
             }
         };
-        let mounted = Mounted::start(&self.store, &self.metrics, plan, settings, woken)?;
+        let started = Mounted::start(&self.store, &self.metrics, plan, settings, woken);
+        let mut mounts = self.mounts.lock();
+        mounts.starting -= 1;
+        let mounted = match started {
+            Ok(mounted) => Arc::new(mounted),
+            Err(error) => {
+                self.end_with_the_last(&mounts);
+                return Err(error);
+            }
+        };
+        if self.stopping.load(Ordering::SeqCst) {
+            // Nobody looks for it any more.
+            drop(mounts);
+            self.take_away(&[mounted]);
+            return Err(ending());
+        }
         let row = mounted.row();
         tracing::info!(mountpoint = %row.mountpoint.display(), bucket = row.bucket, "mounted");
-        self.mounts.lock().push(mounted);
+        mounts.all.push(mounted);
         Ok(row)
     }
 
     /// Takes out the mounts that somebody unmounted, and ends with the last.
     pub(super) fn reap(&self) {
-        let over: Vec<Mounted> = {
+        let over: Vec<_> = {
             let mut mounts = self.mounts.lock();
-            let (over, on): (Vec<_>, Vec<_>) = std::mem::take(&mut *mounts).into_iter().partition(Mounted::is_over);
-            *mounts = on;
-            if !over.is_empty() && mounts.is_empty() {
-                self.begin_to_stop();
+            let over: Vec<_> = mounts.all.extract_if(.., |mounted| mounted.is_over()).collect();
+            if !over.is_empty() {
+                self.end_with_the_last(&mounts);
             }
             over
         };
-        for mounted in over {
-            finish(mounted);
+        over.iter().for_each(|mounted| finish(mounted));
+    }
+
+    /// Begins to end the process when it serves no mount, and makes none.
+    fn end_with_the_last(&self, mounts: &Mounts) {
+        if mounts.all.is_empty() && mounts.starting == 0 {
+            self.begin_to_stop();
         }
     }
 
@@ -109,7 +142,7 @@ impl Node {
 
     /// What a mount has to do from time to time.
     pub(super) fn tick(&self) {
-        let all: Vec<_> = self.mounts.lock().iter().map(|mounted| Arc::clone(&mounted.vfs)).collect();
+        let all: Vec<_> = self.mounts.lock().all.iter().map(|mounted| Arc::clone(&mounted.vfs)).collect();
         for vfs in all {
             vfs.tick(self.store.now());
         }
@@ -118,17 +151,23 @@ impl Node {
     /// Ends mounts that left the tree and have a request that waits for a disk that does not answer: nobody is to hang
     /// in a mount that is gone. Waits for nothing.
     pub(super) fn let_go_of_stuck(&self) {
-        for mounted in self.mounts.lock().iter().filter(|mounted| mounted.is_detached() && mounted.is_stuck(LET_GO)) {
+        for mounted in self.mounts.lock().all.iter().filter(|mounted| mounted.is_detached() && mounted.is_stuck(LET_GO))
+        {
             tracing::warn!(mountpoint = %mounted.mountpoint.display(), "the disk does not answer, and its users lose it");
             mounted.abort();
         }
     }
 
-    /// Unmounts everything: quietly when that goes, lazily when files are open; who still uses a mount after a moment
-    /// loses it. Then waits for the disk to take what is open.
+    /// Unmounts everything.
     pub(super) fn end_mounts(&self) {
-        let all = std::mem::take(&mut *self.mounts.lock());
-        for mounted in &all {
+        let all = std::mem::take(&mut self.mounts.lock().all);
+        self.take_away(&all);
+    }
+
+    /// Unmounts: quietly when that goes, lazily when files are open; who still uses a mount after a moment loses it. Then
+    /// waits for the disk to take what is open.
+    fn take_away(&self, all: &[Arc<Mounted>]) {
+        for mounted in all {
             if let Err(error) = mounted.end(true) {
                 tracing::error!(mountpoint = %mounted.mountpoint.display(), %error, "cannot unmount");
             }
@@ -160,18 +199,19 @@ impl Node {
     }
 }
 
-fn finish(mounted: Mounted) {
-    let mountpoint = mounted.mountpoint.clone();
+fn finish(mounted: &Mounted) {
+    let mountpoint = mounted.mountpoint.display();
     match mounted.join() {
-        Ok(()) => tracing::info!(mountpoint = %mountpoint.display(), "unmounted"),
-        Err(error) => tracing::error!(mountpoint = %mountpoint.display(), %error, "the mount did not end well"),
+        Some(Ok(())) => tracing::info!(%mountpoint, "unmounted"),
+        Some(Err(error)) => tracing::error!(%mountpoint, %error, "the mount did not end well"),
+        None => {}
     }
 }
 
 impl Host for Arc<Node> {
     fn locate(&self, device: &str, path: &str) -> Result<Spot> {
         let found =
-            self.mounts.lock().iter().find(|mounted| mounted.device.as_deref() == Some(device)).map(|mounted| {
+            self.mounts.lock().all.iter().find(|mounted| mounted.device.as_deref() == Some(device)).map(|mounted| {
                 let bucket = mounted.settings.bucket.as_ref();
                 (bucket.map(|(name, prefix)| (name.to_string(), prefix.clone())), mounted.settings.reserved.clone())
             });
@@ -196,7 +236,7 @@ impl Host for Arc<Node> {
     }
 
     fn mounts(&self) -> Vec<MountRow> {
-        self.mounts.lock().iter().filter(|mounted| !mounted.is_detached()).map(Mounted::row).collect()
+        self.mounts.lock().all.iter().filter(|mounted| !mounted.is_detached()).map(|mounted| mounted.row()).collect()
     }
 
     fn mount(&self, mountpoint: &Path, options: &[String]) -> Result<MountRow> {
@@ -210,37 +250,30 @@ impl Host for Arc<Node> {
     }
 
     fn unmount(&self, mountpoint: &Path, lazy: bool) -> Result<ActRow> {
-        let mounted = {
-            let mut mounts = self.mounts.lock();
-            let at = mounts
-                .iter()
-                .rposition(|mounted| mounted.mountpoint == mountpoint && !mounted.is_detached())
-                .ok_or_else(|| {
-                    Error::new(Kind::NotSet, format!("cannot unmount {}", mountpoint.display()))
-                        .why("the process that owns the store has no mount there")
-                        .mend("`keyfold status` lists the mounts")
-                })?;
-            mounts.remove(at)
-        };
-        if let Err(error) = mounted.end(lazy) {
-            self.mounts.lock().push(mounted);
-            return Err(error);
-        }
-        if mounted.settle(if lazy { LET_GO / 10 } else { LET_GO }) {
-            finish(mounted);
+        let is_it = |mounted: &&Arc<Mounted>| mounted.mountpoint == mountpoint && !mounted.is_detached();
+        // It stays among the others: the process may end meanwhile, and then ends it.
+        let mounted = self.mounts.lock().all.iter().rfind(is_it).cloned().ok_or_else(|| {
+            Error::new(Kind::NotSet, format!("cannot unmount {}", mountpoint.display()))
+                .why("the process that owns the store has no mount there")
+                .mend("`keyfold status` lists the mounts")
+        })?;
+        mounted.end(lazy)?;
+        let over = mounted.settle(if lazy { LET_GO / 10 } else { LET_GO });
+        if over {
+            finish(&mounted);
         } else {
             // Whoever is still in it is served until the last one leaves.
             tracing::info!(mountpoint = %mountpoint.display(), "detached, still in use");
-            self.mounts.lock().push(mounted);
         }
-        if self.mounts.lock().is_empty() {
-            self.begin_to_stop();
-        }
+        let mut mounts = self.mounts.lock();
+        mounts.all.retain(|one| !(over && Arc::ptr_eq(one, &mounted)));
+        self.end_with_the_last(&mounts);
+        drop(mounts);
         Ok(ActRow { act: "unmounted".to_owned(), on: mountpoint.display().to_string(), ..ActRow::default() })
     }
 
     fn hand_over(&self) -> Result<Vec<MountRow>> {
-        let all: Vec<_> = self.mounts.lock().iter().map(|mounted| Arc::clone(&mounted.vfs)).collect();
+        let all: Vec<_> = self.mounts.lock().all.iter().map(|mounted| Arc::clone(&mounted.vfs)).collect();
         all.iter().for_each(|vfs| vfs.publish_all());
         self.store.sync()?;
         let mounts = self.mounts();

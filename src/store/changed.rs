@@ -2,7 +2,9 @@
 //! change can be forgotten.
 
 use super::Store;
-use crate::index::{DentRecord, DirRecord, Family, InodeRecord, Read, Tx, component_of, decode, dir_of, id_of};
+use crate::index::{
+    DentRecord, DirRecord, Family, InodeRecord, Read, Tx, component_of, decode, dir_of, id_of, ver_parts,
+};
 use crate::model::{ContentId, DirId, Ino, Result};
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::sys::sync::{RwLock, thread_local};
@@ -20,6 +22,13 @@ pub enum Changed {
         /// The directory.
         dir: DirId,
         /// The name in it, as a component; empty for the object of the directory's own key.
+        component: String,
+    },
+    /// A name lost an older version or delete marker: its past is another.
+    History {
+        /// The directory.
+        dir: DirId,
+        /// The name in it, as a component.
         component: String,
     },
     /// A file or directory is another.
@@ -202,6 +211,15 @@ fn changes(tx: &Tx<'_>) -> Vec<Changed> {
         }
         if let Some((ino, content)) = new {
             inodes.is(ino, content);
+        }
+    }
+    for key in tx.touched(Family::Ver) {
+        // What only came was current before, or came along with its name.
+        if !matches!(tx.get(Family::Ver, &key), Ok(None)) {
+            continue;
+        }
+        if let Some((dir, component, _)) = ver_parts(&key) {
+            changed.push(Changed::History { dir, component });
         }
     }
     for key in tx.touched(Family::Ino) {

@@ -1,4 +1,4 @@
-//! The machine, behind seams that tests replace: clock, randomness, disk, locks, paths, processes.
+//! The machine, behind seams that tests replace: clock, randomness, disk, locks, paths, processes, sockets.
 
 pub mod abi;
 pub mod allocator;
@@ -9,4 +9,5 @@ pub mod entropy;
 pub mod lock;
 pub mod path;
 pub mod process;
+pub mod socket;
 pub mod sync;

@@ -1,5 +1,7 @@
-//! Paths of which only the beginning may exist.
+//! Paths of which only the beginning may exist, or whose end somebody else may change.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The path with links followed, as far as it exists.
@@ -12,4 +14,13 @@ pub fn existing(path: &Path) -> PathBuf {
         (Some(above), Some(name)) => existing(above).join(name),
         _ => path.to_owned(),
     }
+}
+
+/// Opens a directory, and no link that stands in its place.
+///
+/// # Errors
+/// The system's.
+pub fn open_dir(path: &Path) -> std::io::Result<File> {
+    use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
+    OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(path)
 }

@@ -431,6 +431,11 @@ impl Nodes {
         shards.flat_map(of).filter(idle).take(most).collect()
     }
 
+    /// The nodes of one shard, for what must visit all and hold few; `None` beyond the last.
+    pub(super) fn part(&self, part: usize) -> Option<Vec<NodeRef>> {
+        Some(self.shards.get(part)?.lock().iter().map(|found| NodeRef::clone(&found.0)).collect())
+    }
+
     /// Every node, for what must visit them all.
     pub(super) fn all(&self) -> Vec<NodeRef> {
         self.shards

@@ -23,7 +23,12 @@ struct Waiting {
     /// What did not fit: directories of names, and nodes with whether their bytes changed. No more than there are nodes.
     directories: HashSet<u64>,
     nodes: HashMap<u64, bool>,
-    /// Notices that ever came, that were taken, and that the kernel has.
+    /// Directories are next also when other notices wait: neither keeps the other waiting for ever.
+    directories_next: bool,
+    /// Notices that came before the first of those entries, and before the first of those directories.
+    before_entries: u64,
+    before_directories: u64,
+    /// Notices that ever came, that were taken with all before them, and that the kernel has.
     came: u64,
     taken: u64,
     told: u64,
@@ -40,14 +45,29 @@ impl Waiting {
         if self.entries.back() == Some(&stale) {
             return;
         }
+        let before = self.came;
         self.came += 1;
         if self.entries.len() < ENTRIES_MAX {
+            if self.entries.is_empty() {
+                self.before_entries = before;
+            }
             return self.entries.push_back(stale);
         }
         match stale {
-            Stale::Name { parent, .. } => drop(self.directories.insert(parent)),
+            Stale::Name { parent, .. } => {
+                if self.directories.is_empty() {
+                    self.before_directories = before;
+                }
+                self.directories.insert(parent);
+            }
             Stale::Node { id, data } => *self.nodes.entry(id).or_default() |= data,
         }
+    }
+
+    /// Notices that came before all that waits. Nodes wait behind entries only, with which they are taken.
+    fn before_all(&self) -> u64 {
+        let entries = if self.entries.is_empty() { self.came } else { self.before_entries };
+        if self.directories.is_empty() { entries } else { entries.min(self.before_directories) }
     }
 }
 
@@ -95,18 +115,17 @@ impl Queue {
         if waiting.is_empty() && waiting.closed {
             return None;
         }
-        let mut entries: Vec<Stale> = waiting.entries.drain(..).collect();
-        if entries.is_empty() && !waiting.directories.is_empty() {
-            if waiting.nodes.is_empty() {
-                waiting.taken = waiting.came;
-            }
-            return Some(Batch::Directories(std::mem::take(&mut waiting.directories)));
-        }
-        entries.extend(waiting.nodes.drain().map(|(id, data)| Stale::Node { id, data }));
-        if waiting.is_empty() {
-            waiting.taken = waiting.came;
-        }
-        Some(Batch::Entries(entries))
+        let directories = !waiting.directories.is_empty() && (waiting.entries.is_empty() || waiting.directories_next);
+        waiting.directories_next = !directories;
+        let batch = if directories {
+            Batch::Directories(std::mem::take(&mut waiting.directories))
+        } else {
+            let mut entries: Vec<Stale> = waiting.entries.drain(..).collect();
+            entries.extend(waiting.nodes.drain().map(|(id, data)| Stale::Node { id, data }));
+            Batch::Entries(entries)
+        };
+        waiting.taken = waiting.before_all();
+        Some(batch)
     }
 
     /// Waits until the kernel has what came before, at most until `end`; whether it has.

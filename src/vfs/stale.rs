@@ -37,7 +37,9 @@ pub enum Stale {
 pub struct StaleEntries {
     queue: Arc<Queue>,
     vfs: Weak<Vfs>,
-    /// Directories of which every name may be stale, each with the name to go on after.
+    /// Directories of which every name may be stale, and the part of the nodes to go on with: these may have names there.
+    known: Option<(HashSet<u64>, usize)>,
+    /// The same directories, each with the name to go on after.
     behind: VecDeque<(u64, Option<String>)>,
 }
 
@@ -46,22 +48,41 @@ impl StaleEntries {
     /// told what the call before returned.
     #[must_use]
     pub fn wait(&mut self, at_most: Duration) -> Option<Vec<Stale>> {
-        if let Some((parent, after)) = self.behind.pop_front() {
-            let Some(vfs) = self.vfs.upgrade() else { return Some(Vec::new()) };
-            let (stale, last) = vfs.names_there(parent, after.as_deref());
-            if last.is_some() {
-                self.behind.push_front((parent, last));
-            }
+        if let Some(stale) = self.of_directories() {
             return Some(stale);
         }
         match self.queue.next(at_most)? {
             Batch::Entries(entries) => Some(entries),
             Batch::Directories(parents) => {
-                let stale = self.vfs.upgrade().map(|vfs| vfs.names_known(&parents));
-                self.behind.extend(parents.into_iter().map(|parent| (parent, None)));
-                Some(stale.unwrap_or_default())
+                self.behind.extend(parents.iter().map(|parent| (*parent, None)));
+                self.known = Some((parents, 0));
+                Some(self.of_directories().unwrap_or_default())
             }
         }
+    }
+
+    /// Some of the names that may be stale in whole directories; `None` when that was all.
+    fn of_directories(&mut self) -> Option<Vec<Stale>> {
+        if self.known.is_none() && self.behind.is_empty() {
+            return None;
+        }
+        let Some(vfs) = self.vfs.upgrade() else {
+            (self.known, self.behind) = (None, VecDeque::new());
+            return None;
+        };
+        while let Some((parents, part)) = self.known.take() {
+            let Some(stale) = vfs.names_known(&parents, part) else { break };
+            self.known = Some((parents, part + 1));
+            if !stale.is_empty() {
+                return Some(stale);
+            }
+        }
+        let (parent, after) = self.behind.pop_front()?;
+        let (stale, last) = vfs.names_there(parent, after.as_deref());
+        if last.is_some() {
+            self.behind.push_front((parent, last));
+        }
+        Some(stale)
     }
 
     /// Ends the waiting, now and later.
@@ -84,6 +105,7 @@ impl Listener for Ear {
         for change in changed {
             match change {
                 Changed::Name { dir, component } => vfs.name_changed_elsewhere(*dir, component),
+                Changed::History { dir, component } => vfs.history_changed_elsewhere(*dir, component),
                 Changed::Inode { ino, data } => vfs.inode_changed_elsewhere(*ino, *data),
                 Changed::Bucket(name) => vfs.bucket_changed_elsewhere(name),
             }
@@ -100,7 +122,7 @@ impl Vfs {
     #[must_use]
     pub fn stale_entries(self: &Arc<Self>) -> StaleEntries {
         self.stale.attach();
-        StaleEntries { queue: Arc::clone(&self.stale), vfs: Arc::downgrade(self), behind: VecDeque::new() }
+        StaleEntries { queue: Arc::clone(&self.stale), vfs: Arc::downgrade(self), known: None, behind: VecDeque::new() }
     }
 
     /// What this thread changes from here on is the kernel's own doing, and what else the kernel has to drop on its account
@@ -112,14 +134,28 @@ impl Vfs {
 
     /// Takes no lock: whoever changed it may hold any.
     fn name_changed_elsewhere(&self, dir: DirId, component: &str) {
-        let parent = self.dir_number(dir, false, View::Live);
+        let parent = self.dir_number(dir, false, self.view());
         if self.nodes.get(parent).is_none() {
             return;
         }
         if component.is_empty() {
             self.stale.push(Stale::Name { parent, name: SELF_BODY.to_owned() });
-        } else {
+        } else if !self.is_past_only(dir, component) {
             self.name_is_stale(dir, component);
+        }
+    }
+
+    /// Whether a directory is gone that the past, which is shown, still has: whoever works in it stays there.
+    fn is_past_only(&self, dir: DirId, component: &str) -> bool {
+        self.view() != View::Live
+            && component.ends_with('/')
+            && matches!(self.store.lookup(dir, component), Ok(None))
+            && matches!(self.entry(self.view(), dir, component), Ok(Some(_)))
+    }
+
+    fn history_changed_elsewhere(&self, dir: DirId, component: &str) {
+        if self.view() != View::Live {
+            self.name_changed_elsewhere(dir, component);
         }
     }
 
@@ -139,23 +175,26 @@ impl Vfs {
         }
     }
 
-    /// The names in these directories that the kernel looked up and may know.
-    fn names_known(&self, parents: &HashSet<u64>) -> Vec<Stale> {
+    /// The names in these directories that the kernel looked up and may know, of one part of the nodes; `None` beyond the last.
+    fn names_known(&self, parents: &HashSet<u64>, part: usize) -> Option<Vec<Stale>> {
         let mut stale = Vec::new();
-        for node in self.nodes.all() {
-            if !Self::is_live(&node) {
-                continue;
-            }
-            // Whoever has them locked is in a request about them, which changes them or looks them up.
-            let names: Vec<_> = node.places.lock().owned_names().collect();
+        for node in self.nodes.part(part)? {
+            let names: Vec<_> = match &*node.what {
+                // Whoever has them locked is in a request about them, which changes them or looks them up.
+                _ if Self::is_live(&node) => node.places.lock().owned_names().collect(),
+                What::PastFile { dir, component, .. } if self.view() != View::Live => {
+                    vec![(*dir, component.to_string())]
+                }
+                _ => continue,
+            };
             for (dir, component) in names {
-                let parent = self.dir_number(dir, false, View::Live);
+                let parent = self.dir_number(dir, false, self.view());
                 if parents.contains(&parent) {
                     stale.extend(self.name_now(parent, dir, &component));
                 }
             }
         }
-        stale
+        Some(stale)
     }
 
     /// Names that a directory has now, which the kernel may take for absent, some after `after`; and the last one of them
@@ -164,8 +203,8 @@ impl Vfs {
         let Some(node) = self.nodes.get(parent) else { return (Vec::new(), None) };
         let mut stale = vec![Stale::Node { id: parent, data: false }];
         match *node.what {
-            What::Dir { dir, view: View::Live, .. } => {
-                let page = self.store.entries(dir, after, PAGE).unwrap_or_default();
+            What::Dir { dir, view, .. } if view == self.view() => {
+                let page = self.page(view, dir, after, PAGE).unwrap_or_default();
                 let last = (page.len() == PAGE).then(|| page.last().map(|(component, _)| component.clone())).flatten();
                 for (component, _) in page {
                     stale.extend(self.name_now(parent, dir, &component));
@@ -213,16 +252,21 @@ impl Vfs {
 
     /// The number of what a component leads to, when that is what the kernel knows by it.
     fn leads_where_known(&self, dir: DirId, component: &str) -> Option<u64> {
-        let entry: Entry = self.store.lookup(dir, component).ok()??;
-        let number = self.entry_number(View::Live, dir, component, &entry);
+        let view = self.view();
+        let entry: Entry = self.entry(view, dir, component).ok()??;
+        let number = self.entry_number(view, dir, component, &entry);
         let node = self.nodes.get(number)?;
+        if view != View::Live {
+            // Nodes of the past do not tell their names.
+            return Some(number);
+        }
         let places = node.places.try_lock()?;
         places.has(dir, component).then_some(number)
     }
 
     /// A component changed in a way the kernel cannot know.
     pub(super) fn name_is_stale(&self, dir: DirId, component: &str) {
-        let parent = self.dir_number(dir, false, View::Live);
+        let parent = self.dir_number(dir, false, self.view());
         if let Some(node) = self.nodes.get(parent) {
             let root = matches!(*node.what, What::Dir { root: true, .. });
             self.name_changed(parent, root, component);

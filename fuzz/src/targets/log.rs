@@ -291,7 +291,7 @@ fn reseal(path: &Path, all: &mut [u8], at: usize) {
 
 fn segment(bind: &Binder, id: SegmentId, all: &mut [u8], at: usize) {
     if at < HEADER_BYTES {
-        return header::reseal(&mut all[..HEADER_BYTES]);
+        return header::reseal(all);
     }
     // The runs before it are whole, or were sealed.
     let mut from = HEADER_BYTES;

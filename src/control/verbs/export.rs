@@ -153,9 +153,8 @@ impl Export<'_> {
             }
         }
         for (path, posix) in finish.into_iter().rev() {
-            let opened = File::open(&path);
-            if let Ok(file) = opened {
-                self.attributes(&file, &path, &posix);
+            if let Ok(file) = crate::sys::path::open_dir(&path) {
+                self.attributes(&file, &posix);
             }
         }
         Ok(())
@@ -169,7 +168,7 @@ impl Export<'_> {
                 let lost = self.content(object, key, &file).inspect_err(|_| {
                     let _ = std::fs::remove_file(path);
                 })?;
-                self.attributes(&file, path, &object.posix);
+                self.attributes(&file, &object.posix);
                 self.bytes += object.size;
                 if !lost.is_empty() {
                     // Under its own name a file with holes where the damage is would look like the object.
@@ -230,9 +229,9 @@ impl Export<'_> {
     }
 
     /// Owner, mode and times, as far as this process may set them.
-    fn attributes(&self, file: &File, path: &Path, posix: &Posix) {
+    fn attributes(&self, file: &File, posix: &Posix) {
         if self.owners {
-            let _ = std::os::unix::fs::chown(path, Some(posix.uid), Some(posix.gid));
+            let _ = std::os::unix::fs::fchown(file, Some(posix.uid), Some(posix.gid));
         }
         // Set-id bits belong to their owner: without that they would give the exporter's rights away.
         let mode = if self.owners { posix.mode } else { posix.mode & 0o1777 };

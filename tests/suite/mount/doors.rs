@@ -1,6 +1,7 @@
 //! Two mounts of one store and the command line: what one changes the other's kernel, which keeps what it was told, shows too.
 
 use super::Mounted;
+use super::ending::Slow;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[track_caller]
-fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn soon(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < end, "the other mount does not show it: {what}");
@@ -103,4 +104,24 @@ fn mounts_that_change_the_same_names_at_once_agree_in_the_end() {
     mounted.keyfold(&["umount", second.parent().unwrap().to_str().unwrap()]);
     mounted.umount();
     mounted.fsck();
+}
+
+/// The thread that tells the kernel is slow: an answer of the command line waits for it.
+#[test]
+fn what_the_command_line_changed_is_shown_when_it_has_answered() {
+    let mounted = Mounted::versioned();
+    fs::write(mounted.path("f"), "back").unwrap();
+    fs::remove_file(mounted.path("f")).unwrap();
+    assert_eq!(fs::metadata(mounted.path("f")).unwrap_err().kind(), ErrorKind::NotFound);
+    let mut threads =
+        fs::read_dir(format!("/proc/{}/task", mounted.pid())).unwrap().map(|thread| thread.unwrap().path());
+    let notifier =
+        threads.find(|thread| fs::read_to_string(thread.join("comm")).unwrap() == "fuse-notifier\n").unwrap();
+    let notifier = notifier.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let slow = Slow::calls(notifier, &[], "write,writev", "delay_enter=60000");
+    let said = mounted.keyfold(&["undelete", "f"]);
+    let seen = fs::read(mounted.path("f"));
+    drop(slow);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(seen.unwrap(), b"back");
 }

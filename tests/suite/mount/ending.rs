@@ -4,6 +4,7 @@
 use super::harness::KEYFOLD;
 use super::{Mounted, long, pattern, text};
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,17 +34,23 @@ enum End {
     Replace,
 }
 
-/// Reads of a process take long, until this is dropped or the process has ended.
-struct Slow(Child);
+/// Calls of a process take long, until this is dropped or the process has ended.
+pub(super) struct Slow(Child);
 
 impl Slow {
     fn start(mounted: &Mounted) -> Self {
+        Self::calls(mounted.pid(), &["-f"], "pread64,preadv", &format!("delay_enter={READ}"))
+    }
+
+    /// These calls of a process, with `-f` of all its threads.
+    #[track_caller]
+    pub(super) fn calls(id: u32, whose: &[&str], calls: &str, how: &str) -> Self {
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64,preadv"]);
-        strace.args(["-e", &format!("inject=pread64,preadv:delay_enter={READ}"), "-p", &mounted.pid().to_string()]);
+        strace.args(whose).args(["-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+        strace.args(["-e", &format!("inject={calls}:{how}"), "-p", &id.to_string()]);
         let child = strace.stdin(Stdio::null()).spawn().unwrap();
         let tracer = format!("TracerPid:\t{}", child.id());
-        let status = format!("/proc/{}/status", mounted.pid());
+        let status = format!("/proc/{id}/status");
         wait_until("strace is attached", || fs::read_to_string(&status).unwrap().contains(&tracer));
         Self(child)
     }
@@ -190,4 +197,46 @@ fn while_room_is_reclaimed() {
 #[test]
 fn while_it_compacts() {
     while_it_works(Work::Compaction, End::Umount);
+}
+
+/// A mount that goes when this is dropped, whoever serves it.
+struct Second(PathBuf);
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        super::harness::detach(&self.0);
+    }
+}
+
+/// The kernel has mounted, and its process does not know yet, when the process is about to end.
+fn while_another_is_made(end: End) {
+    let mut mounted = Mounted::start();
+    mounted.sh("echo kept >f; sync f");
+    let (store, root, second) = (mounted.store(), mounted.root(), mounted.aside("second"));
+    fs::create_dir(&second).unwrap();
+    let second = Second(second);
+    let [store, root, at] = [&store, &root, &second.0].map(|path| path.to_str().unwrap());
+    let slow = Slow::calls(mounted.pid(), &["-f"], "mount", "delay_exit=1500000");
+    let mut mounting = begin(&mounted, &["mount", store, at]);
+    wait_until("it is mounted", || fs::read_to_string("/proc/self/mounts").unwrap().contains(at));
+    match end {
+        End::Umount => drop(done(&mounted, &["umount", root])),
+        _ => assert!(Command::new("kill").arg(mounted.pid().to_string()).status().unwrap().success()),
+    }
+    wait_until("the other mount is made", || mounting.try_wait().unwrap().is_some());
+    assert!(mounting.wait().unwrap().success(), "{end:?}");
+    drop(slow);
+    assert_eq!(fs::read_to_string(second.0.join("bkt/f")).unwrap(), "kept\n", "{end:?}");
+    done(&mounted, &["umount", at]);
+    mounted.gone();
+}
+
+#[test]
+fn a_mount_that_is_made_while_the_last_other_one_goes_lives() {
+    while_another_is_made(End::Umount);
+}
+
+#[test]
+fn a_mount_that_is_made_while_the_process_ends_lives() {
+    while_another_is_made(End::Sigterm);
 }

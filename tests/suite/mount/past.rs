@@ -1,8 +1,11 @@
 //! The past: `as_of` mounts, `.keyfold/at/TIME/`, and the hidden directories when they are shown.
 
-use super::{Mounted, errno, names_in};
+use super::doors::soon;
+use super::{Mounted, errno, names_in, text};
 use nix::errno::Errno;
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 /// An instant between two changes, as people write it.
 pub(super) fn instant(mounted: &Mounted) -> String {
@@ -83,4 +86,34 @@ fn hidden_directories_are_listed_when_asked_for() {
     }
     assert!(names_in(&mounted.path("d")).contains(&".versions".to_owned()));
     assert_eq!(mounted.sh("find d -path '*.versions/f/*' | wc -l"), "1\n");
+}
+
+/// The kernel of a mount of the past keeps names too, and those are of today.
+#[test]
+fn a_mount_of_the_past_is_told_of_names_and_versions_that_go() {
+    let mounted = Mounted::versioned();
+    mounted.sh("echo 1 > f; echo 1 > purged; mkdir d; echo 1 > d/in");
+    let then = instant(&mounted);
+    mounted.sh("echo 2 > purged");
+    let second = mounted.aside("second");
+    fs::create_dir(&second).unwrap();
+    let (store, at) = (mounted.store(), second.to_str().unwrap());
+    let said = mounted.keyfold(&["mount", store.to_str().unwrap(), at, "-o", &format!("as_of={then}")]);
+    assert!(said.status.success(), "{said:?}");
+    let past = |name: &str| second.join("bkt").join(name);
+    let absent = |name: &str| fs::metadata(past(name)).is_err();
+    assert!(!absent("f") && absent("g") && !absent("purged"));
+    let mut inside = Command::new("bash");
+    inside.args(["-euc", "read -r _; pwd -P; cat in"]).current_dir(past("d"));
+    let mut inside = inside.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+
+    mounted.sh("rm -r d; mv f g");
+    soon("a rename", || absent("f") && fs::read_to_string(past("g")).is_ok_and(|bytes| bytes == "1\n"));
+    fs::remove_file(mounted.version("purged", &mounted.versions("purged")[1])).unwrap();
+    soon("a version that was purged", || absent("purged"));
+    // A directory that is gone today, and was told of before, stays under who works in it.
+    inside.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let inside = inside.wait_with_output().unwrap();
+    assert_eq!(text(&inside.stdout), format!("{}\n1\n", past("d").display()));
+    assert!(mounted.keyfold(&["umount", at]).status.success());
 }

@@ -156,6 +156,26 @@ fn sigterm_ends_the_mount_while_the_disk_hangs_and_loses_nothing() {
     mounted.fsck();
 }
 
+#[test]
+fn sigterm_takes_a_mount_away_whose_unmounting_waits_for_the_disk() {
+    let mut mounted = on_a_disk_that_can_hang();
+    let frozen = Frozen::new(&mounted.store());
+    let (holder, mut writer) = (hold_open(&mounted), writer(&mounted));
+    let mut umount = start(&mounted, "$K umount $M");
+    assert!(ends(&mut umount, Duration::from_millis(700)).is_none(), "it does not wait for the disk");
+    assert!(soon(&mounted, "$K status $S").contains("mnt"), "it is mounted still");
+    assert!(Command::new("kill").arg(mounted.pid().to_string()).status().unwrap().success());
+    let end = Instant::now() + LEFT;
+    while is_mounted(&mounted.root()) {
+        assert!(Instant::now() < end, "it is still mounted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!ends(&mut writer, RELEASED).expect("a program hangs in a mount that is gone").success());
+    held_is_kept(&mut mounted, holder, frozen);
+    assert!(ends(&mut umount, SOON).expect("umount hangs").success());
+    mounted.fsck();
+}
+
 /// The program that holds a file open ends, the disk answers, and what was acknowledged is there.
 pub fn held_is_kept<D>(mounted: &mut Mounted, mut holder: Child, frozen: D) {
     holder.kill().unwrap();

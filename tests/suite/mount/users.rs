@@ -1,13 +1,15 @@
 //! Rights: what several users may do on root's mount, and a mount made by a plain user.
 
-use super::harness::NOBODY;
+use super::harness::{KEYFOLD, NOBODY, detach, end};
 use super::other::Other;
 use super::{Mounted, posix};
 use nix::sys::stat::Mode;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const DAEMON: u32 = 1;
 
@@ -184,4 +186,59 @@ fn a_plain_user_mounts_a_store() {
 fn program(name: &str) -> std::path::PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.exists()).unwrap()
+}
+
+/// Runs keyfold, of which one call takes a second and a half; `meanwhile` is done as soon as `is_time` says so.
+fn overtaken(call: &str, args: &[&Path], is_time: impl Fn() -> bool, meanwhile: impl FnOnce()) {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+    strace.args(["-e", &format!("inject={call}:delay_enter=1500000:when=1")]).arg(KEYFOLD).args(args);
+    let mut keyfold = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !is_time() {
+        assert!(Instant::now() < until, "{call} does not begin");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    meanwhile();
+    // However it fares: a mount that is made ends.
+    let place = args[args.len() - 1];
+    let is_mounted = || fs::read_to_string("/proc/self/mounts").unwrap().contains(place.to_str().unwrap());
+    while keyfold.try_wait().unwrap().is_none() && !is_mounted() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    detach(place);
+    end(&mut keyfold);
+}
+
+/// Root works for another user in a directory of that user's, who puts a link in the place of what root has made.
+#[test]
+fn root_gives_nobody_what_a_link_leads_to() {
+    if !root() {
+        return;
+    }
+    let mut mounted = Mounted::unmounted();
+    mounted.remount("");
+    mounted.sh(&format!("mkdir $M/bkt $M/bkt/d; echo 1 >$M/bkt/d/f; chown -R {NOBODY} $M/bkt"));
+    mounted.umount();
+    let [store, mount, out, victim] = [mounted.store(), mounted.root(), mounted.aside("out"), mounted.aside("victim")];
+    mounted.sh_outside(&format!("chown -R {NOBODY} $T/store"));
+    fs::create_dir(&victim).unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o755)).unwrap();
+    let untouched = |what: &str| {
+        let meta = fs::metadata(&victim).unwrap();
+        assert_eq!((meta.uid(), meta.permissions().mode() & 0o7777), (0, 0o755), "{what}");
+    };
+    let put_link = |at: &Path| {
+        let _ = fs::rename(at, at.with_extension("aside"));
+        std::os::unix::fs::symlink(&victim, at).unwrap();
+    };
+    untouched("before");
+    let socket = store.join("control.sock");
+    let args = ["mount".as_ref(), "--foreground".as_ref(), &*store, &*mount];
+    overtaken("listen", &args, || socket.exists(), || put_link(&socket));
+    untouched("a socket");
+    let dir = out.join("bkt/d");
+    let args = ["--store".as_ref(), &*store, "export".as_ref(), &*out];
+    overtaken("utimensat", &args, || dir.join("f").exists(), || put_link(&dir));
+    untouched("a directory that is exported");
 }
