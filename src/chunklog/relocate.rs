@@ -94,12 +94,6 @@ impl ChunkLog {
         (header.id == id && header.store == self.0.settings.store).then_some(header.class)
     }
 
-    /// Whether a segment holds notes, which nothing refers to.
-    #[must_use]
-    pub fn holds_notes(&self, id: SegmentId) -> bool {
-        self.class_of(id) == Some(Class::Notes)
-    }
-
     /// The class of what survives of a segment: one that is older, where nothing better is known.
     #[must_use]
     pub fn class_of_survivors(&self, id: SegmentId) -> Class {

@@ -63,6 +63,26 @@ impl ChunkLog {
         }
         Ok(walk.report)
     }
+
+    /// Whether a segment holds notes, which nothing refers to. Where its header is damaged, its first whole run tells; one
+    /// without any holds nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read: nobody knows what it holds.
+    pub fn holds_notes(&self, id: SegmentId) -> Result<bool> {
+        let file = self.0.handle(FileKey::Segment(id))?;
+        let bind = Binder::segment(&self.0.settings.store, id);
+        let report = Scanned::default();
+        let mut walk = Walk { inner: &self.0, id, file, bytes: 0, bind, report, marks: Vec::new() };
+        walk.header()?;
+        if let Some(class) = walk.report.class {
+            return Ok(class == Class::Notes);
+        }
+        let Some(at) = walk.search(HEADER_BYTES as u64)? else { return Ok(false) };
+        let offset = u32::try_from(at).unwrap_or(u32::MAX);
+        let head = RunHead::decode(walk.fetch(at, &mut [0; HEAD_BYTES_MAX])?, &walk.bind, id, offset);
+        Ok(head.is_ok_and(|head| head.written.note))
+    }
 }
 
 /// Where a flaw is, and what it is in.

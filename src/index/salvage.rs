@@ -3,6 +3,7 @@
 //! The new one is made beside the old one, from links and copies; the old one is only read.
 
 use super::backend::{Backend, Batch, Below, Walk};
+use super::codec::{decode, encode};
 use super::db::Settings;
 use super::family::Family;
 use super::rocks::Rocks;
@@ -27,11 +28,17 @@ pub struct Salvaged {
 }
 
 /// Makes a new index in `to`, which is absent, from what can be read of the one in `from`. `scratch` is an absent
-/// directory on the same disk; it is left behind.
+/// directory on the same disk; it is left behind. Each of `numbers` of the store's own is at least so high in the new one.
 ///
 /// # Errors
 /// When nothing can be made of it, or the disk refuses.
-pub fn salvage(from: &Path, to: &Path, scratch: &Path, settings: Settings) -> Result<Salvaged> {
+pub fn salvage(
+    from: &Path,
+    to: &Path,
+    scratch: &Path,
+    settings: Settings,
+    numbers: &[(&str, u64)],
+) -> Result<Salvaged> {
     let failed = |error| Error::io("cannot copy the index to salvage it", error);
     let raw = scratch.join("raw");
     let opened = match copy(from, &raw).map_err(failed).and_then(|()| Rocks::open_existing(&raw, settings)) {
@@ -51,7 +58,12 @@ pub fn salvage(from: &Path, to: &Path, scratch: &Path, settings: Settings) -> Re
     for family in Family::ALL {
         transfer(&old, &new, *family, &mut done)?;
     }
-    new.write(new.batch(), true)?;
+    let mut batch = new.batch();
+    for (name, least) in numbers {
+        let said = new.get(Family::Sys, name.as_bytes())?.and_then(|bytes| decode::<u64>(&bytes).ok());
+        new.put(&mut batch, Family::Sys, name.as_bytes(), Some(&encode(&said.unwrap_or(0).max(*least))))?;
+    }
+    new.write(batch, true)?;
     new.compact()?;
     new.verify(&|| Ok(()))?;
     Ok(done)

@@ -31,6 +31,8 @@ const SEGMENT_BYTES_MIN: u64 = 4 << 20;
 /// The file is a few lines.
 const FORMAT_BYTES_MAX: usize = 64 << 10;
 pub(super) const EPOCH_KEY: &str = "epoch";
+/// The opening up to which files of the log may have been known to records that are lost.
+pub(super) const SALVAGED_KEY: &str = "salvaged";
 /// A file of the index that is longer than this and has less than this share of its bytes on the disk was made so.
 const SPARSE_MIN: u64 = 1 << 30;
 const SPARSE_SHARE: u64 = 1024;

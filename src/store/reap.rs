@@ -3,6 +3,7 @@
 
 use super::Store;
 use super::fsck::file_name;
+use super::open::SALVAGED_KEY;
 use super::publish::seg_key;
 use crate::chunklog::{SegmentId, SoloId};
 use crate::index::{
@@ -164,8 +165,13 @@ impl Store {
         if taken.is_empty() {
             return self.tidy_up();
         }
+        let mut went = Vec::new();
         let freed = self.transact_seq(|tx| {
-            claimed.iter().try_for_each(|id| Self::free_content(tx, *id))?;
+            for id in &claimed {
+                if Self::free_content(tx, *id)? {
+                    went.push(*id);
+                }
+            }
             nodes.iter().try_for_each(|id| self.free_node(tx, *id))
         });
         claimed.iter().for_each(|id| self.pins.end_free(*id));
@@ -178,7 +184,7 @@ impl Store {
                 self.gone.lock().add(taken.into_iter());
                 return Err(error);
             }
-            Ok(((), commit)) => self.forget(commit, claimed.iter().copied()),
+            Ok(((), commit)) => self.forget(commit, went.into_iter()),
         }
         nodes.iter().for_each(|id| self.nodes.forget(*id));
         let (mut deleted, mut failed) = (false, None);
@@ -219,7 +225,7 @@ impl Store {
                 continue;
             }
             let done = self.transact_seq(|tx| {
-                if is_content { Self::free_content(tx, ContentId(id)) } else { self.free_node(tx, id) }
+                if is_content { Self::free_content(tx, ContentId(id)) } else { self.free_node(tx, id).map(|()| false) }
             });
             if is_content {
                 self.pins.end_free(ContentId(id));
@@ -228,9 +234,9 @@ impl Store {
             }
             self.gone.lock().marks.remove(mark.as_slice());
             match done {
-                Ok(((), commit)) => {
+                Ok((went, commit)) => {
                     freed = true;
-                    self.forget(commit, is_content.then_some(ContentId(id)).into_iter());
+                    self.forget(commit, went.then_some(ContentId(id)).into_iter());
                 }
                 Err(error) if error.kind() == Kind::Corrupt => self.cannot_free(mark.into(), &error),
                 Err(error) => return Err(error),
@@ -277,26 +283,25 @@ impl Store {
         found.map(|mark| mark.map(|(key, _)| key)).collect()
     }
 
-    fn free_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
-        // Another call may have freed it since it was looked up.
+    /// Whether it was still to be freed.
+    fn free_content(tx: &mut Tx<'_>, id: ContentId) -> Result<bool> {
+        // Another call may have freed it since it was looked up, or a repair found that somebody holds it.
         if tx.get(Family::Gone, &gone_content(id))?.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         if tx.refs(RefKey::Content(id.0))? > 1 {
             return Err(Error::corrupt("cannot free a content", "it is counted as held")
                 .mend("`keyfold fsck --repair` finds out which is right"));
         }
         tx.delete(Family::Gone, &gone_content(id));
-        let Some(record) = tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(()) };
+        let Some(record) = tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(true) };
         tx.delete(Family::Content, &content_key(id));
         match record.body {
-            Body::Inline(_) => Ok(()),
-            Body::Extents(extents) => extents.iter().try_for_each(|extent| Self::unref_source(tx, extent.source)),
-            Body::Tree(root) => {
-                tx.put_bytes(Family::Gone, &gone_node(root), Vec::new());
-                Ok(())
-            }
+            Body::Inline(_) => {}
+            Body::Extents(extents) => extents.iter().try_for_each(|extent| Self::unref_source(tx, extent.source))?,
+            Body::Tree(root) => tx.put_bytes(Family::Gone, &gone_node(root), Vec::new()),
         }
+        Ok(true)
     }
 
     /// One holder of a node less; the last one frees it and lets its children follow.
@@ -338,7 +343,9 @@ impl Store {
         }
         let live =
             |read: &dyn Fn() -> Result<Option<SegRecord>>| read().map(|found| found.unwrap_or_default().live_bytes);
-        if live(&|| self.index.record(Family::Seg, seg_key))? > 0 {
+        // A salvaged index may have lost the record, and have the mark again.
+        let unsure = self.index.get(Family::Seg, seg_key)?.is_none() && self.may_have_been_known(seg_key);
+        if unsure || live(&|| self.index.record(Family::Seg, seg_key))? > 0 {
             self.transact(|tx| {
                 tx.delete(Family::Gone, &gone_file(seg_key));
                 Ok(())
@@ -419,7 +426,8 @@ impl Store {
             unknown.extend(self.unknown(Source::Solo { id: solo.id.0, at: 0 })?);
         }
         unknown.retain(|key| match (key.first(), key.get(1..).and_then(id_of)) {
-            (Some(b'g'), Some(id)) => !self.log.holds_notes(SegmentId(id)),
+            _ if self.may_have_been_known(key) => false,
+            (Some(b'g'), Some(id)) => matches!(self.log.holds_notes(SegmentId(id)), Ok(false)),
             _ => true,
         });
         if unknown.is_empty() {
@@ -438,6 +446,17 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file is from before the index was made anew of what could be read: it may have been known to records that
+    /// are lost, and an index built of the log alone finds what is in it.
+    pub(super) fn may_have_been_known(&self, seg_key: &[u8]) -> bool {
+        let Some(id) = seg_key.get(1..).and_then(id_of) else { return true };
+        let epoch = if seg_key.first() == Some(&b's') { SoloId(id).epoch() } else { SegmentId(id).epoch() };
+        match Self::sys_number(&self.index, SALVAGED_KEY) {
+            Ok(last) => last.is_some_and(|last| u64::from(epoch) <= last),
+            Err(_) => true,
+        }
     }
 
     /// A file's key in `seg`, when the index has no such record.

@@ -203,7 +203,7 @@ impl Store {
         };
         for segment in self.log.segments()? {
             let source = Source::Run { segment: segment.id.0, offset: 0, len: 0, skip: 0 };
-            if useless(source)? && !self.log.holds_notes(segment.id) {
+            if useless(source)? && matches!(self.log.holds_notes(segment.id), Ok(false)) {
                 moved += u64::from(move_away(&*self.disk, &segment.id.path(), quarantine)?);
             }
         }
@@ -273,7 +273,7 @@ fn remove_dir(dir: &Path) -> Result<()> {
 }
 
 /// A new directory for what is moved away.
-fn make_quarantine(disk: &dyn Disk, now: Timestamp) -> Result<PathBuf> {
+pub(super) fn make_quarantine(disk: &dyn Disk, now: Timestamp) -> Result<PathBuf> {
     let failed = |error| Error::io("cannot make a quarantine", error);
     let named = now.sortable();
     let mut n = 1;
@@ -293,7 +293,7 @@ fn make_quarantine(disk: &dyn Disk, now: Timestamp) -> Result<PathBuf> {
 }
 
 /// Moves a file or directory to the same place below `quarantine`; whether it was there.
-fn move_away(disk: &dyn Disk, path: &Path, quarantine: &Path) -> Result<bool> {
+pub(super) fn move_away(disk: &dyn Disk, path: &Path, quarantine: &Path) -> Result<bool> {
     let failed = |error| Error::io(format!("cannot move {} away", path.display()), error);
     let to = quarantine.join(path);
     let above = to.parent().unwrap_or(quarantine);

@@ -128,6 +128,16 @@ impl Store {
         Ok(record.map_or(0, |record| u64::try_from(record.live_bytes).unwrap_or(0)))
     }
 
+    /// Whether a segment without live bytes holds notes; one that cannot be read may.
+    fn may_hold_notes(&self, compactor: &mut Compactor, id: SegmentId) -> bool {
+        compactor.notes.contains(&id)
+            || match self.log.holds_notes(id) {
+                Ok(true) => compactor.notes.insert(id),
+                Ok(false) => false,
+                Err(_) => true,
+            }
+    }
+
     /// Gives up on segments from which nothing was ever published on the way.
     fn survey(&self, compactor: &mut Compactor, thorough: bool) -> Result<Survey> {
         let files = self.log.segment_files()?;
@@ -156,8 +166,7 @@ impl Store {
             }
             let alive = live.get(&id.0).copied();
             // Those are gone through by themselves.
-            if alive.is_none() && (compactor.notes.contains(&id) || self.log.holds_notes(id)) {
-                compactor.notes.insert(id);
+            if alive.is_none() && self.may_hold_notes(compactor, id) {
                 continue;
             }
             let is_open = self.log.is_open(id);
@@ -185,6 +194,7 @@ impl Store {
                 // The reaper has it, or will when that is durable.
                 Some(0) => {}
                 Some(_) => closed.push(used),
+                None if self.may_have_been_known(&segment_key(id.0)) => {}
                 None => unknown.push(gone_file(&segment_key(id.0))),
             }
         }

@@ -8,10 +8,11 @@ use crate::index::{
 };
 use crate::model::{ContentId, DirId, Result, Usage};
 use crate::store::ids::{BLOCK, IDS_KEY};
+use crate::store::open::{EPOCH_KEY, SALVAGED_KEY};
 use std::collections::HashMap;
 
 /// The store's own numbers; what lies below the index may keep others beside them.
-const NUMBERS: [&str; 4] = [IDS_KEY, "epoch", "seq", "synced"];
+const NUMBERS: [&str; 5] = [IDS_KEY, EPOCH_KEY, SALVAGED_KEY, "seq", "synced"];
 
 impl Census {
     pub fn read_uploads(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {

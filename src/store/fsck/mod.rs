@@ -23,7 +23,8 @@ use self::census::{Census, Class};
 use self::mend::Bench;
 use self::watch::{GoesOn, Reading};
 use super::Store;
-use crate::index::{Read, Tx};
+use super::open::SALVAGED_KEY;
+use crate::index::{Family, Read, Tx};
 use crate::model::{Error, Kind, Result};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -234,6 +235,8 @@ impl Store {
                 found.cure.is_some() && (found.class == Class::Structure || !structure) && round < ROUNDS_MAX
             });
             let done = now.is_empty();
+            // Cures hand out numbers before the one that mends the counter.
+            bench.ids.raise(census.numbers.saturating_add(1));
             for mut found in now {
                 let aside = bench.aside.len();
                 if let Some(cure) = found.cure.take() {
@@ -247,6 +250,9 @@ impl Store {
             if done {
                 findings.extend(later.into_iter().map(|found| found.told(Some(Outcome::Left))));
                 let aside = std::mem::take(&mut bench.aside);
+                if aside.iter().any(|record| matches!(record.family, Family::Content | Family::Node | Family::Seg)) {
+                    bench.tx.put(Family::Sys, SALVAGED_KEY.as_bytes(), &u64::from(self.epoch));
+                }
                 if !dry_run {
                     self.keep_aside(&aside)?;
                 }

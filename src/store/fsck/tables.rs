@@ -3,7 +3,7 @@
 use super::quarantine::QUARANTINE;
 use crate::index::{self, MEND, Salvaged};
 use crate::model::{Error, Kind, Result};
-use crate::store::open::{LOCK_FILE, META_DIR, only_files};
+use crate::store::open::{EPOCH_KEY, LOCK_FILE, META_DIR, SALVAGED_KEY, only_files};
 use crate::store::{Options, Store};
 use crate::sys::disk::{Disk, OsDisk};
 use crate::sys::lock::LockFile;
@@ -40,7 +40,8 @@ impl Store {
     /// [`Kind::StoreBusy`]; [`Kind::Corrupt`] when nothing can be made of it: then the old one is where it was.
     pub fn salvage_index(dir: &Path, options: &Options) -> Result<Salvaged> {
         let _lock = LockFile::take(&dir.join(LOCK_FILE))?;
-        only_files(&OsDisk::new(dir), &dir.join(META_DIR))?;
+        let disk = OsDisk::new(dir);
+        only_files(&disk, &dir.join(META_DIR))?;
         if !has_tables(&dir.join(META_DIR)) {
             return Err(Error::new(Kind::Corrupt, "cannot make a new index of the old one")
                 .why("nothing is left of it")
@@ -60,7 +61,10 @@ impl Store {
         }
         fs::create_dir(&work).map_err(failed)?;
         let (new, scratch, meta) = (work.join("new"), work.join("scratch"), dir.join(META_DIR));
-        let done = index::salvage(&meta, &new, &scratch, options.settings.index()).inspect_err(|_| {
+        // Lost records may have known files that no other does.
+        let last = u64::from(crate::chunklog::last_epoch(&disk)?);
+        let numbers = [(EPOCH_KEY, last), (SALVAGED_KEY, last)];
+        let done = index::salvage(&meta, &new, &scratch, options.settings.index(), &numbers).inspect_err(|_| {
             let _ = fs::remove_dir_all(&work);
         })?;
         fs::remove_dir_all(&scratch).map_err(failed)?;

@@ -6,13 +6,20 @@ use super::harness::{
 };
 use super::rebuild::{log_files, rebuild, rebuilt};
 use keyfold::backup::{Plan, Watch, make, restore};
+use keyfold::chunklog::format::header::SegmentHeader;
 use keyfold::chunklog::format::note::{Note, Stretch};
 use keyfold::chunklog::{ChunkLog, Class, Owner, Settings, Written};
+use keyfold::index::{Family, id_key};
 use keyfold::model::{FileKind, Kind, Versioning};
-use keyfold::store::{Condition, Finding, Identity, PosixChange, PutOptions, RenameHow, Session, Store};
+use keyfold::store::{
+    Condition, Finding, Identity, Options, PosixChange, PutOptions, RenameHow, Reserve, Session, Store,
+};
 use keyfold::sys::disk::OsDisk;
 use std::collections::HashSet;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A second bucket of a rebuilt store: its files are told apart from those that were lost and found.
@@ -230,17 +237,43 @@ fn what_a_file_had_before_shows_through_what_is_gone() {
 /// Completed uploads and renames are told for as long as there is something to tell.
 #[test]
 fn what_was_told_lasts() {
-    let (home, mut store) = Home::with_bucket(Versioning::Unversioned);
+    let (mut home, mut store) = Home::with_bucket(Versioning::Unversioned);
     put_in_parts(&store, "whole", &[pattern(5 << 20, 9), pattern(100_000, 10)]);
     write_file(&store, root(&store), "0", &pattern(6 << 20, 11));
     put(&store, "deleted", &pattern(20_000, 12));
     delete(&store, "deleted");
+    // What it shows of a content that is gone from the index was told with that.
+    let mut punched = pattern(60_000, 13);
+    let made = write_file(&store, root(&store), "punched", &punched);
+    let made = rewrite_file(&store, root(&store), "punched", &made, |draft| {
+        draft.punch(5000, 20_000).unwrap();
+        draft.write_at(40_000, &[1; 100]).unwrap();
+    });
+    rewrite_file(&store, root(&store), "punched", &made, |draft| draft.write_at(50_000, &[2; 100]).unwrap());
+    punched[5000..25_000].fill(0);
+    punched[40_000..40_100].fill(1);
+    punched[50_000..50_100].fill(2);
     compact(&store);
+    let mut first = None;
     for n in 0..40 {
         let (from, to) = (n.to_string(), (n + 1).to_string());
         store.rename((root(&store), &from), (root(&store), &to), RenameHow::Replace).unwrap();
         drop(store);
         home.close();
+        if n == 0 {
+            let files = note_files(&home);
+            flip(&files[0], 20);
+            first = Some(files[0].clone());
+        }
+        if n == 16 {
+            home.reserve = Reserve::Bytes(1 << 60);
+            let store = home.open();
+            reap(&store);
+            drop(store);
+            home.close();
+            home.reserve = Reserve::Auto;
+            assert!(note_files(&home).len() >= 16, "nothing is written where there is no room");
+        }
         store = home.open();
         compact(&store);
     }
@@ -249,15 +282,115 @@ fn what_was_told_lasts() {
     home.close();
     let notes = log_files(&home).len();
     assert!(notes < 30, "many files of notes have become few: {notes}");
+    assert!(!first.unwrap().exists(), "a damaged one, too");
+    assert!(home.dir.path().join("quarantine").exists());
+    let moves = moves(&home);
+    assert!(moves.len() == 40 && moves.is_sorted(), "in the order in which they were written: {moves:?}");
     let told = rebuilt(&home);
-    assert_eq!((told.files, told.unnamed, told.findings.len()), (2, 0, 0), "{told:?}");
+    assert_eq!((told.files, told.unnamed, told.findings.len()), (3, 0, 0), "{told:?}");
     // Once more: what it was built from is still there.
     let told = rebuilt(&home);
-    assert_eq!((told.files, told.unnamed, told.findings.len()), (2, 0, 0), "{told:?}");
+    assert_eq!((told.files, told.unnamed, told.findings.len()), (3, 0, 0), "{told:?}");
     let store = home.open();
+    assert!(get(&store, "punched").unwrap() == punched);
     assert!(get(&store, "whole").unwrap() == [pattern(5 << 20, 9), pattern(100_000, 10)].concat());
     assert!(get(&store, "40").unwrap() == pattern(6 << 20, 11));
     fsck(&store);
+}
+
+/// The files of notes.
+fn note_files(home: &Home) -> Vec<PathBuf> {
+    let is_notes = |path: &PathBuf| {
+        let head = std::fs::read(path).unwrap();
+        SegmentHeader::decode(&head).is_ok_and(|header| header.class == Class::Notes)
+    };
+    log_files(home).into_iter().filter(is_notes).collect()
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
+}
+
+#[test]
+fn a_damaged_header_costs_no_note() {
+    for while_open in [false, true] {
+        let (home, store) = Home::with_bucket(Versioning::Unversioned);
+        write_file(&store, root(&store), "file", &pattern(20_000, 1));
+        store.rename((root(&store), "file"), (root(&store), "moved"), RenameHow::Replace).unwrap();
+        store.sync().unwrap();
+        drop(store);
+        home.close();
+        let notes = note_files(&home);
+        assert_eq!(notes.len(), 1);
+        let damage = || flip(&notes[0], 20);
+        if !while_open {
+            damage();
+        }
+        let store = home.open();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        if while_open {
+            damage();
+        }
+        compact(&store);
+        drop(store);
+        home.close();
+        assert!(notes[0].exists(), "{while_open}");
+        rebuilt(&home);
+        assert!(get(&home.open(), "moved").unwrap() == pattern(20_000, 1));
+        assert!(notes[0].exists());
+    }
+}
+
+fn log_of(home: &Home) -> ChunkLog {
+    let uuid = Identity::of(home.dir.path()).unwrap().uuid();
+    let settings = Settings::new(uuid, 77, home.options().clock);
+    ChunkLog::open(Arc::new(OsDisk::new(home.dir.path())), settings).unwrap()
+}
+
+/// The numbers of what moved, in the order of the log.
+fn moves(home: &Home) -> Vec<u64> {
+    let log = log_of(home);
+    let mut found = Vec::new();
+    for (id, _) in log.segment_files().unwrap() {
+        let mut runs = Vec::new();
+        log.scan(id, &mut |run| runs.push(run)).unwrap();
+        for run in runs.into_iter().filter(|run| run.owner.written.note) {
+            let mut payload = vec![0; run.run.len as usize];
+            log.read(run.run, 0, &mut payload).unwrap();
+            if matches!(Note::decode(&payload), Ok(Note::Moved(_))) {
+                found.push(run.owner.seq);
+            }
+        }
+    }
+    found
+}
+
+/// A repair took the mark back that the reaper had seen: nobody tells the log of it.
+#[test]
+fn what_is_not_freed_is_not_told_to_be_gone() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    let made = put(&store, "name", &pattern(20_000, 1));
+    drop(store);
+    home.close();
+    crate::tamper::tamper(home.dir.path(), |tx| {
+        tx.put_bytes(Family::Gone, &[b"c", &id_key(made.content.0)[..]].concat(), vec![]);
+    });
+    let store = Store::open(home.dir.path(), Options { workers: false, ..home.options() }).unwrap();
+    let reader = store.open_content(&made).unwrap();
+    reap(&store);
+    let mended = store.repair(false, &mut |_| {}).unwrap();
+    assert!(mended.iter().any(|finding| finding.invariant == "gone-is-nobodys"), "{mended:?}");
+    drop(reader);
+    reap(&store);
+    store.sync().unwrap();
+    reap(&store);
+    store.close().unwrap();
+    drop(store);
+    rebuilt(&home);
+    assert!(get(&home.open(), "name").unwrap() == pattern(20_000, 1));
 }
 
 struct Silent;
@@ -412,9 +545,7 @@ fn hostile_notes_cost_little() {
     let other = put(&store, "other", &pattern(20_000, 2)).content.0;
     drop(store);
     home.close();
-    let options = home.options();
-    let uuid = Identity::of(home.dir.path()).unwrap().uuid();
-    let log = ChunkLog::open(Arc::new(OsDisk::new(home.dir.path())), Settings::new(uuid, 77, options.clock)).unwrap();
+    let log = log_of(&home);
     let note = |seq: u64, key: &[u8], length: u64, note: &Note| {
         let written = Written { length, note: true, last: true, order: 1, ..Written::default() };
         let owner = Owner { seq, written, key_tail: key, ..Owner::default() };

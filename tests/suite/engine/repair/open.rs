@@ -1,6 +1,9 @@
 //! A damaged store opens, shows what can be read, and says what cannot.
 
-use super::super::harness::{B, Home, get, key, list, make_bucket, pattern, put, reap, refused, root, versions};
+use super::super::harness::{
+    B, Home, compact, get, key, list, make_bucket, pattern, put, reap, refused, root, versions,
+};
+use super::super::rebuild::{log_files, rebuilt};
 use super::home::{dump, everything, find_key, findings, id, populated, repair, tamper};
 use keyfold::index::{Family, Read, Tx, dent_key, encode};
 use keyfold::model::{ContentId, Kind, Timestamp};
@@ -170,6 +173,45 @@ fn a_lost_count_of_a_file_costs_no_file() {
     repair(&store);
     assert_eq!(findings(&store), []);
     assert_eq!(everything(&store), seen);
+}
+
+/// Neither the record of a content nor the count of its file can be read: an index built of the log has it again.
+#[test]
+fn files_that_only_lost_records_knew_stay() {
+    for salvaged in [true, false] {
+        let (home, store) = Home::with_bucket(keyfold::model::Versioning::Unversioned);
+        let names = [("run", pattern(20_000, 1)), ("solo", pattern(5 << 20, 2))];
+        let made: Vec<_> = names.iter().map(|(name, bytes)| put(&store, name, bytes).content.0).collect();
+        store.sync().unwrap();
+        drop(store);
+        tamper(&home, |tx| {
+            let files: Vec<_> = tx.scan(Family::Seg, &[], &[0xff]).unwrap().map(|found| found.unwrap().0).collect();
+            let contents = made.iter().map(|content| (Family::Content, id(*content)));
+            let files = files.iter().map(|key| (Family::Seg, key.to_vec()));
+            for (family, key) in contents.chain(files) {
+                if salvaged { tx.delete(family, &key) } else { spoil(tx, family, &key) }
+            }
+        });
+        let before = log_files(&home);
+        if salvaged {
+            Store::salvage_index(home.dir.path(), &home.options()).unwrap();
+        }
+        for _ in 0..2 {
+            let store = home.open();
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            compact(&store);
+            repair(&store);
+            compact(&store);
+            drop(store);
+        }
+        let after = log_files(&home);
+        assert!(before.iter().all(|path| after.contains(path)), "{salvaged}: {before:?} {after:?}");
+        rebuilt(&home);
+        let store = home.open();
+        for (name, bytes) in names {
+            assert!(get(&store, name).unwrap() == bytes);
+        }
+    }
 }
 
 #[test]
