@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn the_newest_notes_are_kept() {
         let note = |offset, time, kept| Sifts { run: Run { segment: SegmentId(1), offset, len: 744 }, time, kept };
-        let mut notes = vec![
+        let mut notes = [
             note(0, 1, Kept::IfRecent),
             note(1, 7, Kept::IfRecent),
             note(2, 2, Kept::Yes),

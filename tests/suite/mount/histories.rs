@@ -118,7 +118,8 @@ impl Program<'_> {
     fn restore(&mut self, name: &str) {
         let known = self.list(name);
         let Some(at) = (self.below(known.len().max(1) as u64) as usize).checked_rem(known.len()) else { return };
-        let (value, id) = &known[at];
+        // An older one with the bytes that are current would be told by its value from the current one.
+        let (value, id) = known.get(at).filter(|(value, _)| *value != known[0].0).unwrap_or(&known[0]);
         let begun = self.now();
         let output = self.mounted.keyfold(&["restore", name, "--version", id]);
         assert!(output.status.success(), "{}", super::text(&output.stderr));

@@ -16,7 +16,6 @@ mod explorer;
 mod faults;
 mod full;
 mod group;
-mod hang;
 mod harness;
 mod histories;
 mod history;

@@ -1,10 +1,9 @@
-//! A disk that a process serves: a loop device over a file of qemu-storage-daemon's. It hangs when that process is stopped.
+//! A disk that a process serves: a loop device over a file of qemu-storage-daemon's.
 
 use super::harness::{detach, end};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -121,18 +120,6 @@ impl Served {
         let _ = fs::remove_dir(at.join("lost+found"));
         File::open(at).unwrap().sync_all().unwrap();
     }
-
-    /// Has it answer nothing, neither reads nor writes, until what is returned is dropped.
-    pub fn hang(&self) -> Hung {
-        let pid = self.qemu.as_ref().unwrap().id();
-        let mut guard = Command::new("sh");
-        guard.args(["-c", "read -r _; kill -CONT \"$0\"", &pid.to_string()]);
-        // Not in the group of processes that is killed when a test takes too long.
-        guard.stdin(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-        let hung = Hung(guard.spawn().unwrap());
-        signal(pid, Signal::SIGSTOP);
-        hung
-    }
 }
 
 fn signal(pid: u32, signal: Signal) {
@@ -148,16 +135,5 @@ impl Drop for Served {
         signal(qemu.id(), Signal::SIGTERM);
         let _ = end(&mut qemu);
         detach(&self.memory.path("file"));
-    }
-}
-
-/// A disk that does not answer. It goes on when this is dropped, and when the test's process dies: by another process,
-/// which waits for the end of the pipe between the two.
-pub struct Hung(Child);
-
-impl Drop for Hung {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
     }
 }

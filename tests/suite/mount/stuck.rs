@@ -9,10 +9,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What needs no disk takes milliseconds, on a machine with much else to do seconds.
-pub const SOON: Duration = Duration::from_secs(6);
+const SOON: Duration = Duration::from_secs(6);
 /// Until a mount that is told to end has left the tree, and until nobody hangs in it.
-pub const LEFT: Duration = Duration::from_secs(8);
-pub const RELEASED: Duration = Duration::from_secs(14);
+const LEFT: Duration = Duration::from_secs(8);
+const RELEASED: Duration = Duration::from_secs(14);
 
 /// A file system that takes no writes. It is thawed when this is dropped, and when the test's process dies: by another
 /// process, which waits for the end of the pipe between the two.
@@ -56,7 +56,7 @@ fn on_a_disk_that_can_hang() -> Mounted {
 }
 
 /// Starts a script of bash in the bucket.
-pub fn start(mounted: &Mounted, script: &str) -> Child {
+fn start(mounted: &Mounted, script: &str) -> Child {
     let mut command = Command::new("bash");
     command.args(["-euc", script]).current_dir(mounted.root()).stdin(Stdio::null()).stderr(Stdio::null());
     command.env("B", mounted.path("")).env("K", super::harness::KEYFOLD).env("S", mounted.store());
@@ -64,7 +64,7 @@ pub fn start(mounted: &Mounted, script: &str) -> Child {
 }
 
 /// Waits for the end of a program; none when it has not ended in time.
-pub fn ends(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+fn ends(child: &mut Child, within: Duration) -> Option<ExitStatus> {
     let end = Instant::now() + within;
     while Instant::now() < end {
         if let Some(status) = child.try_wait().unwrap() {
@@ -77,19 +77,19 @@ pub fn ends(child: &mut Child, within: Duration) -> Option<ExitStatus> {
 
 /// What a script says that must end well, and soon.
 #[track_caller]
-pub fn soon(mounted: &Mounted, script: &str) -> String {
+fn soon(mounted: &Mounted, script: &str) -> String {
     let mut child = start(mounted, script);
     let status = ends(&mut child, SOON).unwrap_or_else(|| panic!("hangs: {script}"));
     assert!(status.success(), "{script}: {status}");
     text(&child.wait_with_output().unwrap().stdout)
 }
 
-pub fn is_mounted(root: &Path) -> bool {
+fn is_mounted(root: &Path) -> bool {
     fs::read_to_string("/proc/self/mounts").unwrap().contains(root.to_str().unwrap())
 }
 
 /// Holds a file open whose bytes are acknowledged and nowhere but in memory.
-pub fn hold_open(mounted: &Mounted) -> Child {
+fn hold_open(mounted: &Mounted) -> Child {
     let holder = start(mounted, "exec 7>$B/held; echo acknowledged >&7; echo >$B/ready; exec sleep 60");
     let end = Instant::now() + SOON;
     while !mounted.path("ready").exists() && Instant::now() < end {
@@ -177,7 +177,7 @@ fn sigterm_takes_a_mount_away_whose_unmounting_waits_for_the_disk() {
 }
 
 /// The program that holds a file open ends, the disk answers, and what was acknowledged is there.
-pub fn held_is_kept<D>(mounted: &mut Mounted, mut holder: Child, frozen: D) {
+fn held_is_kept(mounted: &mut Mounted, mut holder: Child, frozen: Frozen) {
     holder.kill().unwrap();
     assert!(ends(&mut holder, SOON).is_some());
     drop(frozen);

@@ -10,7 +10,6 @@ use keyfold::index::{
 };
 use keyfold::model::{ContentId, DirId, Kind, Object, Seq, Usage, VersionId};
 use keyfold::store::{Outcome, Store};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 const GARBAGE: &[u8] = &[0xff, 1, 2, 3];
@@ -139,26 +138,6 @@ fn counters() {
         tx.put(Family::Seg, &[b"s", &id(77)[..]].concat(), &SegRecord { live_bytes: 1 });
     });
     damaged("numbers-are-new", Cost::Nothing, |_, tx| tx.put(Family::Sys, b"ids", &17u64));
-}
-
-/// What a repair makes has numbers that nothing has, though the counter is mended last.
-#[test]
-fn a_repair_uses_no_number_twice() {
-    let before = {
-        let (_home, store) = populated();
-        everything(&store)
-    };
-    let (_home, _store, after) = damaged("directory-has-record", Cost::Nothing, |at, tx| {
-        tx.put(Family::Sys, b"ids", &at.root.0);
-        tx.delete(Family::Dent, &dent_key(at.root, "a/"));
-        tx.delete(Family::Dir, &id(at.a.0));
-    });
-    let names = |seen: &Seen| -> HashSet<(String, String)> {
-        seen.keys().map(|(bucket, key, _)| (bucket.clone(), key.clone())).collect()
-    };
-    let after = names(&after);
-    let lost: Vec<_> = names(&before).into_iter().filter(|name| !after.contains(name)).collect();
-    assert!(lost.iter().all(|(bucket, key)| bucket == B && key.starts_with("a/")), "{lost:?}");
 }
 
 #[test]
