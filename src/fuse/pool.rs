@@ -40,6 +40,17 @@ struct State {
     stop: bool,
 }
 
+impl State {
+    /// A request comes: now.
+    fn comes(&mut self) -> Instant {
+        let now = Instant::now();
+        if self.running.is_empty() {
+            self.progress = Some(now);
+        }
+        now
+    }
+}
+
 struct Shared {
     usual: usize,
     state: Mutex<State>,
@@ -103,10 +114,7 @@ impl Pool {
             drop(state);
             return job();
         }
-        let now = Instant::now();
-        if state.running.is_empty() {
-            state.progress = Some(now);
-        }
+        let now = state.comes();
         state.jobs.push_back((now, Box::new(job)));
         drop(state);
         self.shared.more.notify_one();
@@ -125,10 +133,7 @@ impl Pool {
                 return Err(job);
             }
         }
-        let now = Instant::now();
-        if state.running.is_empty() {
-            state.progress = Some(now);
-        }
+        let now = state.comes();
         state.now.push_back((now, Box::new(job)));
         drop(state);
         self.shared.more.notify_one();

@@ -87,17 +87,6 @@ impl Store {
         })
     }
 
-    /// Edits in place what makes no version. The change time is now.
-    fn edit_in_place(&self, at: (DirId, &str), ino: Ino, edit: impl FnOnce(&mut Object) -> Result<()>) -> Result<()> {
-        let now = self.now();
-        self.transact(|tx| {
-            let mut file = same_file(tx, at, ino)?;
-            file.object.posix.ctime = now;
-            edit(&mut file.object)?;
-            rewrite(tx, at.0, at.1, file)
-        })
-    }
-
     /// Edits a file's foreign xattrs, tags and metadata in place where that spoils nobody's version (META-5): of a draft,
     /// and of the version that an open write session made. `None` when it is neither.
     ///
@@ -110,10 +99,22 @@ impl Store {
         session: Option<&Session>,
         edit: impl FnOnce(&mut Object) -> Result<()>,
     ) -> Result<Option<Object>> {
+        let is_own = |file: &Current| file.draft || session.is_some_and(|session| session.made(&file.object));
+        self.edit_in_place(at, ino, is_own, edit)
+    }
+
+    /// Edits a file in place if it `may` be. The change time is now.
+    fn edit_in_place(
+        &self,
+        at: (DirId, &str),
+        ino: Ino,
+        may: impl FnOnce(&Current) -> bool,
+        edit: impl FnOnce(&mut Object) -> Result<()>,
+    ) -> Result<Option<Object>> {
         let now = self.now();
         self.transact(|tx| {
             let mut file = same_file(tx, at, ino)?;
-            if !file.draft && !session.is_some_and(|session| session.made(&file.object)) {
+            if !may(&file) {
                 return Ok(None);
             }
             file.object.posix.ctime = now;
@@ -164,7 +165,7 @@ impl Store {
         edit: impl FnOnce(&mut crate::model::Xattrs) -> Result<()>,
     ) -> Result<()> {
         if !is_dir(at.1) && !at.1.is_empty() {
-            return self.edit_in_place(at, ino, |object| edit(&mut object.xattrs));
+            return self.edit_in_place(at, ino, |_| true, |object| edit(&mut object.xattrs)).map(drop);
         }
         let now = self.now();
         self.transact(|tx| {

@@ -341,11 +341,12 @@ impl Store {
         if self.pending.has(id) {
             return Ok(false);
         }
-        let live =
-            |read: &dyn Fn() -> Result<Option<SegRecord>>| read().map(|found| found.unwrap_or_default().live_bytes);
-        // A salvaged index may have lost the record, and have the mark again.
-        let unsure = self.index.get(Family::Seg, seg_key)?.is_none() && self.may_have_been_known(seg_key);
-        if unsure || live(&|| self.index.record(Family::Seg, seg_key))? > 0 {
+        let may_be_named = match self.index.record::<SegRecord>(Family::Seg, seg_key)? {
+            Some(record) => record.live_bytes > 0,
+            // A salvaged index may have lost the record, and have the mark again.
+            None => self.may_have_been_known(seg_key),
+        };
+        if may_be_named {
             self.transact(|tx| {
                 tx.delete(Family::Gone, &gone_file(seg_key));
                 Ok(())

@@ -76,9 +76,8 @@ struct State {
     failures: u64,
     failed_up_to: u64,
     problem: Option<(Kind, String)>,
-    running: bool,
-    /// When the round that runs began.
-    since: Option<Timestamp>,
+    /// Since when a round has been running, while one is.
+    running: Option<Timestamp>,
     stop: bool,
 }
 
@@ -123,7 +122,7 @@ impl Rounds {
 
     /// Since when a round has been running.
     pub(super) fn running_since(&self) -> Option<Timestamp> {
-        self.state.lock().since
+        self.state.lock().running
     }
 
     /// Nobody waits for commits up to `done`: they stay in memory.
@@ -220,9 +219,7 @@ impl Drop for Unwinding<'_> {
     fn drop(&mut self) {
         // What it had taken to sync is not known any more.
         let _ = self.0.stopped.set("a durability round panicked".to_owned());
-        let mut state = self.0.rounds.state.lock();
-        (state.running, state.since) = (false, None);
-        drop(state);
+        self.0.rounds.state.lock().running = None;
         self.0.rounds.finished.notify_all();
     }
 }
@@ -277,7 +274,7 @@ impl Store {
                 return Err(Error::new(kind, "cannot make the change durable").why(why));
             }
             state.wanted = state.wanted.max(seq);
-            if state.running {
+            if state.running.is_some() {
                 self.rounds.finished.wait(&mut state);
             } else {
                 state = self.round_once(state);
@@ -346,7 +343,7 @@ impl Store {
     /// Runs a round and tells everybody. The lock is free meanwhile; no other round may be running.
     fn round_once<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.rounds.crowded.store(false, Ordering::Relaxed);
-        (state.running, state.since) = (true, Some(self.now()));
+        state.running = Some(self.now());
         let wanted = state.wanted;
         // After a failure nothing is left to a later round.
         let swift = state.wanted > state.done && state.problem.is_none() && !state.stop;
@@ -360,7 +357,7 @@ impl Store {
         }
         std::mem::forget(unwinding);
         let mut state = self.rounds.state.lock();
-        (state.running, state.since) = (false, None);
+        state.running = None;
         match result {
             Ok(seq) if self.stopped.get().is_none() => {
                 state.done = state.done.max(seq);
@@ -397,7 +394,7 @@ impl Store {
             drop(state);
             let Some(store) = store.upgrade() else { return };
             let mut state = rounds.state.lock();
-            while state.running {
+            while state.running.is_some() {
                 rounds.finished.wait(&mut state);
             }
             state = store.round_once(state);

@@ -143,11 +143,10 @@ impl Vfs {
         if let Some(error) = Self::unchangeable(node) {
             return Err(error.into());
         }
-        let mut target = self.target(node)?;
+        let target = self.target(node)?;
         let mut effect = edit(&target)?;
         if effect == SetEffect::Fold && !self.fold(node, name, value)? {
-            target = target.settled();
-            effect = edit(&target)?;
+            effect = edit(&target.settled())?;
         }
         if let SetEffect::Rewritten(object) = effect {
             node.now_cached(object.content.0);

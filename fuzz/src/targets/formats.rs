@@ -26,8 +26,8 @@ pub fn segment_header(data: &[u8]) {
 
 /// Any bytes as the head of a run: an error, or a head whose sizes agree with each other. And as key and payload of a run
 /// that is written and read back.
-pub fn run_head(data: &[u8]) {
-    let (offset, data) = number(data);
+pub fn run_head(mut data: &[u8]) {
+    let offset = number(&mut data, 4) as u32;
     let bind = Binder::segment(STORE, SEGMENT);
     let _ = RunHead::decode(data, &bind, SEGMENT, offset);
     let mut bytes = data.to_vec();
@@ -59,8 +59,8 @@ pub fn note(data: &[u8]) {
 }
 
 /// Any bytes as the end of a segment: an error, or runs in order before the directory, which read back when written.
-pub fn segment_footer(data: &[u8]) {
-    let (at, data) = number(data);
+pub fn segment_footer(mut data: &[u8]) {
+    let at = number(&mut data, 4) as u32;
     let bind = Binder::segment(STORE, SEGMENT);
     let read = |bytes: &[u8]| {
         let cut = bytes.len().checked_sub(footer::TRAILER_BYTES)?;

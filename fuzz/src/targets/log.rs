@@ -1,19 +1,19 @@
 //! Targets for a store whose log says anything: bytes laid over its files, files cut, runs and one-object files of strangers
 //! beside them; opened with the index it had, and with one built of the log.
 
-use super::store::{self, Same, look};
+use super::store::{self, look, options};
+use super::{cut, number};
 use keyfold::chunklog::format::header::{HEADER_BYTES, SegmentHeader};
 use keyfold::chunklog::format::run::{HEAD_BYTES_MAX, RunHead, encode_head};
 use keyfold::chunklog::format::{Binder, footer, header, journal, run, sum};
 use keyfold::chunklog::{Class, Owner, SegmentId, SoloId, Written};
 use keyfold::model::{BucketName, FileKind, ObjectKey, Posix, Result, Timestamp, Versioning};
-use keyfold::store::{CopyOptions, Finding, Options, PutOptions, RenameHow, Settings, Store};
-use keyfold::sys::clock::ManualClock;
+use keyfold::store::{CopyOptions, Finding, PutOptions, RenameHow, Store};
 use keyfold::sys::disk::{Disk, MemDisk};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-/// The store's id, as [`Same`] draws it.
+/// The store's id, as its entropy draws it.
 const STORE: &[u8; 16] = &[7; 16];
 /// Bytes of the disk, so that an offset far away does not become memory.
 const ROOM: u64 = 128 << 20;
@@ -50,17 +50,6 @@ pub struct Said {
 const LAST: u8 = 1;
 const NOTE: u8 = 2;
 const FAR: u8 = 4;
-
-/// Cuts `len` bytes off, fewer at the end.
-fn cut<'a>(data: &mut &'a [u8], len: usize) -> &'a [u8] {
-    let (head, rest) = data.split_at(data.len().min(len));
-    *data = rest;
-    head
-}
-
-fn number(data: &mut &[u8], bytes: usize) -> u64 {
-    cut(data, bytes).iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-}
 
 /// What bytes say is to be done.
 fn tampers(mut data: &[u8]) -> Vec<Tamper> {
@@ -123,21 +112,11 @@ pub fn untampered(tampers: &[Tamper]) -> Vec<u8> {
     out
 }
 
-fn options() -> Options {
-    Options {
-        settings: Settings { segment_bytes: 1 << 20, ..Settings::default() },
-        clock: Arc::new(ManualClock::at(store::NOW)),
-        entropy: Arc::new(Same),
-        read_only: false,
-        workers: false,
-    }
-}
-
 /// A store with runs and a file of their own, whole and with parts that others show, versions, names that moved and went.
 static SOUND: LazyLock<MemDisk> = LazyLock::new(|| {
     let disk = MemDisk::new();
     Store::init_on(&disk, store::place(), &options()).expect("a store on an empty disk");
-    let store = Store::open_simulated(Arc::new(disk.clone()), store::place(), options()).expect("it opens");
+    let store = store::open(&disk).expect("it opens");
     fill(&store).expect("a sound store takes changes");
     store.close().expect("a sound store closes");
     // What the index has of a one-object file is not long, then.
@@ -152,7 +131,7 @@ static SOUND: LazyLock<MemDisk> = LazyLock::new(|| {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     Store::rebuild_simulated(&shared, store::place(), options(), false, &mut |_| {}).expect("an index of a sound log");
     // The end is in the journal only.
-    let store = Store::open_simulated(shared, store::place(), options()).expect("it opens");
+    let store = store::open(&disk).expect("it opens");
     for key in ["one", "two"] {
         let key = ObjectKey::parse(key).expect("a key");
         store.put("plain", &key, &mut &[6; 5000][..], &PutOptions::default()).expect("a sound store takes changes");
@@ -327,16 +306,15 @@ fn tampered(tampers: &[Tamper]) -> MemDisk {
 pub fn log(data: &[u8]) {
     let tampers = tampers(data);
     let disk = tampered(&tampers);
-    let Ok(store) = Store::open_simulated(Arc::new(disk.clone()), store::place(), options()) else { return };
+    let Ok(store) = store::open(&disk) else { return };
     store::scrub(&store);
     look(&store);
     let _ = store.compact(&mut |_| true).is_ok();
     store::change(&store);
     // The journal holds records of the index, so sealed anew it says anything of it, too.
+    let files = files(&SOUND);
     let forged = |tamper: &Tamper| match tamper {
-        Tamper::Lay { file, sealed: true, .. } => {
-            files(&SOUND)[usize::from(*file) % files(&SOUND).len()] == Path::new("journal")
-        }
+        Tamper::Lay { file, sealed: true, .. } => files[usize::from(*file) % files.len()] == Path::new("journal"),
         _ => false,
     };
     if !tampers.iter().any(forged) {
@@ -357,7 +335,7 @@ pub fn rebuild(data: &[u8]) {
             return;
         }
     }
-    let store = Store::open_simulated(shared, store::place(), options()).expect("a store with an index that was built");
+    let store = store::open(&disk).expect("a store with an index that was built");
     only_losses(&store);
     look(&store);
     let _ = store.close();

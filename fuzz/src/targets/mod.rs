@@ -48,8 +48,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("xattrs", names::xattrs),
 ];
 
-/// Cuts four bytes off for a number.
-fn number(data: &[u8]) -> (u32, &[u8]) {
-    let (head, rest) = data.split_at(data.len().min(4));
-    (head.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte)), rest)
+/// Cuts `len` bytes off, fewer at the end.
+fn cut<'a>(data: &mut &'a [u8], len: usize) -> &'a [u8] {
+    let (head, rest) = data.split_at(data.len().min(len));
+    *data = rest;
+    head
+}
+
+/// Cuts so many bytes off for a number.
+fn number(data: &mut &[u8], bytes: usize) -> u64 {
+    cut(data, bytes).iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

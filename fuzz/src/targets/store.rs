@@ -59,7 +59,7 @@ pub fn unplanted(records: &[Planted]) -> Vec<u8> {
 }
 
 /// Draws the same each time.
-pub(super) struct Same;
+struct Same;
 
 impl Entropy for Same {
     fn fill(&self, bytes: &mut [u8]) -> keyfold::model::Result<()> {

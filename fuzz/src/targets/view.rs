@@ -2,6 +2,7 @@
 //! stays sound, and what a directory lists is there and could be a name.
 
 use super::store::{SOUND, options};
+use super::{cut, number};
 use keyfold::model::{FileKind, Timestamp};
 use keyfold::store::Store;
 use keyfold::telemetry::Metrics;
@@ -36,13 +37,11 @@ const FILE_MAX: u64 = 1 << 50;
 fn calls(mut data: &[u8]) -> Vec<Call> {
     let mut out = Vec::new();
     while let [kind, node, other, name, value, rest @ ..] = data {
-        let (number, rest) = rest.split_at(rest.len().min(8));
-        let (name, rest) = rest.split_at(rest.len().min(usize::from(*name)));
-        let (value, rest) = rest.split_at(rest.len().min(usize::from(*value)));
-        let number = number.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        let (name, value) = (name.to_vec(), value.to_vec());
-        out.push(Call { kind: *kind, node: *node, other: *other, number, name, value });
         data = rest;
+        let number = number(&mut data, 8);
+        let name = cut(&mut data, usize::from(*name)).to_vec();
+        let value = cut(&mut data, usize::from(*value)).to_vec();
+        out.push(Call { kind: *kind, node: *node, other: *other, number, name, value });
     }
     out.truncate(CALLS_MAX);
     out

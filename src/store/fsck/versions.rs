@@ -42,7 +42,6 @@ impl Census {
                     if let Some((_, _, top)) = top {
                         let (what, top) = (format!("{place}: the current version is older"), top.clone());
                         census.mendable("current-is-newest", what, move |bench| {
-                            bench.ids.raise(seq.0 + 1);
                             let seq = Seq(bench.new_id());
                             bench.edit(&top, |object| object.seq = seq)
                         });

@@ -594,11 +594,9 @@ fn meta_5_attributes_set_on_an_open_file_spoil_no_other_version() {
         .collect();
     let mine = |value: &str| Some(value.to_owned());
     assert_eq!(all, [(6, mine("later")), (6, None), (4, mine("mine")), (3, None)]);
-    assert_eq!(two.store.get(B, &key("f"), Some(theirs.version)).unwrap(), {
-        let kept = super::harness::versions(&two.store, "f").remove(1);
-        assert_eq!(kept.modified, theirs.modified);
-        kept
-    });
+    let kept = super::harness::versions(&two.store, "f").remove(1);
+    assert_eq!(kept.modified, theirs.modified);
+    assert_eq!(two.store.get(B, &key("f"), Some(theirs.version)).unwrap(), kept);
 }
 
 #[test]

@@ -88,6 +88,17 @@ fn is_mounted(root: &Path) -> bool {
     fs::read_to_string("/proc/self/mounts").unwrap().contains(root.to_str().unwrap())
 }
 
+/// Sends the process SIGTERM, upon which the mount leaves the tree.
+#[track_caller]
+fn terminate(mounted: &Mounted) {
+    assert!(Command::new("kill").arg(mounted.pid().to_string()).status().unwrap().success());
+    let end = Instant::now() + LEFT;
+    while is_mounted(&mounted.root()) {
+        assert!(Instant::now() < end, "it is still mounted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Holds a file open whose bytes are acknowledged and nowhere but in memory.
 fn hold_open(mounted: &Mounted) -> Child {
     let holder = start(mounted, "exec 7>$B/held; echo acknowledged >&7; echo >$B/ready; exec sleep 60");
@@ -144,12 +155,7 @@ fn sigterm_ends_the_mount_while_the_disk_hangs_and_loses_nothing() {
     let mut mounted = on_a_disk_that_can_hang();
     let frozen = Frozen::new(&mounted.store());
     let (holder, mut writer) = (hold_open(&mounted), writer(&mounted));
-    assert!(Command::new("kill").arg(mounted.pid().to_string()).status().unwrap().success());
-    let end = Instant::now() + LEFT;
-    while is_mounted(&mounted.root()) {
-        assert!(Instant::now() < end, "it is still mounted");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    terminate(&mounted);
     assert!(!ends(&mut writer, RELEASED).expect("a program hangs in a mount that is gone").success());
     held_is_kept(&mut mounted, holder, frozen);
     assert!(fs::read(mounted.path("known")).unwrap() == pattern(1, 3 << 20));
@@ -164,12 +170,7 @@ fn sigterm_takes_a_mount_away_whose_unmounting_waits_for_the_disk() {
     let mut umount = start(&mounted, "$K umount $M");
     assert!(ends(&mut umount, Duration::from_millis(700)).is_none(), "it does not wait for the disk");
     assert!(soon(&mounted, "$K status $S").contains("mnt"), "it is mounted still");
-    assert!(Command::new("kill").arg(mounted.pid().to_string()).status().unwrap().success());
-    let end = Instant::now() + LEFT;
-    while is_mounted(&mounted.root()) {
-        assert!(Instant::now() < end, "it is still mounted");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    terminate(&mounted);
     assert!(!ends(&mut writer, RELEASED).expect("a program hangs in a mount that is gone").success());
     held_is_kept(&mut mounted, holder, frozen);
     assert!(ends(&mut umount, SOON).expect("umount hangs").success());

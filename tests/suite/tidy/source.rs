@@ -215,25 +215,15 @@ impl Source {
 
     /// `mod name;` declarations, each with the inline modules around it.
     pub fn declared_modules(&self) -> Vec<Vec<String>> {
-        let (mut found, mut inline, mut depth) = (vec![], Vec::<(String, usize)>::new(), 0_usize);
-        for (at, (_, token)) in self.tokens.iter().enumerate() {
-            match token {
-                Token::Mark('{') => depth += 1,
-                Token::Mark('}') => {
-                    depth = depth.saturating_sub(1);
-                    inline.retain(|(_, opened)| *opened < depth);
-                }
-                Token::Word(word) if word == "mod" => {
-                    let Some(name) = self.word(at + 1) else { continue };
-                    if self.is(at + 2, '{') {
-                        inline.push((name.into(), depth));
-                    } else if self.is(at + 2, ';') {
-                        found.push(inline.iter().map(|(name, _)| name.clone()).chain([name.into()]).collect());
-                    }
-                }
-                _ => {}
+        let mut found = vec![];
+        self.walk(|at, token, inline| {
+            if let (Token::Word(word), Some(name)) = (token, self.word(at + 1))
+                && word == "mod"
+                && self.is(at + 2, ';')
+            {
+                found.push(inline.chain([name]).map(str::to_owned).collect());
             }
-        }
+        });
         found
     }
 
@@ -243,7 +233,22 @@ impl Source {
         if self.path.starts_with("tests/suite") {
             module.remove(0);
         }
-        let (mut found, mut inline, mut depth, mut is_test) = (vec![module.join("::")], vec![], 0_usize, false);
+        let (mut found, mut is_test) = (vec![module.join("::")], false);
+        self.walk(|at, token, inline| match token {
+            Token::Mark('[') => is_test |= self.word(at + 1) == Some("test") && self.is(at + 2, ']'),
+            Token::Word(word) if word == "fn" && is_test => {
+                is_test = false;
+                let within = module.iter().map(String::as_str).chain(inline);
+                found.push(within.chain(self.word(at + 1)).collect::<Vec<_>>().join("::"));
+            }
+            _ => {}
+        });
+        found
+    }
+
+    /// Calls `visit` with each token, its place, and the inline modules around it.
+    fn walk<'a>(&'a self, mut visit: impl FnMut(usize, &Token, Box<dyn Iterator<Item = &'a str> + '_>)) {
+        let (mut inline, mut depth) = (Vec::<(&str, usize)>::new(), 0_usize);
         for (at, (_, token)) in self.tokens.iter().enumerate() {
             match token {
                 Token::Mark('{') => depth += 1,
@@ -251,20 +256,13 @@ impl Source {
                     depth = depth.saturating_sub(1);
                     inline.retain(|(_, opened)| *opened < depth);
                 }
-                Token::Mark('[') => is_test |= self.word(at + 1) == Some("test") && self.is(at + 2, ']'),
                 Token::Word(word) if word == "mod" && self.is(at + 2, '{') => {
-                    inline.push((self.word(at + 1).unwrap_or_default().to_owned(), depth));
-                }
-                Token::Word(word) if word == "fn" && is_test => {
-                    is_test = false;
-                    let within = module.iter().chain(inline.iter().map(|(name, _)| name));
-                    let name = self.word(at + 1).unwrap_or_default().to_owned();
-                    found.push(within.cloned().chain([name]).collect::<Vec<_>>().join("::"));
+                    inline.extend(self.word(at + 1).map(|name| (name, depth)));
                 }
                 _ => {}
             }
+            visit(at, token, Box::new(inline.iter().map(|(name, _)| *name)));
         }
-        found
     }
 
     /// Names that mean something of the file's own, though a package may have the same: `mod time;`, `use std::time`.

@@ -3,12 +3,34 @@
 use super::super::harness::{B, Home, get, key, make_bucket};
 use super::{pattern, scrub, scrub_in};
 use crate::long;
-use keyfold::store::ScrubFinding;
+use keyfold::store::{ScrubFinding, Store};
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// A store with so many names of 900 bytes each, synced after each tenth.
+fn with_names(count: u64) -> (Home, Arc<Store>) {
+    let home = Home::new();
+    let store = home.open();
+    make_bucket(&store, B);
+    for n in 0..count {
+        store.put(B, &key(&format!("name {n}")), &mut &pattern(900, n)[..], &Default::default()).unwrap();
+        if n.is_multiple_of(10) {
+            store.sync().unwrap();
+        }
+    }
+    store.sync().unwrap();
+    (home, store)
+}
+
+/// The index's files.
+fn files(home: &Home) -> Vec<PathBuf> {
+    fs::read_dir(home.dir.path().join("meta")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
 
 #[test]
 fn tables_of_the_index_are_checked_on_the_disk() {
@@ -24,7 +46,7 @@ fn tables_of_the_index_are_checked_on_the_disk() {
     // Opening writes what is in the log to tables.
     let store = home.open();
     assert_eq!(scrub(&store), []);
-    let mut tables: Vec<_> = fs::read_dir(home.dir.path().join("meta")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut tables = files(&home);
     tables.retain(|path| path.extension().is_some_and(|end| end == "sst"));
     tables.sort_by_key(|path| path.metadata().unwrap().len());
     let largest = tables.pop().unwrap();
@@ -67,20 +89,10 @@ fn records(bytes: &[u8]) -> Vec<(usize, usize)> {
 /// The index's list of tables, the file that names it, and its logs are read only when the store is opened.
 #[test]
 fn what_an_opening_reads_first_is_checked_on_the_disk() {
-    let home = Home::new();
-    let store = home.open();
-    make_bucket(&store, B);
-    for n in 0..200 {
-        store.put(B, &key(&format!("name {n}")), &mut &pattern(900, n)[..], &Default::default()).unwrap();
-        if n.is_multiple_of(10) {
-            store.sync().unwrap();
-        }
-    }
-    store.sync().unwrap();
+    let (home, store) = with_names(200);
     assert_eq!(scrub(&store), []);
     let mut kinds = [0; 3];
-    for entry in fs::read_dir(home.dir.path().join("meta")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files(&home) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let whole = fs::read(&path).unwrap();
         let (kind, places): (_, Vec<usize>) = match () {
@@ -112,18 +124,11 @@ fn what_an_opening_reads_first_is_checked_on_the_disk() {
 /// What a damaged log would cost at the next opening is still in memory.
 #[test]
 fn what_a_damaged_log_holds_can_be_saved() {
-    let home = Home::new();
-    let store = home.open();
-    make_bucket(&store, B);
-    for n in 0..50 {
-        store.put(B, &key(&format!("name {n}")), &mut &pattern(900, n)[..], &Default::default()).unwrap();
-    }
-    store.sync().unwrap();
+    let (home, store) = with_names(50);
     store.gc(&mut || true).unwrap();
     store.put(B, &key("last"), &mut &b"acknowledged"[..], &Default::default()).unwrap();
     store.sync().unwrap();
-    for entry in fs::read_dir(home.dir.path().join("meta")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files(&home) {
         if path.extension().is_some_and(|end| end == "log") && path.metadata().unwrap().len() > 0 {
             let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
             file.write_all_at(&[0x55; 4], 0).unwrap();
