@@ -1,8 +1,8 @@
 //! What the log is told beside bytes: in which order things happened, what moved, what is gone; and that it lasts.
 
 use super::harness::{
-    B, Home, begin_upload, compact, delete, fsck, get, key, pattern, posix, put, put_if, put_in_parts, put_part, read,
-    reap, refused, rewrite_file, root, versions, write_file,
+    B, Home, begin_upload, compact, delete, fsck, get, key, make_bucket, pattern, posix, put, put_if, put_in_parts,
+    put_part, read, reap, refused, rewrite_file, root, versions, write_file,
 };
 use super::rebuild::{log_files, rebuild, rebuilt};
 use keyfold::backup::{Plan, Watch, make, restore};
@@ -14,7 +14,7 @@ use keyfold::model::{FileKind, Kind, Versioning};
 use keyfold::store::{
     Condition, Finding, Identity, Options, PosixChange, PutOptions, RenameHow, Reserve, Session, Store,
 };
-use keyfold::sys::disk::OsDisk;
+use keyfold::sys::disk::{DiskCall, OsDisk};
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -535,6 +535,26 @@ fn a_rename_writes_nothing_to_the_log() {
     home.forget();
     rebuilt(&home);
     assert!(get(&home.open(), "moved").unwrap() == pattern(20_000, 1));
+}
+
+#[test]
+fn a_note_that_could_not_be_written_is_no_damage() {
+    let mut unseen = 0;
+    for n in 0..8 {
+        let home = Home::simulated();
+        let store = home.open();
+        make_bucket(&store, B);
+        write_file(&store, root(&store), "file", &pattern(20_000, 1));
+        store.sync().unwrap();
+        store.rename((root(&store), "file"), (root(&store), "moved"), RenameHow::Replace).unwrap();
+        home.disk().fail(DiskCall::Write, n, 1, 5);
+        if store.sync().is_ok() && store.status().unwrap().read_only.is_none() {
+            unseen += usize::from(!home.disk().is_armed());
+            home.disk().heal();
+            fsck(&store);
+        }
+    }
+    assert!(unseen > 0, "no write failed that nobody had to be told of");
 }
 
 /// Notes that no store wrote: neither memory nor time goes to them without bounds.
