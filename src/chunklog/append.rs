@@ -3,12 +3,15 @@
 use super::durable::is_full;
 use super::format::header::SegmentHeader;
 use super::format::run::RUN_BYTES_MAX;
-use super::id::{Class, FileKey, Owner, Run, SegmentId};
+use super::id::{Class, FileKey, Owner, Run, SegmentId, stretches};
 use super::log::{ChunkLog, Inner, Lane};
 use super::segment::{OpenSegment, Places, Room};
 use crate::model::{Error, Kind, Result};
 use crate::sys::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
+
+/// Runs written at once with which the disk may begin before anybody asks for a sync.
+const WRITE_BACK: u64 = 1 << 20;
 
 impl ChunkLog {
     /// Appends each piece as a run, all with one write unless a segment ends in between. When it returns, the runs
@@ -19,6 +22,22 @@ impl ChunkLog {
     /// [`Kind::InvalidArgument`] for a piece that is empty or over [`RUN_BYTES_MAX`]; or what the disk says, in which
     /// case later appends go to another file.
     pub fn append(&self, class: Class, pieces: &[(Owner<'_>, &[u8])]) -> Result<Vec<Run>> {
+        let runs = self.append_only(class, pieces)?;
+        // What a session spills, unlike what it publishes, is followed by no sync soon.
+        for (segment, at, len) in stretches(&runs).filter(|(_, _, len)| *len >= WRITE_BACK) {
+            self.begin_write_back(segment, at, len);
+        }
+        Ok(runs)
+    }
+
+    /// Lets the disk begin with bytes of a segment that were appended in this opening. A hint.
+    pub fn begin_write_back(&self, segment: SegmentId, at: u64, len: u64) {
+        let tracked = self.0.tracked.lock().get(&FileKey::Segment(segment)).cloned();
+        tracked.inspect(|tracked| tracked.file.begin_write_back(at, len));
+    }
+
+    /// As [`ChunkLog::append`], and leaves it to the caller when the disk is to begin with it.
+    pub(super) fn append_only(&self, class: Class, pieces: &[(Owner<'_>, &[u8])]) -> Result<Vec<Run>> {
         let mut bytes = 0;
         for (_, piece) in pieces {
             if piece.is_empty() || piece.len() > RUN_BYTES_MAX as usize {

@@ -120,6 +120,15 @@ pub struct Run {
     pub len: u32,
 }
 
+/// Where runs that were appended one behind the other lie: in which segments, from which byte, and how many bytes at least.
+pub fn stretches(runs: &[Run]) -> impl Iterator<Item = (SegmentId, u64, u64)> {
+    let stretch = |same: &[Run]| {
+        let (first, last) = (same.first()?, same.last()?);
+        Some((first.segment, u64::from(first.offset), u64::from(last.offset - first.offset) + u64::from(last.len)))
+    };
+    runs.chunk_by(|one, other| one.segment == other.segment).filter_map(stretch)
+}
+
 /// Who wrote a run. Kept for salvage only: names may be stale after renames, and copies share runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Owner<'a> {

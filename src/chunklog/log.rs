@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a log is opened.
 #[derive(Clone)]
@@ -143,6 +144,16 @@ pub(super) struct Counts {
     pub(super) bad_frames: AtomicU64,
 }
 
+/// A file of the log whose name is gone. Its room comes back when this is dropped, all at once, or before, bit by bit.
+pub struct Unnamed(Option<Arc<dyn DiskFile>>);
+
+impl Unnamed {
+    /// As [`DiskFile::free`].
+    pub fn free(self, rest: &dyn Fn(Duration) -> bool) {
+        self.0.inspect(|file| file.free(rest));
+    }
+}
+
 impl ChunkLog {
     /// Opens the log, creating its directories when absent. Reads no data, and begins new files only when there is
     /// something to write.
@@ -230,11 +241,12 @@ impl ChunkLog {
         Ok(total)
     }
 
-    /// Removes a segment file. What reads it at this moment may finish; deleting what is not there is no error.
+    /// Removes a segment file. What reads it at this moment may finish; deleting what is not there is no error. The room
+    /// comes back when the answer is dropped.
     ///
     /// # Errors
     /// [`Kind::Conflict`] while the segment is appended to, or what the disk says.
-    pub fn delete_segment(&self, id: SegmentId) -> Result<()> {
+    pub fn delete_segment(&self, id: SegmentId) -> Result<Unnamed> {
         let lanes: Vec<_> = self.0.lanes.lock().values().cloned().collect();
         for lane in &lanes {
             // One whose write failed takes no more, though nobody has come to find that out.
@@ -245,14 +257,15 @@ impl ChunkLog {
                 .why("it is still being appended to")
                 .mend("seal it first"));
         }
-        self.0.delete(FileKey::Segment(id))
+        self.0.unname(FileKey::Segment(id))
     }
 
-    /// Removes a one-object file and its checksums. Deleting what is not there is no error.
+    /// Removes a one-object file and its checksums. Deleting what is not there is no error. The room comes back when the
+    /// answer is dropped.
     ///
     /// # Errors
     /// [`Kind::Conflict`] while it is being written, or what the disk says.
-    pub fn delete_solo(&self, id: SoloId) -> Result<()> {
+    pub fn delete_solo(&self, id: SoloId) -> Result<Unnamed> {
         if self.0.live.lock().contains_key(&id) {
             return Err(Error::new(Kind::Conflict, format!("cannot delete solo file {id}"))
                 .why("it is still being written")
@@ -260,9 +273,10 @@ impl ChunkLog {
         }
         self.0.sums.remove(&id);
         // Checksums last: without them what is left of a crash is an orphan that nobody can read.
-        self.0.delete(FileKey::Solo(id))?;
+        let file = self.0.unname(FileKey::Solo(id))?;
         self.0.maps.removed(id);
-        self.0.delete(FileKey::Sum(id))
+        self.0.delete(FileKey::Sum(id))?;
+        Ok(file)
     }
 
     /// Counts since the log was opened.
@@ -320,6 +334,12 @@ impl Inner {
         // A file that stays is an orphan, and removed as such.
         let _ = self.disk.remove(&tracked.key.path());
         self.handles.removed(tracked.key);
+    }
+
+    fn unname(&self, key: FileKey) -> Result<Unnamed> {
+        let file = self.disk.open(&key.path(), Access::Write).ok();
+        self.delete(key)?;
+        Ok(Unnamed(file))
     }
 
     fn delete(&self, key: FileKey) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! Touching a page that the disk cannot give kills the process (SIGBUS), so every range is populated first by a call
 //! that fails instead, and whatever fails is read again the ordinary way, which tells why. What is left is a page
-//! that the system takes back within those microseconds and the disk then refuses. Finished files are never cut.
+//! that the system takes back within those microseconds and the disk then refuses. Finished files are cut when
+//! their name is gone, nobody has them open and nothing is pinned that lies in them.
 //! Locks: the table of maps, never held during I/O.
 
 use super::cache::Sharded;
@@ -94,7 +95,7 @@ impl Maps {
         }
         let before = self.removals.load(Ordering::SeqCst);
         let fd = file.fd()?;
-        // SAFETY: nobody writes to a finished file or cuts it; it may be removed, which leaves the map whole.
+        // SAFETY: nobody writes to a finished file, or cuts it while it is open; it may be removed, which leaves the map whole.
         let map = Arc::new(unsafe { Mmap::map(fd.as_raw_fd()) }.ok()?);
         if before == self.removals.load(Ordering::SeqCst) {
             self.open.put(id, Arc::clone(&map));

@@ -104,7 +104,8 @@ impl ChunkLog {
         }
     }
 
-    /// Appends copies of parts of runs, which keep their owners. An answer for each part: damage stays where it is.
+    /// Appends copies of parts of runs, which keep their owners. An answer for each part: damage stays where it is. When the
+    /// disk begins with them is the caller's to say ([`ChunkLog::begin_write_back`]).
     ///
     /// # Errors
     /// As [`ChunkLog::append`]; then nothing was copied.
@@ -133,7 +134,7 @@ impl ChunkLog {
                 (Owner { ino: *ino, seq: *seq, logical, written: *written, key_tail }, bytes.as_slice())
             })
             .collect();
-        let mut copies = self.append(class, &pieces)?.into_iter();
+        let mut copies = self.append_only(class, &pieces)?.into_iter();
         for place in out.iter_mut().filter(|place| place.is_ok()) {
             if let Some(copy) = copies.next() {
                 *place = Ok(copy);

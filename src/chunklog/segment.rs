@@ -20,8 +20,6 @@ const STEP_SMALL: u64 = 16 << 10;
 const STEP_MAX: u64 = 512 << 10;
 /// Payloads below this are copied behind their heads rather than handed over as a slice of their own.
 const COPY_BELOW: usize = 16 << 10;
-/// Runs written at once with which the disk may begin before anybody asks for a sync.
-const WRITE_BACK: u64 = 1 << 20;
 
 pub(super) struct OpenSegment {
     pub(super) id: SegmentId,
@@ -202,11 +200,6 @@ impl OpenSegment {
             }
             slices.push(IoSlice::new(&buffer[from..]));
             file.write_vectored_at(at, &mut slices)?;
-        }
-        // What a session spills, unlike what it publishes, is followed by no sync soon.
-        let len = u64::from(offset) - at;
-        if len >= WRITE_BACK {
-            file.begin_write_back(at, len);
         }
         Ok(())
     }

@@ -248,10 +248,15 @@ mod tests {
         let gate = Arc::new(Mutex::new(()));
         let held = gate.lock();
         // Of these one runs, and the others are there before what comes now.
+        let (told, hear) = mpsc::channel();
         for _ in 0..5 {
-            let gate = Arc::clone(&gate);
-            pool.run(move || drop(gate.lock()));
+            let (gate, told) = (Arc::clone(&gate), told.clone());
+            pool.run(move || {
+                told.send(()).unwrap();
+                drop(gate.lock());
+            });
         }
+        assert_eq!(hear.recv_timeout(Duration::from_secs(10)), Ok(()));
         for _ in 1..THREADS_MAX_NOW {
             let (gate, (told, hear)) = (Arc::clone(&gate), mpsc::channel());
             let job = move || {

@@ -37,12 +37,12 @@ pub(super) struct RocksFrozen<'a>(Snapshot<'a>);
 
 impl Rocks {
     pub(super) fn open(dir: &Path, settings: Settings) -> Result<Self> {
-        Self::open_with(dir, settings, &database_options(settings))
+        Self::open_with(dir, settings, &database_options(settings)?)
     }
 
     /// Writes nothing, not even a log of its own.
     pub(super) fn open_read_only(dir: &Path, settings: Settings) -> Result<Self> {
-        let mut options = database_options(settings);
+        let mut options = database_options(settings)?;
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         let db = DB::open_cf_descriptors_read_only(&options, dir, Self::families(settings), false);
@@ -55,7 +55,7 @@ impl Rocks {
 
     /// Opens one that is there, as far as it can be read.
     pub(super) fn open_existing(dir: &Path, settings: Settings) -> Result<Self> {
-        let mut options = database_options(settings);
+        let mut options = database_options(settings)?;
         options.create_if_missing(false);
         // Merging tables would come upon the damage.
         options.set_disable_auto_compactions(true);
@@ -267,8 +267,13 @@ pub(super) fn begins_no_log(error: &Error) -> bool {
     error.reason().contains("While open a file for appending") && error.reason().contains(".log: ")
 }
 
-fn database_options(settings: Settings) -> Options {
-    let mut options = Options::default();
+/// Each change of the list of tables makes a new one: a record that is appended to one in use can be torn by a power cut,
+/// and a list with a torn end does not open. Only a new family is appended all the same, when a store is made.
+const ANEW: &str = "max_manifest_file_size=0;max_manifest_space_amp_pct=0";
+
+fn database_options(settings: Settings) -> Result<Options> {
+    let options = Options::default().get_options_from_string(ANEW);
+    let mut options = options.map_err(|error| failed("cannot set up the index", &error))?;
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_paranoid_checks(true);
@@ -284,7 +289,7 @@ fn database_options(settings: Settings) -> Options {
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
     options.set_manifest_preallocation_size(64 << 10);
-    options
+    Ok(options)
 }
 
 fn family_options(family: Family, settings: Settings, cache: &rocksdb::Cache) -> Options {

@@ -275,7 +275,7 @@ impl Store {
             let quarantine = make_quarantine(&*self.disk, self.now())?;
             move_away(&*self.disk, &file.id.path(), &quarantine)?;
         }
-        self.log.delete_segment(file.id)
+        self.log.delete_segment(file.id).map(drop)
     }
 
     /// Whether a note still tells something; nothing, when it surely does not.

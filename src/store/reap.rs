@@ -5,7 +5,7 @@ use super::Store;
 use super::fsck::file_name;
 use super::open::SALVAGED_KEY;
 use super::publish::seg_key;
-use crate::chunklog::{SegmentId, SoloId};
+use crate::chunklog::{SegmentId, SoloId, Unnamed};
 use crate::index::{
     Body, ContentRecord, Extent, Family, Node, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key, id_of,
 };
@@ -85,6 +85,7 @@ impl Store {
         let mut squeezed = 0;
         // When files that a crash left are to be swept; never again once they were.
         let mut sweep = Some(Instant::now());
+        let mut unnamed = Vec::new();
         loop {
             let Some(store) = store.upgrade() else { return };
             if sweep.is_some_and(|when| when <= Instant::now()) {
@@ -96,7 +97,12 @@ impl Store {
                     store.tried("sweep", swept).is_none().then(|| Instant::now() + SWEEP_AGAIN)
                 };
             }
-            let reaped = store.reap_if_free().and_then(|more| {
+            let reaped = store.reap_if_free(&mut unnamed);
+            // Then the room is needed at once.
+            if !unnamed.is_empty() && store.is_scarce() {
+                unnamed.clear();
+            }
+            let reaped = reaped.and_then(|more| {
                 if !more {
                     store.squeeze(&mut squeezed)?;
                 }
@@ -104,6 +110,12 @@ impl Store {
             });
             let more = store.tried("free", reaped).unwrap_or(false);
             drop(store);
+            // Nobody who checks or copies the store waits for it.
+            for file in unnamed.drain(..) {
+                if !rounds.stopping() {
+                    file.free(&|long| rounds.rest(long));
+                }
+            }
             if rounds.stopping() {
                 return;
             }
@@ -114,9 +126,9 @@ impl Store {
     }
 
     /// What the reaper does, which waits for nobody who checks: the store's end waits for the reaper.
-    fn reap_if_free(&self) -> Result<bool> {
+    fn reap_if_free(&self, unnamed: &mut Vec<Unnamed>) -> Result<bool> {
         match self.reaping.try_lock() {
-            Some(alone) if self.writable().is_ok() => self.reap_alone(&alone),
+            Some(alone) if self.writable().is_ok() => self.reap_alone(&alone, unnamed),
             _ => Ok(false),
         }
     }
@@ -145,10 +157,11 @@ impl Store {
             return Ok(false);
         }
         let alone = self.reaping.lock();
-        self.reap_alone(&alone)
+        self.reap_alone(&alone, &mut Vec::new())
     }
 
-    fn reap_alone(&self, _alone: &MutexGuard<'_, ()>) -> Result<bool> {
+    /// `unnamed`: files whose room is to be given back.
+    fn reap_alone(&self, _alone: &MutexGuard<'_, ()>, unnamed: &mut Vec<Unnamed>) -> Result<bool> {
         let mut claimed = Vec::new();
         let mut nodes = Vec::new();
         let mut files = Vec::new();
@@ -189,7 +202,7 @@ impl Store {
         nodes.iter().for_each(|id| self.nodes.forget(*id));
         let (mut deleted, mut failed) = (false, None);
         for mark in files {
-            match self.free_file(&mark[1..]) {
+            match self.free_file(&mark[1..], unnamed) {
                 Ok(true) => deleted = true,
                 Ok(false) => self.gone.lock().add(std::iter::once(mark)),
                 Err(error) if error.kind() == Kind::Corrupt => self.cannot_free(mark, &error),
@@ -335,7 +348,7 @@ impl Store {
     }
 
     /// Deletes a segment or one-object file without live bytes, once that is durable.
-    fn free_file(&self, seg_key: &[u8]) -> Result<bool> {
+    fn free_file(&self, seg_key: &[u8], unnamed: &mut Vec<Unnamed>) -> Result<bool> {
         let Some(id) = seg_key.get(1..).and_then(id_of) else { return Ok(false) };
         let solo = seg_key.first() == Some(&b's');
         if self.pending.has(id) {
@@ -395,10 +408,10 @@ impl Store {
                 self.moves.settle();
             }
             let deleted = if solo { self.log.delete_solo(SoloId(id)) } else { self.log.delete_segment(SegmentId(id)) };
-            if let Err(error) = deleted
-                && error.kind() != Kind::NoSuchKey
-            {
-                return Err(error);
+            match deleted {
+                Ok(file) => unnamed.push(file),
+                Err(error) if error.kind() == Kind::NoSuchKey => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(true)
@@ -441,8 +454,8 @@ impl Store {
         }
         for key in unknown {
             match (key.first(), key.get(1..).and_then(id_of)) {
-                (Some(b'g'), Some(id)) => self.log.delete_segment(SegmentId(id))?,
-                (Some(b's'), Some(id)) => self.log.delete_solo(SoloId(id))?,
+                (Some(b'g'), Some(id)) => drop(self.log.delete_segment(SegmentId(id))?),
+                (Some(b's'), Some(id)) => drop(self.log.delete_solo(SoloId(id))?),
                 _ => {}
             }
         }

@@ -9,16 +9,20 @@ use super::super::pins::PendingSet;
 use super::super::publish::add_live;
 use super::Compacted;
 use super::holders::{Holder, Holders, Place};
-use crate::chunklog::{Class, Lost, Run, SegmentId};
+use crate::chunklog::{Class, Lost, Run, SegmentId, stretches};
 use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, Source, Tx, content_key, id_key};
 use crate::model::{Error, Kind, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::time::Duration;
 
 /// Records changed in one transaction.
 const BATCH_RECORDS: usize = 64;
 /// Bytes copied at once, roughly: enough for the disk to begin with them.
 const STEP_BYTES: u64 = 1 << 20;
+/// Bytes the disk is given at once, and what it has to itself then: whoever syncs waits until it has taken them.
+const GIVEN_BYTES: u64 = 512 << 10;
+const GIVEN_REST: Duration = Duration::from_millis(2);
 /// Bytes, and records that refer to them, between two syncs. Each sync delays whoever syncs at the time; the disk has begun
 /// with most of the bytes long before.
 const SYNC_BYTES: u64 = 16 * STEP_BYTES;
@@ -171,12 +175,14 @@ impl<'a> Relocation<'a> {
                 .why(format!("{free} bytes are free on the store's disk, and what is alive must be copied first"))
                 .mend("delete objects or versions, or give the disk more room"));
         }
-        let _noting = store.pending.noting();
+        let mut copied = Vec::new();
+        let noting = store.pending.noting();
         for ((old, part), copy) in parts.iter().zip(store.log.copy_runs(class, parts)?) {
             let place = (old.segment.0, old.offset);
             match copy {
                 Ok(run) => {
                     self.pending.add(run.segment.0);
+                    copied.push(run);
                     self.fresh.push((place, Copy { run, from: part.start, first: None }));
                 }
                 Err(error) => {
@@ -188,7 +194,22 @@ impl<'a> Relocation<'a> {
                 }
             }
         }
+        drop(noting);
+        self.give(&copied);
         Ok(())
+    }
+
+    /// Lets the disk begin with copies, a little at a time.
+    fn give(&self, copied: &[Run]) {
+        for (segment, mut at, len) in stretches(copied) {
+            let end = at + len;
+            while at < end {
+                let len = (end - at).min(GIVEN_BYTES);
+                self.store.log.begin_write_back(segment, at, len);
+                at += len;
+                self.store.rounds.rest(GIVEN_REST);
+            }
+        }
     }
 
     /// Makes the copies durable. Not left to the rounds, which others wait for, and to which a failed sync is final.

@@ -11,6 +11,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,6 +172,11 @@ pub trait DiskFile: Send + Sync + 'static {
     /// # Errors
     /// `Unsupported` where the file system cannot, or what the disk says.
     fn punch_hole(&self, at: u64, len: u64) -> io::Result<()>;
+
+    /// Gives back the room of a file that has no name any more bit by bit, since a disk that frees very much at once lets
+    /// others wait. `rest` waits between two bits, and answers false when there is no more time: the rest of the room comes
+    /// back when the file is closed. So does all of it when somebody else has the file open.
+    fn free(&self, _rest: &dyn Fn(Duration) -> bool) {}
 
     /// The descriptor, where there is a real file below: for kernel passthrough.
     fn fd(&self) -> Option<BorrowedFd<'_>>;

@@ -1,4 +1,5 @@
-//! Power cuts between the syncs of the index's logs: RocksDB goes on to another log and syncs the one before later.
+//! Power cuts between the syncs of the index's logs, and of its lists of tables: RocksDB goes on to another log and syncs the
+//! one before later.
 
 use super::calls::{Call, Kind, Watcher, Watching};
 use super::harness::{B, Home, copy, key, make_bucket, pattern};
@@ -18,6 +19,8 @@ struct Plan {
     copy_to: Option<PathBuf>,
     /// Bytes of each log that a sync covered.
     synced: HashMap<PathBuf, u64>,
+    /// Whether the lists of tables that were synced were in use already.
+    lists: Vec<bool>,
 }
 
 struct Disk {
@@ -39,6 +42,11 @@ impl Watcher for Disk {
     fn call(&self, call: &Call<'_>, go: &mut dyn FnMut(u64) -> isize) -> isize {
         if call.kind != Kind::Sync {
             return go(u64::MAX);
+        }
+        let name = call.path.file_name().unwrap().to_string_lossy();
+        if name.starts_with("MANIFEST-") {
+            let used = std::fs::read_to_string(call.path.with_file_name("CURRENT")).unwrap();
+            self.plan(|plan| plan.lists.push(used.trim() == name));
         }
         let thread = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
         let own = thread.starts_with("rocksdb");
@@ -152,4 +160,22 @@ fn the_journal_is_not_given_up_before_the_logs_are_synced() {
     assert_eq!(logs(cut.path()).len(), 3);
     std::fs::OpenOptions::new().write(true).open(&middle).unwrap().set_len(0).unwrap();
     all_are_there(cut.path(), options, answered);
+}
+
+/// What is appended to it would be torn by a power cut, and RocksDB opens no list with a torn end.
+#[test]
+fn a_list_of_tables_in_use_is_not_written_to() {
+    let home = Home::new();
+    let (options, store, disk, _watching) = opened(&home);
+    let changes = || disk.plan(|plan| plan.lists.len());
+    let mut answered = 0;
+    while changes() < 8 {
+        put(&store, answered, 3500, &PutOptions::default());
+        answered += 1;
+        assert!(answered < 4000, "the list of tables was changed {} times", changes());
+    }
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(disk.plan(|plan| plan.lists.iter().filter(|used| **used).count()), 0, "of {}", changes());
+    all_are_there(home.dir.path(), options, answered);
 }

@@ -1,5 +1,6 @@
 //! One store, one mount and the process that serves it; whatever a test does, all three are gone afterwards.
 
+use super::guard;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -56,6 +57,7 @@ impl Mounted {
     /// Directories for a store and its mount; nothing in them yet.
     pub fn unmounted() -> Self {
         let dir = tempfile::Builder::new().prefix("keyfold-mount-").tempdir().unwrap();
+        guard::watch(dir.path());
         fs::create_dir(dir.path().join("mnt")).unwrap();
         Self { disk: None, dir, options: String::new(), user: None, child: None, variables: vec![] }
     }

@@ -16,6 +16,8 @@ mod explorer;
 mod faults;
 mod full;
 mod group;
+mod guard;
+mod hang;
 mod harness;
 mod histories;
 mod history;

@@ -1,5 +1,6 @@
 //! A disk that a process serves: a loop device over a file of qemu-storage-daemon's.
 
+use super::guard;
 use super::harness::{detach, end};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,6 +27,7 @@ pub struct Memory(TempDir);
 impl Memory {
     pub fn new() -> Self {
         let memory = Self(tempfile::Builder::new().prefix("keyfold-disk-").tempdir().unwrap());
+        guard::watch(memory.0.path());
         run("mount", &["-t", "tmpfs", "-o", "size=6g", "tmpfs", memory.0.path().to_str().unwrap()]);
         memory
     }
@@ -116,6 +118,7 @@ impl Served {
 
     /// Mounts it at an empty directory, which is empty then too.
     pub fn mount(&self, at: &Path) {
+        guard::watch(at);
         run("mount", &["-o", "nodiscard", self.device.as_ref().unwrap(), at.to_str().unwrap()]);
         let _ = fs::remove_dir(at.join("lost+found"));
         File::open(at).unwrap().sync_all().unwrap();

@@ -1,54 +1,44 @@
 //! A disk that hangs: what needs no disk goes on, the mount leaves the tree in bounded time, nobody hangs in it, and what
 //! was acknowledged is there when the disk is back. Needs root: the disk is a file system that is frozen.
 
+use super::guard::Guard;
 use super::{Mounted, pattern, text};
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What needs no disk takes milliseconds, on a machine with much else to do seconds.
-const SOON: Duration = Duration::from_secs(6);
+pub const SOON: Duration = Duration::from_secs(6);
 /// Until a mount that is told to end has left the tree, and until nobody hangs in it.
 const LEFT: Duration = Duration::from_secs(8);
-const RELEASED: Duration = Duration::from_secs(14);
+pub const RELEASED: Duration = Duration::from_secs(14);
 
-/// A file system that takes no writes. It is thawed when this is dropped, and when the test's process dies: by another
-/// process, which waits for the end of the pipe between the two.
-struct Frozen(Child);
-
-impl Frozen {
-    #[track_caller]
-    fn new(at: &Path) -> Self {
-        let mut guard = Command::new("sh");
-        guard.args(["-c", "read -r _; fsfreeze -u \"$0\""]).arg(at).stdin(Stdio::piped()).stderr(Stdio::null());
-        // Not in the group of processes that is killed when a test takes too long.
-        guard.process_group(0);
-        let frozen = Self(guard.spawn().unwrap());
-        assert!(Command::new("fsfreeze").arg("-f").arg(at).status().unwrap().success());
-        frozen
-    }
+/// Has a file system take no writes until the answer is dropped.
+#[track_caller]
+fn freeze(at: &Path) -> Guard {
+    let frozen = Guard::new("read -r _ || true; fsfreeze -u \"$1\"", &[at.to_str().unwrap()]);
+    assert!(Command::new("fsfreeze").arg("-f").arg(at).status().unwrap().success());
+    frozen
 }
 
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-/// A store on ext4 of its own, with a bucket, and in it a file that is durable.
-fn on_a_disk_that_can_hang() -> Mounted {
+/// A store on ext4 of its own, of so many bytes.
+pub fn on_a_disk(bytes: u64) -> Mounted {
     let mut mounted = Mounted::unmounted();
     mounted.on_disk(|at| {
         let image = at.with_file_name("image");
-        fs::File::create(&image).unwrap().set_len(400 << 20).unwrap();
+        fs::File::create(&image).unwrap().set_len(bytes).unwrap();
         assert!(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image).status().unwrap().success());
         assert!(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(at).status().unwrap().success());
         fs::remove_dir(at.join("lost+found")).unwrap();
     });
     mounted.remount("");
+    mounted
+}
+
+/// The same, with a bucket, and in it a file that is durable.
+fn on_a_disk_that_can_freeze() -> Mounted {
+    let mounted = on_a_disk(400 << 20);
     fs::create_dir(mounted.path("")).unwrap();
     fs::write(mounted.path("known"), pattern(1, 3 << 20)).unwrap();
     mounted.sh("sync known");
@@ -56,7 +46,7 @@ fn on_a_disk_that_can_hang() -> Mounted {
 }
 
 /// Starts a script of bash in the bucket.
-fn start(mounted: &Mounted, script: &str) -> Child {
+pub fn start(mounted: &Mounted, script: &str) -> Child {
     let mut command = Command::new("bash");
     command.args(["-euc", script]).current_dir(mounted.root()).stdin(Stdio::null()).stderr(Stdio::null());
     command.env("B", mounted.path("")).env("K", super::harness::KEYFOLD).env("S", mounted.store());
@@ -64,7 +54,7 @@ fn start(mounted: &Mounted, script: &str) -> Child {
 }
 
 /// Waits for the end of a program; none when it has not ended in time.
-fn ends(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+pub fn ends(child: &mut Child, within: Duration) -> Option<ExitStatus> {
     let end = Instant::now() + within;
     while Instant::now() < end {
         if let Some(status) = child.try_wait().unwrap() {
@@ -77,20 +67,20 @@ fn ends(child: &mut Child, within: Duration) -> Option<ExitStatus> {
 
 /// What a script says that must end well, and soon.
 #[track_caller]
-fn soon(mounted: &Mounted, script: &str) -> String {
+pub fn soon(mounted: &Mounted, script: &str) -> String {
     let mut child = start(mounted, script);
     let status = ends(&mut child, SOON).unwrap_or_else(|| panic!("hangs: {script}"));
     assert!(status.success(), "{script}: {status}");
     text(&child.wait_with_output().unwrap().stdout)
 }
 
-fn is_mounted(root: &Path) -> bool {
+pub fn is_mounted(root: &Path) -> bool {
     fs::read_to_string("/proc/self/mounts").unwrap().contains(root.to_str().unwrap())
 }
 
 /// Sends the process SIGTERM, upon which the mount leaves the tree.
 #[track_caller]
-fn terminate(mounted: &Mounted) {
+pub fn terminate(mounted: &Mounted) {
     assert!(Command::new("kill").arg(mounted.pid().to_string()).status().unwrap().success());
     let end = Instant::now() + LEFT;
     while is_mounted(&mounted.root()) {
@@ -100,7 +90,7 @@ fn terminate(mounted: &Mounted) {
 }
 
 /// Holds a file open whose bytes are acknowledged and nowhere but in memory.
-fn hold_open(mounted: &Mounted) -> Child {
+pub fn hold_open(mounted: &Mounted) -> Child {
     let holder = start(mounted, "exec 7>$B/held; echo acknowledged >&7; echo >$B/ready; exec sleep 60");
     let end = Instant::now() + SOON;
     while !mounted.path("ready").exists() && Instant::now() < end {
@@ -119,9 +109,9 @@ fn writer(mounted: &Mounted) -> Child {
 
 #[test]
 fn what_needs_no_disk_goes_on_while_the_disk_hangs() {
-    let mut mounted = on_a_disk_that_can_hang();
+    let mut mounted = on_a_disk_that_can_freeze();
     fs::write(mounted.path("small"), "in the index").unwrap();
-    let frozen = Frozen::new(&mounted.store());
+    let frozen = freeze(&mounted.store());
     let mut writer = writer(&mounted);
     // More than there are threads for requests that wait.
     let mut syncing: Vec<_> = (0..24).map(|n| start(&mounted, &format!("echo {n} >$B/f{n}; sync $B/f{n}"))).collect();
@@ -152,8 +142,8 @@ fn what_needs_no_disk_goes_on_while_the_disk_hangs() {
 
 #[test]
 fn sigterm_ends_the_mount_while_the_disk_hangs_and_loses_nothing() {
-    let mut mounted = on_a_disk_that_can_hang();
-    let frozen = Frozen::new(&mounted.store());
+    let mut mounted = on_a_disk_that_can_freeze();
+    let frozen = freeze(&mounted.store());
     let (holder, mut writer) = (hold_open(&mounted), writer(&mounted));
     terminate(&mounted);
     assert!(!ends(&mut writer, RELEASED).expect("a program hangs in a mount that is gone").success());
@@ -164,8 +154,8 @@ fn sigterm_ends_the_mount_while_the_disk_hangs_and_loses_nothing() {
 
 #[test]
 fn sigterm_takes_a_mount_away_whose_unmounting_waits_for_the_disk() {
-    let mut mounted = on_a_disk_that_can_hang();
-    let frozen = Frozen::new(&mounted.store());
+    let mut mounted = on_a_disk_that_can_freeze();
+    let frozen = freeze(&mounted.store());
     let (holder, mut writer) = (hold_open(&mounted), writer(&mounted));
     let mut umount = start(&mounted, "$K umount $M");
     assert!(ends(&mut umount, Duration::from_millis(700)).is_none(), "it does not wait for the disk");
@@ -178,10 +168,10 @@ fn sigterm_takes_a_mount_away_whose_unmounting_waits_for_the_disk() {
 }
 
 /// The program that holds a file open ends, the disk answers, and what was acknowledged is there.
-fn held_is_kept(mounted: &mut Mounted, mut holder: Child, frozen: Frozen) {
+pub fn held_is_kept<T>(mounted: &mut Mounted, mut holder: Child, held: T) {
     holder.kill().unwrap();
     assert!(ends(&mut holder, SOON).is_some());
-    drop(frozen);
+    drop(held);
     mounted.gone();
     mounted.restart();
     assert_eq!(fs::read_to_string(mounted.path("held")).unwrap(), "acknowledged\n");
@@ -189,8 +179,8 @@ fn held_is_kept(mounted: &mut Mounted, mut holder: Child, frozen: Frozen) {
 
 #[test]
 fn a_lazy_unmount_is_not_held_up_by_a_disk_that_hangs() {
-    let mut mounted = on_a_disk_that_can_hang();
-    let frozen = Frozen::new(&mounted.store());
+    let mut mounted = on_a_disk_that_can_freeze();
+    let frozen = freeze(&mounted.store());
     let (holder, mut writer) = (hold_open(&mounted), writer(&mounted));
     soon(&mounted, "$K umount --lazy $M");
     assert!(!is_mounted(&mounted.root()));
@@ -200,8 +190,8 @@ fn a_lazy_unmount_is_not_held_up_by_a_disk_that_hangs() {
 
 #[test]
 fn nobody_hangs_for_ever_in_a_mount_whose_process_was_killed_while_the_disk_hung() {
-    let mut mounted = on_a_disk_that_can_hang();
-    let frozen = Frozen::new(&mounted.store());
+    let mut mounted = on_a_disk_that_can_freeze();
+    let frozen = freeze(&mounted.store());
     let mut writer = writer(&mounted);
     assert!(Command::new("kill").args(["-9", &mounted.pid().to_string()]).status().unwrap().success());
     // The process cannot end before the disk answers, but its mount can.

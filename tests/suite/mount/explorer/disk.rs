@@ -1,5 +1,6 @@
 //! A disk that keeps a log of its writes.
 
+use super::super::guard;
 use super::super::harness::detach;
 use super::super::served::{PATIENCE, PAUSE, Served, attempt};
 use super::image::Image;
@@ -72,6 +73,7 @@ pub struct Attached(PathBuf);
 impl Attached {
     /// Mounts the image in a file at `at`; what mount(8) says when it cannot be.
     pub fn new(file: &Path, at: &Path) -> Result<Self, String> {
+        guard::watch(at);
         let until = Instant::now() + PATIENCE;
         let args = ["-o", "loop,nodiscard", file.to_str().unwrap(), at.to_str().unwrap()];
         loop {

@@ -1,6 +1,7 @@
 //! Judges images: what was acknowledged is there, and everything is as it was between two steps of a program.
 
 use super::super::Mounted;
+use super::super::served::{PATIENCE, PAUSE};
 use super::disk::{self, Attached, Memory};
 use super::image::{Chance, Cut, Image, Replay, cuts};
 use super::log::Log;
@@ -10,11 +11,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Of so many images one is mounted by the binary too.
 const MOUNTED: usize = 40;
 const WORKERS: usize = 2;
+/// After a power cut without a journal, blocks that were not written show what they held before. RocksDB takes records of an
+/// older log there for records of its own, and then finds that they make no sense.
+const UNOPENED: &str = "cannot open the index: Corruption: bad WriteBatch";
 
 /// One change, as it was recorded.
 pub struct Step {
@@ -87,6 +91,8 @@ pub struct Verdict {
     pub mounted: usize,
     /// Images in which a step was lost that nobody had been promised.
     pub behind: usize,
+    /// Images whose index does not open, as may be on a file system without a journal.
+    pub unopened: usize,
     /// What is wrong, with the cut.
     pub wrong: Vec<String>,
 }
@@ -125,6 +131,10 @@ pub fn explore(history: &History, chosen: Vec<Cut>) -> Verdict {
                 Ok(steps) => {
                     let behind = |(track, steps): (&Track, usize)| steps < track.bounds(cut).1;
                     verdict.behind += usize::from(history.tracks.iter().zip(steps).any(behind));
+                }
+                Err(why) if !history.journal && why.contains(UNOPENED) => {
+                    eprintln!("{cut:?}: {why}");
+                    verdict.unopened += 1;
                 }
                 Err(why) => {
                     if let Some(to) = std::env::var_os("KEYFOLD_KEEP") {
@@ -205,7 +215,12 @@ fn mounted(file: &Path, tracks: &[Track]) -> Result<Vec<State>, String> {
         }
         states.push(state);
     }
-    mounted.umount();
+    // A process that the other worker is making has this one's files open until it runs its own program.
+    let (root, since) = (mounted.root(), Instant::now());
+    while !mounted.keyfold_aside(&["umount", root.to_str().unwrap()]).status.success() && since.elapsed() < PATIENCE {
+        std::thread::sleep(PAUSE);
+    }
+    mounted.gone();
     let output = mounted.keyfold(&["fsck", mounted.store().to_str().unwrap()]);
     if output.status.success() { Ok(states) } else { Err(format!("keyfold fsck: {output:?}")) }
 }
