@@ -9,8 +9,9 @@ use crate::crypto::crc32c;
 use crate::model::{Error, Result};
 use crate::sys::disk::DiskFile;
 
-const BLOCK_BYTES: u64 = 32 << 10;
-const HEAD_BYTES: usize = 7;
+pub(super) const BLOCK_BYTES: u64 = 32 << 10;
+/// Of a record: checksum, length and kind.
+pub(super) const HEAD_BYTES: usize = 7;
 /// Bytes of the checksum and the length, which the checksum does not cover.
 const UNCOVERED: usize = 6;
 
@@ -48,22 +49,59 @@ pub fn check_appended(file: &dyn DiskFile, from: u64, budget: u64) -> Result<Tab
 /// The first record of a block that is not as it was written, and why.
 fn first_bad(block: &[u8]) -> Option<(usize, &'static str)> {
     let mut at = 0;
-    while let Some(head) = block.get(at..at + HEAD_BYTES) {
-        let len = usize::from(u16::from_le_bytes([head[4], head[5]]));
-        let end = at + HEAD_BYTES + len;
-        let Some(covered) = block.get(at + UNCOVERED..end) else {
-            let beyond = end as u64 > BLOCK_BYTES;
-            return beyond.then_some((at, "a record reaches beyond its block"));
-        };
-        if masked(crc32c(covered)).to_le_bytes() != head[..4] {
-            return Some((at, "the checksum does not match"));
+    loop {
+        match record_at(block, at) {
+            Found::Whole { next, .. } => at = next,
+            Found::Bad(why) => return Some((at, why)),
+            Found::End | Found::Unfinished => return None,
         }
-        at = end;
     }
-    None
+}
+
+/// What lies at a place of a block.
+pub(super) enum Found<'a> {
+    /// A record with a good checksum: its kind, its payload, and where the next begins.
+    Whole {
+        kind: u8,
+        body: &'a [u8],
+        next: usize,
+    },
+    /// Nothing: too little is left of the block.
+    End,
+    /// The beginning of a record that the file does not have in full.
+    Unfinished,
+    Bad(&'static str),
+}
+
+pub(super) fn record_at(block: &[u8], at: usize) -> Found<'_> {
+    let Some(head) = block.get(at..at + HEAD_BYTES) else { return Found::End };
+    let next = at + HEAD_BYTES + usize::from(u16::from_le_bytes([head[4], head[5]]));
+    let Some(covered) = block.get(at + UNCOVERED..next) else {
+        let beyond = next as u64 > BLOCK_BYTES;
+        return if beyond { Found::Bad("a record reaches beyond its block") } else { Found::Unfinished };
+    };
+    if masked(crc32c(covered)).to_le_bytes() != head[..4] {
+        return Found::Bad("the checksum does not match");
+    }
+    Found::Whole { kind: covered[0], body: &covered[1..], next }
 }
 
 /// A checksum as RocksDB keeps it, so that one of bytes that hold checksums is a good one.
 fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+/// Sets the checksums of all records right: for tests that look behind them.
+#[doc(hidden)]
+pub fn reseal_appended(file: &mut [u8]) {
+    for block in file.chunks_mut(BLOCK_BYTES as usize) {
+        let mut rest = block;
+        while let Some((head, behind)) = rest.split_at_mut_checked(HEAD_BYTES) {
+            let len = usize::from(u16::from_le_bytes([head[4], head[5]]));
+            let Some((body, next)) = behind.split_at_mut_checked(len) else { break };
+            let sum = masked(crc32c(&[&head[UNCOVERED..], &*body].concat()));
+            head[..4].copy_from_slice(&sum.to_le_bytes());
+            rest = next;
+        }
+    }
 }

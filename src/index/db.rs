@@ -85,7 +85,7 @@ pub struct Table {
     pub bytes: u64,
 }
 
-const SEQ_KEY: &[u8] = b"seq";
+pub(super) const SEQ_KEY: &[u8] = b"seq";
 const SYNCED_KEY: &[u8] = b"synced";
 
 /// A sealed stage as RocksDB takes it: one batch, all or nothing.

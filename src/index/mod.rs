@@ -21,6 +21,7 @@ mod rocks;
 mod salvage;
 mod scan;
 mod stage;
+mod strays;
 mod table;
 mod tx;
 mod view;
@@ -39,6 +40,8 @@ pub fn is_broken(error: &crate::model::Error) -> bool {
 mod tests;
 
 pub use appended::check_appended;
+#[doc(hidden)]
+pub use appended::reseal_appended;
 pub use codec::{Record, decode, encode};
 pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;
@@ -52,6 +55,7 @@ pub use records::{
 };
 pub use salvage::{Salvaged, salvage};
 pub use scan::Scan;
+pub use strays::cut_strays;
 #[doc(hidden)]
 pub use table::reseal_table;
 pub use table::{TableChecked, TableFlaw, check_table};

@@ -10,6 +10,7 @@ use crate::sys::disk::{Access, DirEntry, Disk, OsDisk};
 use crate::sys::entropy::{Entropy, SystemEntropy};
 use crate::sys::lock::LockFile;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -297,6 +298,7 @@ impl Store {
             super::fsck::need_index(&*disk, dir)?;
             only_files(&*disk, &meta)?;
             super::snapshot::clear(dir)?;
+            cut_strays(&disk, identity.uuid)?;
             (lock, Index::open(&meta, settings)?)
         };
         Self::open_on(disk, index, dir, identity, options, Some(lock))
@@ -488,6 +490,20 @@ pub(super) fn only_files(disk: &dyn Disk, meta: &Path) -> Result<()> {
             return Err(Error::corrupt(what(), format!("{name:?} in it has {len} bytes, and {stored} on the disk"))
                 .mend("restore the store from a copy: something has made the file longer"));
         }
+    }
+    Ok(())
+}
+
+/// Cuts off what the index's logs have not got from the index.
+fn cut_strays(disk: &Arc<dyn Disk>, uuid: [u8; 16]) -> Result<()> {
+    if disk.list(Path::new(META_DIR)).is_err() {
+        return Ok(());
+    }
+    let kept = Journal::open(Arc::clone(disk), uuid, Access::Read)?.all_entries()?;
+    let kept: HashMap<u64, Vec<u8>> = kept.into_iter().map(|entry| (entry.commit, entry.batch)).collect();
+    let kept = |commit| kept.get(&commit).map(Vec::as_slice);
+    for (log, end) in index::cut_strays(&**disk, Path::new(META_DIR), &kept)? {
+        tracing::warn!(log, end, "what a power cut left of an older log was cut off this one");
     }
     Ok(())
 }

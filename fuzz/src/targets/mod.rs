@@ -25,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("control_frame", control::frame),
     ("format_file", texts::format_file),
     ("index_keys", records::keys),
+    ("index_log", tables::log),
     ("index_records", records::records),
     ("index_table", tables::table),
     ("journal_entry", formats::journal_entry),

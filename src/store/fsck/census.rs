@@ -81,6 +81,8 @@ pub(super) struct Census {
     pub inodes: BTreeMap<Ino, InodeRecord>,
     pub links: HashMap<Ino, Vec<(DirId, String)>>,
     pub numbers: u64,
+    /// The store says that it gave out all numbers below.
+    pub given: u64,
     /// Current entries by name: their place in the stack, whether they are null versions, and what holds them.
     pub tops: HashMap<(DirId, String), (Seq, bool, Home)>,
     /// Inode numbers of files with one name.
@@ -118,9 +120,14 @@ impl Census {
         *self.refs.entry(key).or_insert(0) += 1;
     }
 
-    /// A number that is in use; one that none reaches is not counted on.
+    /// Whether a number may be somebody's: one that none reaches is damage.
+    pub const fn is_believed(&self, number: u64) -> bool {
+        number <= NUMBER_IN_USE_MAX || number < self.given
+    }
+
+    /// A number that is in use; one that is not believed is not counted on.
     pub fn number(&mut self, number: u64) {
-        if number <= NUMBER_IN_USE_MAX {
+        if self.is_believed(number) {
             self.numbers = self.numbers.max(number);
         }
     }
@@ -156,7 +163,7 @@ impl Census {
         for number in [object.seq.0, object.ino.0, object.content.number()] {
             self.number(number);
         }
-        if object.seq.0 > NUMBER_IN_USE_MAX && !matches!(home, Home::Version(_)) {
+        if !self.is_believed(object.seq.0) && !matches!(home, Home::Version(_)) {
             let (what, home) = (format!("{place}: no version's place is {}", object.seq), home.clone());
             self.mendable("version-order", what, move |bench| {
                 let seq = Seq(bench.new_id());

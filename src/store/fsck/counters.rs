@@ -6,13 +6,19 @@ use super::watch::Reading;
 use crate::index::{
     Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
 };
-use crate::model::{ContentId, DirId, Result, Usage};
+use crate::model::{ContentId, DirId, NUMBER_MAX, Result, Usage};
 use crate::store::ids::{BLOCK, IDS_KEY};
 use crate::store::open::{EPOCH_KEY, SALVAGED_KEY};
 use std::collections::HashMap;
 
 /// The store's own numbers; what lies below the index may keep others beside them.
 const NUMBERS: [&str; 5] = [IDS_KEY, EPOCH_KEY, SALVAGED_KEY, "seq", "synced"];
+
+/// The number that the store will give out next: none was before that.
+pub(super) fn given(read: &Reading<'_, impl Read>) -> Result<u64> {
+    let said = read.get(Family::Sys, IDS_KEY.as_bytes())?.and_then(|bytes| decode::<u64>(&bytes).ok());
+    Ok(said.filter(|next| *next <= NUMBER_MAX).unwrap_or(0))
+}
 
 impl Census {
     pub fn read_uploads(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
@@ -66,10 +72,7 @@ impl Census {
         self.compare_usage(read)?;
         self.compare_directories(read)?;
         self.compare_holders(read)?;
-        let next = match read.get(Family::Sys, IDS_KEY.as_bytes())? {
-            Some(bytes) => decode::<u64>(&bytes).unwrap_or(0),
-            None => 0,
-        };
+        let next = self.given;
         if self.numbers >= next && !self.objects.is_empty() {
             let first = self.numbers.saturating_add(1);
             let what = format!("number {} is in use, {next} is to be given out next", self.numbers);

@@ -193,7 +193,7 @@ impl Store {
     }
 
     fn census(&self, read: &Reading<'_, impl Read>, progress: &mut dyn FnMut(&str)) -> Result<Census> {
-        let mut census = Census::default();
+        let mut census = Census { given: counters::given(read)?, ..Census::default() };
         progress("directories");
         census.read_directories(read)?;
         progress("contents");

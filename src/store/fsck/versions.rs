@@ -3,7 +3,7 @@
 use super::census::{Census, Home};
 use super::watch::Reading;
 use crate::index::{Family, Read, VerRecord, ver_parts};
-use crate::model::{DirId, NUMBER_IN_USE_MAX, Result, Seq, VersionId};
+use crate::model::{DirId, Result, Seq, VersionId};
 use std::collections::HashSet;
 
 impl Census {
@@ -18,7 +18,7 @@ impl Census {
             };
             census.number(seq.0);
             census.with_history.insert(dir);
-            let placed = seq.0 <= NUMBER_IN_USE_MAX;
+            let placed = census.is_believed(seq.0);
             if !placed {
                 let what = format!("{}: no version's place is {seq}", census.place(dir, &name));
                 let (key, name) = (key.clone(), name.clone());

@@ -9,6 +9,7 @@ use keyfold::config::STORE_TEMPLATE;
 use keyfold::control::{Answer, Attribute, Edit, Envelope, Failure, Request, Target, Which};
 use keyfold::index::{Change, DentRecord, Family, Index, SegRecord, Settings, Tx, decode, dent_key, dir_of, encode};
 use keyfold::model::{BucketId, ETag, Error, Kind, Timestamp, VersionId};
+use std::path::{Path, PathBuf};
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
@@ -249,7 +250,7 @@ fn views() -> Seeds {
     all.iter().map(|calls| ("view", calls_as_bytes(calls))).collect()
 }
 
-/// Tables that RocksDB writes: of some records and of many.
+/// Tables that RocksDB writes, of some records and of many; and its log of some.
 fn tables() -> Seeds {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(&dir.path().join("meta"), Settings::default()).unwrap();
@@ -260,14 +261,27 @@ fn tables() -> Seeds {
         };
         index.transact(put).unwrap();
     };
-    put(Family::Content, 3);
+    let write = || {
+        let _ = index.seal();
+        let sealed = index.sealed().unwrap().unwrap();
+        index.write_sealed(sealed, true).unwrap();
+    };
+    let read = |name: &Path| std::fs::read(dir.path().join("meta").join(name)).unwrap();
+    for keys in [3, 5] {
+        put(Family::Content, keys);
+        write();
+    }
+    let names =
+        std::fs::read_dir(dir.path().join("meta")).unwrap().map(|entry| PathBuf::from(entry.unwrap().file_name()));
+    let logs = names.filter(|name| name.extension().is_some_and(|end| end == "log"));
+    let mut seeds: Seeds = logs.map(|name| ("index_log", read(&name))).collect();
     put(Family::Dent, 1000);
-    let _ = index.seal();
-    let sealed = index.sealed().unwrap().unwrap();
-    index.write_sealed(sealed, true).unwrap();
+    write();
     index.compact().unwrap();
-    let table = |name: &str| ("index_table", std::fs::read(dir.path().join("meta").join(name)).unwrap());
-    index.tables().unwrap().iter().filter(|found| found.bytes < 16 << 10).map(|found| table(&found.name)).collect()
+    let tables = index.tables().unwrap();
+    let small = tables.iter().filter(|found| found.bytes < 16 << 10);
+    seeds.extend(small.map(|found| ("index_table", read(Path::new(&found.name)))));
+    seeds
 }
 
 fn control() -> Seeds {

@@ -5,6 +5,7 @@ use super::calls::{Call, Kind, Watcher, Watching};
 use super::harness::{B, Home, copy, key, make_bucket, pattern};
 use keyfold::store::{Options, PutOptions, Store};
 use std::collections::HashMap;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -178,4 +179,46 @@ fn a_list_of_tables_in_use_is_not_written_to() {
     drop(store);
     assert_eq!(disk.plan(|plan| plan.lists.iter().filter(|used| **used).count()), 0, "of {}", changes());
     all_are_there(home.dir.path(), options, answered);
+}
+
+/// Blocks of a log, in which its records are aligned anew.
+const BLOCK: u64 = 32 << 10;
+
+/// The power goes, and on a file system without a journal the last blocks of the log show what lay there before: an older
+/// log's records with good checksums, cut where those of the log are cut or elsewhere.
+#[test]
+fn an_older_log_in_lost_blocks_is_not_read() {
+    for (older, newer) in [(900, 900), (2100, 900), (900, 2100)] {
+        let home = Home::new();
+        let (options, store, disk, _watching) = opened(&home);
+        let (meta, mut answered) = (home.dir.path().join("meta"), 0);
+        let log = || logs(home.dir.path()).pop().unwrap();
+        let mut fill = |store: &Arc<Store>, len| {
+            while log().metadata().unwrap().len() < 5 * BLOCK {
+                put(store, answered, len, &PutOptions::default());
+                answered += 1;
+                assert!(answered < 2000);
+            }
+        };
+        fill(&store, older);
+        let old = std::fs::read(log()).unwrap();
+        store.close().unwrap();
+        drop(store);
+        disk.plan(|plan| plan.synced.clear());
+        let store = Store::open(home.dir.path(), options.clone()).unwrap();
+        fill(&store, newer);
+        let log = log();
+        let synced = disk.plan(|plan| plan.synced[&meta.join(log.file_name().unwrap())]);
+        let from = synced.next_multiple_of(BLOCK);
+        assert!(from < 3 * BLOCK, "{synced} bytes of the log are synced");
+        for lost in [from, from + BLOCK] {
+            let cut = tempfile::tempdir().unwrap();
+            copy(&home.dir.path().join("."), cut.path());
+            let log =
+                std::fs::OpenOptions::new().write(true).open(cut.path().join("meta").join(log.file_name().unwrap()));
+            log.unwrap().write_all_at(&old[lost as usize..(4 * BLOCK) as usize], lost).unwrap();
+            all_are_there(cut.path(), options.clone(), answered);
+        }
+        store.abandon();
+    }
 }

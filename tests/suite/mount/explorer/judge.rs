@@ -16,9 +16,6 @@ use std::time::{Duration, Instant};
 /// Of so many images one is mounted by the binary too.
 const MOUNTED: usize = 40;
 const WORKERS: usize = 2;
-/// After a power cut without a journal, blocks that were not written show what they held before. RocksDB takes records of an
-/// older log there for records of its own, and then finds that they make no sense.
-const UNOPENED: &str = "cannot open the index: Corruption: bad WriteBatch";
 
 /// One change, as it was recorded.
 pub struct Step {
@@ -91,8 +88,6 @@ pub struct Verdict {
     pub mounted: usize,
     /// Images in which a step was lost that nobody had been promised.
     pub behind: usize,
-    /// Images whose index does not open, as may be on a file system without a journal.
-    pub unopened: usize,
     /// What is wrong, with the cut.
     pub wrong: Vec<String>,
 }
@@ -131,10 +126,6 @@ pub fn explore(history: &History, chosen: Vec<Cut>) -> Verdict {
                 Ok(steps) => {
                     let behind = |(track, steps): (&Track, usize)| steps < track.bounds(cut).1;
                     verdict.behind += usize::from(history.tracks.iter().zip(steps).any(behind));
-                }
-                Err(why) if !history.journal && why.contains(UNOPENED) => {
-                    eprintln!("{cut:?}: {why}");
-                    verdict.unopened += 1;
                 }
                 Err(why) => {
                     if let Some(to) = std::env::var_os("KEYFOLD_KEEP") {

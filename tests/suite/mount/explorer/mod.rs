@@ -32,8 +32,6 @@ struct Figures {
     mounted: usize,
     /// Images that lacked a step which was not promised yet.
     behind: usize,
-    /// Images whose index does not open, on a file system without a journal.
-    unopened: usize,
 }
 
 impl Figures {
@@ -47,7 +45,6 @@ impl Figures {
         self.images += verdict.images;
         self.mounted += verdict.mounted;
         self.behind += verdict.behind;
-        self.unopened += verdict.unopened;
         eprintln!("{self:?} in {:.1?}; acknowledged and lost: 0", since.elapsed());
     }
 }
@@ -100,7 +97,6 @@ fn run_all(programs: &[Vec<usize>], run: &Run, runs: usize) {
         figures.add(programs.len(), &history, &verdict, since);
     }
     assert!(figures.behind > 0, "no image lost anything: is the disk asked to lose it?");
-    assert!(figures.unopened <= 1 + figures.images / 1000, "{figures:?}");
 }
 
 #[test]
