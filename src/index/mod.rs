@@ -21,9 +21,9 @@ mod rocks;
 mod salvage;
 mod scan;
 mod stage;
-mod strays;
 mod table;
 mod tx;
+mod unjournaled;
 mod view;
 
 /// How an index is mended whose files are damaged.
@@ -55,9 +55,9 @@ pub use records::{
 };
 pub use salvage::{Salvaged, salvage};
 pub use scan::Scan;
-pub use strays::cut_strays;
 #[doc(hidden)]
 pub use table::reseal_table;
 pub use table::{TableChecked, TableFlaw, check_table};
 pub use tx::{Read, Tx};
+pub use unjournaled::{cut_strays, name_list};
 pub use view::{OneCommit, View, reads_of_thread};

@@ -2,6 +2,7 @@
 
 use super::db::{Settings, Table};
 use super::family::Family;
+use super::unjournaled::{SUM_KEY, sum_of};
 use crate::model::{Error, Kind, Result};
 use crate::sys::sync::Mutex;
 use bytes::Bytes;
@@ -144,6 +145,9 @@ impl Rocks {
     }
 
     pub(super) fn write(&self, mut batch: WriteBatch, sync: bool) -> Result<()> {
+        if let Some(sum) = sum_of(batch.data()) {
+            self.put(&mut batch, Family::Sys, SUM_KEY, Some(&sum))?;
+        }
         let mut options = WriteOptions::default();
         options.set_sync(sync);
         // While memtables wait for a flush, RocksDB has writers wait in their queue. When that flush finds the disk full, its

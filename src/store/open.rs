@@ -10,7 +10,6 @@ use crate::sys::disk::{Access, DirEntry, Disk, OsDisk};
 use crate::sys::entropy::{Entropy, SystemEntropy};
 use crate::sys::lock::LockFile;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -295,10 +294,10 @@ impl Store {
             (lock, Index::open_read_only(&meta, settings)?)
         } else {
             let lock = LockFile::take(&lock)?;
-            super::fsck::need_index(&*disk, dir)?;
             only_files(&*disk, &meta)?;
+            set_right(&*disk)?;
+            super::fsck::need_index(&*disk, dir)?;
             super::snapshot::clear(dir)?;
-            cut_strays(&disk, identity.uuid)?;
             (lock, Index::open(&meta, settings)?)
         };
         Self::open_on(disk, index, dir, identity, options, Some(lock))
@@ -494,15 +493,16 @@ pub(super) fn only_files(disk: &dyn Disk, meta: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Cuts off what the index's logs have not got from the index.
-fn cut_strays(disk: &Arc<dyn Disk>, uuid: [u8; 16]) -> Result<()> {
-    if disk.list(Path::new(META_DIR)).is_err() {
+/// Sets right what a power cut left of the index's files.
+pub(super) fn set_right(disk: &dyn Disk) -> Result<()> {
+    let meta = Path::new(META_DIR);
+    if disk.list(meta).is_err() {
         return Ok(());
     }
-    let kept = Journal::open(Arc::clone(disk), uuid, Access::Read)?.all_entries()?;
-    let kept: HashMap<u64, Vec<u8>> = kept.into_iter().map(|entry| (entry.commit, entry.batch)).collect();
-    let kept = |commit| kept.get(&commit).map(Vec::as_slice);
-    for (log, end) in index::cut_strays(&**disk, Path::new(META_DIR), &kept)? {
+    if let Some(list) = index::name_list(disk, meta)? {
+        tracing::warn!(list, "a power cut took the name of the index's list of tables, this is the newest");
+    }
+    for (log, end) in index::cut_strays(disk, meta)? {
         tracing::warn!(log, end, "what a power cut left of an older log was cut off this one");
     }
     Ok(())

@@ -125,8 +125,11 @@ impl Census {
             if self.dirs.contains_key(&id) || roots.contains(&id) {
                 continue;
             }
-            let named = self.named.get(&id).and_then(|names| names.iter().find(|(_, name)| is_dir(name))).cloned();
-            let ghost = self.ghosts.get(&id).and_then(|ghosts| ghosts.first()).cloned();
+            // One within itself says nothing of its place.
+            let mut names = self.named.get(&id).into_iter().flatten();
+            let named = names.find(|(parent, name)| *parent != id && is_dir(name)).cloned();
+            let mut ghosts = self.ghosts.get(&id).into_iter().flatten();
+            let ghost = ghosts.find(|(_, parent, _)| *parent != id).cloned();
             let ghost = ghost.filter(|_| !self.with_names.contains(&id));
             let place = match (&named, &ghost) {
                 (Some((parent, name)), _) | (None, Some((_, parent, name))) => self.place(*parent, name),

@@ -3,7 +3,7 @@
 use super::quarantine::QUARANTINE;
 use crate::index::{self, MEND, Salvaged};
 use crate::model::{Error, Kind, Result};
-use crate::store::open::{EPOCH_KEY, LOCK_FILE, META_DIR, SALVAGED_KEY, only_files};
+use crate::store::open::{EPOCH_KEY, LOCK_FILE, META_DIR, SALVAGED_KEY, only_files, set_right};
 use crate::store::{Options, Store};
 use crate::sys::disk::{Disk, OsDisk};
 use crate::sys::lock::LockFile;
@@ -42,6 +42,7 @@ impl Store {
         let _lock = LockFile::take(&dir.join(LOCK_FILE))?;
         let disk = OsDisk::new(dir);
         only_files(&disk, &dir.join(META_DIR))?;
+        set_right(&disk)?;
         if !has_tables(&dir.join(META_DIR)) {
             return Err(Error::new(Kind::Corrupt, "cannot make a new index of the old one")
                 .why("nothing is left of it")

@@ -59,12 +59,16 @@ impl Disk {
 
 /// Mends a file system without a journal, as a machine does that starts again.
 pub fn mend(file: &Path) -> Result<(), String> {
-    let output = attempt("e2fsck", &["-fy", file.to_str().unwrap()]);
-    // 1 and 2: errors were corrected.
-    match output.status.code() {
-        Some(0..=2) => Ok(()),
-        _ => Err(format!("e2fsck cannot mend the file system: {}", String::from_utf8_lossy(&output.stdout))),
+    let mut output = attempt("e2fsck", &["-fy", file.to_str().unwrap()]);
+    for _ in 0..3 {
+        // 1 and 2: errors were corrected; 4: some were left, which it often corrects when it runs again.
+        match output.status.code() {
+            Some(0..=2) => return Ok(()),
+            Some(4..=7) => output = attempt("e2fsck", &["-fy", file.to_str().unwrap()]),
+            _ => break,
+        }
     }
+    Err(format!("e2fsck cannot mend the file system: {}", String::from_utf8_lossy(&output.stdout)))
 }
 
 /// A disk or an image, mounted until it is dropped.
