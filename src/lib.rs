@@ -1,6 +1,7 @@
 //! The rooms of Keyfold: an object store with S3's semantics that you mount.
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod access;
 pub mod backup;
 pub mod chunklog;
 pub mod cli;

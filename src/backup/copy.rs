@@ -26,7 +26,8 @@ pub(super) enum What {
     Index {
         table: bool,
     },
-    Settings,
+    /// Settings, and the key file.
+    Small,
 }
 
 /// Files that belong together.
@@ -52,7 +53,7 @@ impl Unit {
         let paths = match what {
             What::Segment(id) => vec![id.path()],
             What::Solo(id) => vec![id.path(), id.sum_path()],
-            What::Index { .. } | What::Settings => vec![],
+            What::Index { .. } | What::Small => vec![],
         };
         let mut files = Vec::new();
         for path in paths {
@@ -103,7 +104,7 @@ impl Donor {
         match unit.what {
             What::Segment(_) => same_segment(&*one, &*other),
             // The checksums stand for the bytes.
-            What::Solo(_) | What::Index { .. } | What::Settings => same_bytes(&*one, &*other),
+            What::Solo(_) | What::Index { .. } | What::Small => same_bytes(&*one, &*other),
         }
     }
 

@@ -7,7 +7,7 @@ use super::keep::{prune, surplus};
 use super::not_whole;
 use super::place::{self, Place, RECORD, Record, full, generations, partials, refused, sync_dir, write};
 use crate::model::{Error, Kind, Result};
-use crate::store::{FORMAT_FILE, Identity, LogFile, Snapshot, Store};
+use crate::store::{ACCESS_KEY_FILE, FORMAT_FILE, Identity, LogFile, Snapshot, Store};
 use crate::sys::disk::{Disk, OsDisk};
 use crate::sys::path::existing;
 use std::collections::BTreeSet;
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
-/// The settings' name in a store.
-pub(super) const SETTINGS: &str = "keyfold.toml";
+/// What else lies in a store that it cannot do without: its settings, and the key of its access keys' secrets.
+pub(super) const SMALL: [&str; 2] = ["keyfold.toml", ACCESS_KEY_FILE];
 
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,10 +144,11 @@ impl Decided {
             }
         }
         units.extend(Unit::of_index(&snapshot.index_dir())?);
-        let settings = OsDisk::new(store.dir()).file_len(Path::new(SETTINGS));
-        if let Ok(Some(bytes)) = settings {
-            let files = vec![(store.dir().join(SETTINGS), PathBuf::from(SETTINGS), bytes)];
-            units.push(Unit { what: What::Settings, files });
+        for name in SMALL {
+            if let Ok(Some(bytes)) = OsDisk::new(store.dir()).file_len(Path::new(name)) {
+                let files = vec![(store.dir().join(name), PathBuf::from(name), bytes)];
+                units.push(Unit { what: What::Small, files });
+            }
         }
         let mut record = Record { commit: snapshot.commit(), ..Record::default() };
         let decide = |unit: Unit| {

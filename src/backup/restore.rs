@@ -3,7 +3,7 @@
 use super::Watch;
 use super::check::Checker;
 use super::copy::{Copied, Unit, What, copy};
-use super::make::{SETTINGS, sync_tree};
+use super::make::{SMALL, sync_tree};
 use super::not_whole;
 use super::place::{make_dir, read, record, refused, write};
 use crate::chunklog::{self, ChunkLog};
@@ -15,8 +15,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Nobody writes more into `keyfold.toml`.
-const SETTINGS_BYTES_MAX: u64 = 1 << 20;
+/// Nobody writes more into `keyfold.toml`, and the key file is a line.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
 
 /// Stands in the directory until it is a store: what lies there may be removed.
 const MARKER: &str = "RESTORING";
@@ -48,9 +48,9 @@ pub fn restore(generation: &Path, to: &Path, options: &Options, watch: &mut dyn 
         units.extend(Unit::of_log(generation, what)?);
     }
     let mut damage = |name: &str, why: &str| watch.damage(not_whole(format!("{name}: {why}")));
-    let here: u64 = units.iter().map(|unit| unit.files.len() as u64).sum();
-    // Beside these there may be settings.
-    if here + 1 < record.files {
+    let small = SMALL.iter().filter(|name| generation.join(name).symlink_metadata().is_ok()).count() as u64;
+    let here = small + units.iter().map(|unit| unit.files.len() as u64).sum::<u64>();
+    if here < record.files {
         damage("BACKUP", &format!("{} files are missing of {}", record.files - here, record.files))?;
     }
     let mut checker = Checker::new(to, identity.uuid(), Arc::clone(&options.clock), options.settings.clone())?;
@@ -100,13 +100,15 @@ fn begin(to: &Path) -> Result<()> {
 fn finish(generation: &Path, to: &Path, identity: &Identity, options: &Options, watch: &mut dyn Watch) -> Result<()> {
     let failed = |error| refused(to, error);
     set_apart(to, options)?;
-    match read(&generation.join(SETTINGS), SETTINGS_BYTES_MAX + 1) {
-        Ok(settings) if settings.len() as u64 > SETTINGS_BYTES_MAX => {
-            watch.damage(not_whole(format!("{SETTINGS}: it is larger than any settings are")))?;
+    for name in SMALL {
+        match read(&generation.join(name), SMALL_BYTES_MAX + 1) {
+            Ok(text) if text.len() as u64 > SMALL_BYTES_MAX => {
+                watch.damage(not_whole(format!("{name}: it is larger than it can be")))?;
+            }
+            Ok(text) => write(&to.join(name), &text).map_err(failed)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => watch.damage(not_whole(format!("{name}: {error}")))?,
         }
-        Ok(settings) => write(&to.join(SETTINGS), &settings).map_err(failed)?,
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => watch.damage(not_whole(format!("{SETTINGS}: {error}")))?,
     }
     sync_tree(to).map_err(failed)?;
     write(&to.join(FORMAT_FILE), identity.text_of_copy(false).as_bytes()).map_err(failed)?;

@@ -64,6 +64,9 @@ pub(super) enum Command {
     Backup(super::backup::Args),
     Gc(super::gc::Args),
     Scrub(super::scrub::Args),
+    User(super::user::Args),
+    AccessKey(super::access_key::Args),
+    Presign(super::presign::Args),
     Completions(super::completions::Args),
     Man(super::man::Args),
 }

@@ -86,6 +86,7 @@ const fn status(kind: Kind) -> u8 {
         | Kind::NoSuchVersion
         | Kind::NoSuchUpload
         | Kind::NotSet
+        | Kind::NoSuchEntity
         | Kind::IsMarker => NOT_FOUND,
         Kind::InvalidBucketName | Kind::InvalidArgument | Kind::InvalidName | Kind::KeyTooLong | Kind::InvalidTag => {
             USAGE

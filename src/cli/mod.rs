@@ -2,6 +2,7 @@
 //!
 //! Only here are terminals, the environment and exit statuses known. Data goes to stdout, everything else to stderr.
 
+mod access_key;
 mod arguments;
 mod backup;
 mod bucket;
@@ -22,6 +23,7 @@ mod meta;
 mod mount;
 mod output;
 mod pairs;
+mod presign;
 mod progress;
 mod purge;
 mod rebuild;
@@ -33,6 +35,7 @@ mod tag;
 mod target;
 mod umount;
 mod undelete;
+mod user;
 mod versions;
 
 use crate::sys::allocator::Allocator;
@@ -81,6 +84,9 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(args, &global),
         Command::Gc(args) => gc::run(args, &global),
         Command::Scrub(args) => scrub::run(args, &global),
+        Command::User(args) => user::run(args, &global),
+        Command::AccessKey(args) => access_key::run(args, &global),
+        Command::Presign(args) => presign::run(args, &global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     };

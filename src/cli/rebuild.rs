@@ -45,6 +45,7 @@ fn rows(rebuilt: &Rebuilt) -> Vec<Row> {
     };
     let mut rows = vec![
         tally("buckets", rebuilt.buckets, "settings are lost; one with older versions is versioned"),
+        tally("users and access keys", 0, "lost where there were any: make them again"),
         tally("files", rebuilt.files, "modes, tags and metadata are lost, deleted ones may be back"),
         tally("older versions", rebuilt.versions, ""),
         bytes("bytes", rebuilt.bytes, ""),

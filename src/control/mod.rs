@@ -21,8 +21,8 @@ pub use host::{Host, Place, Spot, Waiting};
 pub use mounts::{FSTYPE, KernelMount, all_mounts, keyfold_mounts, mount_of};
 pub use request::{Attribute, Edit, Envelope, PROTOCOL, Request, Target, Which};
 pub use row::{
-    ActRow, BackupRow, BucketRow, ComplaintRow, DamageRow, EntryRow, EventRow, FindingRow, HurtRow, MountRow,
-    ObjectRow, PairRow, ProgressRow, Row, SettingRow, TallyRow, UsageRow, VersionRow,
+    AccessKeyRow, ActRow, BackupRow, BucketRow, ComplaintRow, DamageRow, EntryRow, EventRow, FindingRow, HurtRow,
+    MountRow, ObjectRow, PairRow, ProgressRow, Row, SettingRow, TallyRow, UrlRow, UsageRow, UserRow, VersionRow,
 };
 pub use serve::{Caller, serve};
 pub use socket::{Address, Connection, SOCKET, connect};

@@ -243,6 +243,67 @@ pub enum Request {
         /// As it was at this RFC 3339 instant.
         at: Option<String>,
     },
+    /// Every user.
+    Users,
+    /// Adds a user.
+    UserAdd {
+        /// The user's name.
+        user: String,
+        /// The uid; without, that of the machine's user of that name.
+        uid: Option<u32>,
+        /// The gid; without, that of the machine's user of that name, or a number like the uid.
+        gid: Option<u32>,
+        /// Whether the user may make buckets.
+        create_buckets: bool,
+    },
+    /// Removes a user and the user's access keys.
+    UserRemove {
+        /// The user's name.
+        user: String,
+        /// Only say what would be removed.
+        dry_run: bool,
+    },
+    /// Every access key, without secrets.
+    AccessKeys {
+        /// Only this user's.
+        user: Option<String>,
+    },
+    /// Makes an access key; the answer has its secret.
+    AccessKeyCreate {
+        /// Whose; without, the owner's.
+        user: Option<String>,
+    },
+    /// Has requests signed with an access key taken or refused.
+    AccessKeyEnable {
+        /// Its id.
+        access_key: String,
+        /// Which of both.
+        enabled: bool,
+    },
+    /// Deletes an access key.
+    AccessKeyDelete {
+        /// Its id.
+        access_key: String,
+        /// Only say whether it could be deleted.
+        dry_run: bool,
+    },
+    /// A URL that lets whoever holds it make one request.
+    Presign {
+        /// Of which object, there or not.
+        target: Target,
+        /// Which version.
+        version: Option<String>,
+        /// To write it instead of reading it.
+        put: bool,
+        /// For how many seconds.
+        expires: u64,
+        /// Where the S3 API is served.
+        endpoint: String,
+        /// In which region.
+        region: String,
+        /// Signed with the access key of this id; without, with the owner's oldest that is enabled.
+        access_key: Option<String>,
+    },
     /// Mounts the store once more, in the process that owns it.
     Mount {
         /// Where; absolute.
@@ -290,7 +351,15 @@ impl Request {
             | Self::Compaction { .. }
             | Self::Scrub { .. }
             | Self::ScrubPause { .. }
-            | Self::Events { .. } => false,
+            | Self::Events { .. }
+            | Self::Users
+            | Self::UserAdd { .. }
+            | Self::UserRemove { .. }
+            | Self::AccessKeys { .. }
+            | Self::AccessKeyCreate { .. }
+            | Self::AccessKeyEnable { .. }
+            | Self::AccessKeyDelete { .. }
+            | Self::Presign { .. } => false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is answered: one row a thing. Field names are those of `--json` and stay.
 
+use crate::access::Secret;
 use crate::backup::Record;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,6 +41,12 @@ pub enum Row {
     Event(EventRow),
     /// A backup.
     Backup(BackupRow),
+    /// A user.
+    User(UserRow),
+    /// An access key.
+    AccessKey(AccessKeyRow),
+    /// A presigned URL.
+    Url(UrlRow),
     /// Something was done, or would be.
     Act(ActRow),
 }
@@ -355,6 +362,52 @@ pub struct BackupRow {
     pub dry_run: bool,
 }
 
+/// A user.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UserRow {
+    /// The user's name.
+    pub user: String,
+    /// Owner of what the user makes.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Whether the user may make buckets.
+    pub create_buckets: bool,
+    /// When the user was added.
+    pub created: String,
+    /// How many access keys the user has.
+    pub access_keys: u64,
+}
+
+/// An access key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccessKeyRow {
+    /// Its id.
+    pub access_key: String,
+    /// Whose it is; none for the owner's.
+    pub user: Option<String>,
+    /// Whether requests signed with it are taken.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: String,
+    /// Its secret, once: when it is made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub secret: Option<Secret>,
+}
+
+/// A presigned URL.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UrlRow {
+    /// The URL.
+    pub url: String,
+    /// `GET` or `PUT`.
+    pub method: String,
+    /// When it ends to hold.
+    pub expires: String,
+    /// The access key it is signed with: it ends to hold with that, too.
+    pub access_key: String,
+}
+
 /// Something was done, or would be.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ActRow {
@@ -397,6 +450,9 @@ impl Row {
             Self::Tally(row) => serde_json::to_value(row),
             Self::Event(row) => serde_json::to_value(row),
             Self::Backup(row) => serde_json::to_value(row),
+            Self::User(row) => serde_json::to_value(row),
+            Self::AccessKey(row) => serde_json::to_value(row),
+            Self::Url(row) => serde_json::to_value(row),
             Self::Act(row) => serde_json::to_value(row),
         };
         value.unwrap_or_default()

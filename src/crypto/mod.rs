@@ -2,6 +2,8 @@
 
 mod digest;
 mod opaque;
+mod seal;
 
 pub use digest::{Crc64, crc32c, crc64_combine, crc64_zeros, sha256};
 pub use opaque::Opaque;
+pub use seal::{Sealer, hmac_sha256};

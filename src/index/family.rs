@@ -55,6 +55,10 @@ families! {
     Unsealed = "unsealed",
     /// Sequence number to a change: the feed.
     Log = "log",
+    /// Name to user.
+    User = "user",
+    /// Id to access key.
+    AccessKey = "key",
 }
 
 #[cfg(test)]

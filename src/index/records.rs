@@ -3,8 +3,8 @@
 use super::codec::Record;
 use super::keys::is_component;
 use crate::model::{
-    Bucket, BucketId, Checksum, ContentId, DirId, ETag, Ino, Metadata, Object, Posix, StorageClass, TagSet, Timestamp,
-    Usage, VersionId,
+    AccessKey, Bucket, BucketId, Checksum, ContentId, DirId, ETag, Ino, Metadata, Object, Posix, StorageClass, TagSet,
+    Timestamp, Usage, User, VersionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -306,5 +306,7 @@ records! {
     Usage = "usage",
     Change = "change",
     OpenSession = "open session" unless session_flaw,
+    User = "user",
+    AccessKey = "access key",
     u64 = "counter",
 }

@@ -20,6 +20,8 @@ const STOPPED_PAUSE: Duration = Duration::from_millis(2);
 /// How long writes wait that are stopped while RocksDB's own work fails.
 const STOPPED_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The family that RocksDB makes by itself, in which nothing lies.
+const UNUSED: &str = "default";
 /// Records that are verified before it is asked whether to go on.
 const VERIFIED_AT_ONCE: u64 = 4096;
 
@@ -46,7 +48,9 @@ impl Rocks {
         let mut options = database_options(settings)?;
         options.create_if_missing(false);
         options.create_missing_column_families(false);
-        let db = DB::open_cf_descriptors_read_only(&options, dir, Self::families(settings), false);
+        let there = DB::list_cf(&options, dir).map_err(|error| unopened(&error))?;
+        let families = Self::families(settings).filter(|family| there.iter().any(|name| name == family.name()));
+        let db = DB::open_cf_descriptors_read_only(&options, dir, families, false);
         db.map(Self::over).map_err(|error| unopened(&error))
     }
 
@@ -84,7 +88,7 @@ impl Rocks {
         // enough that a sync rarely changes the file's extents, little enough that a new store is small.
         let mut unused = Options::default();
         unused.set_write_buffer_size(4 << 20);
-        families.chain([ColumnFamilyDescriptor::new("default", unused)])
+        families.chain([ColumnFamilyDescriptor::new(UNUSED, unused)])
     }
 
     pub(super) fn checkpoint(&self, dir: &Path) -> Result<()> {
@@ -93,9 +97,9 @@ impl Rocks {
     }
 
     fn handle(&self, family: Family) -> Result<&ColumnFamily> {
-        self.0
-            .cf_handle(family.name())
-            .ok_or_else(|| Error::corrupt("cannot read the index", format!("it has no family {}", family.name())))
+        // A family younger than an index that is only read holds nothing, as the one of no use does.
+        let found = self.0.cf_handle(family.name()).or_else(|| self.0.cf_handle(UNUSED));
+        found.ok_or_else(|| Error::corrupt("cannot read the index", format!("it has no family {}", family.name())))
     }
 
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
@@ -272,7 +276,8 @@ pub(super) fn begins_no_log(error: &Error) -> bool {
 }
 
 /// Each change of the list of tables makes a new one: a record that is appended to one in use can be torn by a power cut,
-/// and a list with a torn end does not open. Only a new family is appended all the same, when a store is made.
+/// and a list with a torn end does not open. Only a new family is appended all the same, when a store is made
+/// or is first opened by a release that has the family.
 const ANEW: &str = "max_manifest_file_size=0;max_manifest_space_amp_pct=0";
 
 fn database_options(settings: Settings) -> Result<Options> {

@@ -37,6 +37,8 @@ kinds! {
     NoSuchUpload = "NoSuchUpload",
     /// The named setting, xattr or document is not set.
     NotSet = "NoSuchConfiguration",
+    /// No user or access key of that name.
+    NoSuchEntity = "NoSuchEntity",
     /// The bucket exists already.
     BucketExists = "BucketAlreadyOwnedByYou",
     /// The bucket holds objects, versions or markers (BKT-12).

@@ -8,6 +8,7 @@ mod ids;
 mod key;
 mod metadata;
 mod object;
+mod principal;
 mod tags;
 mod time;
 
@@ -19,5 +20,6 @@ pub use ids::{BucketId, ContentId, DirId, Ino, NUMBER_IN_USE_MAX, NUMBER_MAX, Se
 pub use key::{KEY_BYTES_MAX, ObjectKey};
 pub use metadata::{METADATA_BYTES_MAX, Metadata, SystemHeader};
 pub use object::{Checksum, Object, StorageClass};
+pub use principal::{ACCESS_KEY_ID_BYTES, AccessKey, AccessKeyId, User, UserName};
 pub use tags::{TAGS_MAX, TagSet};
 pub use time::{Timestamp, parse_rfc3339};

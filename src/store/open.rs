@@ -426,6 +426,12 @@ impl Store {
         Arc::clone(&self.clock)
     }
 
+    /// The disk it lies on, its directory the root.
+    #[must_use]
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
     /// Room on the store's disk.
     ///
     /// # Errors

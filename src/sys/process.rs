@@ -228,6 +228,15 @@ pub fn effective_gid() -> u32 {
     Gid::effective().as_raw()
 }
 
+/// The uid and gid of the machine's user of that name; nothing when there is none.
+///
+/// # Errors
+/// When the system cannot look.
+pub fn user_ids(name: &str) -> Result<Option<(u32, u32)>> {
+    let found = nix::unistd::User::from_name(name).map_err(|errno| failed("cannot look for a user", errno))?;
+    Ok(found.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
+}
+
 /// How many files this process may have open, and to how many it may raise that itself.
 #[must_use]
 pub fn open_files_limit() -> Option<(u64, u64)> {

@@ -24,9 +24,12 @@ numbers! {
 #[must_use]
 pub const fn errno(kind: Kind) -> Errno {
     match kind {
-        Kind::NoSuchBucket | Kind::NoSuchKey | Kind::NoSuchVersion | Kind::NoSuchUpload | Kind::IsMarker => {
-            Errno::ENOENT
-        }
+        Kind::NoSuchBucket
+        | Kind::NoSuchKey
+        | Kind::NoSuchVersion
+        | Kind::NoSuchUpload
+        | Kind::NoSuchEntity
+        | Kind::IsMarker => Errno::ENOENT,
         #[cfg(target_os = "macos")]
         Kind::NotSet => Errno(abi::ENOATTR),
         #[cfg(not(target_os = "macos"))]

@@ -1,5 +1,6 @@
 //! The command line as people and programs use it: the built program, real stores, real mounts.
 
+mod access;
 mod backup;
 mod bench;
 mod damage;

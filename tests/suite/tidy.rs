@@ -36,6 +36,7 @@ const HOUSE: &[(&str, &str)] = &[
 /// Each external package and the rooms that may name it: `*` is every room, nothing is none.
 const PACKAGES: &[(&str, &str)] = &[
     ("aes", "crypto"),
+    ("aes_gcm", "crypto"),
     ("arc_swap", "index config node"),
     ("base64", "*"),
     ("bytes", "*"),
@@ -48,6 +49,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("crossbeam_skiplist", "index"),
     ("fuser", "fuse"),
     ("getrandom", "sys"),
+    ("hmac", "crypto"),
     ("libc", ""),
     ("lru", "index chunklog store vfs"),
     ("lz4_flex", "index"),
@@ -72,6 +74,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("triomphe", "vfs"),
     ("twox_hash", "index"),
     ("uuid", "sys"),
+    ("zeroize", "crypto access"),
 ];
 
 /// Rooms in which a test may decide who runs when: their locks, atomics and threads come from `sys::sync`.

@@ -5,7 +5,7 @@ use keyfold::index::{
     SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key, dir_of, encode, id_key, id_of,
     next_name, part_key, part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
 };
-use keyfold::model::{Bucket, DirId, Seq, UploadId, Usage};
+use keyfold::model::{AccessKey, Bucket, DirId, Seq, UploadId, Usage, User};
 use std::fmt::Debug;
 
 fn record<R: Record + PartialEq + Debug>(bytes: &[u8]) {
@@ -20,7 +20,7 @@ pub fn records(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
     // Format version 1 in front, so that the fields are reached.
     let bytes = [&[1], data].concat();
-    match kind % 16 {
+    match kind % 18 {
         0 => record::<Bucket>(&bytes),
         1 => record::<DentRecord>(&bytes),
         2 => record::<VerRecord>(&bytes),
@@ -36,6 +36,8 @@ pub fn records(data: &[u8]) {
         12 => record::<Change>(&bytes),
         13 => record::<OpenSession>(&bytes),
         14 => record::<u64>(&bytes),
+        15 => record::<User>(&bytes),
+        16 => record::<AccessKey>(&bytes),
         // Another format version, or none at all.
         _ => {
             let _ = decode::<DentRecord>(data);

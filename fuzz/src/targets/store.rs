@@ -1,8 +1,9 @@
 //! Target for a whole store whose index says anything: records planted beside those of a sound store, which is then opened,
 //! listed, read, checked and changed. Nothing may panic, end nowhere, or show a name that leads out of its directory.
 
+use keyfold::access::Access;
 use keyfold::index::{self, Family, Index, Read};
-use keyfold::model::{BucketName, DirId, FileKind, Object, ObjectKey, Posix, Timestamp, Versioning};
+use keyfold::model::{BucketName, DirId, FileKind, Object, ObjectKey, Posix, Timestamp, User, UserName, Versioning};
 use keyfold::store::{
     Condition, Entry, Finding, ListRequest, ListVersions, Options, PutOptions, Session, Settings, Store,
 };
@@ -104,6 +105,9 @@ fn fill(store: &Arc<Store>) -> keyfold::model::Result<()> {
     for name in ["plain", "versioned"] {
         store.create_bucket(&BucketName::parse(name)?, &posix(FileKind::Directory))?;
     }
+    let (anna, created) = (UserName::parse("anna")?, Timestamp::new(NOW, 0));
+    store.add_user(&anna, &User { uid: 1000, gid: 100, makes_buckets: true, created })?;
+    Access::new(Arc::clone(store), Arc::new(Same)).create_key(Some(&anna))?;
     store.set_versioning("versioned", Versioning::Enabled)?;
     let put = |bucket: &str, key: &str, bytes: &[u8]| {
         store.put(bucket, &ObjectKey::parse(key)?, &mut &*bytes, &PutOptions::default()).map(drop)
@@ -217,7 +221,13 @@ pub(super) fn look(store: &Arc<Store>) {
         let _ = store.list_uploads(name).is_ok();
         walk(store, bucket.root);
     }
-    let _ = store.fsck(&mut |_| {}).is_ok();
+    let access = Access::new(Arc::clone(store), Arc::new(Same));
+    for (id, _) in access.keys().unwrap_or_default() {
+        if let Ok(Some(key)) = access.credential(id.as_str()) {
+            let _ = (access.buckets(&key.principal).is_ok(), access.posix(&key.principal).is_ok());
+        }
+    }
+    let _ = (access.users().is_ok(), store.fsck(&mut |_| {}).is_ok());
 }
 
 /// Every directory is met once, and every name is one.

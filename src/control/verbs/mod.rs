@@ -7,6 +7,8 @@ mod export;
 mod feed;
 mod history;
 mod look;
+mod presign;
+mod principals;
 mod scrub;
 mod store;
 mod tree;
@@ -61,6 +63,19 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
             feed::events(store, host, bucket.as_deref(), (after, follow), reply)
         }
         Request::Export { target, to, at } => export::export(store, host, &target, (&to, at.as_deref()), reply),
+        Request::Users => principals::users(store, reply),
+        Request::UserAdd { user, uid, gid, create_buckets } => {
+            principals::add_user(store, &user, (uid, gid), create_buckets, reply)
+        }
+        Request::UserRemove { user, dry_run } => principals::remove_user(store, &user, dry_run, reply),
+        Request::AccessKeys { user } => principals::keys(store, user.as_deref(), reply),
+        Request::AccessKeyCreate { user } => principals::create_key(store, user.as_deref(), reply),
+        Request::AccessKeyEnable { access_key, enabled } => principals::enable_key(store, &access_key, enabled, reply),
+        Request::AccessKeyDelete { access_key, dry_run } => principals::delete_key(store, &access_key, dry_run, reply),
+        Request::Presign { target, version, put, expires, endpoint, region, access_key } => {
+            let how = presign::How { version, put, expires, endpoint, region, access_key };
+            presign::presign(store, host, &target, how, reply)
+        }
         Request::Mount { mountpoint, options } => reply.row(Row::Mount(host.mount(&mountpoint, &options)?)),
         Request::Unmount { mountpoint, lazy } => reply.row(Row::Act(host.unmount(&mountpoint, lazy)?)),
         Request::Stop => host.hand_over()?.into_iter().try_for_each(|mount| reply.row(Row::Mount(mount))),

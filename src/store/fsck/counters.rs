@@ -6,10 +6,10 @@ use super::watch::Reading;
 use crate::index::{
     Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
 };
-use crate::model::{ContentId, DirId, NUMBER_MAX, Result, Usage};
+use crate::model::{AccessKey, AccessKeyId, ContentId, DirId, NUMBER_MAX, Result, Usage, User, UserName};
 use crate::store::ids::{BLOCK, IDS_KEY};
 use crate::store::open::{EPOCH_KEY, SALVAGED_KEY};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The store's own numbers; what lies below the index may keep others beside them.
 const NUMBERS: [&str; 5] = [IDS_KEY, EPOCH_KEY, SALVAGED_KEY, "seq", "synced"];
@@ -59,6 +59,7 @@ impl Census {
                 census.undecodable(Family::Log, key, "its key is malformed");
             }
         })?;
+        self.read_principals(read)?;
         for name in NUMBERS {
             if let Some(value) = read.get(Family::Sys, name.as_bytes())?
                 && let Err(error) = decode::<u64>(&value)
@@ -67,6 +68,24 @@ impl Census {
             }
         }
         Ok(())
+    }
+
+    fn read_principals(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
+        let mut users = HashSet::new();
+        self.each(read, Family::User, |census, key, _: User| {
+            match std::str::from_utf8(&key).ok().and_then(|name| UserName::parse(name).ok()) {
+                Some(name) => drop(users.insert(name)),
+                None => census.undecodable(Family::User, key, "its key is malformed"),
+            }
+        })?;
+        self.each(read, Family::AccessKey, |census, key, record: AccessKey| {
+            if std::str::from_utf8(&key).ok().and_then(AccessKeyId::parse).is_none() {
+                census.undecodable(Family::AccessKey, key, "its key is malformed");
+            } else if record.user.is_some_and(|user| !users.contains(&user)) {
+                let what = format!("{}: its user is missing", census.describe(Family::AccessKey, &key));
+                census.mendable("access-key-has-user", what, move |bench| bench.lay_aside(Family::AccessKey, &key));
+            }
+        })
     }
 
     pub fn compare_counters(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {

@@ -92,6 +92,8 @@ fn index() -> Seeds {
         (Family::Usage, _) => Some(11),
         (Family::Log, _) => Some(12),
         (Family::Unsealed, _) => Some(13),
+        (Family::User, _) => Some(15),
+        (Family::AccessKey, _) => Some(16),
         (Family::Gone, _) => None,
     };
     for (family, key, value) in &records {

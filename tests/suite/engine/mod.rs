@@ -1,5 +1,6 @@
 //! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
 
+mod access;
 mod backup;
 mod calls;
 mod checks;

@@ -103,6 +103,29 @@ fn nothing_in_a_stores_place_leads_out_of_it() {
     }
 }
 
+/// Neither the key of the secrets nor what is written on the way to it.
+#[test]
+fn nothing_in_the_key_files_place_leads_out() {
+    let stranger = Stranger::new();
+    bounded(&stranger.bench.store, &["access-key", "create"]);
+    for (n, place) in ["access.key", "access.key.new"].into_iter().enumerate() {
+        for (m, instead) in ALL.into_iter().enumerate() {
+            let name = format!("key-{n}-{m}");
+            let (store, outside) = (stranger.copy(&name), stranger.outside.join(&name));
+            std::fs::create_dir(&outside).unwrap();
+            put(instead, &store.join(place), &outside);
+            if place != "access.key" {
+                std::fs::remove_file(store.join("access.key")).unwrap();
+            }
+            let before = everything(&stranger.outside);
+            bounded(&store, &["access-key", "create"]);
+            bounded(&store, &["presign", "plain/a", "--endpoint", "http://localhost"]);
+            assert_eq!(everything(&stranger.outside), before, "{instead:?} at {place}");
+            std::fs::remove_dir_all(&store).unwrap();
+        }
+    }
+}
+
 #[test]
 fn files_larger_than_any_disk_are_not_read_to_their_end() {
     const TIB: u64 = 1 << 40;
@@ -127,6 +150,7 @@ fn nothing_in_a_backups_place_leads_out_of_it() {
     let stranger = Stranger::new();
     let backups = stranger.bench.store.with_file_name("backups");
     std::fs::write(stranger.bench.store.join("keyfold.toml"), "# settings\n").unwrap();
+    bounded(&stranger.bench.store, &["access-key", "create"]);
     bounded(&stranger.bench.store, &["backup", stranger.bench.store.to_str().unwrap(), backups.to_str().unwrap()]);
     let generation = std::fs::read_dir(&backups)
         .unwrap()
@@ -134,7 +158,9 @@ fn nothing_in_a_backups_place_leads_out_of_it() {
         .find(|name| name.to_str().unwrap().starts_with("20"))
         .unwrap();
     let inside = |name: &str| Path::new(&generation).join(name);
-    let places = ["BACKUPS".into(), "LOCK".into(), inside("BACKUP"), inside("keyfold.toml"), inside("FORMAT")];
+    let small = ["keyfold.toml", "access.key"];
+    let places =
+        ["BACKUPS".into(), "LOCK".into(), inside("BACKUP"), inside(small[0]), inside(small[1]), inside("FORMAT")];
     for (n, place) in places.iter().enumerate() {
         for (m, instead) in ALL.into_iter().enumerate() {
             let name = format!("backup-{n}-{m}");
@@ -153,9 +179,10 @@ fn nothing_in_a_backups_place_leads_out_of_it() {
             for args in runs {
                 bounded(&stranger.bench.store, args);
             }
-            let settings = std::fs::symlink_metadata(to.join("keyfold.toml"));
-            let led_out = place.ends_with("keyfold.toml");
-            assert!(!led_out || settings.is_err(), "{instead:?} at {} was restored", place.display());
+            for name in small.iter().filter(|name| place.ends_with(name)) {
+                let restored = std::fs::symlink_metadata(to.join(name));
+                assert!(restored.is_err(), "{instead:?} at {} was restored", place.display());
+            }
             assert_eq!(everything(&stranger.outside), before, "{instead:?} at {}", place.display());
             std::fs::remove_dir_all(&copied).unwrap();
         }

@@ -8,7 +8,7 @@ use keyfold::index::{
     ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, Node, PartRecord, Read, RefKey, SegRecord, Tx,
     VerRecord, decode, dent_key, encode, id_key, ver_key,
 };
-use keyfold::model::{ContentId, DirId, Kind, Object, Seq, Usage, VersionId};
+use keyfold::model::{AccessKey, ContentId, DirId, Kind, Object, Seq, Timestamp, Usage, User, UserName, VersionId};
 use keyfold::store::{Outcome, Store};
 use std::sync::Arc;
 
@@ -138,6 +138,30 @@ fn counters() {
         tx.put(Family::Seg, &[b"s", &id(77)[..]].concat(), &SegRecord { live_bytes: 1 });
     });
     damaged("numbers-are-new", Cost::Nothing, |_, tx| tx.put(Family::Sys, b"ids", &17u64));
+}
+
+#[test]
+fn users_and_access_keys() {
+    let key = |user: &str| {
+        let user = Some(UserName::parse(user).unwrap());
+        AccessKey { user, enabled: true, created: Timestamp::default(), nonce: [0; 12], sealed: vec![1] }
+    };
+    let user = User { uid: 70_001, gid: 70_001, makes_buckets: false, created: Timestamp::default() };
+    let id = b"KF234567ABCDEFGHIJKL";
+    let (_home, store, _) = damaged("access-key-has-user", Cost::Nothing, |_, tx| {
+        tx.put(Family::User, b"anna", &user);
+        tx.put(Family::AccessKey, id, &key("anna"));
+        tx.put(Family::AccessKey, b"KF234567ABCDEFGHIJKM", &key("bert"));
+    });
+    // What is whole stays.
+    assert_eq!((store.users().unwrap().len(), store.access_keys().unwrap().len()), (1, 1));
+    for (family, name) in [(Family::User, &b"a/b"[..]), (Family::AccessKey, b"../key")] {
+        damaged("records-decode", Cost::Nothing, |_, tx| match family {
+            Family::User => tx.put(family, name, &user),
+            _ => tx.put(family, name, &key("anna")),
+        });
+        damaged("records-decode", Cost::Nothing, |_, tx| tx.put_bytes(family, id, GARBAGE.to_vec()));
+    }
 }
 
 #[test]

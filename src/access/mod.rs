@@ -1,0 +1,57 @@
+//! Who asks, and may they? Users, access keys and the decision that every request of the S3 API runs through.
+//!
+//! Owns the file `access.key` and what the store's records of users and access keys mean. A secret is needed in clear
+//! to check a signature, so it cannot be hashed: it is kept sealed with the key in that file, which is its owner's alone
+//! (mode 0600). Who reads the index without that file (a copy of its tables, records in `quarantine/`) learns no secret;
+//! who reads the whole store's directory, a whole backup or this process's memory learns them all, as he can read every
+//! object there. The file lies in backups beside the index. Without it the keys are dead, and only they: make new ones.
+//!
+//! Nothing is remembered between requests but the sealing key, so what a verb changes holds for the next request.
+//!
+//! May not know: HTTP, sockets, terminals. Locks: one that makes the key file, one around the key that was read, each taken alone.
+
+mod authorize;
+mod key_file;
+mod keys;
+mod presign;
+mod principal;
+mod secret;
+mod users;
+
+pub use authorize::Resource;
+pub use keys::Credential;
+pub use presign::{EXPIRES_MAX, Endpoint, Presign};
+pub use principal::{ACCOUNT, Principal};
+pub use secret::Secret;
+
+use crate::crypto::{Sealer, sha256};
+use crate::store::Store;
+use crate::sys::entropy::Entropy;
+use parking_lot::RwLock;
+use std::sync::Arc;
+
+/// Users, access keys and permissions of one store.
+pub struct Access {
+    store: Arc<Store>,
+    entropy: Arc<dyn Entropy>,
+    /// From the key file, once it was needed.
+    sealer: RwLock<Option<Arc<Sealer>>>,
+}
+
+impl Access {
+    /// That of a store; reads nothing yet. Ids and secrets are drawn from `entropy`.
+    #[must_use]
+    pub fn new(store: Arc<Store>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { store, entropy, sealer: RwLock::default() }
+    }
+
+    /// The id by which S3's answers name the account: 64 hexadecimal digits, the same in backups and restored stores.
+    #[must_use]
+    pub fn canonical_id(&self) -> String {
+        hex(&sha256(&self.store.uuid()))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
