@@ -88,9 +88,13 @@ const fn status(kind: Kind) -> u8 {
         | Kind::NotSet
         | Kind::NoSuchEntity
         | Kind::IsMarker => NOT_FOUND,
-        Kind::InvalidBucketName | Kind::InvalidArgument | Kind::InvalidName | Kind::KeyTooLong | Kind::InvalidTag => {
-            USAGE
-        }
+        Kind::InvalidBucketName
+        | Kind::InvalidArgument
+        | Kind::InvalidRequest
+        | Kind::InvalidDigest
+        | Kind::InvalidName
+        | Kind::KeyTooLong
+        | Kind::InvalidTag => USAGE,
         Kind::Denied | Kind::NotPermitted | Kind::ReadOnly => DENIED,
         Kind::BucketExists
         | Kind::BucketNotEmpty
@@ -109,6 +113,9 @@ const fn status(kind: Kind) -> u8 {
         | Kind::CrossBucket
         | Kind::InvalidPart
         | Kind::InvalidPartOrder
+        | Kind::InvalidPartNumber
+        | Kind::BadDigest
+        | Kind::IncompleteBody
         | Kind::EntityTooSmall
         | Kind::EntityTooLarge
         | Kind::InvalidRange

@@ -29,7 +29,7 @@ pub trait Record: Serialize + DeserializeOwned {
     /// # Errors
     /// When the version is not known.
     fn lift(version: u8, _body: &[u8]) -> Result<Self> {
-        Err(Error::corrupt(format!("cannot read a {} record", Self::NAME), format!("its format version is {version}")))
+        Err(unknown_version(Self::NAME, version))
     }
 }
 
@@ -81,15 +81,24 @@ pub(super) mod whole {
 pub fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
     let broken = |why: String| Error::corrupt(format!("cannot read a {} record", R::NAME), why);
     let (version, body) = bytes.split_first().ok_or_else(|| broken("it is empty".into()))?;
-    if *version != R::VERSION {
-        return R::lift(*version, body);
+    let record = if *version == R::VERSION { fields(R::NAME, body)? } else { R::lift(*version, body)? };
+    match R::flaw(&record) {
+        None => Ok(record),
+        Some(why) => Err(broken(why.into())),
     }
+}
+
+/// What follows a record's version.
+pub(super) fn fields<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T> {
+    let broken = |why: String| Error::corrupt(format!("cannot read a {name} record"), why);
     match postcard::take_from_bytes(body) {
-        Ok((record, [])) => match R::flaw(&record) {
-            None => Ok(record),
-            Some(why) => Err(broken(why.into())),
-        },
+        Ok((fields, [])) => Ok(fields),
         Ok((_, rest)) => Err(broken(format!("{} bytes are left over", rest.len()))),
         Err(error) => Err(broken(error.to_string())),
     }
+}
+
+/// The error of a version that is not known.
+pub(super) fn unknown_version(name: &str, version: u8) -> Error {
+    Error::corrupt(format!("cannot read a {name} record"), format!("its format version is {version}"))
 }

@@ -55,6 +55,8 @@ families! {
     Unsealed = "unsealed",
     /// Sequence number to a change: the feed.
     Log = "log",
+    /// Content id to what clients gave and S3 tells of its bytes: a checksum, the parts it was made of.
+    Sums = "sums",
     /// Name to user.
     User = "user",
     /// Id to access key.

@@ -1,10 +1,10 @@
 //! The records of each family.
 
-use super::codec::Record;
+use super::codec::{Record, fields, unknown_version};
 use super::keys::is_component;
 use crate::model::{
-    AccessKey, Bucket, BucketId, Checksum, ContentId, DirId, ETag, Ino, Metadata, Object, Posix, StorageClass, TagSet,
-    Timestamp, Usage, User, VersionId,
+    AccessKey, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino, Metadata,
+    Object, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User, VersionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +176,33 @@ pub struct UploadRecord {
     pub tags: TagSet,
     /// From Create.
     pub class: StorageClass,
+    /// The checksum chosen at Create (SUM-9).
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+}
+
+/// [`UploadRecord`] in its first version.
+#[derive(Deserialize)]
+struct UploadRecordV1 {
+    bucket: BucketId,
+    key: String,
+    initiated: Timestamp,
+    seq: crate::model::Seq,
+    metadata: Metadata,
+    tags: TagSet,
+    class: StorageClass,
+}
+
+impl Record for UploadRecord {
+    const NAME: &'static str = "upload";
+    const VERSION: u8 = 2;
+
+    fn lift(version: u8, body: &[u8]) -> Result<Self> {
+        if version != 1 {
+            return Err(unknown_version(Self::NAME, version));
+        }
+        let UploadRecordV1 { bucket, key, initiated, seq, metadata, tags, class } = fields(Self::NAME, body)?;
+        Ok(Self { bucket, key, initiated, seq, metadata, tags, class, checksum: None })
+    }
 }
 
 /// A part of an upload.
@@ -224,6 +251,9 @@ pub struct OpenSession {
 
 /// Largest length and offset: those of a file.
 const BYTES_MAX: u64 = i64::MAX as u64;
+
+/// Parts that an object is made of at most (MPU-1).
+const PARTS_MAX: usize = 10_000;
 
 /// Entries of a record at most: many times what is ever written.
 const ENTRIES_MAX: usize = 1024;
@@ -282,6 +312,15 @@ fn session_flaw(session: &OpenSession) -> Option<&'static str> {
     (!is_component(&session.place.1)).then_some("its name is none")
 }
 
+fn sums_flaw(sums: &ObjectSums) -> Option<&'static str> {
+    let ascending = sums.parts.windows(2).all(|pair| pair[0].number < pair[1].number);
+    let sizes = sums.parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.size));
+    if !ascending || sums.parts.len() > PARTS_MAX {
+        return Some("the numbers of its parts cannot be");
+    }
+    sizes.is_none_or(|sum| sum > BYTES_MAX).then_some("the sizes of its parts cannot be")
+}
+
 macro_rules! records {
     ($($type:ty = $name:literal $(unless $flaw:ident)?,)*) => { $(
         impl Record for $type {
@@ -301,8 +340,8 @@ records! {
     ContentRecord = "content" unless content_flaw,
     Node = "extent tree" unless node_flaw,
     SegRecord = "segment",
-    UploadRecord = "upload",
     PartRecord = "part",
+    ObjectSums = "checksums" unless sums_flaw,
     Usage = "usage",
     Change = "change",
     OpenSession = "open session" unless session_flaw,

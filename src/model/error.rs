@@ -47,6 +47,14 @@ kinds! {
     InvalidBucketName = "InvalidBucketName",
     /// A value is malformed.
     InvalidArgument = "InvalidArgument",
+    /// What was asked does not go together.
+    InvalidRequest = "InvalidRequest",
+    /// A digest is malformed (SUM-6).
+    InvalidDigest = "InvalidDigest",
+    /// The bytes that came are not those that a checksum was given of (SUM-6, SUM-13).
+    BadDigest = "BadDigest",
+    /// Fewer or more bytes came than were said (SIZE-6).
+    IncompleteBody = "IncompleteBody",
     /// The name is not UTF-8 (KEY-14).
     InvalidName = "InvalidURI",
     /// A key over 1024 bytes (KEY-1), or a name over what a directory can hold.
@@ -85,6 +93,8 @@ kinds! {
     InvalidPart = "InvalidPart",
     /// Parts not in ascending order (MPU-4).
     InvalidPartOrder = "InvalidPartOrder",
+    /// The object has no part of that number (READ-9).
+    InvalidPartNumber = "InvalidPartNumber",
     /// A part other than the last under 5 MiB (MPU-2).
     EntityTooSmall = "EntityTooSmall",
     /// An object over the size limit (SIZE-1).

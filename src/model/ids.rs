@@ -90,16 +90,21 @@ impl VersionId {
         if text == "null" {
             return Some(Self::Null);
         }
-        let bytes = text.as_bytes();
-        if bytes.len() != 32 {
-            return None;
-        }
-        let mut id = [0u8; 16];
-        for (slot, pair) in id.iter_mut().zip(bytes.chunks_exact(2)) {
-            *slot = nibble(pair[0])? << 4 | nibble(pair[1])?;
-        }
-        Some(Self::Id(id))
+        hex_bytes(text).map(Self::Id)
     }
+}
+
+/// The bytes behind 32 lower-case hex digits.
+pub(super) fn hex_bytes(text: &str) -> Option<[u8; 16]> {
+    let digits = text.as_bytes();
+    if digits.len() != 32 {
+        return None;
+    }
+    let mut bytes = [0u8; 16];
+    for (slot, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *slot = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
 }
 
 fn nibble(digit: u8) -> Option<u8> {

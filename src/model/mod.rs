@@ -2,6 +2,8 @@
 
 mod attrs;
 mod bucket;
+mod checksum;
+mod conditions;
 mod error;
 mod etag;
 mod ids;
@@ -14,6 +16,8 @@ mod time;
 
 pub use attrs::{FileKind, Posix, XATTRS_BYTES_MAX, Xattrs};
 pub use bucket::{Bucket, BucketName, Usage, Versioning};
+pub use checksum::{ChecksumAlgorithm, ChecksumType, ObjectPart, ObjectSum, ObjectSums, Sum, parse_md5};
+pub use conditions::{Conditions, Tags, Verdict};
 pub use error::{Error, Kind, Result};
 pub use etag::ETag;
 pub use ids::{BucketId, ContentId, DirId, Ino, NUMBER_IN_USE_MAX, NUMBER_MAX, Seq, UploadId, VersionId};

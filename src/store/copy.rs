@@ -2,13 +2,17 @@
 
 use super::Store;
 use super::bucket::need_bucket;
+use super::promise::{Promise, Sent};
 use super::put::{Condition, PutOptions};
 use super::stack::hold_content;
+use super::sums::read_through;
+use crate::crypto::{Md5, Summer};
 use crate::index::{Family, Read, Tx, content_key};
 use crate::model::{
-    Bucket, ContentId, DirId, Error, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass, TagSet,
-    Timestamp,
+    Bucket, ChecksumAlgorithm, Conditions, ContentId, DirId, ETag, Error, Kind, Metadata, Object, ObjectKey, Posix,
+    Result, Seq, StorageClass, TagSet, Timestamp,
 };
+use std::sync::Arc;
 
 /// How a copy differs from its source.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +27,10 @@ pub struct CopyOptions {
     pub posix: Option<Posix>,
     /// Condition on the destination's current version (COND-10).
     pub condition: Condition,
+    /// Conditions on the source (COND-11).
+    pub source: Conditions,
+    /// The copy's checksum; the source's when absent (COPY-11).
+    pub checksum: Option<ChecksumAlgorithm>,
 }
 
 impl CopyOptions {
@@ -34,19 +42,43 @@ impl CopyOptions {
             class: self.class,
             posix: self.posix.clone(),
             condition: self.condition,
-            etag: None,
+            promise: Promise::default(),
         }
+    }
+
+    /// Whether a copy of `from` is the same in all that can be chosen: onto itself it would do nothing (COPY-7).
+    #[must_use]
+    pub fn changes_nothing(&self, from: &Object) -> bool {
+        self.metadata.is_none() && self.tags.is_none() && self.checksum.is_none() && self.class == from.class
+    }
+}
+
+/// What a copy has of its source beside the bytes.
+fn carry(object: &mut Object, from: &Object, options: &PutOptions) {
+    object.xattrs = from.xattrs.clone();
+    if options.posix.is_none() {
+        object.posix.kind = from.posix.kind;
+        object.posix.target.clone_from(&from.posix.target);
+        object.posix.rdev = from.posix.rdev;
     }
 }
 
 impl Store {
-    /// Makes a new current version of `key` with the bytes of `from`, any version of any object. Durable when it
-    /// returns.
+    /// Makes a new current version of `key` with the bytes of `from`, any version of any object, which keeps its tag and
+    /// checksum. Only where it is to have another checksum is it read, and gets the tag of a PUT (SUM-5). Durable when it returns.
     ///
     /// # Errors
-    /// [`Kind::NoSuchVersion`] when the source was purged meanwhile, else as [`Store::put`].
-    pub fn copy(&self, from: &Object, bucket: &str, key: &ObjectKey, how: &CopyOptions) -> Result<Object> {
+    /// [`Kind::NoSuchVersion`] when the source was purged meanwhile, [`Kind::PreconditionFailed`] (COND-10, COND-11), else as
+    /// [`Store::put`].
+    pub fn copy(self: &Arc<Self>, from: &Object, bucket: &str, key: &ObjectKey, how: &CopyOptions) -> Result<Object> {
+        how.source.of_source(from)?;
         let options = how.options(from);
+        if let Some(algorithm) = how.checksum {
+            let sum = self.sums(from)?.sum;
+            if sum.is_none_or(|sum| sum.parts > 0 || sum.sum.algorithm() != algorithm) {
+                return self.copy_summed(from, bucket, key, &options, algorithm);
+            }
+        }
         let object = self.transact_durably(|tx| {
             let now = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
@@ -55,6 +87,33 @@ impl Store {
         })?;
         self.note_copy(&object, bucket, key.as_str());
         Ok(object)
+    }
+
+    /// A copy whose bytes are shared, and read once for their checksum.
+    fn copy_summed(
+        self: &Arc<Self>,
+        from: &Object,
+        bucket: &str,
+        key: &ObjectKey,
+        options: &PutOptions,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Object> {
+        self.bucket(bucket)?;
+        let content = Arc::new(self.open_content(from)?);
+        let (mut md5, mut summer) = (Md5::default(), Summer::new(algorithm));
+        read_through(0..from.size, &mut |at, buf| content.read_at(at, buf), &mut |bytes| {
+            md5.update(bytes);
+            summer.update(bytes);
+        })?;
+        let sent = Sent { md5: md5.finish(), sum: Some(summer.finish()) };
+        let mut draft = self.draft(None)?;
+        draft.has_key(bucket, key.as_str());
+        draft.copy_from(0, &content, 0, from.size)?;
+        let etag = ETag { digest: sent.md5, parts: 0 };
+        self.put_draft(bucket, key, draft, options, "ObjectCreated:Copy", sent.sums(), |object| {
+            object.etag = etag;
+            carry(object, from, options);
+        })
     }
 
     /// Makes a new current version of a name with the bytes of `from`.
@@ -83,12 +142,7 @@ impl Store {
             object.content = from.content;
             object.crc64 = from.crc64;
             object.etag = from.etag;
-            object.xattrs = from.xattrs.clone();
-            if options.posix.is_none() {
-                object.posix.kind = from.posix.kind;
-                object.posix.target.clone_from(&from.posix.target);
-                object.posix.rdev = from.posix.rdev;
-            }
+            carry(object, from, options);
         };
         self.install_at(tx, bucket, at, (seq, now), options, "ObjectCreated:Copy", fill).map(|(object, _)| object)
     }

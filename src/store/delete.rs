@@ -10,7 +10,8 @@ use super::stack::{
 };
 use crate::index::{DentRecord, DirRecord, DirStat, Family, InodeRecord, Tx, VerRecord, id_key, ver_key};
 use crate::model::{
-    Bucket, DirId, FileKind, Ino, Kind, Object, ObjectKey, Posix, Result, Seq, Timestamp, VersionId, Versioning, Xattrs,
+    Bucket, DirId, Error, FileKind, Ino, Kind, Object, ObjectKey, Posix, Result, Seq, Timestamp, VersionId, Versioning,
+    Xattrs,
 };
 
 /// What a removal on the mount left.
@@ -22,6 +23,20 @@ pub struct Removed {
     pub nlink: u32,
     /// The delete marker that stands on top now.
     pub marker: Option<VersionId>,
+}
+
+/// Keys of one call of [`Store::delete_many`] at most (DEL-8).
+pub const DELETE_MAX: usize = 1000;
+
+/// What to delete.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeleteOne {
+    /// The key.
+    pub key: ObjectKey,
+    /// That version for good, or the current one as `rm` does.
+    pub version: Option<VersionId>,
+    /// Condition on the current version (COND-12).
+    pub condition: Condition,
 }
 
 /// What a DELETE did.
@@ -165,8 +180,8 @@ impl Store {
     /// Deletes by key: without a version as `rm`, with one that version for good (DEL-5). Durable when it returns.
     ///
     /// # Errors
-    /// [`Kind::PreconditionFailed`], [`Kind::NoSuchKey`] for a condition on an absent object (COND-13). A missing key
-    /// or version is no error (DEL-1, DEL-7).
+    /// [`Kind::PreconditionFailed`], [`Kind::NoSuchKey`] for a condition on an absent object (COND-13), [`Kind::Unsupported`] for
+    /// one on a version (COND-12). A missing key or version is no error (DEL-1, DEL-7).
     pub fn delete(
         &self,
         bucket: &str,
@@ -174,11 +189,46 @@ impl Store {
         version: Option<VersionId>,
         condition: Condition,
     ) -> Result<Deleted> {
-        if let Some(version) = version {
-            return self.delete_by_id(bucket, key, version);
+        match version {
+            Some(version) => {
+                let (deleted, found) = self.delete_by_id(bucket, key, version, condition)?;
+                if found {
+                    self.sync()?;
+                }
+                Ok(deleted)
+            }
+            None => {
+                let (deleted, commit) = self.delete_current(bucket, key, condition)?;
+                self.wait_durable(commit)?;
+                Ok(deleted)
+            }
         }
+    }
+
+    /// Deletes up to 1,000 keys or versions, each by itself as [`Store::delete`] does, and answers for each in their order (DEL-8,
+    /// DEL-9). It waits for the disk once: all are durable when it returns.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`], [`Kind::InvalidArgument`] for more keys, or what the disk says: what was deleted may be durable then.
+    pub fn delete_many(&self, bucket: &str, keys: &[DeleteOne]) -> Result<Vec<Result<Deleted>>> {
+        if keys.len() > DELETE_MAX {
+            return Err(Error::new(Kind::InvalidArgument, "cannot delete that many keys at once")
+                .why(format!("{} were named, {DELETE_MAX} is the limit (DEL-8)", keys.len())));
+        }
+        self.bucket(bucket)?;
+        let answers = keys.iter().map(|DeleteOne { key, version, condition }| match version {
+            Some(version) => self.delete_by_id(bucket, key, *version, *condition).map(|(deleted, _)| deleted),
+            None => self.delete_current(bucket, key, *condition).map(|(deleted, _)| deleted),
+        });
+        let answers = answers.collect();
+        self.sync()?;
+        Ok(answers)
+    }
+
+    /// Deletes a key's current version as `rm` does, and says which commit did.
+    fn delete_current(&self, bucket: &str, key: &ObjectKey, condition: Condition) -> Result<(Deleted, u64)> {
         let now = self.now();
-        self.transact_durably(|tx| {
+        self.transact_seq(|tx| {
             let bucket = need_bucket(tx, bucket)?;
             let (parts, name) = key.split();
             let dir = Self::walk(tx, bucket.root, parts.iter().copied())?;
@@ -202,18 +252,28 @@ impl Store {
         })
     }
 
-    fn delete_by_id(&self, bucket: &str, key: &ObjectKey, version: VersionId) -> Result<Deleted> {
+    /// Deletes a version for good, and says whether there was one.
+    fn delete_by_id(
+        &self,
+        bucket: &str,
+        key: &ObjectKey,
+        version: VersionId,
+        condition: Condition,
+    ) -> Result<(Deleted, bool)> {
+        if condition != Condition::Always {
+            return Err(Error::new(Kind::Unsupported, "cannot delete a version on a condition")
+                .why("conditions are on the current version, so they do not go with a version's id (COND-12)"));
+        }
         let mut deleted = Deleted { version: Some(version), marker: false };
         // Searched where no commit waits for it.
-        let Some((.., seen)) = self.version_of(bucket, key, version)? else { return Ok(deleted) };
+        let Some((.., seen)) = self.version_of(bucket, key, version)? else { return Ok((deleted, false)) };
         let place = Some(seen.seq).filter(|_| version != VersionId::Null);
         match self.purge(version, place, |tx| history_place_in(tx, bucket, key)) {
             Ok(marker) => deleted.marker = marker,
             Err(error) if error.kind() == Kind::NoSuchVersion => deleted.marker = seen.marker,
             Err(error) => return Err(error),
         }
-        self.sync()?;
-        Ok(deleted)
+        Ok((deleted, true))
     }
 
     /// Directories for a marker: live ones where they are, dead ones otherwise.

@@ -315,7 +315,7 @@ impl Draft {
         loop {
             chunk.clear();
             let read = std::io::Read::take(&mut body, 1 << 20).read_to_end(&mut chunk);
-            if read.map_err(|error| Error::io("cannot read the object's body", error))? == 0 {
+            if read.map_err(broken_off)? == 0 {
                 return Ok(());
             }
             self.write_at(self.size, &chunk)?;
@@ -514,13 +514,16 @@ impl Draft {
         }
         self.store.writable()?;
         self.extend(at)?;
-        let whole = at == 0 && self.size <= end && from == 0 && len == source.size();
+        let sum = source.crc64().filter(|_| self.size <= end && from == 0 && len == source.size());
         self.carve(at, end);
         for (start, extent) in source.extents(from, len)? {
             self.share(at + (start - from), source, start, &extent);
         }
-        self.running = match source.crc64() {
-            Some(value) if whole => Some(Running { crc: Crc64::resume(value), at: end }),
+        self.running = match (self.running.take(), sum) {
+            (_, Some(sum)) if at == 0 => Some(Running { crc: Crc64::resume(sum), at: end }),
+            (Some(Running { crc, at: done }), Some(sum)) if done == at => {
+                Some(Running { crc: Crc64::resume(crc64_combine(crc.value(), sum, len)), at: end })
+            }
             _ => None,
         };
         self.size = self.size.max(end);
@@ -756,6 +759,15 @@ impl Drop for Draft {
                 tracing::debug!(%error, "an abandoned file stays until the next opening");
             }
         }
+    }
+}
+
+/// Why a body could not be read: its sender hung up, or something else failed.
+fn broken_off(error: std::io::Error) -> Error {
+    let what = "cannot read the object's body";
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => Error::new(Kind::IncompleteBody, what).why("it broke off (SIZE-6)"),
+        _ => Error::io(what, error),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::{DirId, Error, Kind, Object, Result, VersionId};
 use std::collections::HashSet;
 
 /// Largest page (LIST-3).
-const PAGE_MAX: usize = 1000;
+pub(super) const PAGE_MAX: usize = 1000;
 
 /// What to list.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -372,7 +372,7 @@ fn open_level<'a>(view: &'a View<'_>, dir: DirId, base: String, from: String) ->
 }
 
 /// The group a key belongs to: the prefix and what follows up to the first delimiter.
-fn group_of<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Option<&'a str> {
+pub(super) fn group_of<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Option<&'a str> {
     let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
     let at = key.get(prefix.len()..)?.find(delimiter)?;
     key.get(..prefix.len() + at + delimiter.len())
@@ -394,7 +394,7 @@ fn after_group(group: &str) -> Option<String> {
     None
 }
 
-fn lower_bound(after: Option<&str>, prefix: &str, delimiter: Option<&str>) -> String {
+pub(super) fn lower_bound(after: Option<&str>, prefix: &str, delimiter: Option<&str>) -> String {
     let Some(after) = after.filter(|after| *after >= prefix) else { return prefix.to_owned() };
     match group_of(after, prefix, delimiter) {
         Some(group) if group == after => after_group(group).unwrap_or_else(|| next_name(after)),

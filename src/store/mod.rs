@@ -37,6 +37,7 @@ mod open;
 mod origin;
 mod pins;
 mod principals;
+mod promise;
 mod publish;
 mod put;
 mod reap;
@@ -48,6 +49,7 @@ mod scrub;
 mod snapshot;
 mod stack;
 mod sum;
+mod sums;
 mod takeover;
 mod tree;
 
@@ -57,7 +59,7 @@ pub use compact::Compacted;
 pub use complaints::Complaint;
 pub use content::{Content, again, lost};
 pub use copy::CopyOptions;
-pub use delete::{Deleted, Removed};
+pub use delete::{DELETE_MAX, DeleteOne, Deleted, Removed};
 pub use draft::Draft;
 pub use fsck::{Finding, Outcome};
 pub use hindered::Hindrance;
@@ -65,10 +67,14 @@ pub use history::HistoryName;
 pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use memory::Budget;
 pub use metadata::{Carried, PosixChange, XattrMode};
-pub use multipart::{CompletePart, PartInfo, Upload, UploadPage};
+pub use multipart::{
+    CompleteOptions, CompletePart, ListUploads, PART_BYTES_MIN, PART_NUMBER_MAX, PartInfo, PartPage, Upload,
+    UploadOptions, UploadPage,
+};
 pub use names::{Directory, Entry, FileEntry, LEVELS_MAX};
 pub use open::{FORMAT_FILE, Identity, LOCK_FILE, META_DIR, Options, Reserve, Settings, Space, Status, check_format};
 pub use principals::{ACCESS_KEY_FILE, no_such_key};
+pub use promise::{BODY_BYTES_MAX, Promise, Trailer};
 pub use publish::{Ready, Session};
 pub use put::{Condition, PutOptions};
 pub use rebuild::Rebuilt;
@@ -76,6 +82,7 @@ pub use rename::RenameHow;
 pub use salvage::Stretch;
 pub use scrub::{ScrubByHand, ScrubFinding, ScrubObject, ScrubPass, ScrubStatus, ScrubTurn};
 pub use snapshot::{LogFile, Snapshot, check_copy_of_index, runs_of_copy, set_apart};
+pub use sums::PartRange;
 
 use crate::chunklog::{ChunkLog, Journal};
 use crate::crypto::Opaque;
@@ -120,6 +127,7 @@ pub struct Store {
     brakes: compact::Brakes,
     feed: feed::Feed,
     listeners: changed::Listeners,
+    completed: multipart::Completed,
     notes: notes::Notes,
     complaints: complaints::Complaints,
     hindrances: hindered::Hindrances,

@@ -1,22 +1,44 @@
 //! Multipart uploads: parts are contents in the log, completing is a change of the index alone (MPU).
 
+mod complete;
+mod pages;
+
+pub(super) use complete::Completed;
+pub use complete::{CompleteOptions, CompletePart};
+pub use pages::{ListUploads, PartPage, UploadPage};
+
 use super::Store;
 use super::bucket::{add_usage, need_bucket};
+use super::content::Content;
 use super::draft::Draft;
-use super::origin::whole_key;
-use super::put::{Condition, PutOptions};
+use super::promise::{Promise, Promised, check_length};
 use super::stack::drop_content;
-use crate::index::{Family, PartRecord, Read, UploadRecord, decode, id_key, id_of, part_key, part_number_of};
+use super::sums::sum_of;
+use crate::index::{Family, PartRecord, Read, Tx, UploadRecord, content_key, decode, id_key, part_key, part_number_of};
 use crate::model::{
-    BucketId, ETag, Error, Kind, Metadata, Object, ObjectKey, Result, Seq, StorageClass, TagSet, Timestamp, UploadId,
-    Usage,
+    BucketId, ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectSum, ObjectSums,
+    Result, Seq, StorageClass, Sum, TagSet, Timestamp, UploadId, Usage,
 };
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Part numbers run from 1 to this (MPU-1).
 pub const PART_NUMBER_MAX: u32 = 10_000;
 /// Smallest part that is not the last (MPU-2), in bytes.
 pub const PART_BYTES_MIN: u64 = 5 << 20;
+
+/// What an upload is begun with; it becomes the object's (MPU-6).
+#[derive(Clone, Debug, Default)]
+pub struct UploadOptions {
+    /// System headers and user metadata.
+    pub metadata: Metadata,
+    /// Tags.
+    pub tags: TagSet,
+    /// Storage class.
+    pub class: StorageClass,
+    /// The checksum its parts and its object have, and its type, when that is named (SUM-9).
+    pub checksum: Option<(ChecksumAlgorithm, Option<ChecksumType>)>,
+}
 
 /// An upload in progress.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,10 +49,18 @@ pub struct Upload {
     pub key: String,
     /// When it was initiated.
     pub initiated: Timestamp,
+    /// The object's storage class.
+    pub class: StorageClass,
+    /// The checksum chosen for it.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
 }
 
-/// A page of uploads.
-pub type UploadPage = Vec<Upload>;
+impl Upload {
+    fn of(id: UploadId, record: UploadRecord) -> Self {
+        let UploadRecord { key, initiated, class, checksum, .. } = record;
+        Self { id, key, initiated, class, checksum }
+    }
+}
 
 /// A part of an upload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,32 +69,37 @@ pub struct PartInfo {
     pub number: u32,
     /// Length in bytes.
     pub size: u64,
-    /// Its tag.
+    /// Its tag: the MD5 of its bytes, but for one that was copied.
     pub etag: ETag,
     /// When it was uploaded.
     pub modified: Timestamp,
+    /// Its checksum, when one was given or the upload has one.
+    pub sum: Option<Sum>,
 }
 
-/// A part as Complete names it (MPU-4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CompletePart {
-    /// Its number.
-    pub number: u32,
-    /// Its tag.
-    pub etag: ETag,
+impl PartInfo {
+    fn of(number: u32, part: &PartRecord, sum: Option<Sum>) -> Self {
+        Self { number, size: part.size, etag: part.etag, modified: part.modified, sum }
+    }
+}
+
+fn no_upload(id: UploadId) -> Error {
+    Error::new(Kind::NoSuchUpload, format!("cannot find the upload {id}"))
+        .why("it was completed or aborted, or never existed")
+        .mend("start a new upload")
 }
 
 fn need_upload(read: &impl Read, id: UploadId) -> Result<UploadRecord> {
-    read.record(Family::Upload, &id_key(id.0))?.ok_or_else(|| {
-        Error::new(Kind::NoSuchUpload, format!("cannot find the upload {id}"))
-            .why("it was completed or aborted, or never existed")
-            .mend("start a new upload")
-    })
+    read.record(Family::Upload, &id_key(id.0))?.ok_or_else(|| no_upload(id))
 }
 
-fn parts_of(read: &impl Read, id: UploadId) -> Result<Vec<(u32, PartRecord)>> {
+/// Parts from the number `from` on, at most `limit`.
+fn parts_from(read: &impl Read, id: UploadId, from: u32, limit: usize) -> Result<Vec<(u32, PartRecord)>> {
     let mut out = Vec::new();
-    for found in read.scan(Family::Part, &part_key(id, 0), &part_key(id, u32::MAX))? {
+    for found in read.scan(Family::Part, &part_key(id, from), &part_key(id, u32::MAX))? {
+        if out.len() >= limit {
+            break;
+        }
         let (key, value) = found?;
         if let Some(number) = part_number_of(&key) {
             out.push((number, decode(&value)?));
@@ -73,23 +108,55 @@ fn parts_of(read: &impl Read, id: UploadId) -> Result<Vec<(u32, PartRecord)>> {
     Ok(out)
 }
 
+fn parts_of(read: &impl Read, id: UploadId) -> Result<Vec<(u32, PartRecord)>> {
+    parts_from(read, id, 0, usize::MAX)
+}
+
+/// The checksum kept with a part.
+fn sum_of_part(read: &impl Read, part: &PartRecord) -> Result<Option<Sum>> {
+    let sums: Option<ObjectSums> = read.record(Family::Sums, &content_key(part.content))?;
+    Ok(sums.and_then(|sums| sums.sum).map(|sum| sum.sum))
+}
+
 fn part_usage(size: u64, sign: i64) -> Usage {
     Usage { upload_bytes: sign * i64::try_from(size).unwrap_or(i64::MAX), ..Usage::default() }
 }
 
+/// Whether a part may be stored under that number.
+fn check_number(number: u32) -> Result<()> {
+    if (1..=PART_NUMBER_MAX).contains(&number) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::InvalidArgument, format!("cannot store the part {number}"))
+        .why(format!("part numbers run from 1 to {PART_NUMBER_MAX} (MPU-1)")))
+}
+
+/// A part's promise, with the checksum that its upload has.
+fn promise_of(upload: &UploadRecord, promise: &Promise) -> Result<Promise> {
+    let Some((chosen, _)) = upload.checksum else { return Ok(promise.clone()) };
+    let trailing = promise.trailer.as_ref().map(|(algorithm, _)| *algorithm);
+    match promise.sums.iter().map(Sum::algorithm).chain(trailing).find(|algorithm| *algorithm != chosen) {
+        None => Ok(Promise { keep: Some(chosen), ..promise.clone() }),
+        Some(other) => Err(Error::new(Kind::InvalidRequest, "cannot store the part")
+            .why(format!("it comes with a {}, its upload has {} checksums", other.name(), chosen.name()))
+            .mend("give the checksum that the upload was begun with")),
+    }
+}
+
 impl Store {
-    /// Begins an upload. What it is begun with becomes the object's (MPU-6).
+    /// Begins an upload. Durable when it returns.
     ///
     /// # Errors
-    /// [`Kind::NoSuchBucket`].
-    pub fn create_upload(
-        &self,
-        bucket: &str,
-        key: &ObjectKey,
-        metadata: &Metadata,
-        tags: &TagSet,
-        class: StorageClass,
-    ) -> Result<UploadId> {
+    /// [`Kind::NoSuchBucket`], [`Kind::InvalidRequest`] for a checksum that cannot be of that type (SUM-9).
+    pub fn create_upload(&self, bucket: &str, key: &ObjectKey, options: &UploadOptions) -> Result<UploadId> {
+        let checksum = options.checksum.map(|(algorithm, kind)| (algorithm, kind.unwrap_or(algorithm.usual_type())));
+        if let Some((algorithm, kind)) = checksum.filter(|(algorithm, kind)| !algorithm.allows(*kind)) {
+            return Err(Error::new(Kind::InvalidRequest, "cannot begin the upload").why(format!(
+                "{} checksums of uploads are not of the type {} (SUM-9)",
+                algorithm.name(),
+                kind.name()
+            )));
+        }
         let (id, seq, now) = (UploadId(self.ids.take()), Seq(self.ids.take()), self.now());
         self.transact_durably(|tx| {
             let bucket = need_bucket(tx, bucket)?;
@@ -98,9 +165,10 @@ impl Store {
                 key: key.as_str().to_owned(),
                 initiated: now,
                 seq,
-                metadata: metadata.clone(),
-                tags: tags.clone(),
-                class,
+                metadata: options.metadata.clone(),
+                tags: options.tags.clone(),
+                class: options.class,
+                checksum,
             };
             tx.put(Family::Upload, &id_key(id.0), &record);
             add_usage(tx, bucket.id, Usage { uploads: 1, ..Usage::default() })?;
@@ -108,25 +176,88 @@ impl Store {
         })
     }
 
+    /// An upload of that bucket and key.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchBucket`]; [`Kind::NoSuchUpload`] when there is none, also when the id is of another key.
+    pub fn find_upload(&self, bucket: &str, key: &ObjectKey, upload: UploadId) -> Result<Upload> {
+        self.index.at_once(|view| {
+            let bucket = need_bucket(view, bucket)?;
+            let record = need_upload(view, upload)?;
+            if record.bucket != bucket.id || record.key != key.as_str() {
+                return Err(no_upload(upload));
+            }
+            Ok(Upload::of(upload, record))
+        })
+    }
+
     /// Stores a part, replacing one of the same number (MPU-3). Durable when it returns.
     ///
     /// # Errors
-    /// [`Kind::InvalidArgument`] for a number outside 1 to 10,000, [`Kind::NoSuchUpload`].
+    /// [`Kind::InvalidArgument`] for a number outside 1 to 10,000, [`Kind::NoSuchUpload`], [`Kind::InvalidRequest`] for another
+    /// checksum than the upload's, else as [`Store::put`].
     pub fn put_part(
         self: &Arc<Self>,
         upload: UploadId,
         number: u32,
         body: &mut dyn std::io::Read,
-        etag: Option<ETag>,
+        promise: &Promise,
     ) -> Result<PartInfo> {
-        if !(1..=PART_NUMBER_MAX).contains(&number) {
-            return Err(Error::new(Kind::InvalidArgument, format!("cannot store the part {number}"))
-                .why(format!("part numbers run from 1 to {PART_NUMBER_MAX} (MPU-1)")));
-        }
-        need_upload(&self.index, upload)?;
+        check_number(number)?;
+        let promise = promise_of(&need_upload(&self.index, upload)?, promise)?;
         let mut draft = self.draft(None)?;
-        draft.fill(body)?;
-        let prepared = self.prepare(&mut draft)?;
+        let mut body = Promised::new(body, &promise)?;
+        draft.fill(&mut body)?;
+        let sent = body.kept()?;
+        self.store_part(upload, number, draft, Some(ETag { digest: sent.md5, parts: 0 }), sent.sum)
+    }
+
+    /// Stores a stretch of a version's bytes as a part; all of them without a range (MPU-15). No data moves, so the part's tag is
+    /// opaque; it is read when the upload has checksums. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidRange`] for one that is empty or not within the version, [`Kind::NoSuchVersion`] when that was purged
+    /// meanwhile, else as [`Store::put_part`].
+    pub fn copy_part(
+        self: &Arc<Self>,
+        upload: UploadId,
+        number: u32,
+        from: &Object,
+        range: Option<Range<u64>>,
+    ) -> Result<PartInfo> {
+        check_number(number)?;
+        let record = need_upload(&self.index, upload)?;
+        let Range { start, end } = match range {
+            Some(range) if range.start < range.end && range.end <= from.size => range,
+            None => 0..from.size,
+            Some(Range { start, end }) => {
+                return Err(Error::new(Kind::InvalidRange, "cannot copy the part")
+                    .why(format!("the source has {} bytes, {start} to {end} were asked for (MPU-15)", from.size)));
+            }
+        };
+        check_length(end - start)?;
+        let content = Arc::new(self.open_content(from)?);
+        let sum = match record.checksum {
+            Some((algorithm, _)) => {
+                Some(sum_of(algorithm, start..end, &mut |at, buf| Content::read_at(&content, at, buf))?)
+            }
+            None => None,
+        };
+        let mut draft = self.draft(None)?;
+        draft.copy_from(0, &content, start, end - start)?;
+        self.store_part(upload, number, draft, None, sum)
+    }
+
+    fn store_part(
+        self: &Arc<Self>,
+        upload: UploadId,
+        number: u32,
+        mut draft: Draft,
+        etag: Option<ETag>,
+        sum: Option<Sum>,
+    ) -> Result<PartInfo> {
+        let mut prepared = self.prepare(&mut draft)?;
+        prepared.keep(&mut draft, ObjectSums { sum: sum.map(ObjectSum::whole), parts: Vec::new() });
         let now = self.now();
         let (part, commit) = self.transact_seq(|tx| {
             let record = need_upload(tx, upload)?;
@@ -146,43 +277,7 @@ impl Store {
         drop(prepared);
         draft.published(part.content);
         self.wait_durable(commit)?;
-        Ok(PartInfo { number, size: part.size, etag: part.etag, modified: part.modified })
-    }
-
-    /// Parts after `after`, at most `limit` (MPU-12).
-    ///
-    /// # Errors
-    /// [`Kind::NoSuchUpload`].
-    pub fn list_parts(&self, upload: UploadId, after: u32, limit: usize) -> Result<Vec<PartInfo>> {
-        let parts = self.index.at_once(|view| {
-            need_upload(view, upload)?;
-            parts_of(view, upload)
-        })?;
-        let parts = parts.into_iter().filter(|(number, _)| *number > after).take(limit);
-        Ok(parts
-            .map(|(number, part)| PartInfo { number, size: part.size, etag: part.etag, modified: part.modified })
-            .collect())
-    }
-
-    /// A bucket's uploads by key, then by initiation (MPU-12).
-    ///
-    /// # Errors
-    /// [`Kind::NoSuchBucket`].
-    pub fn list_uploads(&self, bucket: &str) -> Result<UploadPage> {
-        let bucket = self.bucket(bucket)?;
-        let mut out = Vec::new();
-        for found in self.index.scan(Family::Upload, &[], &[0xff; 9])? {
-            let (key, value) = found?;
-            match (id_of(&key), decode::<UploadRecord>(&value)) {
-                (Some(id), Ok(record)) if record.bucket == bucket.id => {
-                    out.push(Upload { id: UploadId(id), key: record.key, initiated: record.initiated });
-                }
-                (_, Ok(_)) => {}
-                (_, Err(error)) => self.spoiled((Family::Upload, &key), None, &error),
-            }
-        }
-        out.sort_by(|a, b| a.key.cmp(&b.key).then(a.initiated.cmp(&b.initiated)).then(a.id.cmp(&b.id)));
-        Ok(out)
+        Ok(PartInfo::of(number, &part, sum))
     }
 
     /// Ends an upload without an object; its space comes back (MPU-10).
@@ -196,7 +291,7 @@ impl Store {
         })
     }
 
-    fn drop_upload(&self, tx: &mut crate::index::Tx<'_>, upload: UploadId, bucket: BucketId) -> Result<()> {
+    fn drop_upload(&self, tx: &mut Tx<'_>, upload: UploadId, bucket: BucketId) -> Result<()> {
         for (number, part) in parts_of(tx, upload)? {
             drop_content(tx, part.content)?;
             add_usage(tx, bucket, part_usage(part.size, -1))?;
@@ -205,104 +300,4 @@ impl Store {
         tx.delete(Family::Upload, &id_key(upload.0));
         add_usage(tx, bucket, Usage { uploads: -1, ..Usage::default() })
     }
-
-    /// Makes the object from the parts named, in their order; others are dropped (MPU-5). The object's place among
-    /// the versions is that of its completion, its Last-Modified that of its initiation (META-14).
-    ///
-    /// # Errors
-    /// [`Kind::InvalidPartOrder`], [`Kind::InvalidPart`], [`Kind::EntityTooSmall`] (MPU-2, MPU-4),
-    /// [`Kind::InvalidArgument`] for an empty list, [`Kind::PreconditionFailed`] (COND-9).
-    pub fn complete_upload(
-        self: &Arc<Self>,
-        bucket: &str,
-        upload: UploadId,
-        parts: &[CompletePart],
-        condition: Condition,
-        etag: Option<ETag>,
-    ) -> Result<Object> {
-        let (record, known) = self.index.at_once(|view| Ok((need_upload(view, upload)?, parts_of(view, upload)?)))?;
-        let chosen = check_parts(parts, &known)?;
-        let mut draft = self.draft(None)?;
-        draft.has_key(bucket, &record.key);
-        self.concatenate(&mut draft, &chosen)?;
-        let prepared = self.prepare(&mut draft)?;
-        let key = ObjectKey::parse(&record.key)?;
-        let options = PutOptions {
-            metadata: record.metadata.clone(),
-            tags: record.tags.clone(),
-            class: record.class,
-            posix: None,
-            condition,
-            etag: None,
-        };
-        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let ((object, overtaken), commit) = self.transact_seq(|tx| {
-            let (now, seq) = self.stamp();
-            let bucket = need_bucket(tx, bucket)?;
-            let record = need_upload(tx, upload)?;
-            if record.bucket != bucket.id {
-                return Err(Error::new(Kind::NoSuchUpload, format!("cannot find the upload {upload}"))
-                    .why(format!("the bucket {} has none of that id", bucket.name)));
-            }
-            if parts_of(tx, upload)? != known {
-                return Err(Error::new(Kind::Conflict, "cannot complete the upload")
-                    .why("a part was replaced at this moment")
-                    .mend("complete it again"));
-            }
-            prepared.commit(tx)?;
-            self.drop_upload(tx, upload, record.bucket)?;
-            let event = "ObjectCreated:CompleteMultipartUpload";
-            let fill = |object: &mut Object| {
-                prepared.describe(self, object);
-                object.etag =
-                    etag.unwrap_or(ETag { digest: self.opaque.seal(u64::MAX, object.content.0), parts: count });
-                object.modified = record.initiated;
-            };
-            let (object, replaced) = self.install(tx, &bucket, &key, (seq, now), &options, event, fill)?;
-            Ok((object, replaced.filter(|replaced| prepared.is_overtaken(*replaced)).map(|_| seq)))
-        })?;
-        drop(prepared);
-        draft.published(object.content);
-        if let Some(seq) = overtaken {
-            self.note_place(commit, &object, seq, Some(whole_key(bucket, key.as_str())));
-        }
-        self.wait_durable(commit)?;
-        Ok(object)
-    }
-
-    /// Lays parts one behind the other; their bytes are shared, not copied.
-    fn concatenate(self: &Arc<Self>, draft: &mut Draft, parts: &[PartRecord]) -> Result<()> {
-        for part in parts {
-            let content = Arc::new(self.content(part.content)?);
-            draft.copy_from(draft.size(), &content, 0, part.size)?;
-        }
-        Ok(())
-    }
-}
-
-/// The parts Complete names, checked against those uploaded.
-fn check_parts(parts: &[CompletePart], known: &[(u32, PartRecord)]) -> Result<Vec<PartRecord>> {
-    let fail = |kind, why: String| Err(Error::new(kind, "cannot complete the upload").why(why));
-    if parts.is_empty() {
-        return fail(Kind::InvalidArgument, "no part is named".into());
-    }
-    if parts.windows(2).any(|pair| pair[0].number >= pair[1].number) {
-        return fail(Kind::InvalidPartOrder, "part numbers do not ascend".into());
-    }
-    let mut chosen = Vec::with_capacity(parts.len());
-    for part in parts {
-        let found = known.binary_search_by_key(&part.number, |(number, _)| *number).ok().map(|at| known[at].1);
-        match found {
-            Some(record) if record.etag == part.etag => chosen.push(record),
-            _ => return fail(Kind::InvalidPart, format!("part {} was not uploaded with that tag", part.number)),
-        }
-    }
-    for (part, record) in parts.iter().zip(&chosen).take(parts.len() - 1) {
-        if record.size < PART_BYTES_MIN {
-            let (number, size) = (part.number, record.size);
-            let why = format!("part {number} has {size} bytes, only the last may have under {PART_BYTES_MIN}");
-            return fail(Kind::EntityTooSmall, why);
-        }
-    }
-    Ok(chosen)
 }

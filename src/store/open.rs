@@ -373,6 +373,7 @@ impl Store {
             brakes: super::compact::Brakes::default(),
             feed: feed::Feed::default(),
             listeners: super::changed::Listeners::default(),
+            completed: super::multipart::Completed::default(),
             notes: super::notes::Notes::default(),
             complaints: complaints::Complaints::default(),
             hindrances: hindered::Hindrances::default(),

@@ -14,7 +14,7 @@ use super::{Store, names};
 use crate::index::{
     Body, ContentRecord, Family, OpenSession, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
 };
-use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, Result, Seq, VersionId};
+use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, ObjectSums, Result, Seq, VersionId};
 use crate::sys::sync::Mutex;
 use std::sync::Arc;
 
@@ -53,6 +53,8 @@ pub(super) struct Prepared<'a> {
     pub id: ContentId,
     pub record: ContentRecord,
     pub plan: Plan,
+    /// What is kept of the bytes beside the record.
+    sums: ObjectSums,
     /// Told what the next round has to sync.
     unsynced: Arc<Unsynced>,
     /// Keeps what the plan shares from being freed before the commit, and says where that is.
@@ -96,7 +98,18 @@ impl Prepared<'_> {
         }
         held.count(tx)?;
         tx.put(Family::Content, &content_key(self.id), &self.record);
+        if self.sums != ObjectSums::default() {
+            tx.put(Family::Sums, &content_key(self.id), &self.sums);
+        }
         Ok(())
+    }
+
+    /// Has it keep what is known of its bytes. No bytes at all, which otherwise take no record, get one then.
+    pub(super) fn keep(&mut self, draft: &mut Draft, sums: ObjectSums) {
+        if self.id == ContentId::EMPTY && sums != ObjectSums::default() {
+            self.id = ContentId::inline(draft.number());
+        }
+        self.sums = sums;
     }
 
     /// Whether its number is below that of what has happened to the name since it was drawn: the log would tell it in a wrong
@@ -227,7 +240,8 @@ impl Store {
     /// A content whose bytes are all in its record.
     fn whole(&self, id: ContentId, record: ContentRecord) -> Prepared<'_> {
         let (plan, unsynced) = (Plan::default(), Arc::clone(&self.unsynced));
-        Prepared { id, record, plan, unsynced, base: None, _staying: None, taking: Mutex::new(None) }
+        let sums = ObjectSums::default();
+        Prepared { id, record, plan, sums, unsynced, base: None, _staying: None, taking: Mutex::new(None) }
     }
 
     /// Makes a write session's bytes the current version of its file. The session's first publication makes a

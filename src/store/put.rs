@@ -5,11 +5,12 @@ use super::bucket::{need_bucket, read_bucket};
 use super::draft::Draft;
 use super::names::{is_dir, live_dir, no_such_name};
 use super::origin::whole_key;
+use super::promise::{Promise, Promised};
 use super::stack::{Current, attach, current, enthrone_all, rewrite, set_marker};
 use crate::index::{DentRecord, Tx};
 use crate::model::{
-    Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, Seq, StorageClass,
-    TagSet, Timestamp, VersionId,
+    Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, ObjectSums, Posix, Result, Seq,
+    StorageClass, TagSet, Tags, Timestamp, VersionId,
 };
 use std::sync::Arc;
 
@@ -25,9 +26,31 @@ pub enum Condition {
     Present,
     /// `If-Match: ETAG`.
     Matches(ETag),
+    /// `If-Match` with what is the tag of no object.
+    MatchesNone,
 }
 
 impl Condition {
+    /// What `If-Match` and `If-None-Match` of a write come to.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] for both, for several tags, and for an `If-None-Match` other than `*` (COND-4).
+    pub fn of(if_match: Option<&Tags>, if_none_match: Option<&Tags>) -> Result<Self> {
+        let refused = |why| Err(Error::new(Kind::Unsupported, "cannot write on that condition").why(why));
+        Ok(match (if_match, if_none_match) {
+            (None, None) => Self::Always,
+            (None, Some(Tags::Any)) => Self::Absent,
+            (None, Some(Tags::These(_))) => return refused("If-None-Match of a write is `*` (COND-4)"),
+            (Some(_), Some(_)) => return refused("If-Match and If-None-Match do not go together"),
+            (Some(Tags::Any), None) => Self::Present,
+            (Some(Tags::These(tags)), None) => match tags.as_slice() {
+                [] => Self::MatchesNone,
+                [tag] => Self::Matches(*tag),
+                _ => return refused("If-Match of a write names one tag"),
+            },
+        })
+    }
+
     pub(super) fn judge(self, current: Option<&Object>) -> Result<()> {
         let failed = |why: String| Err(Error::new(Kind::PreconditionFailed, "the condition does not hold").why(why));
         match (self, current) {
@@ -35,8 +58,9 @@ impl Condition {
             (Self::Matches(tag), Some(object)) if object.etag == tag => Ok(()),
             (Self::Absent, Some(_)) => failed("an object has the key".into()),
             (Self::Matches(tag), Some(object)) => failed(format!("its tag is {}, not {tag}", object.etag)),
+            (Self::MatchesNone, Some(object)) => failed(format!("its tag is {}", object.etag)),
             // COND-5, COND-13: an absent object is not found, whatever the tag.
-            (Self::Present | Self::Matches(_), None) => {
+            (Self::Present | Self::Matches(_) | Self::MatchesNone, None) => {
                 Err(Error::new(Kind::NoSuchKey, "the condition does not hold").why("no object has the key"))
             }
         }
@@ -56,16 +80,18 @@ pub struct PutOptions {
     pub posix: Option<Posix>,
     /// Condition on the current version.
     pub condition: Condition,
-    /// The tag to store, when the door computed one.
-    pub etag: Option<ETag>,
+    /// What the body was promised to be.
+    pub promise: Promise,
 }
 
 impl Store {
-    /// Puts an object. Durable when it returns (READ-14: readers see the old or the new one, whole).
+    /// Puts an object, whose tag is the MD5 of its bytes (SUM-1). Durable when it returns (READ-14: readers see the old or the new
+    /// one, whole).
     ///
     /// # Errors
-    /// [`Kind::NoSuchBucket`], [`Kind::PreconditionFailed`], [`Kind::Full`], or what reading the body returns;
-    /// nothing is left behind then (SIZE-6).
+    /// [`Kind::NoSuchBucket`], [`Kind::PreconditionFailed`], [`Kind::Full`]; [`Kind::BadDigest`], [`Kind::IncompleteBody`] when the
+    /// body is not what was promised, [`Kind::EntityTooLarge`] over [`BODY_BYTES_MAX`](super::BODY_BYTES_MAX), or what reading it
+    /// returns; nothing is left behind then (SIZE-6).
     pub fn put(
         self: &Arc<Self>,
         bucket: &str,
@@ -76,10 +102,15 @@ impl Store {
         self.bucket(bucket)?;
         let mut draft = self.draft(None)?;
         draft.has_key(bucket, key.as_str());
-        draft.fill(body)?;
-        self.put_draft(bucket, key, draft, options, "ObjectCreated:Put")
+        let mut body = Promised::new(body, &options.promise)?;
+        draft.fill(&mut body)?;
+        let sent = body.kept()?;
+        let etag = ETag { digest: sent.md5, parts: 0 };
+        self.put_draft(bucket, key, draft, options, "ObjectCreated:Put", sent.sums(), |object| object.etag = etag)
     }
 
+    /// Makes a draft's bytes the current version of a key; `dress` has the last word on the object.
+    #[expect(clippy::too_many_arguments, reason = "one commit has that many parts")]
     pub(super) fn put_draft(
         self: &Arc<Self>,
         bucket: &str,
@@ -87,16 +118,17 @@ impl Store {
         mut draft: Draft,
         options: &PutOptions,
         event: &str,
+        sums: ObjectSums,
+        dress: impl FnOnce(&mut Object),
     ) -> Result<Object> {
-        let prepared = self.prepare(&mut draft)?;
+        let mut prepared = self.prepare(&mut draft)?;
+        prepared.keep(&mut draft, sums);
         let ((object, overtaken), commit) = self.transact_seq(|tx| {
             let (now, seq) = self.stamp();
             let bucket = need_bucket(tx, bucket)?;
             let fill = |object: &mut Object| {
                 prepared.describe(self, object);
-                if let Some(etag) = options.etag {
-                    object.etag = etag;
-                }
+                dress(object);
             };
             let (object, replaced) = self.install(tx, &bucket, key, (seq, now), options, event, fill)?;
             prepared.commit(tx)?;

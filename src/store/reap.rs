@@ -308,7 +308,7 @@ impl Store {
         }
         tx.delete(Family::Gone, &gone_content(id));
         let Some(record) = tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(true) };
-        tx.delete(Family::Content, &content_key(id));
+        super::stack::forget_content(tx, id)?;
         match record.body {
             Body::Inline(_) => {}
             Body::Extents(extents) => extents.iter().try_for_each(|extent| Self::unref_source(tx, extent.source))?,

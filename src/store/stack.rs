@@ -243,8 +243,17 @@ pub(super) fn drop_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
     match record {
         None => {}
         // Whoever reads inline bytes has them in memory.
-        Some(Body::Inline(_)) => tx.delete(Family::Content, &content_key(id)),
+        Some(Body::Inline(_)) => forget_content(tx, id)?,
         Some(_) => tx.put_bytes(Family::Gone, &super::reap::gone_content(id), Vec::new()),
+    }
+    Ok(())
+}
+
+/// A content's record goes, with what is kept of its bytes.
+pub(super) fn forget_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
+    tx.delete(Family::Content, &content_key(id));
+    if tx.get(Family::Sums, &content_key(id))?.is_some() {
+        tx.delete(Family::Sums, &content_key(id));
     }
     Ok(())
 }

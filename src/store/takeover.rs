@@ -6,7 +6,8 @@ use super::content::Content;
 use super::extents::{Nodes, Plan, ref_key};
 use super::pins::Taking;
 use super::reap::gone_content;
-use crate::index::{Body, Family, Node, Read, RefKey, Source, Tx, content_key, id_key};
+use super::stack::forget_content;
+use crate::index::{Body, Family, Node, Read, RefKey, Source, Tx, id_key};
 use crate::model::Result;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub(super) fn take_over(
     }
     let Some(taking) = base.claim() else { return Ok(None) };
     tx.delete(Family::Gone, &mark);
-    tx.delete(Family::Content, &content_key(base.id()));
+    forget_content(tx, base.id())?;
     let mut giving = Giving { store: base.store(), held };
     match body {
         Body::Inline(_) => {}

@@ -38,9 +38,12 @@ pub const fn errno(kind: Kind) -> Errno {
         Kind::BucketNotEmpty | Kind::NotEmpty => Errno::ENOTEMPTY,
         Kind::InvalidBucketName
         | Kind::InvalidArgument
+        | Kind::InvalidRequest
+        | Kind::InvalidDigest
         | Kind::InvalidTag
         | Kind::InvalidPart
         | Kind::InvalidPartOrder
+        | Kind::InvalidPartNumber
         | Kind::EntityTooSmall
         | Kind::InvalidRange
         | Kind::InvalidState
@@ -58,7 +61,12 @@ pub const fn errno(kind: Kind) -> Errno {
         Kind::ReadOnly => Errno::EROFS,
         Kind::EntityTooLarge => Errno::EFBIG,
         Kind::TooManyLinks => Errno::EMLINK,
-        Kind::Corrupt | Kind::Io | Kind::StoreUnavailable | Kind::StoreFormat => Errno::EIO,
+        Kind::Corrupt
+        | Kind::Io
+        | Kind::BadDigest
+        | Kind::IncompleteBody
+        | Kind::StoreUnavailable
+        | Kind::StoreFormat => Errno::EIO,
         Kind::StoreBusy => Errno::EBUSY,
         Kind::Unsupported => Errno::EOPNOTSUPP,
     }

@@ -6,7 +6,7 @@ use super::harness::{
     versions, write_file,
 };
 use keyfold::model::{FileKind, Kind, Versioning};
-use keyfold::store::{Condition, Entry, RenameHow, Store};
+use keyfold::store::{CompleteOptions, Entry, RenameHow, Store};
 use shuttle::thread;
 use std::sync::Arc;
 
@@ -268,10 +268,10 @@ fn the_parts_of_an_upload_are_there_or_the_upload_is_not() {
         let part = put_part(&store, upload, 1, &pattern(300, 1));
         thread::scope(|scope| {
             scope.spawn(|| {
-                store.complete_upload(B, upload, &[part], Condition::Always, None).unwrap();
+                store.complete_upload(B, upload, &[part], &CompleteOptions::default()).unwrap();
             });
             scope.spawn(|| match store.list_parts(upload, 0, 10) {
-                Ok(parts) => assert_eq!(parts.len(), 1),
+                Ok(page) => assert_eq!(page.parts.len(), 1),
                 Err(error) => assert_eq!(error.kind(), Kind::NoSuchUpload, "{error}"),
             });
         });

@@ -11,8 +11,8 @@ use keyfold::model::{
     BucketName, FileKind, Ino, Metadata, ObjectKey, Posix, StorageClass, SystemHeader, TagSet, Versioning,
 };
 use keyfold::store::{
-    CompletePart, Condition, CopyOptions, Draft, Options, PosixChange, PutOptions, RenameHow, Session, Settings, Store,
-    XattrMode,
+    CompleteOptions, CompletePart, Condition, CopyOptions, Draft, Options, PosixChange, Promise, PutOptions, RenameHow,
+    Session, Settings, Store, UploadOptions, XattrMode,
 };
 use keyfold::sys::clock::ManualClock;
 use std::path::Path;
@@ -241,20 +241,21 @@ impl Maker {
     fn uploads(&self) {
         let mut tags = TagSet::new();
         tags.set("from", "create").unwrap();
+        let options = UploadOptions { tags, ..UploadOptions::default() };
         let begin = |key: &str| {
             self.tick();
             let key = ObjectKey::parse(key).unwrap();
-            self.store.create_upload("versioned", &key, &Metadata::default(), &tags, StorageClass::Standard).unwrap()
+            self.store.create_upload("versioned", &key, &options).unwrap()
         };
         let part = |upload, number, bytes: &[u8]| {
             self.tick();
-            let info = self.store.put_part(upload, number, &mut &*bytes, None).unwrap();
-            CompletePart { number, etag: info.etag }
+            let info = self.store.put_part(upload, number, &mut &*bytes, &Promise::default()).unwrap();
+            CompletePart { number, etag: info.etag, sum: None }
         };
         let done = begin("from-parts");
         let parts = [part(done, 1, &text(8, 5 << 20)), part(done, 7, b"the last part")];
         self.tick();
-        self.store.complete_upload("versioned", done, &parts, Condition::Always, None).unwrap();
+        self.store.complete_upload("versioned", done, &parts, &CompleteOptions::default()).unwrap();
         let open = begin("uploads/in-progress");
         part(open, 1, &text(10, 70_000));
         part(open, 3, b"three");
@@ -329,6 +330,21 @@ fn a_store_of_format_1_reads_as_when_it_was_written() {
     run(Command::new("tar").arg("-xJf").arg(golden().join("format-1.tar.xz")).arg("-C").arg(work.path()));
     let wanted = std::fs::read_to_string(golden().join("format-1.txt")).unwrap();
     assert_same(&wanted, &read(&work.path().join("store")));
+}
+
+/// As a backup is; what later releases keep is not there.
+#[test]
+fn a_store_of_format_1_can_be_opened_to_be_read_only() {
+    let work = tempfile::tempdir().unwrap();
+    run(Command::new("tar").arg("-xJf").arg(golden().join("format-1.tar.xz")).arg("-C").arg(work.path()));
+    let options = Options { read_only: true, ..options(&Arc::new(ManualClock::at(BEGINNING + 86_400))) };
+    let store = Store::open(&work.path().join("store"), options).unwrap();
+    for key in ["inline.txt", "deep-tree.bin", "empty"] {
+        let object = store.get("plain", &ObjectKey::parse(key).unwrap(), None).unwrap();
+        assert!(store.sums(&object).unwrap().parts.is_empty(), "{key}");
+    }
+    assert_eq!(store.uploads("versioned").unwrap().len(), 1);
+    store.close().unwrap();
 }
 
 /// Its log does not say whose its bytes are: they are there, and nothing is wrong with what is made of them.

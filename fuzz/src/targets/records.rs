@@ -5,10 +5,15 @@ use keyfold::index::{
     SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key, dir_of, encode, id_key, id_of,
     next_name, part_key, part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
 };
-use keyfold::model::{AccessKey, Bucket, DirId, Seq, UploadId, Usage, User};
+use keyfold::model::{AccessKey, Bucket, DirId, ObjectSums, Seq, UploadId, Usage, User};
 use std::fmt::Debug;
 
-fn record<R: Record + PartialEq + Debug>(bytes: &[u8]) {
+/// The record's version in front, so that the fields are reached.
+fn record<R: Record + PartialEq + Debug>(fields: &[u8]) {
+    sound::<R>(&[&[R::VERSION], fields].concat());
+}
+
+fn sound<R: Record + PartialEq + Debug>(bytes: &[u8]) {
     if let Ok(found) = decode::<R>(bytes) {
         assert_eq!(decode::<R>(&encode(&found)).ok(), Some(found));
     }
@@ -18,26 +23,27 @@ fn record<R: Record + PartialEq + Debug>(bytes: &[u8]) {
 /// record the rest is taken for.
 pub fn records(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
-    // Format version 1 in front, so that the fields are reached.
-    let bytes = [&[1], data].concat();
-    match kind % 18 {
-        0 => record::<Bucket>(&bytes),
-        1 => record::<DentRecord>(&bytes),
-        2 => record::<VerRecord>(&bytes),
-        3 => record::<DirRecord>(&bytes),
-        4 => record::<DirStat>(&bytes),
-        5 => record::<InodeRecord>(&bytes),
-        6 => record::<ContentRecord>(&bytes),
-        7 => record::<Node>(&bytes),
-        8 => record::<SegRecord>(&bytes),
-        9 => record::<UploadRecord>(&bytes),
-        10 => record::<PartRecord>(&bytes),
-        11 => record::<Usage>(&bytes),
-        12 => record::<Change>(&bytes),
-        13 => record::<OpenSession>(&bytes),
-        14 => record::<u64>(&bytes),
-        15 => record::<User>(&bytes),
-        16 => record::<AccessKey>(&bytes),
+    match kind % 20 {
+        0 => record::<Bucket>(data),
+        1 => record::<DentRecord>(data),
+        2 => record::<VerRecord>(data),
+        3 => record::<DirRecord>(data),
+        4 => record::<DirStat>(data),
+        5 => record::<InodeRecord>(data),
+        6 => record::<ContentRecord>(data),
+        7 => record::<Node>(data),
+        8 => record::<SegRecord>(data),
+        9 => record::<UploadRecord>(data),
+        10 => record::<PartRecord>(data),
+        11 => record::<Usage>(data),
+        12 => record::<Change>(data),
+        13 => record::<OpenSession>(data),
+        14 => record::<u64>(data),
+        15 => record::<ObjectSums>(data),
+        // As the first format version had it.
+        16 => sound::<UploadRecord>(&[&[1], data].concat()),
+        17 => record::<User>(data),
+        18 => record::<AccessKey>(data),
         // Another format version, or none at all.
         _ => {
             let _ = decode::<DentRecord>(data);

@@ -3,9 +3,12 @@
 
 use keyfold::access::Access;
 use keyfold::index::{self, Family, Index, Read};
-use keyfold::model::{BucketName, DirId, FileKind, Object, ObjectKey, Posix, Timestamp, User, UserName, Versioning};
+use keyfold::model::{
+    BucketName, ChecksumAlgorithm, DirId, FileKind, Object, ObjectKey, Posix, Timestamp, User, UserName, Versioning,
+};
 use keyfold::store::{
-    Condition, Entry, Finding, ListRequest, ListVersions, Options, PutOptions, Session, Settings, Store,
+    Condition, Entry, Finding, ListRequest, ListVersions, Options, Promise, PutOptions, Session, Settings, Store,
+    UploadOptions,
 };
 use keyfold::sys::clock::ManualClock;
 use keyfold::sys::disk::MemDisk;
@@ -132,8 +135,9 @@ fn fill(store: &Arc<Store>) -> keyfold::model::Result<()> {
     store.link(file.ino, (root, "inline"), (root, "link"))?;
     store.make_dir(root, "made/", &posix(FileKind::Directory))?;
     let key = ObjectKey::parse("upload")?;
-    let upload = store.create_upload("plain", &key, &Default::default(), &Default::default(), Default::default())?;
-    store.put_part(upload, 1, &mut &[4; 9000][..], None)?;
+    let upload = store.create_upload("plain", &key, &UploadOptions::default())?;
+    let promise = Promise { keep: Some(ChecksumAlgorithm::Sha256), ..Promise::default() };
+    store.put_part(upload, 1, &mut &[4; 9000][..], &promise)?;
     // A pass of scrub that another process goes on with.
     store.scrub_in_background(1)?;
     store.keep_scrub(true)
@@ -218,7 +222,7 @@ pub(super) fn look(store: &Arc<Store>) {
         let _ = store.usage(bucket.id).is_ok();
         let _ = store.list(name, &ListRequest { limit: ENTRIES_MAX, ..ListRequest::default() }).is_ok();
         let _ = store.list_versions(name, &ListVersions { limit: ENTRIES_MAX, ..ListVersions::default() }).is_ok();
-        let _ = store.list_uploads(name).is_ok();
+        let _ = store.uploads(name).is_ok();
         walk(store, bucket.root);
     }
     let access = Access::new(Arc::clone(store), Arc::new(Same));

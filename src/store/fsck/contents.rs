@@ -3,7 +3,7 @@
 use super::census::Census;
 use super::watch::Reading;
 use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, RefKey, Source, content_key, id_key, id_of};
-use crate::model::{ContentId, Result};
+use crate::model::{ContentId, ObjectSums, Result};
 use crate::store::extents::ref_key;
 use crate::store::publish::seg_key;
 use crate::store::reap::{gone_content, gone_node};
@@ -57,6 +57,25 @@ impl Census {
         }
         self.contents = contents;
         Ok(())
+    }
+
+    /// What is kept of contents' bytes goes with them. Contents are read before.
+    pub fn read_sums(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
+        self.each(read, Family::Sums, |census, key, sums: ObjectSums| {
+            let Some(id) = id_of(&key).map(ContentId) else {
+                return census.undecodable(Family::Sums, key, "its key is malformed");
+            };
+            let parts = sums.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.size));
+            let flaw = match census.contents.get(&id) {
+                None => "its content is not there".to_owned(),
+                Some(content) if !sums.parts.is_empty() && content.size != parts => {
+                    format!("its parts have {parts} bytes, its content {}", content.size)
+                }
+                Some(_) => return,
+            };
+            let what = format!("{}: {flaw}", census.describe(Family::Sums, &key));
+            census.mendable("sums-fit-content", what, move |bench| bench.lay_aside(Family::Sums, &key));
+        })
     }
 
     fn child(&mut self, parent: u64, there: Option<u64>, (len, child): (u64, u64)) {

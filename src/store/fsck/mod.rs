@@ -198,6 +198,7 @@ impl Store {
         census.read_directories(read)?;
         progress("contents");
         census.read_contents(read)?;
+        census.read_sums(read)?;
         progress("names");
         census.read_names(read)?;
         progress("versions");

@@ -261,7 +261,7 @@ impl Control {
 
 /// Names and nodes of a bucket's uploads.
 fn uploads(store: &Store, bucket: BucketId) -> Result<Vec<(String, ControlNode)>> {
-    let uploads = store.list_uploads(store.bucket_by_id(bucket)?.name.as_str())?;
+    let uploads = store.uploads(store.bucket_by_id(bucket)?.name.as_str())?;
     Ok(uploads.iter().map(|upload| (format!("{}.json", upload.id), ControlNode::Upload(bucket, upload.id))).collect())
 }
 

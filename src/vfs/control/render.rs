@@ -33,9 +33,9 @@ pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
         }
         ControlNode::Upload(bucket, id) => {
             let bucket = store.bucket_by_id(*bucket)?;
-            let found = store.list_uploads(bucket.name.as_str())?.into_iter().find(|upload| upload.id == *id);
+            let found = store.uploads(bucket.name.as_str())?.into_iter().find(|upload| upload.id == *id);
             let upload = found.ok_or_else(|| Error::new(Kind::NoSuchUpload, "the upload has ended"))?;
-            let parts = store.list_parts(*id, 0, PARTS_MAX)?;
+            let parts = store.list_parts(*id, 0, PARTS_MAX)?.parts;
             json(&Upload {
                 upload: upload.id.to_string(),
                 key: upload.key,

@@ -1,8 +1,8 @@
 //! Control files over a real store.
 
 use super::{Control, ControlNode, Writer};
-use crate::model::{BucketId, BucketName, FileKind, Kind, ObjectKey, Posix, Result, StorageClass, Versioning};
-use crate::store::{Options, PutOptions, Store};
+use crate::model::{BucketId, BucketName, FileKind, Kind, ObjectKey, Posix, Result, Versioning};
+use crate::store::{Options, Promise, PutOptions, Store, UploadOptions};
 use crate::telemetry::Metrics;
 use std::sync::Arc;
 
@@ -183,9 +183,8 @@ fn state_is_json_metrics_are_text_and_events_grow() {
 fn mpu_10_uploads_show_their_parts_and_end_by_rm() {
     let world = world();
     let key = ObjectKey::parse("big.bin").unwrap();
-    let (metadata, tags) = Default::default();
-    let upload = world.store.create_upload("photos", &key, &metadata, &tags, StorageClass::Standard).unwrap();
-    world.store.put_part(upload, 2, &mut &b"abc"[..], None).unwrap();
+    let upload = world.store.create_upload("photos", &key, &UploadOptions::default()).unwrap();
+    world.store.put_part(upload, 2, &mut &b"abc"[..], &Promise::default()).unwrap();
     let uploads = world.control.lookup(&world.dir, "uploads").unwrap().unwrap();
     let entries = world.control.list(&uploads).unwrap();
     let [(name, node)] = entries.as_slice() else { panic!("{entries:?}") };

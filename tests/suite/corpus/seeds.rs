@@ -92,8 +92,9 @@ fn index() -> Seeds {
         (Family::Usage, _) => Some(11),
         (Family::Log, _) => Some(12),
         (Family::Unsealed, _) => Some(13),
-        (Family::User, _) => Some(15),
-        (Family::AccessKey, _) => Some(16),
+        (Family::Sums, _) => Some(15),
+        (Family::User, _) => Some(17),
+        (Family::AccessKey, _) => Some(18),
         (Family::Gone, _) => None,
     };
     for (family, key, value) in &records {

@@ -9,7 +9,7 @@ use super::ops::{Op, stream};
 use keyfold::backup::{Made, Plan, Watch, generations, make, restore};
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::model::{Error, Kind, Result};
-use keyfold::store::{Finding, Options, PosixChange, Session, Store};
+use keyfold::store::{Finding, Options, PosixChange, Promise, Session, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -149,7 +149,7 @@ fn a_backup_has_what_is_not_an_object_yet() {
     let (_dir, to) = place();
     let (_home, store) = Home::with_bucket(Enabled);
     let upload = begin_upload(&store, "up");
-    store.put_part(upload, 1, &mut &pattern(5 << 20, 1)[..], None).unwrap();
+    store.put_part(upload, 1, &mut &pattern(5 << 20, 1)[..], &Promise::default()).unwrap();
     write_file(&store, root(&store), "published", &pattern(RUN, 2));
     let made =
         store.create_draft(root(&store), "draft", &super::harness::posix(keyfold::model::FileKind::File)).unwrap();
@@ -165,7 +165,7 @@ fn a_backup_has_what_is_not_an_object_yet() {
     restore(&generation, &again, &home.options(), &mut Seen::default()).unwrap();
     for dir in [&generation, &again] {
         let copy = open(dir);
-        assert_eq!(copy.list_parts(upload, 0, 10).unwrap().len(), 1, "{}", dir.display());
+        assert_eq!(copy.list_parts(upload, 0, 10).unwrap().parts.len(), 1, "{}", dir.display());
         assert!(get(&copy, "published").unwrap() == pattern(RUN, 2));
         // As after a crash: what nobody published is not there.
         assert!(copy.lookup(root(&copy), "draft").unwrap().is_none());

@@ -2,12 +2,12 @@
 
 use crate::entropy::Counted;
 use keyfold::model::{
-    Bucket, BucketName, DirId, FileKind, Kind, Metadata, Object, ObjectKey, Posix, Result, StorageClass, TagSet,
-    Timestamp, UploadId, VersionId, Versioning,
+    Bucket, BucketName, DirId, FileKind, Kind, Object, ObjectKey, Posix, Result, Timestamp, UploadId, VersionId,
+    Versioning,
 };
 use keyfold::store::{
-    CompletePart, Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PartInfo, PosixChange,
-    PutOptions, Reserve, Session, Store, VersionEntry,
+    CompleteOptions, CompletePart, Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PartInfo,
+    PosixChange, Promise, PutOptions, Reserve, Session, Store, UploadOptions, VersionEntry,
 };
 use keyfold::sys::clock::ManualClock;
 use keyfold::sys::disk::MemDisk;
@@ -174,19 +174,19 @@ pub fn put_if(store: &Arc<Store>, name: &str, bytes: &[u8], condition: Condition
 }
 
 pub fn begin_upload(store: &Store, name: &str) -> UploadId {
-    store.create_upload(B, &key(name), &Metadata::default(), &TagSet::new(), StorageClass::Standard).unwrap()
+    store.create_upload(B, &key(name), &UploadOptions::default()).unwrap()
 }
 
 pub fn put_part(store: &Arc<Store>, upload: UploadId, number: u32, bytes: &[u8]) -> CompletePart {
-    let PartInfo { number, etag, .. } = store.put_part(upload, number, &mut &bytes[..], None).unwrap();
-    CompletePart { number, etag }
+    let PartInfo { number, etag, .. } = store.put_part(upload, number, &mut &bytes[..], &Promise::default()).unwrap();
+    CompletePart { number, etag, sum: None }
 }
 
 /// An object of parts.
 pub fn put_in_parts(store: &Arc<Store>, name: &str, parts: &[Vec<u8>]) -> Object {
     let upload = begin_upload(store, name);
     let parts: Vec<_> = parts.iter().zip(1..).map(|(bytes, number)| put_part(store, upload, number, bytes)).collect();
-    store.complete_upload(B, upload, &parts, Condition::Always, None).unwrap()
+    store.complete_upload(B, upload, &parts, &CompleteOptions::default()).unwrap()
 }
 
 pub fn get(store: &Arc<Store>, name: &str) -> Result<Vec<u8>> {

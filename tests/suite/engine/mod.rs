@@ -4,6 +4,7 @@ mod access;
 mod backup;
 mod calls;
 mod checks;
+mod checksums;
 mod compaction;
 mod compare;
 mod costs;

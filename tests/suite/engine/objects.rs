@@ -1,9 +1,10 @@
 //! Conditions, copies, metadata and tags: COND, COPY, META, TAG.
 
-use super::harness::{B, Home, delete, fsck, get, key, put, put_if, refused, root, versions};
+use super::harness::{B, Home, delete, fsck, get, key, make_bucket, put, put_if, refused, root, versions};
 use keyfold::model::Versioning::{Enabled, Unversioned};
-use keyfold::model::{ETag, Kind, Metadata, StorageClass, TagSet, VersionId};
-use keyfold::store::{Condition, CopyOptions, PutOptions};
+use keyfold::model::{ChecksumAlgorithm, Conditions, ETag, Kind, Metadata, StorageClass, TagSet, Tags, VersionId};
+use keyfold::store::{Condition, CopyOptions, DeleteOne, Deleted, PutOptions};
+use std::sync::Arc;
 
 fn tags(pairs: &[(&str, &str)]) -> TagSet {
     let mut tags = TagSet::new();
@@ -40,6 +41,127 @@ fn cond_5_cond_12_cond_13_matching_a_tag() {
     refused(store.delete(B, &key("f"), None, Condition::Matches(one.etag)), Kind::PreconditionFailed);
     store.delete(B, &key("f"), None, Condition::Present).unwrap();
     refused(store.delete(B, &key("f"), None, Condition::Present), Kind::NoSuchKey);
+}
+
+#[test]
+fn cond_4_cond_5_conditions_of_writes_as_headers_say_them() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    let tags = |text: Option<&str>| text.map(Tags::parse);
+    let of = |matches, none| Condition::of(tags(matches).as_ref(), tags(none).as_ref());
+    let tag = ETag::EMPTY.to_string();
+    let two = format!("{tag}, \"{tag}-1\"");
+    assert_eq!(of(None, None).unwrap(), Condition::Always);
+    assert_eq!(of(None, Some("*")).unwrap(), Condition::Absent);
+    assert_eq!(of(Some("*"), None).unwrap(), Condition::Present);
+    assert_eq!(of(Some(&tag), None).unwrap(), Condition::Matches(ETag::EMPTY));
+    for (matches, none) in [(None, Some(tag.as_str())), (Some(two.as_str()), None), (Some("*"), Some("*"))] {
+        refused(of(matches, none), Kind::Unsupported);
+    }
+    let strange = of(Some("\"strange\""), None).unwrap();
+    refused(put_if(&store, "f", b"1", strange), Kind::NoSuchKey);
+    put(&store, "f", b"1");
+    refused(put_if(&store, "f", b"2", strange), Kind::PreconditionFailed);
+    assert_eq!(get(&store, "f").unwrap(), b"1");
+}
+
+#[test]
+fn cond_11_a_condition_on_the_source_of_a_copy() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    let source = put(&store, "a", b"1");
+    let copy = |source_is: Conditions| {
+        let how = CopyOptions { source: source_is, ..CopyOptions::default() };
+        store.copy(&source, B, &key("b"), &how)
+    };
+    let same = Some(Tags::parse(&source.etag.to_string()));
+    refused(copy(Conditions { none_match: same.clone(), ..Conditions::default() }), Kind::PreconditionFailed);
+    refused(get(&store, "b"), Kind::NoSuchKey);
+    copy(Conditions { matches: same, ..Conditions::default() }).unwrap();
+    assert_eq!(get(&store, "b").unwrap(), b"1");
+}
+
+#[test]
+fn cond_12_a_condition_does_not_go_with_a_version() {
+    let (_home, store) = Home::with_bucket(Enabled);
+    let one = put(&store, "f", b"1");
+    for condition in [Condition::Present, Condition::Matches(one.etag)] {
+        refused(store.delete(B, &key("f"), Some(one.version), condition), Kind::Unsupported);
+    }
+    assert_eq!(get(&store, "f").unwrap(), b"1");
+}
+
+#[test]
+fn copy_7_what_would_change_nothing() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    let source = put(&store, "a", b"1");
+    assert!(CopyOptions::default().changes_nothing(&source));
+    let changes = [
+        CopyOptions { metadata: Some(meta("m")), ..CopyOptions::default() },
+        CopyOptions { tags: Some(TagSet::new()), ..CopyOptions::default() },
+        CopyOptions { class: StorageClass::StandardIa, ..CopyOptions::default() },
+        CopyOptions { checksum: Some(ChecksumAlgorithm::Sha1), ..CopyOptions::default() },
+    ];
+    assert!(changes.iter().all(|how| !how.changes_nothing(&source)));
+}
+
+#[test]
+fn del_8_del_9_many_keys_each_with_its_answer() {
+    let (_home, store) = Home::with_bucket(Enabled);
+    let (one, two) = (put(&store, "a", b"1"), put(&store, "a", b"2"));
+    put(&store, "d/b", b"3");
+    let of = |name: &str, version, condition| DeleteOne { key: key(name), version, condition };
+    let keys = [
+        of("d/b", None, Condition::Always),
+        of("a", Some(one.version), Condition::Always),
+        of("a", None, Condition::Matches(ETag::EMPTY)),
+        of("a", Some(VersionId::Id([7; 16])), Condition::Always),
+        of("never", None, Condition::Always),
+        of("never", None, Condition::Present),
+        of("a", None, Condition::Matches(two.etag)),
+    ];
+    let answers: Vec<_> =
+        store.delete_many(B, &keys).unwrap().into_iter().map(|answer| answer.map_err(|e| e.kind())).collect();
+    let marker = |name: &str| Ok(Deleted { version: Some(versions(&store, name)[0].version), marker: true });
+    let version = |version| Ok(Deleted { version: Some(version), marker: false });
+    assert_eq!(
+        answers,
+        [
+            marker("d/b"),
+            version(one.version),
+            Err(Kind::PreconditionFailed),
+            version(VersionId::Id([7; 16])),
+            marker("never"),
+            Err(Kind::NoSuchKey),
+            marker("a"),
+        ],
+        "DEL-7, COND-12, COND-13"
+    );
+    assert_eq!(versions(&store, "a").len(), 2);
+    let too_many = vec![of("x", None, Condition::Always); 1001];
+    refused(store.delete_many(B, &too_many), Kind::InvalidArgument);
+    assert!(versions(&store, "x").is_empty());
+    assert_eq!(store.delete_many(B, &too_many[1..]).unwrap().len(), 1000);
+    refused(store.delete_many("none", &[]), Kind::NoSuchBucket);
+    fsck(&store);
+}
+
+#[test]
+fn del_8_many_keys_wait_for_the_disk_once() {
+    let home = Home::simulated();
+    let store = home.open();
+    make_bucket(&store, B);
+    let names: Vec<_> = (0..40).map(|n| n.to_string()).collect();
+    names.iter().for_each(|name| drop(put(&store, name, b"x")));
+    let one = |name: &String| DeleteOne { key: key(name), version: None, condition: Condition::Always };
+    let before = store.status().unwrap().rounds;
+    let answers = store.delete_many(B, &names.iter().map(one).collect::<Vec<_>>()).unwrap();
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(store.status().unwrap().rounds, before + 1);
+    Arc::clone(&store).abandon();
+    drop(store);
+    home.lose_power(1);
+    let store = home.open();
+    names.iter().for_each(|name| refused(get(&store, name), Kind::NoSuchKey));
+    fsck(&store);
 }
 
 #[test]

@@ -4,8 +4,10 @@ use super::compare::{meta, tags};
 use super::harness::{B, key, posix};
 use super::machine::{Place, World, done};
 use super::ops::{Edit, KEYS};
-use keyfold::model::{ETag, FileKind, Kind, Object, Result, StorageClass};
-use keyfold::store::{CompletePart, Condition, Draft, Entry, PosixChange, RenameHow, Session};
+use keyfold::model::{ETag, FileKind, Kind, Object, Result};
+use keyfold::store::{
+    CompleteOptions, CompletePart, Draft, Entry, PosixChange, Promise, RenameHow, Session, UploadOptions,
+};
 use std::sync::Arc;
 
 impl World {
@@ -151,17 +153,18 @@ impl World {
 
     pub fn upload(&mut self, name: &str, parts: usize, end: usize) -> Result<()> {
         let label = Some("up");
-        let upload = self.store.create_upload(B, &key(name), &meta(label), &tags(label), StorageClass::Standard)?;
+        let options = UploadOptions { metadata: meta(label), tags: tags(label), ..UploadOptions::default() };
+        let upload = self.store.create_upload(B, &key(name), &options)?;
         let mut named = Vec::new();
         let mut whole = Vec::new();
         for number in 1..=parts {
             let bytes = self.bytes(if number < parts { 5 << 20 } else { end });
-            let part = self.store.put_part(upload, number as u32 * 3, &mut &bytes[..], None)?;
-            named.push(CompletePart { number: part.number, etag: part.etag });
+            let part = self.store.put_part(upload, number as u32 * 3, &mut &bytes[..], &Promise::default())?;
+            named.push(CompletePart { number: part.number, etag: part.etag, sum: None });
             whole.extend_from_slice(&bytes);
         }
-        let wrong = [CompletePart { number: 2, etag: ETag::EMPTY }];
-        let refused = self.store.complete_upload(B, upload, &wrong, Condition::Always, None);
+        let wrong = [CompletePart { number: 2, etag: ETag::EMPTY, sum: None }];
+        let refused = self.store.complete_upload(B, upload, &wrong, &CompleteOptions::default());
         match refused {
             Err(error) if error.kind() == Kind::InvalidPart => {}
             refused => drop(done(refused, false, || "a part that is not there".to_owned())?),
@@ -169,7 +172,7 @@ impl World {
         if whole.len() % 3 == 0 {
             self.store.abort_upload(upload)?;
         } else {
-            self.store.complete_upload(B, upload, &named, Condition::Always, None)?;
+            self.store.complete_upload(B, upload, &named, &CompleteOptions::default())?;
             self.model.push(name, Arc::new(whole), Some("up".into()), Some("up".into()));
         }
         self.durable();

@@ -59,9 +59,9 @@ fn describe(store: &Arc<Store>, bucket: &Bucket, out: &mut String) {
             None => break,
         }
     }
-    for upload in store.list_uploads(name.as_str()).unwrap() {
+    for upload in store.uploads(name.as_str()).unwrap() {
         line!(out, "  upload {} {:?} {}", upload.id, upload.key, upload.initiated.rfc3339());
-        for part in store.list_parts(upload.id, 0, usize::MAX).unwrap() {
+        for part in store.list_parts(upload.id, 0, usize::MAX).unwrap().parts {
             line!(out, "    part {} size {} etag {} {}", part.number, part.size, part.etag, part.modified.rfc3339());
         }
     }

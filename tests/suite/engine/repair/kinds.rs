@@ -8,7 +8,9 @@ use keyfold::index::{
     ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, Node, PartRecord, Read, RefKey, SegRecord, Tx,
     VerRecord, decode, dent_key, encode, id_key, ver_key,
 };
-use keyfold::model::{AccessKey, ContentId, DirId, Kind, Object, Seq, Timestamp, Usage, User, UserName, VersionId};
+use keyfold::model::{
+    AccessKey, ContentId, DirId, Kind, Object, ObjectPart, ObjectSums, Seq, Timestamp, Usage, User, UserName, VersionId,
+};
 use keyfold::store::{Outcome, Store};
 use std::sync::Arc;
 
@@ -462,10 +464,21 @@ fn uploads() {
         tx.delete(Family::Upload, &key);
     });
     assert!(after.iter().any(|((bucket, _, _), found)| bucket == "lost-found" && found.bytes == pattern(6_000, 26)));
-    assert!(store.list_uploads(B).unwrap().is_empty());
+    assert!(store.uploads(B).unwrap().is_empty());
     damaged("records-decode", Cost::Nothing, |_, tx| {
         let key = find_key(tx, Family::Part, |_, value| decode::<PartRecord>(value).is_ok());
         spoil(tx, Family::Part, &key);
+    });
+}
+
+#[test]
+fn what_is_kept_of_bytes_that_are_others() {
+    damaged("sums-fit-content", Cost::Nothing, |_, tx| {
+        tx.put(Family::Sums, &id(1 << 41), &ObjectSums::default());
+    });
+    damaged("sums-fit-content", Cost::Nothing, |at, tx| {
+        let parts = vec![ObjectPart { number: 1, size: at.two.size + 1, sum: None }];
+        tx.put(Family::Sums, &id(at.two.content.0), &ObjectSums { sum: None, parts });
     });
 }
 

@@ -37,7 +37,7 @@ fn keys(store: &Arc<Store>) -> Vec<String> {
     }
     store.changes(0, 1000).unwrap();
     store.status().unwrap();
-    store.list_uploads(B).unwrap();
+    store.uploads(B).unwrap();
     list(store, B, "", None, 1000)
 }
 

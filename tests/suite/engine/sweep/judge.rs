@@ -172,7 +172,7 @@ pub fn reopens(dir: &Path, options: &Options, allowed: &[Bucket], what: &str) {
 
 /// Deletes everything; what of the log's files stays.
 fn empties(store: &Arc<Store>) -> Option<String> {
-    for upload in store.list_uploads(B).unwrap() {
+    for upload in store.uploads(B).unwrap() {
         store.abort_upload(upload.id).unwrap();
     }
     for entry in all_versions(store, B, 1000) {

@@ -3,9 +3,10 @@
 use super::judge::Run;
 use crate::engine::compare::meta;
 use crate::engine::harness::{B, key, pattern, posix, root};
-use keyfold::model::{ETag, FileKind, Metadata, StorageClass, TagSet};
+use keyfold::model::FileKind;
 use keyfold::store::{
-    CompletePart, Condition, CopyOptions, PartInfo, PosixChange, PutOptions, RenameHow, Session, Store,
+    CompleteOptions, CompletePart, Condition, CopyOptions, PartInfo, PosixChange, Promise, PutOptions, RenameHow,
+    Session, Store, UploadOptions,
 };
 use std::sync::Arc;
 
@@ -78,22 +79,25 @@ fn session(run: &mut Run, name: &str) {
 }
 
 fn upload(run: &mut Run, name: &str) {
-    let begin = |store: &Arc<Store>| {
-        store.create_upload(B, &key(name), &Metadata::default(), &TagSet::new(), StorageClass::Standard)
-    };
+    let begin = |store: &Arc<Store>| store.create_upload(B, &key(name), &UploadOptions::default());
     let Some(upload) = run.step("create_upload", true, begin, |_| ()) else { return };
     let bodies = [(1, pattern(PART, 51)), (2, pattern(SMALL, 52))];
     let mut parts = Vec::new();
     for (number, body) in &bodies {
-        let part = run.step("put_part", true, |store| store.put_part(upload, *number, &mut &body[..], None), |_| ());
+        let part = run.step(
+            "put_part",
+            true,
+            |store| store.put_part(upload, *number, &mut &body[..], &Promise::default()),
+            |_| (),
+        );
         let Some(PartInfo { number, etag, .. }) = part else { return };
-        parts.push(CompletePart { number, etag });
+        parts.push(CompletePart { number, etag, sum: None });
     }
     let whole = Arc::new([&bodies[0].1[..], &bodies[1].1].concat());
     run.step(
         "complete_upload",
         true,
-        |store| store.complete_upload(B, upload, &parts, Condition::Always, None::<ETag>),
+        |store| store.complete_upload(B, upload, &parts, &CompleteOptions::default()),
         |model| model.push(name, whole, None, None),
     );
 }

@@ -7,8 +7,11 @@ use super::image::{Chance, Image};
 use super::judge::{History, Step, Track, options};
 use super::run::write_back;
 use super::state::{State, of_store};
-use keyfold::model::{BucketName, FileKind, Metadata, ObjectKey, Posix, StorageClass, TagSet, Timestamp, Versioning};
-use keyfold::store::{CompletePart, Condition, CopyOptions, ListVersions, PartInfo, PutOptions, Store};
+use keyfold::model::{BucketName, FileKind, ObjectKey, Posix, Timestamp, Versioning};
+use keyfold::store::{
+    CompleteOptions, CompletePart, Condition, CopyOptions, ListVersions, PartInfo, Promise, PutOptions, Store,
+    UploadOptions,
+};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -114,13 +117,13 @@ fn one(store: &Arc<Store>, bucket: &str, chance: &mut Chance, seed: u64) -> Stri
 
 /// An upload from begin to end, in two parts when `large`. What is not completed is not seen.
 fn upload(store: &Arc<Store>, bucket: &str, key: &ObjectKey, seed: u64, large: bool) {
-    let id = store.create_upload(bucket, key, &Metadata::default(), &TagSet::new(), StorageClass::Standard).unwrap();
+    let id = store.create_upload(bucket, key, &UploadOptions::default()).unwrap();
     let part = |number: u32, len: usize| {
         let bytes = pattern(seed + u64::from(number), len);
-        let PartInfo { number, etag, .. } = store.put_part(id, number, &mut &bytes[..], None).unwrap();
-        CompletePart { number, etag }
+        let PartInfo { number, etag, .. } = store.put_part(id, number, &mut &bytes[..], &Promise::default()).unwrap();
+        CompletePart { number, etag, sum: None }
     };
     let mut parts = if large { vec![part(1, 5 << 20)] } else { vec![] };
     parts.push(part(2, 30_000));
-    store.complete_upload(bucket, id, &parts, Condition::Always, None).unwrap();
+    store.complete_upload(bucket, id, &parts, &CompleteOptions::default()).unwrap();
 }
