@@ -21,6 +21,9 @@ DENY=0.20.2
 # Suites of tests for file systems.
 PJDFSTEST=0.2.2
 FSX=0.3.2
+# Clients of the S3 API, from Python's package index.
+BOTO3=1.43.11
+AWSCLI=1.45.11
 
 usage() {
     echo "usage: $0 build|try|bench|test" >&2
@@ -127,6 +130,21 @@ need_crate() {
             "cargo install --locked $crate --version $version"
 }
 
+# The clients live in an environment of their own in the cache, where the tests look for them.
+need_s3_clients() {
+    local dir=${KEYFOLD_CACHE:-${HOME:-}/.cache/keyfold}/s3-clients wanted="boto3==$BOTO3 awscli==$AWSCLI"
+    if [ "$(cat "$dir/installed" 2>/dev/null)" = "$wanted" ]; then return; fi
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install_packages python3-venv; fi
+    note "installing $wanted (once)"
+    rm -rf "$dir"
+    # shellcheck disable=SC2086
+    if ! { python3 -m venv "$dir" && "$dir/bin/pip" install --quiet --disable-pip-version-check $wanted; } >&2; then
+        fail "cannot install the clients of the S3 API" "pip ended with an error; its messages are above" \
+            "look at the network, then run this again; or set KEYFOLD_S3_CLIENTS to a directory that has aws and a python3 with boto3"
+    fi
+    printf '%s\n' "$wanted" >"$dir/installed"
+}
+
 need_fuse_device() {
     if [ -e /dev/fuse ]; then return; fi
     if [ "$(id -u)" -eq 0 ]; then
@@ -164,6 +182,7 @@ test)
     need_crate cargo-deny "$DENY"
     need_crate pjdfstest "$PJDFSTEST"
     need_crate fsx "$FSX"
+    need_s3_clients
     need_fuse_device
     ;;
 *) usage ;;

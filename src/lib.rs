@@ -10,6 +10,7 @@ pub mod control;
 pub mod crypto;
 pub mod daemon;
 pub mod fuse;
+pub mod gateway;
 pub mod index;
 pub mod model;
 pub mod node;

@@ -3,8 +3,8 @@
 use super::secret::{Secret, draw};
 use super::{Access, Principal, key_file};
 use crate::crypto::Sealer;
-use crate::model::{ACCESS_KEY_ID_BYTES, AccessKey, AccessKeyId, Kind, Result, User, UserName};
-use crate::store::no_such_key;
+use crate::model::{ACCESS_KEY_ID_BYTES, AccessKey, AccessKeyId, Error, Kind, Result, User, UserName};
+use crate::store::{ACCESS_KEY_FILE, no_such_key};
 use std::sync::Arc;
 
 /// What ids begin with, so that they are known for what they are when they turn up somewhere.
@@ -56,7 +56,8 @@ impl Access {
     /// returns.
     ///
     /// # Errors
-    /// [`Kind::NoSuchEntity`] when the user is not there; when the store takes no changes.
+    /// [`Kind::NoSuchEntity`] when the user is not there; [`Kind::Corrupt`] when the key file is lost, with which those there are
+    /// were sealed; when the store takes no changes.
     pub fn create_key(&self, user: Option<&UserName>) -> Result<Credential> {
         self.store.writable()?;
         let principal = match user {
@@ -66,7 +67,14 @@ impl Access {
                 Principal::User { name: name.clone(), uid, gid, makes_buckets }
             }
         };
-        let sealer = key_file::read_or_make(&*self.store.disk(), &*self.entropy)?;
+        let disk = self.store.disk();
+        // A new file beside old keys would be lost when the old one is put back.
+        if key_file::read(&*disk)?.is_none() && !self.store.access_keys()?.is_empty() {
+            return Err(Error::new(Kind::Corrupt, "cannot make an access key")
+                .why(format!("{ACCESS_KEY_FILE} is missing, with which the store's access keys are sealed"))
+                .mend("put it back from a backup, or delete all access keys first (`keyfold access-key delete`)"));
+        }
+        let sealer = key_file::read_or_make(&*disk, &*self.entropy)?;
         let letters = draw(&*self.entropy, ACCESS_KEY_ID_BYTES - PREFIX.len(), ID_LETTERS)?;
         let id = format!("{PREFIX}{}", *letters);
         let secret = Secret::new(draw(&*self.entropy, SECRET_BYTES, SECRET_LETTERS)?.to_string());

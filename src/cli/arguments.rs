@@ -45,6 +45,7 @@ pub(super) enum Command {
     Mount(super::mount::Args),
     #[command(alias = "unmount")]
     Umount(super::umount::Args),
+    Serve(super::serve::Args),
     Status(super::status::Args),
     Doctor(super::doctor::Args),
     Errors(super::errors::Args),

@@ -29,6 +29,7 @@ mod purge;
 mod rebuild;
 mod restore;
 mod scrub;
+mod serve;
 mod stat;
 mod status;
 mod tag;
@@ -65,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(args, &global),
         Command::Mount(args) => mount::run(args, &global),
         Command::Umount(args) => umount::run(args, &global),
+        Command::Serve(args) => serve::run(args, &global),
         Command::Status(args) => status::run(args, &global),
         Command::Doctor(args) => doctor::run(args, &global),
         Command::Errors(args) => errors::run(args, &global),

@@ -15,12 +15,14 @@ use std::path::PathBuf;
 #[command(
     after_help = "Options of -o: bucket=NAME[/PREFIX], as_of=TIME, ro, allow_other, allow_root, default_permissions,
   uid=, gid=, umask=, fmask=, dmask=, noatime, relatime, strictatime, dev, suid, noexec, durability=fsync|close,
-  publish_interval=DURATION, xattr_list=copy|user|all, versions_dir=, control_dir=, show_hidden, fsname=, threads=
+  publish_interval=DURATION, xattr_list=copy|user|all, versions_dir=, control_dir=, show_hidden, fsname=, threads=,
+  s3=IP:PORT (serve the S3 API too, as long as it is mounted)
   Words of fstab such as defaults, auto and _netdev are taken and mean nothing here.
 
 Examples:
   keyfold mount ~/.local/share/keyfold/store ~/keyfold
   keyfold mount /srv/keyfold /mnt/photos -o bucket=photos,ro,allow_other
+  keyfold mount ~/store ~/mnt -o s3=127.0.0.1:9000   # the same objects for S3 clients
   keyfold mount --replace /srv/keyfold /mnt/photos   # after an upgrade, or a crash"
 )]
 pub(super) struct Args {

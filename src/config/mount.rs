@@ -6,6 +6,7 @@ use self::words::{WORDS, Word};
 use super::{Complaints, nearest};
 use crate::model::{BucketName, Result, Timestamp};
 use crate::vfs::spelling::Reserved;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// When data of a closed file is durable.
@@ -87,6 +88,8 @@ pub struct MountSettings {
     pub suid: bool,
     /// Whether programs may be run.
     pub exec: bool,
+    /// Where the S3 API is served for as long as the mount lasts.
+    pub s3: Option<SocketAddr>,
     /// Threads that serve the kernel; the mount chooses when not given.
     pub threads: Option<usize>,
 }
@@ -115,6 +118,7 @@ impl Default for MountSettings {
             dev: false,
             suid: false,
             exec: true,
+            s3: None,
             threads: None,
         }
     }

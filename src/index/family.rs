@@ -63,6 +63,13 @@ families! {
     AccessKey = "key",
 }
 
+impl Family {
+    /// Whether stores were made without it, by releases that did not have it.
+    pub(super) const fn is_young(self) -> bool {
+        matches!(self, Self::Sums | Self::User | Self::AccessKey)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Family;

@@ -98,7 +98,8 @@ impl Rocks {
 
     fn handle(&self, family: Family) -> Result<&ColumnFamily> {
         // A family younger than an index that is only read holds nothing, as the one of no use does.
-        let found = self.0.cf_handle(family.name()).or_else(|| self.0.cf_handle(UNUSED));
+        let none = || self.0.cf_handle(UNUSED).filter(|_| family.is_young());
+        let found = self.0.cf_handle(family.name()).or_else(none);
         found.ok_or_else(|| Error::corrupt("cannot read the index", format!("it has no family {}", family.name())))
     }
 

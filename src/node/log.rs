@@ -95,7 +95,7 @@ pub(super) fn begin(store: Option<&Path>) {
     let plain = store.is_some();
     let mut growing = store.map(|store| Growing::new(store, BYTES_MAX));
     let filter = std::env::var(VARIABLE).ok().and_then(|words| EnvFilter::try_new(words).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("info,fuser=warn"));
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info,fuser=warn,s3s=off"));
     let colours =
         !plain && std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let (lines, waiting) = sync_channel::<Vec<u8>>(LINES_MAX);

@@ -7,6 +7,7 @@
 mod accept;
 mod alone;
 mod background;
+mod endpoint;
 mod log;
 mod mounted;
 mod open;
@@ -20,6 +21,7 @@ mod settings;
 
 pub use alone::ask;
 pub use background::{Start, mount};
+pub use endpoint::serve_s3;
 pub use mounted::{detach, let_go};
 pub use open::{init, options};
 pub use plan::{Plan, check_options};

@@ -5,6 +5,7 @@ use super::settings::{of_the_kernel, of_the_view};
 use crate::config::MountSettings;
 use crate::control::{KernelMount, MountRow};
 use crate::fuse::Mount;
+use crate::gateway::Gateway;
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
 use crate::sys::process;
@@ -26,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 const PUBLISHING: Duration = Duration::from_secs(30);
 const PUBLISHING_LAZILY: Duration = Duration::from_secs(3);
 
+/// How long requests over HTTP may take to end with their mount.
+const DRAIN: Duration = Duration::from_secs(2);
+
 /// A mount this process serves.
 pub(super) struct Mounted {
     pub(super) mountpoint: PathBuf,
@@ -35,6 +39,8 @@ pub(super) struct Mounted {
     /// The kernel's device number; none for a mount by descriptor, whose place only its giver knows.
     pub(super) device: Option<String>,
     mount: Arc<Mount>,
+    /// The S3 endpoint that was asked for with it.
+    endpoint: Mutex<Option<Gateway>>,
     over: Arc<AtomicBool>,
     /// Out of the tree, and still used by whoever was in it.
     detached: AtomicBool,
@@ -54,6 +60,11 @@ impl Mounted {
         wake: impl FnOnce() + Send + 'static,
     ) -> Result<Self> {
         let mountpoint = plan.mountpoint.as_path();
+        // First: an address that is taken is told before anything is mounted.
+        let endpoint = settings.s3.map(|address| Gateway::new(store, metrics, address)).transpose()?;
+        if let Some(endpoint) = &endpoint {
+            tracing::info!(address = %endpoint.address(), "serves S3");
+        }
         let vfs = Vfs::new(
             Arc::clone(store),
             Arc::clone(metrics),
@@ -77,6 +88,7 @@ impl Mounted {
             vfs,
             device,
             mount,
+            endpoint: Mutex::new(endpoint),
             over,
             detached: AtomicBool::new(false),
             leaving: Mutex::new(()),
@@ -98,6 +110,11 @@ impl Mounted {
             read_only: self.settings.read_only,
             options: self.options.clone(),
         }
+    }
+
+    /// Its S3 endpoint, which whoever takes it ends.
+    pub(super) fn take_endpoint(&self) -> Option<Gateway> {
+        self.endpoint.lock().take()
     }
 
     /// Whether it has ended: somebody unmounted it.
@@ -195,6 +212,9 @@ impl Mounted {
 
     /// Waits until the mount has ended and all of it is published. How it ended, for the first who asks.
     pub(super) fn join(&self) -> Option<Result<()>> {
+        if let Some(mut endpoint) = self.take_endpoint() {
+            endpoint.end(DRAIN);
+        }
         let mut waiter = self.waiter.lock();
         let ended = waiter.take()?.join();
         Some(ended.unwrap_or_else(|_| Err(Error::new(Kind::Io, "the mount's thread panicked"))))

@@ -6,11 +6,13 @@ use super::plan::{Plan, check_options};
 use super::settings;
 use crate::control::{ActRow, Host, MountRow, Spot, Waiting};
 use crate::daemon::{Worker, scrub};
+use crate::gateway::Gateway;
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
 use crate::sys::clock::SystemClock;
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +22,9 @@ use tokio::sync::Notify;
 
 /// How long a mount may take to end that nobody should use any more.
 const LET_GO: Duration = Duration::from_secs(5);
-/// The same when another process waits to serve it.
+/// How long requests over HTTP may take to end with the process.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Both when another process waits to serve the store.
 const HURRIED: Duration = Duration::from_millis(100);
 
 /// The mounts of a process.
@@ -37,6 +41,8 @@ pub(super) struct Node {
     pub(super) store: Arc<Store>,
     metrics: Arc<Metrics>,
     mounts: Mutex<Mounts>,
+    /// The S3 endpoints of the process itself; those of mounts end with them.
+    endpoints: Mutex<Vec<Gateway>>,
     /// What goes on in the background; ends before the store closes.
     workers: Mutex<Vec<Worker>>,
     stopping: AtomicBool,
@@ -55,6 +61,7 @@ impl Node {
             store,
             metrics: Arc::new(Metrics::new()),
             mounts: Mutex::default(),
+            endpoints: Mutex::default(),
             workers: Mutex::default(),
             stopping: AtomicBool::new(false),
             waiting: Waiting::default(),
@@ -104,6 +111,25 @@ impl Node {
         Ok(row)
     }
 
+    /// Serves S3 for as long as the process runs, whether there are mounts or not.
+    pub(super) fn serve_s3(&self, address: SocketAddr) -> Result<SocketAddr> {
+        let endpoint = Gateway::new(&self.store, &self.metrics, address)?;
+        let address = endpoint.address();
+        tracing::info!(%address, "serves S3");
+        self.endpoints.lock().push(endpoint);
+        Ok(address)
+    }
+
+    /// Ends all S3 endpoints; requests that run may end first.
+    pub(super) fn end_endpoints(&self) {
+        let grace = if self.hurry.load(Ordering::SeqCst) { HURRIED } else { DRAIN };
+        let of_mounts: Vec<_> = self.mounts.lock().all.iter().filter_map(|mounted| mounted.take_endpoint()).collect();
+        let own = std::mem::take(&mut *self.endpoints.lock());
+        for mut endpoint in own.into_iter().chain(of_mounts) {
+            endpoint.end(grace);
+        }
+    }
+
     /// Takes out the mounts that somebody unmounted, and ends with the last.
     pub(super) fn reap(&self) {
         let over: Vec<_> = {
@@ -117,9 +143,9 @@ impl Node {
         over.iter().for_each(|mounted| finish(mounted));
     }
 
-    /// Begins to end the process when it serves no mount, and makes none.
+    /// Begins to end the process when it serves nothing any more, and makes no mount.
     fn end_with_the_last(&self, mounts: &Mounts) {
-        if mounts.all.is_empty() && mounts.starting == 0 {
+        if mounts.all.is_empty() && mounts.starting == 0 && self.endpoints.lock().is_empty() {
             self.begin_to_stop();
         }
     }

@@ -7,6 +7,7 @@ use crate::control::{Host, MountRow};
 use crate::model::{Error, Result};
 use crate::sys::process;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -22,13 +23,32 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Serves the plan's mount, and those that are added, until the last is gone or a signal comes. `ready` is told once
 /// how the start went.
 pub(super) fn serve(plan: &Plan, ready: impl FnOnce(std::result::Result<&MountRow, &Error>)) -> Result<()> {
+    let begin = |node: &Arc<Node>| {
+        let row = node.add(plan)?;
+        for other in &plan.others {
+            if let Err(error) = node.add(&plan.of(other)) {
+                tracing::error!(mountpoint = %other.mountpoint.display(), %error, "cannot go on with a mount");
+            }
+        }
+        Ok(row)
+    };
+    host(&plan.store, begin, ready)
+}
+
+/// Owns the store at `dir` until there is nothing to serve any more or a signal comes. `begin` starts what it serves;
+/// `ready` is told once how that went.
+pub(super) fn host<R>(
+    dir: &Path,
+    begin: impl FnOnce(&Arc<Node>) -> Result<R>,
+    ready: impl FnOnce(std::result::Result<&R, &Error>),
+) -> Result<()> {
     process::raise_open_files_limit();
     process::share_heaps();
     process::refuse_huge_pages();
-    let served = match start(plan) {
-        Ok((node, runtime, parts, row)) => {
+    let served = match start(dir, begin) {
+        Ok((node, runtime, parts, begun)) => {
             notify("READY=1");
-            ready(Ok(&row));
+            ready(Ok(&begun));
             run(&node, runtime, parts)
         }
         Err(error) => {
@@ -46,13 +66,13 @@ struct Parts {
     signals: [Signal; 3],
 }
 
-fn start(plan: &Plan) -> Result<(Arc<Node>, Runtime, Parts, MountRow)> {
+fn start<R>(dir: &Path, begin: impl FnOnce(&Arc<Node>) -> Result<R>) -> Result<(Arc<Node>, Runtime, Parts, R)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::io("cannot start the runtime", error))?;
-    let store = super::open::open(&plan.store)?;
-    tracing::info!(store = %plan.store.display(), release = env!("CARGO_PKG_VERSION"), "opened");
+    let store = super::open::open(dir)?;
+    tracing::info!(store = %dir.display(), release = env!("CARGO_PKG_VERSION"), "opened");
     let node = Node::new(store);
     let parts = runtime.block_on(async {
         // Signals from here on: one that comes while the mount is made must not leave it behind.
@@ -67,16 +87,9 @@ fn start(plan: &Plan) -> Result<(Arc<Node>, Runtime, Parts, MountRow)> {
         };
         Ok::<_, Error>(Parts { socket, signals })
     });
-    let made = parts.and_then(|parts| Ok((parts, node.add(plan)?)));
+    let made = parts.and_then(|parts| Ok((parts, begin(&node)?)));
     match made {
-        Ok((parts, row)) => {
-            for other in &plan.others {
-                if let Err(error) = node.add(&plan.of(other)) {
-                    tracing::error!(mountpoint = %other.mountpoint.display(), %error, "cannot go on with a mount");
-                }
-            }
-            Ok((node, runtime, parts, row))
-        }
+        Ok((parts, begun)) => Ok((node, runtime, parts, begun)),
         Err(error) => {
             let _ = node.store.close();
             Err(error)
@@ -126,7 +139,10 @@ fn run(node: &Arc<Node>, runtime: Runtime, parts: Parts) -> Result<()> {
         notify("STOPPING=1");
         node.begin_to_stop();
         let mut ending = Task::default();
-        ending.start(node, |node| node.end_mounts());
+        ending.start(node, |node| {
+            node.end_endpoints();
+            node.end_mounts();
+        });
         // It may wait for the disk, for as long as that hangs.
         let mut accepts = true;
         while let Some(task) = &mut ending.0 {

@@ -2,8 +2,7 @@
 
 use crate::config::{Atime, Durability, MountSettings, XattrList};
 use crate::model::{Bucket, Error, Kind, Result};
-use crate::store::Store;
-use crate::vfs::control::{DOCUMENTS, Document};
+use crate::store::{DOCUMENTS, Document, Store};
 use crate::{fuse, vfs};
 use std::path::Path;
 

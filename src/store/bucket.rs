@@ -5,6 +5,9 @@ use super::names::readable;
 use crate::index::{DirRecord, DirStat, Family, Read, Tx, decode, id_key};
 use crate::model::{Bucket, BucketId, BucketName, DirId, Error, Kind, Posix, Result, Usage, Versioning, Xattrs};
 
+/// Most uploads in progress that go with their bucket: what one transaction can delete.
+const UPLOADS_MAX: i64 = 1000;
+
 pub(super) fn name_key(name: &str) -> Vec<u8> {
     [b"n", name.as_bytes()].concat()
 }
@@ -86,7 +89,7 @@ impl Store {
         Ok(bucket)
     }
 
-    /// Deletes a bucket that holds nothing: no object, version, marker or upload (BKT-12).
+    /// Deletes a bucket that holds nothing: no object, version or marker (BKT-12). Its uploads in progress go with it.
     ///
     /// # Errors
     /// [`Kind::BucketNotEmpty`], [`Kind::NoSuchBucket`].
@@ -99,9 +102,10 @@ impl Store {
                 "it holds objects"
             } else if usage.noncurrent + usage.markers > 0 {
                 "it holds older versions or delete markers, which `ls` does not show"
-            } else if usage.uploads > 0 {
-                "multipart uploads are in progress in it"
+            } else if usage.uploads > UPLOADS_MAX {
+                "too many multipart uploads are in progress in it"
             } else {
+                self.drop_uploads_of(tx, bucket.id)?;
                 tx.delete(Family::Bucket, &name_key(name));
                 tx.delete(Family::Bucket, &bucket_key(bucket.id));
                 tx.delete(Family::Usage, &id_key(bucket.id.0));
@@ -111,7 +115,7 @@ impl Store {
             };
             Err(Error::new(Kind::BucketNotEmpty, format!("cannot delete the bucket {name}"))
                 .why(why)
-                .mend("delete them first: `rm -r` the objects, purge the entries of .versions"))
+                .mend("delete them first: `rm -r` the objects, purge the entries of .versions, abort the uploads"))
         })
     }
 

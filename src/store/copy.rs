@@ -2,15 +2,15 @@
 
 use super::Store;
 use super::bucket::need_bucket;
-use super::promise::{Promise, Sent};
+use super::promise::{BODY_BYTES_MAX, Promise};
 use super::put::{Condition, PutOptions};
 use super::stack::hold_content;
 use super::sums::read_through;
 use crate::crypto::{Md5, Summer};
 use crate::index::{Family, Read, Tx, content_key};
 use crate::model::{
-    Bucket, ChecksumAlgorithm, Conditions, ContentId, DirId, ETag, Error, Kind, Metadata, Object, ObjectKey, Posix,
-    Result, Seq, StorageClass, TagSet, Timestamp,
+    Bucket, ChecksumAlgorithm, Conditions, ContentId, DirId, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectSum,
+    ObjectSums, Posix, Result, Seq, StorageClass, TagSet, Timestamp,
 };
 use std::sync::Arc;
 
@@ -99,18 +99,23 @@ impl Store {
         algorithm: ChecksumAlgorithm,
     ) -> Result<Object> {
         self.bucket(bucket)?;
+        if from.size > BODY_BYTES_MAX {
+            return Err(Error::new(Kind::InvalidRequest, "cannot copy the object with another checksum")
+                .why(format!("it has {} bytes, and one copy reads at most {BODY_BYTES_MAX} (SIZE-4)", from.size))
+                .mend("copy it in parts, or without naming a checksum"));
+        }
         let content = Arc::new(self.open_content(from)?);
         let (mut md5, mut summer) = (Md5::default(), Summer::new(algorithm));
         read_through(0..from.size, &mut |at, buf| content.read_at(at, buf), &mut |bytes| {
             md5.update(bytes);
             summer.update(bytes);
         })?;
-        let sent = Sent { md5: md5.finish(), sum: Some(summer.finish()) };
         let mut draft = self.draft(None)?;
         draft.has_key(bucket, key.as_str());
         draft.copy_from(0, &content, 0, from.size)?;
-        let etag = ETag { digest: sent.md5, parts: 0 };
-        self.put_draft(bucket, key, draft, options, "ObjectCreated:Copy", sent.sums(), |object| {
+        let etag = ETag { digest: md5.finish(), parts: 0 };
+        let sums = ObjectSums { sum: Some(ObjectSum::whole(summer.finish())), parts: Vec::new() };
+        self.put_draft(bucket, key, draft, options, "ObjectCreated:Copy", sums, |object| {
             object.etag = etag;
             carry(object, from, options);
         })

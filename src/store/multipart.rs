@@ -14,7 +14,9 @@ use super::draft::Draft;
 use super::promise::{Promise, Promised, check_length};
 use super::stack::drop_content;
 use super::sums::sum_of;
-use crate::index::{Family, PartRecord, Read, Tx, UploadRecord, content_key, decode, id_key, part_key, part_number_of};
+use crate::index::{
+    Family, PartRecord, Read, Tx, UploadRecord, content_key, decode, id_key, id_of, part_key, part_number_of,
+};
 use crate::model::{
     BucketId, ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectSum, ObjectSums,
     Result, Seq, StorageClass, Sum, TagSet, Timestamp, UploadId, Usage,
@@ -289,6 +291,20 @@ impl Store {
             let record = need_upload(tx, upload)?;
             self.drop_upload(tx, upload, record.bucket)
         })
+    }
+
+    /// Ends all uploads of a bucket that goes.
+    pub(super) fn drop_uploads_of(&self, tx: &mut Tx<'_>, bucket: BucketId) -> Result<()> {
+        let mut uploads = Vec::new();
+        for found in tx.scan(Family::Upload, &[], &[0xff; 9])? {
+            let (key, value) = found?;
+            if let Some(id) = id_of(&key)
+                && decode::<UploadRecord>(&value)?.bucket == bucket
+            {
+                uploads.push(UploadId(id));
+            }
+        }
+        uploads.into_iter().try_for_each(|upload| self.drop_upload(tx, upload, bucket))
     }
 
     fn drop_upload(&self, tx: &mut Tx<'_>, upload: UploadId, bucket: BucketId) -> Result<()> {

@@ -14,7 +14,9 @@ use super::{Store, names};
 use crate::index::{
     Body, ContentRecord, Family, OpenSession, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
 };
-use crate::model::{Checksum, ContentId, DirId, ETag, Ino, Kind, Object, ObjectSums, Result, Seq, VersionId};
+use crate::model::{
+    Checksum, ContentId, DirId, ETag, Ino, Kind, Object, ObjectSum, ObjectSums, Result, Seq, Sum, VersionId,
+};
 use crate::sys::sync::Mutex;
 use std::sync::Arc;
 
@@ -106,6 +108,10 @@ impl Prepared<'_> {
 
     /// Has it keep what is known of its bytes. No bytes at all, which otherwise take no record, get one then.
     pub(super) fn keep(&mut self, draft: &mut Draft, sums: ObjectSums) {
+        // That one every content has a place for (SUM-8).
+        if let Some(ObjectSum { sum: Sum::Crc64Nvme(value), parts: 0 }) = sums.sum {
+            self.record.crc64 = Checksum(Some(u64::from_be_bytes(value)));
+        }
         if self.id == ContentId::EMPTY && sums != ObjectSums::default() {
             self.id = ContentId::inline(draft.number());
         }

@@ -6,7 +6,7 @@ use super::harness::{
     versions, write_file,
 };
 use keyfold::model::{FileKind, Kind, Versioning};
-use keyfold::store::{CompleteOptions, Entry, RenameHow, Store};
+use keyfold::store::{CompleteOptions, Condition, Entry, RenameHow, Store};
 use shuttle::thread;
 use std::sync::Arc;
 

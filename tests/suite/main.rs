@@ -9,6 +9,7 @@ mod entropy;
 mod golden;
 mod linear;
 mod mount;
+mod s3;
 mod tamper;
 mod tidy;
 

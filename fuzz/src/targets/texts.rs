@@ -4,9 +4,10 @@
 use keyfold::backup::{Record, check_place};
 use keyfold::config::{MountSettings, StoreSettings, parse_duration, parse_size};
 use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_rfc3339};
+use keyfold::store::DOCUMENTS;
 use keyfold::store::check_format;
 use keyfold::sys::process::Identity;
-use keyfold::vfs::control::{DOCUMENTS, parse_instant};
+use keyfold::vfs::control::parse_instant;
 
 fn text(data: &[u8]) -> &str {
     str::from_utf8(data).unwrap_or_default()

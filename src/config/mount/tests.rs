@@ -126,10 +126,21 @@ fn all_complaints_come_at_once() {
 
 #[test]
 fn what_this_release_lacks_is_unsupported() {
-    for options in ["s3=127.0.0.1:9000", "remount,ro", "s3=x,remount"] {
+    for options in ["remount,ro", "sync", "auto_unmount"] {
         let error = parse(options).unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
         assert!(error.reason().contains("not in this release"), "{error}");
+    }
+}
+
+#[test]
+fn an_endpoint_is_an_address_with_a_port() {
+    let address = |text: &str| parse(text).unwrap().s3.unwrap().to_string();
+    assert_eq!(address("s3=127.0.0.1:9000"), "127.0.0.1:9000");
+    assert_eq!(address("s3=localhost:0"), "127.0.0.1:0");
+    assert_eq!(address("s3=[::1]:9000"), "[::1]:9000");
+    for bad in ["s3", "s3=9000", "s3=:9000", "s3=example.com:9000", "s3=127.0.0.1", "s3=127.0.0.1:65536"] {
+        assert_eq!(parse(bad).unwrap_err().kind(), Kind::InvalidArgument, "{bad}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The words of `-o`: one table says what each means; parsing and hints derive from it.
 
 use super::{Atime, Durability, Raw, XattrList};
-use crate::config::parse_duration;
+use crate::config::{parse_address, parse_duration};
 use crate::model::{BucketName, Error, Kind, ObjectKey, Result, parse_rfc3339};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub(super) const WORDS: &[(&str, Word)] = &[
     ("exec", Flag(|raw| raw.settings.exec = true)),
     ("noexec", Flag(|raw| raw.settings.exec = false)),
     ("threads", Value("NUMBER", |raw, text| set(&mut raw.settings.threads, threads(text)))),
-    ("s3", Unsupported("serving S3 is not in this release")),
+    ("s3", Value("IP:PORT", |raw, text| set(&mut raw.settings.s3, parse_address(text)))),
     ("remount", Unsupported("changing a mount is not in this release: unmount it and mount it anew")),
     ("sync", Unsupported("it is not in this release: durability=close is nearest")),
     ("dirsync", Unsupported("it is not in this release: fsync of the directory does it")),

@@ -4,8 +4,8 @@ use super::{PART_BYTES_MIN, need_upload, no_upload, parts_of, sum_of_part};
 use crate::crypto::{Summer, combine, md5};
 use crate::index::{PartRecord, UploadRecord};
 use crate::model::{
-    ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Object, ObjectKey, ObjectPart, ObjectSum, ObjectSums, Result,
-    Sum, UploadId,
+    ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Object, ObjectKey, ObjectPart, ObjectSum, ObjectSums, Posix,
+    Result, Sum, UploadId,
 };
 use crate::store::Store;
 use crate::store::bucket::need_bucket;
@@ -33,7 +33,7 @@ pub struct CompletePart {
 }
 
 /// What Complete says beside the parts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CompleteOptions {
     /// Condition on the current version (COND-9).
     pub condition: Condition,
@@ -43,6 +43,8 @@ pub struct CompleteOptions {
     pub kind: Option<ChecksumType>,
     /// The object's length in bytes, as promised (MPU-14).
     pub size: Option<u64>,
+    /// Mode, owner and times; those of the file that is replaced, else 0644 of root, when absent.
+    pub posix: Option<Posix>,
 }
 
 /// Uploads that were completed of late, whose completion may be asked for again (MPU-9).
@@ -52,6 +54,7 @@ pub(in crate::store) struct Completed(Mutex<VecDeque<Done>>);
 struct Done {
     upload: UploadId,
     bucket: String,
+    key: String,
     object: Object,
     commit: u64,
 }
@@ -66,9 +69,11 @@ impl Completed {
     }
 
     /// What came of an upload that was completed of these parts, and its commit.
-    fn of(&self, upload: UploadId, bucket: &str, parts: &[CompletePart]) -> Option<(Object, u64)> {
+    fn of(&self, upload: UploadId, bucket: &str, key: Option<&str>, parts: &[CompletePart]) -> Option<(Object, u64)> {
         let all = self.0.lock();
-        let done = all.iter().find(|done| done.upload == upload && done.bucket == bucket)?;
+        let its =
+            |done: &&Done| done.upload == upload && done.bucket == bucket && key.is_none_or(|key| done.key == key);
+        let done = all.iter().find(its)?;
         (done.object.etag == etag_of(parts)).then(|| (done.object.clone(), done.commit))
     }
 }
@@ -104,12 +109,30 @@ impl Store {
     ) -> Result<Object> {
         match self.complete_now(bucket, upload, parts, options) {
             Err(error) if error.kind() == Kind::NoSuchUpload => {
-                let Some((object, commit)) = self.completed.of(upload, bucket, parts) else { return Err(error) };
-                self.wait_durable(commit)?;
-                Ok(object)
+                self.answered(self.completed.of(upload, bucket, None, parts)).unwrap_or(Err(error))
             }
             done => done,
         }
+    }
+
+    /// The object that an upload of that key became when it was completed of these parts (MPU-9).
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchUpload`] when none did of late.
+    pub fn completed_upload(
+        &self,
+        bucket: &str,
+        key: &ObjectKey,
+        upload: UploadId,
+        parts: &[CompletePart],
+    ) -> Result<Object> {
+        let done = self.completed.of(upload, bucket, Some(key.as_str()), parts);
+        self.answered(done).unwrap_or_else(|| Err(no_upload(upload)))
+    }
+
+    /// The same answer as before, when that is durable.
+    fn answered(&self, done: Option<(Object, u64)>) -> Option<Result<Object>> {
+        done.map(|(object, commit)| self.wait_durable(commit).map(|()| object))
     }
 
     fn complete_now(
@@ -139,7 +162,7 @@ impl Store {
             metadata: record.metadata.clone(),
             tags: record.tags.clone(),
             class: record.class,
-            posix: None,
+            posix: options.posix.clone(),
             condition: options.condition,
             promise: Promise::default(),
         };
@@ -164,9 +187,11 @@ impl Store {
                 object.modified = record.initiated;
             };
             let (object, replaced) = self.install(tx, &bucket, &key, (seq, now), &put, event, fill)?;
+            // Whoever finds the upload gone finds this.
+            let (name, key) = (bucket.name.to_string(), key.as_str().to_owned());
+            self.completed.add(Done { upload, bucket: name, key, object: object.clone(), commit: tx.seq() });
             Ok((object, replaced.filter(|replaced| prepared.is_overtaken(*replaced)).map(|_| seq)))
         })?;
-        self.completed.add(Done { upload, bucket: bucket.to_owned(), object: object.clone(), commit });
         drop(prepared);
         draft.published(object.content);
         if let Some(seq) = overtaken {

@@ -8,7 +8,6 @@
 //! Knows: the store. May not know: inode numbers, handles, the kernel's protocol.
 //! Locks, all leaves towards the store: `feeds`, then one file of events; the temporary files'; the texts that are open; `scrape`.
 
-mod documents;
 mod events;
 mod instant;
 mod node;
@@ -20,13 +19,12 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use documents::{DOCUMENT_BYTES_MAX, DOCUMENTS, Document};
 pub use instant::parse_instant;
 pub use node::{ControlAttr, ControlNode};
 pub use writer::{DocumentWriter, ScratchWriter, Writer};
 
 use crate::model::{BucketId, Error, Kind, Result};
-use crate::store::Store;
+use crate::store::{DOCUMENTS, Document, Store};
 use crate::sys::sync::Mutex;
 use crate::telemetry::Metrics;
 use events::Events;

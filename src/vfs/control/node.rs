@@ -1,7 +1,7 @@
 //! What stands in the hidden control directories.
 
-use super::documents::{DOCUMENTS, Document};
 use crate::model::{BucketId, FileKind, Timestamp, UploadId};
+use crate::store::{DOCUMENTS, Document};
 
 /// A control file or directory. Small, comparable and hashable, so that a mount can number them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -1,7 +1,7 @@
 //! Temporary files that editors and copy tools put beside a document: kept in memory, gone with the mount.
 
-use super::documents::{DOCUMENT_BYTES_MAX, DOCUMENTS};
 use crate::model::{BucketId, Error, Kind, Result};
+use crate::store::{DOCUMENT_BYTES_MAX, DOCUMENTS};
 use crate::sys::sync::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! Writing a control file: a document as a whole, checked while it is written; or a temporary file.
 
-use super::documents::{Document, is_incomplete};
 use super::scratch::{Bytes, put, resize};
 use crate::model::{BucketId, Result};
-use crate::store::Store;
+use crate::store::{Document, Store, is_incomplete};
 use std::sync::Arc;
 
 /// A control file open for writing. One writer per open; the last whole text wins.

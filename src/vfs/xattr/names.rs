@@ -1,7 +1,7 @@
 //! The table of Keyfold's own attributes: get, set, list, info and the documentation all read it.
 
 use crate::model::SystemHeader;
-use crate::vfs::control::{DOCUMENTS, Document};
+use crate::store::{DOCUMENTS, Document};
 use std::fmt::Write;
 
 /// What every own attribute begins with, as it is listed.

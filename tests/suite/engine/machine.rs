@@ -4,8 +4,8 @@ use super::compare::{meta, shown_of, tags};
 use super::harness::{B, Home, key, make_bucket, posix};
 use super::model::{Bucket, Version};
 use super::ops::{DIRS, KEYS, Op, SIZES, op, stream};
-use keyfold::model::{Error, FileKind, Kind, Object, Result, Versioning};
-use keyfold::store::{Condition, CopyOptions, PutOptions, Store};
+use keyfold::model::{ChecksumAlgorithm, Error, FileKind, Kind, Object, Result, Versioning};
+use keyfold::store::{Condition, CopyOptions, Promise, PutOptions, Store};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -118,6 +118,8 @@ impl World {
                 let options = PutOptions {
                     tags: tags(label.as_deref()),
                     metadata: meta(label.as_deref()),
+                    // Kept with the content, so that checks tell whether it goes with it.
+                    promise: Promise { keep: tagged.then_some(ChecksumAlgorithm::Crc32c), ..Promise::default() },
                     ..PutOptions::default()
                 };
                 self.store.put(B, &key(KEYS[*k]), &mut &bytes[..], &options)?;

@@ -4,7 +4,7 @@ use super::compare::{meta, tags};
 use super::harness::{B, key, posix};
 use super::machine::{Place, World, done};
 use super::ops::{Edit, KEYS};
-use keyfold::model::{ETag, FileKind, Kind, Object, Result};
+use keyfold::model::{ChecksumAlgorithm, ChecksumType, ETag, FileKind, Kind, Object, Result};
 use keyfold::store::{
     CompleteOptions, CompletePart, Draft, Entry, PosixChange, Promise, RenameHow, Session, UploadOptions,
 };
@@ -153,7 +153,8 @@ impl World {
 
     pub fn upload(&mut self, name: &str, parts: usize, end: usize) -> Result<()> {
         let label = Some("up");
-        let options = UploadOptions { metadata: meta(label), tags: tags(label), ..UploadOptions::default() };
+        let checksum = Some((ChecksumAlgorithm::Crc32c, Some(ChecksumType::FullObject)));
+        let options = UploadOptions { metadata: meta(label), tags: tags(label), checksum, ..UploadOptions::default() };
         let upload = self.store.create_upload(B, &key(name), &options)?;
         let mut named = Vec::new();
         let mut whole = Vec::new();

@@ -48,4 +48,5 @@ mod transport;
 mod users;
 
 use crate::long;
-use harness::{Mounted, errno, names_in, pattern, text};
+pub use harness::{KEYFOLD, Mounted, end, text};
+use harness::{errno, names_in, pattern};

@@ -57,18 +57,19 @@ impl Disk {
     }
 }
 
-/// Mends a file system without a journal, as a machine does that starts again.
-pub fn mend(file: &Path) -> Result<(), String> {
+/// Mends a file system without a journal, as a machine does that starts again; false when it is past mending.
+pub fn mend(file: &Path) -> bool {
     let mut output = attempt("e2fsck", &["-fy", file.to_str().unwrap()]);
     for _ in 0..3 {
         // 1 and 2: errors were corrected; 4: some were left, which it often corrects when it runs again.
         match output.status.code() {
-            Some(0..=2) => return Ok(()),
+            Some(0..=2) => return true,
             Some(4..=7) => output = attempt("e2fsck", &["-fy", file.to_str().unwrap()]),
             _ => break,
         }
     }
-    Err(format!("e2fsck cannot mend the file system: {}", String::from_utf8_lossy(&output.stdout)))
+    eprintln!("e2fsck cannot mend the file system: {output:?}");
+    false
 }
 
 /// A disk or an image, mounted until it is dropped.

@@ -88,6 +88,8 @@ pub struct Verdict {
     pub mounted: usize,
     /// Images in which a step was lost that nobody had been promised.
     pub behind: usize,
+    /// Images whose file system, without a journal, was past mending.
+    pub unmended: usize,
     /// What is wrong, with the cut.
     pub wrong: Vec<String>,
 }
@@ -123,7 +125,8 @@ pub fn explore(history: &History, chosen: Vec<Cut>) -> Verdict {
             verdict.images += 1;
             verdict.mounted += usize::from(number.is_multiple_of(MOUNTED));
             match looked {
-                Ok(steps) => {
+                Ok(None) => verdict.unmended += 1,
+                Ok(Some(steps)) => {
                     let behind = |(track, steps): (&Track, usize)| steps < track.bounds(cut).1;
                     verdict.behind += usize::from(history.tracks.iter().zip(steps).any(behind));
                 }
@@ -167,13 +170,13 @@ fn opened(at: &Path, history: &History, cut: Cut) -> Result<Vec<State>, String> 
     if findings.is_empty() { states } else { Err(format!("fsck: {findings:#?}")) }
 }
 
-/// How many steps of each track an image shows.
-pub fn look(history: &History, cut: Cut, file: &Path, mount: bool) -> Result<Vec<usize>, String> {
+/// How many steps of each track an image shows; nothing when nobody could mount it.
+pub fn look(history: &History, cut: Cut, file: &Path, mount: bool) -> Result<Option<Vec<usize>>, String> {
     let tracks = &history.tracks;
     let judge = |found: &[State]| tracks.iter().zip(found).map(|(track, state)| track.judge(cut, state)).collect();
     let steps: Result<Vec<usize>, String> = {
-        if !history.journal {
-            disk::mend(file)?;
+        if !history.journal && !disk::mend(file) {
+            return Ok(None);
         }
         let at = tempfile::tempdir().unwrap();
         let _attached = Attached::new(file, at.path())?;
@@ -186,7 +189,7 @@ pub fn look(history: &History, cut: Cut, file: &Path, mount: bool) -> Result<Vec
             return Err(format!("mounted afterwards, it shows {again:?} steps, not {steps:?}"));
         }
     }
-    steps
+    steps.map(Some)
 }
 
 /// What the binary's mount shows of the image, and `keyfold fsck` finds sound.

@@ -32,6 +32,8 @@ struct Figures {
     mounted: usize,
     /// Images that lacked a step which was not promised yet.
     behind: usize,
+    /// Images whose file system, without a journal, was past mending.
+    unmended: usize,
 }
 
 impl Figures {
@@ -45,6 +47,7 @@ impl Figures {
         self.images += verdict.images;
         self.mounted += verdict.mounted;
         self.behind += verdict.behind;
+        self.unmended += verdict.unmended;
         eprintln!("{self:?} in {:.1?}; acknowledged and lost: 0", since.elapsed());
     }
 }
@@ -96,6 +99,7 @@ fn run_all(programs: &[Vec<usize>], run: &Run, runs: usize) {
         right(&verdict, seed);
         figures.add(programs.len(), &history, &verdict, since);
     }
+    assert!(figures.unmended <= 1 + figures.images / 1000, "{figures:?}");
     assert!(figures.behind > 0, "no image lost anything: is the disk asked to lose it?");
 }
 
@@ -178,6 +182,7 @@ fn cuts_during_recovery() {
                 look(&history, cut, &memory.path("image"), false)
             };
             let steps = steps.unwrap_or_else(|why| panic!("KEYFOLD_SEED={seed}: {cut:?}: {why}"));
+            let steps = steps.expect("a file system with a journal");
             let recovery = recover(&image, history.tracks[0].state(steps[0]).clone(), seed);
             let verdict = explore(&recovery, choose(&recovery, seed, 2, if long() { 40 } else { 15 }));
             right(&verdict, seed);

@@ -1,7 +1,7 @@
 //! Bucket documents: the settings that S3 keeps as documents, by name, and what makes each of them valid.
 
+use super::Store;
 use crate::model::{Bucket, Error, Kind, Result, TagSet, Versioning};
-use crate::store::Store;
 use serde_json::{Map, Value};
 
 /// Longest document in bytes; S3's longest (a policy, a lifecycle configuration) fit.
@@ -153,7 +153,9 @@ impl Document {
         store.set_document(bucket.name.as_str(), self.name, None)
     }
 
-    pub(super) fn bad(&self, why: impl Into<String>) -> Error {
+    /// The error for a text that is not the document's, with how to write it.
+    #[must_use]
+    pub fn bad(&self, why: impl Into<String>) -> Error {
         Error::new(Kind::InvalidArgument, format!("cannot set the bucket's {}", self.name)).why(why.into()).mend(
             format!(
                 "write it as `aws s3api` takes it, for example {}",
@@ -229,7 +231,8 @@ fn never_back() -> Error {
 }
 
 /// Whether `text` is the beginning of JSON that lacks its end; empty text is.
-pub(super) fn is_incomplete(text: &[u8]) -> bool {
+#[must_use]
+pub fn is_incomplete(text: &[u8]) -> bool {
     match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
         Ok(_) => false,
         Err(error) => error.is_eof(),

@@ -1,0 +1,228 @@
+//! What every request gets, whatever it asks for: ids, a refusal by its head, a line in the log, metrics (GEN-3, GEN-4).
+
+use super::collect::Room;
+use super::guard;
+use super::pace::{Paced, Unread};
+use crate::model::{Kind, Result};
+use crate::sys::entropy::Entropy;
+use crate::telemetry::{MetricId, Metrics};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use s3s::service::S3Service;
+use s3s::{Body, S3Error};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// What an operation is called that was not come to.
+const NONE: &str = "None";
+/// A body of XML that is completed here is an error's: some lines.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// What is found out about a request while it is served: who asks, and for which operation.
+#[derive(Clone, Default)]
+pub(super) struct Trace(Arc<OnceLock<(String, String)>>);
+
+impl Trace {
+    /// Told once, by the check of access.
+    pub(super) fn tell(&self, operation: String, principal: String) {
+        let _ = self.0.set((operation, principal));
+    }
+}
+
+/// The door behind the listener.
+pub(super) struct Door {
+    service: S3Service,
+    region: String,
+    metrics: Arc<Metrics>,
+    entropy: Arc<dyn Entropy>,
+    room: Room,
+}
+
+/// A request as the log tells of it.
+struct Asked {
+    method: Method,
+    path: String,
+    peer: SocketAddr,
+    begun: Instant,
+    trace: Trace,
+    id: String,
+    host_id: String,
+}
+
+impl Door {
+    pub(super) fn new(service: S3Service, region: String, metrics: Arc<Metrics>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { service, region, metrics, entropy, room: Room::new() }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let asked = match self.asked(&parts, peer) {
+            Ok(asked) => asked,
+            Err(error) => {
+                tracing::error!(%error, "a request has no id");
+                return plain(StatusCode::SERVICE_UNAVAILABLE);
+            }
+        };
+        let unread = Unread::default();
+        let waits = parts.headers.contains_key(header::EXPECT);
+        let mut response = match guard::check(&parts, &self.region) {
+            Err(refused) => {
+                drop(Paced::new(body, &unread, 0));
+                response_of(refused)
+            }
+            Ok(()) => {
+                guard::join_twice_sent(&mut parts.headers);
+                announce_trailer(&mut parts.headers);
+                parts.extensions.insert(asked.trace.clone());
+                let received = body.size_hint().exact().unwrap_or_default();
+                self.metrics.add(MetricId::S3WriteBytes, &[], received);
+                match self.room.take(&parts, body, &unread).await {
+                    Err(refused) => response_of(refused),
+                    Ok((body, _held)) => self.serve(Request::from_parts(parts, body)).await,
+                }
+            }
+        };
+        // An answer's body may still be on its way, a request's is not.
+        if !unread.drain(waits).await {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.complete(&asked, response)
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
+        self.service.call(request).await.unwrap_or_else(|error| {
+            tracing::error!(?error, "an answer over HTTP could not be made");
+            plain(StatusCode::INTERNAL_SERVER_ERROR)
+        })
+    }
+
+    fn asked(&self, parts: &Parts, peer: SocketAddr) -> Result<Asked> {
+        let mut random = [0u8; 32];
+        self.entropy.fill(&mut random)?;
+        let id = random[..8].iter().fold(String::with_capacity(16), |mut id, byte| {
+            let _ = write!(id, "{byte:02X}");
+            id
+        });
+        Ok(Asked {
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            peer,
+            begun: Instant::now(),
+            trace: Trace::default(),
+            id,
+            host_id: STANDARD.encode(&random[8..]),
+        })
+    }
+
+    /// Adds what every answer has, and tells of it.
+    fn complete(&self, asked: &Asked, mut response: Response<Body>) -> Response<Body> {
+        if asked.method == Method::HEAD
+            && response.headers().contains_key(header::CONTENT_RANGE)
+            && response.status().is_success()
+        {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        let status = response.status();
+        let mut code = None;
+        if status.is_client_error() || status.is_server_error() || status == StatusCode::NOT_MODIFIED {
+            code = Some(complete_error(asked, &mut response));
+        }
+        if code.is_none() && asked.trace.0.get().is_some_and(|(operation, _)| operation == "GetObjectAttributes") {
+            unquote_tag(&mut response);
+        }
+        let headers = response.headers_mut();
+        for (name, value) in [("x-amz-request-id", &asked.id), ("x-amz-id-2", &asked.host_id)] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(header::SERVER, HeaderValue::from_static("Keyfold"));
+        self.tell(asked, code.as_deref(), &response);
+        response
+    }
+
+    fn tell(&self, asked: &Asked, code: Option<&str>, response: &Response<Body>) {
+        let none = (NONE.to_owned(), String::new());
+        let (operation, principal) = asked.trace.0.get().unwrap_or(&none);
+        let (seconds, sent) = (asked.begun.elapsed().as_secs_f64(), response.body().size_hint().exact());
+        self.metrics.add(MetricId::S3Requests, &[operation], 1);
+        self.metrics.observe(MetricId::S3Seconds, &[operation], seconds);
+        self.metrics.add(MetricId::S3ReadBytes, &[], sent.unwrap_or_default());
+        if let Some(code) = code {
+            self.metrics.add(MetricId::S3Errors, &[operation, code], 1);
+        }
+        let (id, method, path, status) = (&asked.id, &asked.method, &asked.path, response.status().as_u16());
+        tracing::debug!(
+            target: "keyfold::access",
+            %id, peer = %asked.peer, principal, operation, %method, path, status, code, seconds, sent, "s3"
+        );
+    }
+}
+
+/// A client need not announce the trailer of an unsigned stream; the protocol's library asks it to.
+fn announce_trailer(headers: &mut HeaderMap) {
+    let trailing =
+        headers.get("x-amz-content-sha256").is_some_and(|value| value == "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    if trailing && !headers.contains_key("x-amz-trailer") {
+        headers.insert("x-amz-trailer", HeaderValue::from_static(""));
+    }
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn response_of(refused: S3Error) -> Response<Body> {
+    refused.to_http_response().unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+/// GEN-3: an error names what it is about and its request; one of HEAD, and an unchanged object, have no body. Its code.
+fn complete_error(asked: &Asked, response: &mut Response<Body>) -> String {
+    let body = std::mem::take(response.body_mut()).bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BYTES_MAX)]).into_owned();
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map_or("", |(code, _)| code);
+    let code = if code.is_empty() { Kind::Io.s3_code().to_owned() } else { code.to_owned() };
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    if asked.method == Method::HEAD || response.status() == StatusCode::NOT_MODIFIED {
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        return code;
+    }
+    let message = if text.contains("<Message>") { "" } else { "<Message>The request was refused.</Message>" };
+    let about = format!(
+        "{message}<Resource>{}</Resource><RequestId>{}</RequestId><HostId>{}</HostId></Error>",
+        escaped(&asked.path),
+        asked.id,
+        asked.host_id
+    );
+    let text = if text.contains("</Error>") {
+        text.replace("</Error>", &about)
+    } else {
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code>{about}")
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    *response.body_mut() = Body::from(Bytes::from(text));
+    code
+}
+
+/// SUM-15: attributes show the tag without the quotes that it has everywhere else.
+fn unquote_tag(response: &mut Response<Body>) {
+    let body = std::mem::take(response.body_mut()).bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(&body).replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>");
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(Bytes::from(text));
+}
+
+/// A path is percent-encoded, so only these can stand in it that XML takes for its own.
+fn escaped(path: &str) -> String {
+    path.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,207 @@
+//! Who asks, and whether it may: signatures' keys, principals and hosts between the protocol's library and `access`.
+
+use super::answer::Trace;
+use super::bridge::Bridge;
+use super::error::{refused, told};
+use crate::access::{ACCOUNT, Principal, Resource};
+use crate::model::Result;
+use hyper::StatusCode;
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::dto::{CopyObjectInput, CopySource, PutObjectInput, UploadPartCopyInput};
+use s3s::host::{S3Host, VirtualHost};
+use s3s::path::S3Path;
+use s3s::{S3Request, S3Result};
+
+/// Operations whose permission is not called as they are (IAM-8). That of all others is `s3:` and their name.
+const ACTIONS: &[(&str, &str)] = &[
+    ("ListBuckets", "s3:ListAllMyBuckets"),
+    ("HeadBucket", "s3:ListBucket"),
+    ("ListObjects", "s3:ListBucket"),
+    ("ListObjectsV2", "s3:ListBucket"),
+    ("ListObjectVersions", "s3:ListBucketVersions"),
+    ("ListMultipartUploads", "s3:ListBucketMultipartUploads"),
+    ("ListParts", "s3:ListMultipartUploadParts"),
+    ("HeadObject", "s3:GetObject"),
+    ("PostObject", "s3:PutObject"),
+    ("CopyObject", "s3:PutObject"),
+    ("CreateMultipartUpload", "s3:PutObject"),
+    ("UploadPart", "s3:PutObject"),
+    ("UploadPartCopy", "s3:PutObject"),
+    ("CompleteMultipartUpload", "s3:PutObject"),
+    ("DeleteObjects", "s3:DeleteObject"),
+];
+/// Permissions that are others for a version by its id (READ-4, DEL-10).
+const OF_VERSIONS: &[(&str, &str)] = &[
+    ("s3:GetObject", "s3:GetObjectVersion"),
+    ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+    ("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"),
+    ("s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+    ("s3:PutObjectTagging", "s3:PutObjectVersionTagging"),
+    ("s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging"),
+];
+/// Names under which a host is reached by a bucket's name before it (BKT-18).
+const HOSTS: &[&str] = &[".localhost"];
+
+fn action(operation: &str, of_version: bool) -> String {
+    let known = ACTIONS.iter().find(|(name, _)| *name == operation);
+    let action = known.map_or_else(|| format!("s3:{operation}"), |(_, action)| (*action).to_owned());
+    let versions = OF_VERSIONS.iter().find(|(name, _)| of_version && *name == action);
+    versions.map_or(action, |(_, versions)| (*versions).to_owned())
+}
+
+/// The secrets of access keys.
+pub(super) struct Keys(Bridge);
+
+impl Keys {
+    pub(super) fn new(bridge: Bridge) -> Self {
+        Self(bridge)
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let (access, id) = (self.0.access(), access_key.to_owned());
+        let found = self.0.ask(move |_| access.credential(&id).map_err(|error| told(&error))).await?;
+        let credential = found.ok_or_else(|| {
+            let message = "The AWS Access Key Id you provided does not exist in our records.";
+            refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message)
+        })?;
+        Ok(SecretKey::from(credential.secret.expose()))
+    }
+}
+
+fn path_of(path: &S3Path) -> S3Path {
+    match path {
+        S3Path::Root => S3Path::Root,
+        S3Path::Bucket { bucket } => S3Path::Bucket { bucket: bucket.clone() },
+        S3Path::Object { bucket, key } => S3Path::Object { bucket: bucket.clone(), key: key.clone() },
+    }
+}
+
+/// What principals may do: each operation is asked for before it begins.
+pub(super) struct Rights(Bridge);
+
+impl Rights {
+    pub(super) fn new(bridge: Bridge) -> Self {
+        Self(bridge)
+    }
+
+    async fn may(&self, principal: Principal, action: String, path: S3Path) -> S3Result<()> {
+        let access = self.0.access();
+        let may = move || -> Result<()> {
+            let on = match &path {
+                _ if action == "s3:CreateBucket" => Resource::Account,
+                S3Path::Root => Resource::Account,
+                S3Path::Bucket { bucket } => Resource::Bucket(bucket),
+                S3Path::Object { bucket, key } => Resource::Object(bucket, key),
+            };
+            access.authorize(&principal, &action, on)
+        };
+        self.0.ask(move |_| may().map_err(|error| told(&error))).await
+    }
+
+    /// COPY: the source must be readable, besides.
+    async fn may_copy<T>(&self, request: &S3Request<T>, source: &CopySource) -> S3Result<()> {
+        let CopySource::Bucket { bucket, key, version_id } = source else { return Ok(()) };
+        let principal = principal_of(request);
+        let path = S3Path::Object { bucket: bucket.clone(), key: key.clone() };
+        self.may(principal, action("GetObject", version_id.is_some()), path).await
+    }
+}
+
+/// Who made a request. Told by [`Rights`] before any operation runs.
+pub(super) fn principal_of<T>(request: &S3Request<T>) -> Principal {
+    request.extensions.get().cloned().unwrap_or(Principal::Anonymous)
+}
+
+#[async_trait::async_trait]
+impl S3Access for Rights {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            // BKT-20.
+            if cx.headers().get(name).is_some_and(|owner| owner != ACCOUNT) {
+                return Err(refused(StatusCode::FORBIDDEN, "AccessDenied", "the bucket's owner is another"));
+            }
+        }
+        let principal = match cx.credentials().map(|credentials| credentials.access_key.clone()) {
+            None => Principal::Anonymous,
+            Some(id) => {
+                let access = self.0.access();
+                let found = self.0.ask(move |_| access.credential(&id).map_err(|error| told(&error))).await?;
+                found.map_or(Principal::Anonymous, |credential| credential.principal)
+            }
+        };
+        let of_version =
+            cx.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("versionId=")));
+        let (operation, path) = (cx.s3_op().name().to_owned(), path_of(cx.s3_path()));
+        if let Some(trace) = cx.extensions_mut().get::<Trace>() {
+            trace.tell(operation.clone(), principal.to_string());
+        }
+        cx.extensions_mut().insert(principal.clone());
+        self.may(principal, action(&operation, of_version), path).await
+    }
+
+    /// AUTH-1: a form that is signed by version 2 names no region.
+    async fn put_object(&self, request: &mut S3Request<PutObjectInput>) -> S3Result<()> {
+        if request.credentials.is_some() && request.region.is_none() {
+            let message =
+                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+            return Err(refused(StatusCode::BAD_REQUEST, "InvalidRequest", message));
+        }
+        // The key of a form was not known before.
+        let path =
+            S3Path::Object { bucket: request.input.bucket.as_str().into(), key: request.input.key.as_str().into() };
+        self.may(principal_of(request), action("PutObject", false), path).await
+    }
+
+    async fn copy_object(&self, request: &mut S3Request<CopyObjectInput>) -> S3Result<()> {
+        self.may_copy(request, &request.input.copy_source).await
+    }
+
+    async fn upload_part_copy(&self, request: &mut S3Request<UploadPartCopyInput>) -> S3Result<()> {
+        self.may_copy(request, &request.input.copy_source).await
+    }
+}
+
+/// BKT-18: a bucket's name before the host's, or in the path.
+pub(super) struct Hosts;
+
+impl S3Host for Hosts {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let bucket = HOSTS.iter().find_map(|end| name.strip_suffix(end));
+        let host = VirtualHost::new(host);
+        Ok(match bucket {
+            Some(bucket) => host.with_bucket(bucket),
+            None => host,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hosts, S3Host, action};
+
+    #[test]
+    fn read_4_and_del_10_versions_have_permissions_of_their_own() {
+        assert_eq!(action("GetObject", false), "s3:GetObject");
+        assert_eq!(action("HeadObject", true), "s3:GetObjectVersion");
+        assert_eq!(action("DeleteObject", true), "s3:DeleteObjectVersion");
+        assert_eq!(action("ListObjectsV2", false), "s3:ListBucket");
+        assert_eq!(action("GetBucketTagging", false), "s3:GetBucketTagging");
+    }
+
+    #[test]
+    fn bkt_18_both_styles_of_addressing() {
+        for (host, bucket) in [
+            ("photos.localhost:9000", Some("photos")),
+            ("localhost:9000", None),
+            ("example.com", None),
+            ("a.b.localhost", Some("a.b")),
+        ] {
+            assert_eq!(Hosts.parse_host_header(host).unwrap().bucket(), bucket, "{host}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Where asynchronous code meets the engine, which blocks: its calls run on threads that may wait, a bounded number at a
+//! time, and bodies pass between the two through short queues.
+
+use super::body::{self, AtEnd, Incoming, Outgoing};
+use super::error::{refused, told};
+use crate::access::Access;
+use crate::model::Result;
+use crate::store::{Content, Store};
+use hyper::StatusCode;
+use s3s::dto::StreamingBlob;
+use s3s::{S3Error, S3Result};
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Calls of the engine at once that wait for nobody but the disk.
+const CALLS_MAX: usize = 64;
+/// Uploads at once: each has a thread for as long as its client takes.
+const UPLOADS_MAX: usize = 128;
+/// Threads for both.
+pub(super) const THREADS_MAX: usize = CALLS_MAX + UPLOADS_MAX;
+/// How long a request may wait for its turn.
+const TURN: Duration = Duration::from_secs(20);
+/// How long an answer waits for mounts to show what it tells of.
+const SHOWN: Duration = Duration::from_secs(1);
+/// Bytes read at a time for an answer's body.
+const PIECE_BYTES: u64 = 256 * 1024;
+
+/// The way to the engine.
+#[derive(Clone)]
+pub(super) struct Bridge {
+    store: Arc<Store>,
+    access: Arc<Access>,
+    calls: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+}
+
+impl Bridge {
+    pub(super) fn new(store: Arc<Store>, access: Arc<Access>) -> Self {
+        let (calls, uploads) = (Semaphore::new(CALLS_MAX), Semaphore::new(UPLOADS_MAX));
+        Self { store, access, calls: Arc::new(calls), uploads: Arc::new(uploads) }
+    }
+
+    /// Who may do what. Its calls block: they belong into a closure of this bridge's.
+    pub(super) fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access)
+    }
+
+    /// Runs a call that changes nothing.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
+    ) -> S3Result<T> {
+        self.run(turn(&self.calls).await?, work).await
+    }
+
+    /// Runs a call that changes something; mounts show the change when it returns (GEN-1).
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
+    ) -> S3Result<T> {
+        self.ask(move |store| shown(store, work(store))).await
+    }
+
+    /// Runs a call that changes something with the bytes of a body, which it reads to the end or not at all. When the
+    /// body fails, that is the error, whatever the engine makes of it.
+    pub(super) async fn upload<T: Send + 'static>(
+        &self,
+        (body, at_end): (Option<StreamingBlob>, Option<AtEnd>),
+        work: impl FnOnce(&Arc<Store>, &mut dyn Read) -> Result<T> + Send + 'static,
+    ) -> S3Result<T> {
+        let turn = turn(&self.uploads).await?;
+        let (sender, mut incoming) = Incoming::new();
+        let working =
+            self.run(turn, move |store| shown(store, work(store, &mut incoming).map_err(|error| told(&error))));
+        let (pumped, worked) = tokio::join!(body::pump(body, at_end, sender), working);
+        match (pumped, worked) {
+            (Err(failed), Err(_)) => Err(failed),
+            (_, worked) => worked,
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        turn: OwnedSemaphorePermit,
+        work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
+    ) -> S3Result<T> {
+        let store = Arc::clone(&self.store);
+        // The turn is held by the work: it goes on when the client has gone.
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&store);
+            drop(turn);
+            done
+        });
+        done.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call of the engine ended badly");
+            Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the request could not be carried out"))
+        })
+    }
+
+    /// The body of `range` of a content whose first bytes were read already, in pieces as the client takes them.
+    pub(super) fn send(&self, content: Content, range: Range<u64>, first: Vec<u8>) -> StreamingBlob {
+        let mut at = range.start + first.len() as u64;
+        let (outgoing, sender) = Outgoing::new(first, range.end - range.start);
+        if at < range.end {
+            let (bridge, content) = (self.clone(), Arc::new(content));
+            tokio::spawn(async move {
+                while at < range.end {
+                    let (content, to) = (Arc::clone(&content), range.end);
+                    let piece = bridge.ask(move |_| read_piece(&content, at..to)).await;
+                    let end = piece.is_err();
+                    at += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                    // Nobody takes it when the client has gone.
+                    if sender.send(piece).await.is_err() || end {
+                        return;
+                    }
+                }
+            });
+        }
+        StreamingBlob::new(outgoing)
+    }
+}
+
+/// The first bytes of a range, at most a piece.
+///
+/// # Errors
+/// As [`Content::read_at`]; nothing is sent of bytes that fail their checksum.
+pub(super) fn read_piece(content: &Content, range: Range<u64>) -> S3Result<Vec<u8>> {
+    let len = (range.end - range.start).min(PIECE_BYTES);
+    let mut piece = vec![0; usize::try_from(len).unwrap_or_default()];
+    let read = content.read_at(range.start, &mut piece).map_err(|error| told(&error))?;
+    if read as u64 != len {
+        return Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the object is shorter than it was"));
+    }
+    Ok(piece)
+}
+
+async fn turn(places: &Arc<Semaphore>) -> S3Result<OwnedSemaphorePermit> {
+    let slow_down =
+        || refused(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "too many requests are being served: try again later");
+    let turn = tokio::time::timeout(TURN, Arc::clone(places).acquire_owned()).await;
+    turn.map_err(|_| slow_down())?.map_err(|_| slow_down())
+}
+
+fn shown<T>(store: &Store, done: Result<T, S3Error>) -> S3Result<T> {
+    if done.is_ok() && !store.wait_told(SHOWN) {
+        tracing::debug!("a mount does not show a change yet");
+    }
+    done
+}

@@ -1,0 +1,240 @@
+//! Bodies that are held in memory whole, documents of XML and forms: how many bytes of them at once, and whether they are
+//! what their checksums say.
+
+use super::chunked::Chunked;
+use super::error::{refused, told};
+use super::guard::WIRE_BYTES_MAX;
+use super::pace::{Paced, Unread};
+use super::{POST_BYTES_MAX, XML_BYTES_MAX};
+use crate::crypto::{Summer, md5};
+use crate::model::{ChecksumAlgorithm, Sum, parse_md5};
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use s3s::{Body, S3Error, S3Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// KiB of documents in memory at once, and of forms.
+const TOGETHER_KIB: u32 = 64 * 1024;
+/// KiB of a document that are paid for at a time, as they come: who only says that he sends much takes nothing.
+const STEP_KIB: u32 = 64;
+/// How long one may wait for the others.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Parameters of queries of a PUT that brings a document.
+const OF_DOCUMENTS: &[&str] = &[
+    "accelerate",
+    "acl",
+    "analytics",
+    "cors",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "logging",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "retention",
+    "tagging",
+    "versioning",
+    "website",
+];
+/// Longest document that makes a bucket, in bytes. Where the bucket is named by the host, a path of one name is an object's.
+const BUCKET_BYTES_MAX: u64 = 64 * 1024;
+
+/// Room for bodies that are held whole: documents, and forms, which need no signature to be sent.
+pub(super) struct Room {
+    documents: Arc<Semaphore>,
+    forms: Arc<Semaphore>,
+}
+
+/// A body's part of it, for as long as the request is served.
+pub(super) type Held = Option<OwnedSemaphorePermit>;
+
+impl Room {
+    pub(super) fn new() -> Self {
+        let room = || Arc::new(Semaphore::new(TOGETHER_KIB as usize));
+        Self { documents: room(), forms: room() }
+    }
+
+    /// The body as the protocol's library is to have it: a document is read and compared here, everything else streams.
+    ///
+    /// # Errors
+    /// What is wrong with it: its length, its MD5 or checksum (SUM-6), or a client that is too slow.
+    pub(super) async fn take(&self, parts: &Parts, body: Incoming, unread: &Unread) -> S3Result<(Body, Held)> {
+        let signed = parts.headers.contains_key(header::AUTHORIZATION)
+            || parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature="));
+        let (form, length) = (is_form(&parts.headers), body.size_hint().exact());
+        let streaming = is_streaming(&parts.headers);
+        if !is_held(parts, length) || (!signed && !form) {
+            let body = Paced::new(body, unread, WIRE_BYTES_MAX);
+            let body =
+                if streaming { Body::http_body_unsync(Chunked::new(body)) } else { Body::http_body_unsync(body) };
+            return Ok((body, None));
+        }
+        let most = if form { 2 * POST_BYTES_MAX } else { XML_BYTES_MAX as u64 };
+        let mut body = Paced::new(body, unread, most);
+        if streaming {
+            let message = "a document that is sent in signed chunks is not read: send it whole";
+            return Err(refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message));
+        }
+        let length = length.ok_or_else(|| {
+            let message = "You must provide the Content-Length HTTP header.";
+            refused(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message)
+        })?;
+        if length > most {
+            let message = format!("the body has {length} bytes, the limit is {most}");
+            return Err(refused(StatusCode::BAD_REQUEST, "MaxMessageLengthExceeded", message));
+        }
+        if form {
+            let held = wait_for(&self.forms, u32::try_from(length / 1024 + 1).unwrap_or(TOGETHER_KIB)).await?;
+            return Ok((Body::http_body_unsync(body), Some(held)));
+        }
+        let (bytes, held) = self.read(&mut body).await?;
+        compare(&parts.headers, &bytes, is_of_object(parts))?;
+        Ok((Body::from(bytes), held))
+    }
+
+    async fn read(&self, body: &mut Paced) -> S3Result<(Bytes, Held)> {
+        let (mut bytes, mut held): (_, Held) = (BytesMut::new(), None);
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+            let Ok(data) = frame.map_err(|error| super::body::failed(&error))?.into_data() else { continue };
+            while held.as_ref().map_or(0, |held| held.num_permits() * 1024) < bytes.len() + data.len() {
+                let step = wait_for(&self.documents, STEP_KIB).await?;
+                match &mut held {
+                    Some(held) => held.merge(step),
+                    None => held = Some(step),
+                }
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok((bytes.freeze(), held))
+    }
+}
+
+async fn wait_for(room: &Arc<Semaphore>, kib: u32) -> S3Result<OwnedSemaphorePermit> {
+    let busy = || refused(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "too much is being sent: try again later");
+    let held = tokio::time::timeout(PATIENCE, Arc::clone(room).acquire_many_owned(kib)).await;
+    held.map_err(|_| busy())?.map_err(|_| busy())
+}
+
+/// Whether the protocol's library reads a request's body whole: all but the bytes of objects and parts.
+fn is_held(parts: &Parts, length: Option<u64>) -> bool {
+    let of_document = |pair: &str| OF_DOCUMENTS.contains(&pair.split('=').next().unwrap_or_default());
+    match parts.method {
+        Method::POST => true,
+        Method::PUT if parts.uri.query().unwrap_or_default().split('&').any(of_document) => true,
+        Method::PUT => {
+            let one_name = !parts.uri.path().trim_matches('/').contains('/');
+            one_name && length.is_some_and(|length| length <= BUCKET_BYTES_MAX) && !is_streaming(&parts.headers)
+        }
+        _ => false,
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    const FORM: &[u8] = b"multipart/form-data";
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().trim_ascii_start());
+    kind.and_then(|kind| kind.get(..FORM.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(FORM))
+}
+
+fn is_streaming(headers: &HeaderMap) -> bool {
+    headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
+}
+
+/// Whether checksums in the head are those of an object that the document completes, not the document's.
+fn is_of_object(parts: &Parts) -> bool {
+    parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("uploadId=")))
+}
+
+fn compare(headers: &HeaderMap, bytes: &[u8], of_object: bool) -> S3Result<()> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let other = |name: &str| -> S3Error {
+        refused(StatusCode::BAD_REQUEST, "BadDigest", format!("the body is not what {name} says"))
+    };
+    if let Some(promised) = text("content-md5")
+        && parse_md5(promised).map_err(|error| told(&error))? != md5(bytes)
+    {
+        return Err(other("Content-MD5"));
+    }
+    for algorithm in ChecksumAlgorithm::ALL.iter().filter(|_| !of_object) {
+        let name = format!("x-amz-checksum-{}", algorithm.name().to_ascii_lowercase());
+        let Some(promised) = text(&name) else { continue };
+        if Sum::parse(*algorithm, promised).map_err(|error| told(&error))? != Summer::of(*algorithm, bytes) {
+            return Err(other(&name));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeaderMap, compare, is_form, is_held};
+    use hyper::Request;
+
+    #[test]
+    fn what_is_held_is_all_but_bytes_of_objects() {
+        let held_of = |method: &str, uri: &str, length| {
+            is_held(&Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0, length)
+        };
+        let held = |method: &str, uri: &str| held_of(method, uri, Some(100));
+        for (method, uri) in [
+            ("POST", "/b?delete"),
+            ("POST", "/b/k?uploadId=1"),
+            ("PUT", "/b"),
+            ("PUT", "/b?versioning"),
+            ("PUT", "/b/k?tagging"),
+        ] {
+            assert!(held(method, uri), "{method} {uri}");
+        }
+        for (method, uri) in [
+            ("PUT", "/b/k"),
+            ("PUT", "/b/k?partNumber=1&uploadId=2"),
+            ("PUT", "/b/k?x-id=PutObject&X-Amz-Signature=0"),
+            ("PUT", "/b/k?x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32"),
+            ("GET", "/b?versioning"),
+        ] {
+            assert!(!held(method, uri), "{method} {uri}");
+        }
+        assert!(held("PUT", "/b/"));
+        // With the bucket's name in the host it is an object.
+        assert!(!held_of("PUT", "/big.bin", Some(100 << 20)) && !held_of("PUT", "/big.bin", None));
+    }
+
+    #[test]
+    fn forms_are_known_however_they_are_spelled() {
+        let form = |kind: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", hyper::header::HeaderValue::from_static(kind));
+            is_form(&headers)
+        };
+        assert!(form("multipart/form-data; boundary=x") && form(" Multipart/Form-Data;boundary=x"));
+        assert!(!form("text/plain") && !form("multipart/mixed"));
+    }
+
+    #[test]
+    fn sum_6_documents_are_compared() {
+        let with = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, hyper::header::HeaderValue::from_static(value));
+            compare(&headers, b"hello", false).map_err(|error| error.code().as_str().to_owned())
+        };
+        assert_eq!(with("content-md5", "XUFAKrxLKna5cZ2REBfFkg=="), Ok(()));
+        assert_eq!(with("content-md5", "XUFAKrxLKna5cZ2REBfFkQ=="), Err("BadDigest".into()));
+        assert_eq!(with("content-md5", "hello"), Err("InvalidDigest".into()));
+        assert_eq!(with("x-amz-checksum-crc32", "NhCmhg=="), Ok(()));
+        assert_eq!(with("x-amz-checksum-crc32", "NhCmhQ=="), Err("BadDigest".into()));
+        assert_eq!(with("x-other", "1"), Ok(()));
+    }
+}

@@ -1,0 +1,244 @@
+//! What is refused before the protocol's library sees a request: what it would let pass, and what nobody should send.
+
+use super::error::refused;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use s3s::{S3Error, S3Result};
+use std::collections::BTreeMap;
+
+/// Longest life of a presigned URL in seconds: seven days (AUTH-4).
+const EXPIRES_MAX: u32 = 604_800;
+/// Bytes of names and values of a request's headers that S3 takes with a PUT or POST (META-4).
+const HEADERS_BYTES_MAX: usize = 8192;
+/// The same with any other request.
+const HEADERS_READ_BYTES_MAX: usize = 32 * 1024;
+/// Largest body in bytes (SIZE-2).
+pub(super) const BODY_BYTES_MAX: u64 = 5 << 30;
+/// Most bytes a body may have on the wire: signatures and lengths of chunks, at least 8 KiB each, come on top.
+pub(super) const WIRE_BYTES_MAX: u64 = BODY_BYTES_MAX + BODY_BYTES_MAX / 64;
+/// Headers of S3's own that need not be signed: the signature covers the first two in its own way, browsers add the third.
+const UNSIGNED: &[&str] = &["x-amz-content-sha256", "x-amz-date", "x-amz-user-agent"];
+/// What user metadata is sent as.
+const USER_METADATA: &str = "x-amz-meta-";
+
+/// Refuses a request by its head.
+///
+/// # Errors
+/// Preflights, as there are no rules for other origins (CORS-5); SigV2 and foreign regions (AUTH-1, REG-2), lives of presigned URLs that S3 does not allow (AUTH-4), headers of S3's own that
+/// are not signed (AUTH-9), session tokens, headers and bodies over their limits (META-4, SIZE-2).
+pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
+    if parts.method == Method::OPTIONS {
+        // CORS-5: no bucket has rules.
+        let message = "CORSResponse: CORS is not enabled for this bucket.";
+        return Err(refused(StatusCode::FORBIDDEN, "AccessForbidden", message));
+    }
+    let query = query(parts.uri.query().unwrap_or_default());
+    let authorization = parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    if authorization.is_some_and(|text| !text.starts_with("AWS4-")) || query.contains_key("AWSAccessKeyId") {
+        return Err(bad(
+            "InvalidRequest",
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        ));
+    }
+    if parts.headers.contains_key("x-amz-security-token") || query.contains_key("X-Amz-Security-Token") {
+        return Err(bad("InvalidToken", "there are no temporary credentials here, so no token of one is valid"));
+    }
+    if let Some(name) = query.keys().find(|name| is_hoisted(name)) {
+        let message = format!("{name} in a query is not obeyed: send it as a signed header");
+        return Err(refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message));
+    }
+    if query.contains_key("X-Amz-Signature") {
+        lives(query.get("X-Amz-Expires").map_or("", String::as_str))?;
+        let credential = query.get("X-Amz-Credential").map_or("", String::as_str);
+        in_region(credential, region, "AuthorizationQueryParametersError")?;
+        all_signed(&parts.headers, query.get("X-Amz-SignedHeaders").map_or("", String::as_str))?;
+    } else if let Some(authorization) = authorization {
+        in_region(member(authorization, "Credential="), region, "AuthorizationHeaderMalformed")?;
+        all_signed(&parts.headers, member(authorization, "SignedHeaders="))?;
+    }
+    limits(parts)
+}
+
+/// Joins user metadata that is sent twice into one value (META-7), as signatures see it.
+pub(super) fn join_twice_sent(headers: &mut HeaderMap) {
+    let twice =
+        |name: &&HeaderName| name.as_str().starts_with(USER_METADATA) && headers.get_all(*name).iter().nth(1).is_some();
+    let twice: Vec<HeaderName> = headers.keys().filter(twice).cloned().collect();
+    for name in twice {
+        let values: Vec<&[u8]> = headers.get_all(&name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&values.join(&b","[..])) {
+            headers.insert(name, joined);
+        }
+    }
+}
+
+/// Whether a parameter of a presigned URL is a header that was put there and says more than what bytes are to come.
+fn is_hoisted(name: &str) -> bool {
+    const SIGNATURE: &[&str] =
+        &["algorithm", "credential", "date", "expires", "signedheaders", "signature", "security-token"];
+    const HARMLESS: &[&str] = &["content-sha256", "sdk-checksum-algorithm", "user-agent"];
+    let name = name.to_ascii_lowercase();
+    name.strip_prefix("x-amz-")
+        .is_some_and(|rest| !SIGNATURE.contains(&rest) && !HARMLESS.contains(&rest) && !rest.starts_with("checksum-"))
+}
+
+fn bad(code: &str, message: impl Into<String>) -> S3Error {
+    refused(StatusCode::BAD_REQUEST, code, message)
+}
+
+/// The parameters of a query, decoded; of one that comes twice the last. They serve to refuse, never to allow.
+fn query(text: &str) -> BTreeMap<String, String> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let pairs = text.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}
+
+/// What follows `name` in an `Authorization` header.
+fn member<'a>(authorization: &'a str, name: &str) -> &'a str {
+    let rest = authorization.split_once(name).map_or("", |(_, rest)| rest);
+    rest.split([',', ' ']).next().unwrap_or_default()
+}
+
+fn lives(seconds: &str) -> S3Result<()> {
+    if seconds.parse().is_ok_and(|seconds: u32| (1..=EXPIRES_MAX).contains(&seconds)) {
+        return Ok(());
+    }
+    let message = format!("X-Amz-Expires is 1 to {EXPIRES_MAX} seconds, not {seconds:?} (AUTH-4)");
+    Err(bad("AuthorizationQueryParametersError", message))
+}
+
+/// REG-2. What is no credential is left to the protocol's library.
+fn in_region(credential: &str, region: &str, code: &str) -> S3Result<()> {
+    // KEY/DATE/REGION/SERVICE/aws4_request; a key has no slash.
+    let mut scope = credential.split('/').skip(2);
+    match (scope.next(), scope.next()) {
+        (Some(theirs), Some(_)) if theirs != region => {
+            Err(bad(code, format!("the region '{theirs}' is wrong; expecting '{region}'")))
+        }
+        (_, Some(service)) if service != "s3" => {
+            Err(bad(code, format!("the service '{service}' is wrong; expecting 's3'")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What S3 obeys must be the signer's word (AUTH-9).
+fn all_signed(headers: &HeaderMap, signed: &str) -> S3Result<()> {
+    let is_signed = |name: &str| signed.split(';').any(|signed| signed.eq_ignore_ascii_case(name));
+    let own = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-"));
+    let unsigned: Vec<_> = own.filter(|name| !UNSIGNED.contains(name) && !is_signed(name)).collect();
+    if unsigned.is_empty() {
+        return Ok(());
+    }
+    let message = format!("There were headers present in the request which were not signed: {}", unsigned.join(", "));
+    Err(refused(StatusCode::FORBIDDEN, "AccessDenied", message))
+}
+
+fn limits(parts: &Parts) -> S3Result<()> {
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let writes = matches!(parts.method, Method::PUT | Method::POST);
+    let most = if writes { HEADERS_BYTES_MAX } else { HEADERS_READ_BYTES_MAX };
+    if bytes > most {
+        let message = format!("its headers have {bytes} bytes, the limit is {most} (META-4)");
+        return Err(bad("RequestHeaderSectionTooLarge", message));
+    }
+    // SUM-6: an empty one is not none.
+    if parts.headers.get("content-md5").is_some_and(HeaderValue::is_empty) {
+        return Err(bad("InvalidDigest", "The Content-MD5 you specified is not valid."));
+    }
+    let number = |name: &str| parts.headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+    let decoded = number("x-amz-decoded-content-length");
+    let too_long = decoded.is_some_and(|bytes| bytes > BODY_BYTES_MAX)
+        || number("content-length").is_some_and(|bytes| bytes > decoded.map_or(BODY_BYTES_MAX, |_| WIRE_BYTES_MAX));
+    if too_long {
+        return Err(bad("EntityTooLarge", "a body has at most 5 GiB: send more in parts (SIZE-2)"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeaderValue, check, join_twice_sent};
+    use hyper::Request;
+
+    fn refusal(uri: &str, headers: &[(&'static str, &str)]) -> Option<String> {
+        let mut request = Request::builder().method("PUT").uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        check(&parts, "us-east-1").err().map(|error| error.code().as_str().to_owned())
+    }
+
+    fn authorization(region: &str, signed: &str) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential=AK/20261123/{region}/s3/aws4_request, SignedHeaders={signed}, Signature=00"
+        )
+    }
+
+    #[test]
+    fn auth_1_signatures_of_version_2_are_refused() {
+        assert_eq!(refusal("/b/k", &[("authorization", "AWS AK:c2ln")]).as_deref(), Some("InvalidRequest"));
+        let presigned = "/b/k?AWSAccessKeyId=AK&Expires=1&Signature=s";
+        assert_eq!(refusal(presigned, &[]).as_deref(), Some("InvalidRequest"));
+        let hidden = "/b/k?%41WSAccessKeyId=AK&Expires=1&Signature=s";
+        assert_eq!(refusal(hidden, &[]).as_deref(), Some("InvalidRequest"));
+    }
+
+    #[test]
+    fn auth_4_presigned_urls_live_a_second_to_seven_days() {
+        let presigned = |seconds: &str| {
+            format!(
+                "/b/k?X-Amz-Signature=00&X-Amz-Credential=AK%2F20261123%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Expires={seconds}"
+            )
+        };
+        for seconds in ["1", "3600", "604800"] {
+            assert_eq!(refusal(&presigned(seconds), &[]), None, "{seconds}");
+        }
+        for seconds in ["0", "604801", "-1", "", "99999999999999999999"] {
+            let found = refusal(&presigned(seconds), &[]);
+            assert_eq!(found.as_deref(), Some("AuthorizationQueryParametersError"), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn reg_2_a_signature_for_another_region_is_refused() {
+        assert_eq!(refusal("/b/k", &[("authorization", &authorization("us-east-1", "host"))]), None);
+        let found = refusal("/b/k", &[("authorization", &authorization("eu-west-1", "host"))]);
+        assert_eq!(found.as_deref(), Some("AuthorizationHeaderMalformed"));
+    }
+
+    #[test]
+    fn auth_9_what_s3_obeys_is_signed() {
+        let signed = authorization("us-east-1", "host;x-amz-acl");
+        let headers = [("authorization", signed.as_str()), ("x-amz-acl", "private"), ("x-amz-date", "d")];
+        assert_eq!(refusal("/b/k", &headers), None);
+        let headers = [("authorization", signed.as_str()), ("x-amz-tagging", "a=b")];
+        assert_eq!(refusal("/b/k", &headers).as_deref(), Some("AccessDenied"));
+    }
+
+    #[test]
+    fn meta_4_and_size_2_heads_and_bodies_have_limits() {
+        let long = "v".repeat(8192);
+        assert_eq!(refusal("/b/k", &[("x-long", &long)]).as_deref(), Some("RequestHeaderSectionTooLarge"));
+        assert_eq!(refusal("/b/k", &[("content-md5", "")]).as_deref(), Some("InvalidDigest"));
+        assert_eq!(refusal("/b/k", &[("content-length", "5368709120")]), None);
+        assert_eq!(refusal("/b/k", &[("content-length", "5368709121")]).as_deref(), Some("EntityTooLarge"));
+        let chunked = [("content-length", "5400000000"), ("x-amz-decoded-content-length", "5368709120")];
+        assert_eq!(refusal("/b/k", &chunked), None);
+    }
+
+    #[test]
+    fn meta_7_metadata_sent_twice_is_one_value() {
+        let mut headers = hyper::HeaderMap::new();
+        headers.append("x-amz-meta-a", HeaderValue::from_static("one"));
+        headers.append("x-amz-meta-a", HeaderValue::from_static("two"));
+        headers.append("x-other", HeaderValue::from_static("1"));
+        headers.append("x-other", HeaderValue::from_static("2"));
+        join_twice_sent(&mut headers);
+        assert_eq!(headers.get_all("x-amz-meta-a").iter().collect::<Vec<_>>(), ["one,two"]);
+        assert_eq!(headers.get_all("x-other").iter().count(), 2);
+    }
+}

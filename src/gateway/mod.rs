@@ -1,0 +1,69 @@
+//! The door of S3's clients: HTTP comes in, calls of the engine are made, HTTP goes out.
+//!
+//! Owns the listening socket, a runtime of its own, and what every request gets: limits, a check of its signature, a
+//! principal, ids, a line in the log. The package s3s speaks the protocol; `guard` refuses what it would let pass, and
+//! `bridge` is where asynchronous code meets the engine, which blocks. May not know: kernels, mounts, the command
+//! line. Locks: the table of connections in `listen`, a leaf.
+
+mod answer;
+mod auth;
+mod body;
+mod bridge;
+mod chunked;
+mod collect;
+mod error;
+mod guard;
+mod listen;
+mod operations;
+mod pace;
+mod service;
+
+pub use listen::Gateway;
+
+use crate::access::Access;
+use crate::model::Result;
+use crate::store::Store;
+use crate::sys::entropy::SystemEntropy;
+use crate::telemetry::Metrics;
+use answer::Door;
+use auth::{Keys, Rights};
+use bridge::Bridge;
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::S3ServiceBuilder;
+use service::Service;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The region of every bucket, which requests are signed for.
+pub const REGION: &str = "us-east-1";
+/// Largest body of XML, in bytes: 10,000 parts of an upload with their checksums, and 1,000 keys to delete with every
+/// character written as a reference, fit.
+const XML_BYTES_MAX: usize = 8 << 20;
+/// Largest file of a POST form, in bytes: the protocol's library holds it in memory.
+const POST_BYTES_MAX: u64 = 16 << 20;
+/// Largest field of a POST form, and all of them together, in bytes.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+
+impl Gateway {
+    /// Serves the store at `address` until it is dropped.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyExists`](crate::model::Kind::AlreadyExists) when the address is in use, otherwise what the system says.
+    pub fn new(store: &Arc<Store>, metrics: &Arc<Metrics>, address: SocketAddr) -> Result<Self> {
+        let access = Access::new(Arc::clone(store), Arc::new(SystemEntropy));
+        let bridge = Bridge::new(Arc::clone(store), Arc::new(access));
+        let mut builder = S3ServiceBuilder::new(Service::new(bridge.clone()));
+        let mut config = S3Config::default();
+        config.xml_max_body_size = XML_BYTES_MAX;
+        config.post_object_max_file_size = POST_BYTES_MAX;
+        config.form_max_field_size = FORM_BYTES_MAX;
+        config.form_max_fields_size = FORM_BYTES_MAX;
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        // Both, always: without the first the second is not asked.
+        builder.set_auth(Keys::new(bridge.clone()));
+        builder.set_access(Rights::new(bridge));
+        builder.set_host(auth::Hosts);
+        let door = Door::new(builder.build(), REGION.to_owned(), Arc::clone(metrics), Arc::new(SystemEntropy));
+        Self::start(door, address)
+    }
+}

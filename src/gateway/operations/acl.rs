@@ -1,0 +1,75 @@
+//! Access lists: they are off (ACL-1), so the owner has everything, nobody else anything, and no other can be set.
+
+use super::super::bridge::Bridge;
+use super::super::error::{refused, told};
+use super::{object_key, owner, version_id};
+use hyper::StatusCode;
+use s3s::dto::{
+    GetBucketAclInput, GetBucketAclOutput, GetObjectAclInput, GetObjectAclOutput, Grant, Grantee, Permission,
+    PutBucketAclInput, PutBucketAclOutput, PutObjectAclInput, PutObjectAclOutput, Type,
+};
+use s3s::{S3Request, S3Response, S3Result};
+
+fn grants(bridge: &Bridge) -> Vec<Grant> {
+    let owner = owner(bridge);
+    let grantee = Grantee {
+        display_name: owner.display_name,
+        email_address: None,
+        id: owner.id,
+        type_: Type::from_static(Type::CANONICAL_USER),
+        uri: None,
+    };
+    vec![Grant { grantee: Some(grantee), permission: Some(Permission::from_static(Permission::FULL_CONTROL)) }]
+}
+
+/// What can be set is what is there already.
+fn only_the_owners(canned: Option<&str>) -> S3Result<()> {
+    if matches!(canned, Some("private" | "bucket-owner-full-control")) {
+        return Ok(());
+    }
+    Err(refused(StatusCode::BAD_REQUEST, "AccessControlListNotSupported", "The bucket does not allow ACLs"))
+}
+
+pub(in super::super) async fn of_bucket(
+    bridge: &Bridge,
+    request: S3Request<GetBucketAclInput>,
+) -> S3Result<S3Response<GetBucketAclOutput>> {
+    let bucket = request.input.bucket;
+    bridge.ask(move |store| store.bucket(&bucket).map(drop).map_err(|error| told(&error))).await?;
+    Ok(S3Response::new(GetBucketAclOutput { grants: Some(grants(bridge)), owner: Some(owner(bridge)) }))
+}
+
+pub(in super::super) async fn set_of_bucket(
+    bridge: &Bridge,
+    request: S3Request<PutBucketAclInput>,
+) -> S3Result<S3Response<PutBucketAclOutput>> {
+    only_the_owners(request.input.acl.as_ref().map(|acl| acl.as_str()))?;
+    let bucket = request.input.bucket;
+    bridge.ask(move |store| store.bucket(&bucket).map(drop).map_err(|error| told(&error))).await?;
+    Ok(S3Response::new(PutBucketAclOutput::default()))
+}
+
+async fn is_there(bridge: &Bridge, bucket: String, key: &str, version: Option<&str>) -> S3Result<()> {
+    let (key, version) = (object_key(key)?, version_id(version)?);
+    bridge.ask(move |store| store.get(&bucket, &key, version).map(drop).map_err(|error| told(&error))).await
+}
+
+pub(in super::super) async fn of_object(
+    bridge: &Bridge,
+    request: S3Request<GetObjectAclInput>,
+) -> S3Result<S3Response<GetObjectAclOutput>> {
+    let input = request.input;
+    is_there(bridge, input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let (grants, owner) = (Some(grants(bridge)), Some(owner(bridge)));
+    Ok(S3Response::new(GetObjectAclOutput { grants, owner, ..GetObjectAclOutput::default() }))
+}
+
+pub(in super::super) async fn set_of_object(
+    bridge: &Bridge,
+    request: S3Request<PutObjectAclInput>,
+) -> S3Result<S3Response<PutObjectAclOutput>> {
+    let input = request.input;
+    only_the_owners(input.acl.as_ref().map(|acl| acl.as_str()))?;
+    is_there(bridge, input.bucket, &input.key, input.version_id.as_deref()).await?;
+    Ok(S3Response::new(PutObjectAclOutput::default()))
+}

@@ -1,0 +1,221 @@
+//! Reading objects: whole, by range or part, under conditions (READ, COND-1 to COND-3, SUM-14).
+
+use super::super::bridge::{Bridge, read_piece};
+use super::super::error::{not_built, refused, told};
+use super::checksums::show_sum;
+use super::conditions;
+use super::describe::{self, Shown};
+use super::{etag, length, object_key, shown_version, time, version_id};
+use crate::model::{
+    ChecksumAlgorithm, Conditions, Kind, Object, ObjectKey, ObjectSum, SystemHeader, VersionId, Versioning,
+};
+use crate::store::{Content, ListVersions, Store, again};
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderValue};
+use s3s::dto::{ChecksumType, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Range};
+use s3s::{S3Error, S3Request, S3Response, S3Result};
+use std::ops;
+use std::sync::Arc;
+
+/// What is to be read.
+struct Wanted {
+    bucket: String,
+    key: ObjectKey,
+    version: Option<VersionId>,
+    conditions: Conditions,
+    range: Option<Range>,
+    part: Option<i32>,
+    sums: bool,
+}
+
+/// What was found.
+struct Found {
+    object: Object,
+    versioning: Versioning,
+    range: ops::Range<u64>,
+    /// The `Content-Range` of a part of it.
+    partial: Option<String>,
+    parts: Option<i32>,
+    sum: Option<ObjectSum>,
+    /// The bytes, for who wants them, and the first of them.
+    bytes: Option<(Content, Vec<u8>)>,
+}
+
+/// The same members of the inputs of GET and HEAD.
+macro_rules! wanted {
+    ($input:expr) => {{
+        if $input.sse_customer_key.is_some() || $input.sse_customer_algorithm.is_some() {
+            return Err(not_built("encryption with the client's keys"));
+        }
+        Wanted {
+            key: object_key(&$input.key)?,
+            bucket: $input.bucket,
+            version: version_id($input.version_id.as_deref())?,
+            conditions: conditions::of_read(
+                ($input.if_match.as_ref(), $input.if_none_match.as_ref()),
+                ($input.if_modified_since.as_ref(), $input.if_unmodified_since.as_ref()),
+            ),
+            range: $input.range,
+            part: $input.part_number,
+            sums: $input.checksum_mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("ENABLED")),
+        }
+    }};
+}
+
+/// The same members of the outputs of GET and HEAD.
+macro_rules! output {
+    ($Output:ident, $found:expr) => {{
+        let (found, object) = ($found, &$found.object);
+        let Shown { user, missing, expires, .. } = describe::shown(object);
+        let mut output = $Output {
+            accept_ranges: Some("bytes".to_owned()),
+            cache_control: describe::system(object, SystemHeader::CacheControl),
+            content_disposition: describe::system(object, SystemHeader::ContentDisposition),
+            content_encoding: describe::system(object, SystemHeader::ContentEncoding),
+            content_language: describe::system(object, SystemHeader::ContentLanguage),
+            content_length: Some(length(found.range.end - found.range.start)),
+            content_range: found.partial.clone(),
+            content_type: describe::content_type(object),
+            e_tag: Some(etag(object)),
+            expires,
+            last_modified: Some(time(object.modified)),
+            metadata: user,
+            missing_meta: missing,
+            parts_count: found.parts,
+            version_id: shown_version(found.versioning, object),
+            website_redirect_location: describe::system(object, SystemHeader::WebsiteRedirect),
+            ..$Output::default()
+        };
+        if let Some(sum) = &found.sum {
+            output.checksum_type = Some(ChecksumType::from_static(sum.kind().name()));
+            show_sum!(output, Some((sum.sum.algorithm(), sum.to_string())));
+        }
+        output
+    }};
+}
+
+pub(in super::super) async fn get(
+    bridge: &Bridge,
+    request: S3Request<GetObjectInput>,
+) -> S3Result<S3Response<GetObjectOutput>> {
+    let input = request.input;
+    let wanted = wanted!(input);
+    let mut found = bridge.ask(move |store| look(store, &wanted, true)).await?;
+    let mut output = output!(GetObjectOutput, &found);
+    output.tag_count = describe::shown(&found.object).tags;
+    if let Some((content, first)) = found.bytes.take() {
+        output.body = Some(bridge.send(content, found.range.clone(), first));
+    }
+    Ok(S3Response::new(output))
+}
+
+pub(in super::super) async fn head(
+    bridge: &Bridge,
+    request: S3Request<HeadObjectInput>,
+) -> S3Result<S3Response<HeadObjectOutput>> {
+    let input = request.input;
+    let wanted = wanted!(input);
+    let found = bridge.ask(move |store| look(store, &wanted, false)).await?;
+    let mut response = S3Response::new(output!(HeadObjectOutput, &found));
+    if let Some(tags) = describe::shown(&found.object).tags {
+        response.headers.insert("x-amz-tagging-count", tags.into());
+    }
+    Ok(response)
+}
+
+fn look(store: &Arc<Store>, wanted: &Wanted, bytes: bool) -> S3Result<Found> {
+    let Wanted { bucket, key, version, .. } = wanted;
+    let versioning = store.bucket(bucket).map_err(|error| told(&error))?.versioning;
+    // An object that is overwritten between the two looks is looked up again.
+    let found = again(
+        || {
+            let object = store.get(bucket, key, *version)?;
+            let content = if bytes { Some(store.open_content(&object)?) } else { None };
+            Ok::<_, crate::model::Error>((object, content))
+        },
+        |error| version.is_none() && error.kind() == Kind::NoSuchVersion,
+    );
+    let (object, content) = found.map_err(|error| missing(store, wanted, versioning, &error))?;
+    conditions::judge(&wanted.conditions, &object)?;
+    let mut found =
+        Found { range: 0..object.size, object, versioning, partial: None, parts: None, sum: None, bytes: None };
+    choose(store, wanted, &mut found)?;
+    if let Some(content) = content {
+        let first = read_piece(&content, found.range.clone())?;
+        found.bytes = Some((content, first));
+    }
+    Ok(found)
+}
+
+/// Chooses the bytes that are wanted, and the checksum that goes with them.
+fn choose(store: &Store, wanted: &Wanted, found: &mut Found) -> S3Result<()> {
+    let size = found.object.size;
+    let whole = wanted.range.is_none() && wanted.part.is_none();
+    match (wanted.range, wanted.part) {
+        (Some(_), Some(_)) => {
+            let message = "Cannot specify both Range header and partNumber query parameter";
+            return Err(refused(StatusCode::BAD_REQUEST, "InvalidRequest", message));
+        }
+        (Some(range), None) => {
+            let outside = |_| {
+                let message = "The requested range is not satisfiable";
+                let mut error = refused(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", message);
+                let mut headers = HeaderMap::new();
+                if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
+                    headers.insert("content-range", value);
+                }
+                error.set_headers(headers);
+                error
+            };
+            found.range = range.check(size).map_err(outside)?;
+        }
+        (None, Some(number)) => {
+            let number = u32::try_from(number).unwrap_or_default();
+            let part = store.part_of(&found.object, number).map_err(|error| told(&error))?;
+            found.range = part.at..part.at + part.len;
+            found.parts = i32::try_from(part.count).ok().filter(|count| *count > 0);
+            if wanted.sums {
+                found.sum = part.sum;
+            }
+        }
+        (None, None) => {}
+    }
+    // An empty object's only part has no range that could be written.
+    if !whole && found.range.end > found.range.start {
+        let ops::Range { start, end } = found.range;
+        found.partial = Some(format!("bytes {start}-{}/{size}", end - 1));
+    }
+    if wanted.sums && (whole || (wanted.range.is_some() && found.range == (0..size))) {
+        found.sum = store.sums(&found.object).map_err(|error| told(&error))?.sum;
+    }
+    Ok(())
+}
+
+/// READ-1, READ-2: a delete marker says that it is one.
+fn missing(store: &Store, wanted: &Wanted, versioning: Versioning, error: &crate::model::Error) -> S3Error {
+    let mut refusal = told(error);
+    let marker = match (error.kind(), wanted.version) {
+        (Kind::IsMarker, Some(version)) => Some(version),
+        (Kind::NoSuchKey, None) if versioning != Versioning::Unversioned => top_marker(store, wanted),
+        _ => None,
+    };
+    if let Some(version) = marker {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
+        if let Ok(version) = HeaderValue::from_str(&version.to_string()) {
+            headers.insert("x-amz-version-id", version);
+        }
+        if error.kind() == Kind::IsMarker {
+            headers.insert("allow", HeaderValue::from_static("DELETE"));
+        }
+        refusal.set_headers(headers);
+    }
+    refusal
+}
+
+fn top_marker(store: &Store, wanted: &Wanted) -> Option<VersionId> {
+    let request = ListVersions { prefix: wanted.key.as_str().to_owned(), limit: 1, ..ListVersions::default() };
+    let page = store.list_versions(&wanted.bucket, &request).ok()?;
+    let top = page.versions.into_iter().next()?;
+    (top.key == wanted.key.as_str() && top.is_latest && top.object.marker).then_some(top.object.version)
+}

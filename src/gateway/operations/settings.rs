@@ -1,0 +1,108 @@
+//! A bucket's settings: versioning and tags, as the documents that its control files show.
+
+use super::super::bridge::Bridge;
+use super::super::error::{refused, told};
+use crate::model::{Error, Kind, Result};
+use crate::store::{Document, Store};
+use hyper::StatusCode;
+use s3s::dto::{
+    BucketVersioningStatus, DeleteBucketTaggingInput, DeleteBucketTaggingOutput, GetBucketTaggingInput,
+    GetBucketTaggingOutput, GetBucketVersioningInput, GetBucketVersioningOutput, PutBucketTaggingInput,
+    PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput, Tag,
+};
+use s3s::{S3Error, S3Request, S3Response, S3Result};
+use serde_json::{Value, json};
+
+/// The document called `name`; the table has it.
+fn document(name: &str) -> Result<&'static Document> {
+    Document::named(name)
+        .ok_or_else(|| Error::new(Kind::Unsupported, format!("a bucket has no {name}")).why("no document is called so"))
+}
+
+fn replace(store: &Store, bucket: &str, name: &str, value: &Value) -> Result<()> {
+    let text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    document(name)?.replace(store, &store.bucket(bucket)?, &text)
+}
+
+pub(in super::super) async fn versioning(
+    bridge: &Bridge,
+    request: S3Request<GetBucketVersioningInput>,
+) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+    let bucket = request.input.bucket;
+    let found = bridge.ask(move |store| store.bucket(&bucket).map_err(|error| told(&error))).await?;
+    let status = found.versioning.status().map(BucketVersioningStatus::from_static);
+    Ok(S3Response::new(GetBucketVersioningOutput { status, mfa_delete: None }))
+}
+
+pub(in super::super) async fn set_versioning(
+    bridge: &Bridge,
+    request: S3Request<PutBucketVersioningInput>,
+) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+    let (bucket, wanted) = (request.input.bucket, request.input.versioning_configuration);
+    let mut value = json!({});
+    if let Some(status) = &wanted.status {
+        value["Status"] = status.as_str().into();
+    }
+    if let Some(mfa) = &wanted.mfa_delete {
+        value["MFADelete"] = mfa.as_str().into();
+    }
+    // VER-18: a word that is none has a code of its own.
+    let refusal = |error: &Error| match error.kind() {
+        Kind::InvalidArgument => {
+            refused(StatusCode::BAD_REQUEST, "IllegalVersioningConfigurationException", error.to_string())
+        }
+        _ => told(error),
+    };
+    if wanted.status.is_none() {
+        let message = "the configuration has no Status";
+        return Err(refused(StatusCode::BAD_REQUEST, "IllegalVersioningConfigurationException", message));
+    }
+    bridge.change(move |store| replace(store, &bucket, "versioning", &value).map_err(|error| refusal(&error))).await?;
+    Ok(S3Response::new(PutBucketVersioningOutput::default()))
+}
+
+pub(in super::super) async fn tagging(
+    bridge: &Bridge,
+    request: S3Request<GetBucketTaggingInput>,
+) -> S3Result<S3Response<GetBucketTaggingOutput>> {
+    let bucket = request.input.bucket;
+    let text = bridge.ask(move |store| store.document(&bucket, "tagging").map_err(|error| told(&error))).await?;
+    let value: Value = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let tags = value["TagSet"]
+        .as_array()
+        .filter(|tags| !tags.is_empty())
+        .ok_or_else(|| refused(StatusCode::NOT_FOUND, "NoSuchTagSet", "the bucket has no tags"))?;
+    let member = |tag: &Value, name: &str| tag[name].as_str().map(str::to_owned);
+    let tag_set = tags.iter().map(|tag| Tag { key: member(tag, "Key"), value: member(tag, "Value") }).collect();
+    Ok(S3Response::new(GetBucketTaggingOutput { tag_set }))
+}
+
+pub(in super::super) async fn set_tagging(
+    bridge: &Bridge,
+    request: S3Request<PutBucketTaggingInput>,
+) -> S3Result<S3Response<PutBucketTaggingOutput>> {
+    let (bucket, tagging) = (request.input.bucket, request.input.tagging);
+    let tags: Vec<Value> = tagging
+        .tag_set
+        .iter()
+        .map(|tag| json!({"Key": tag.key.as_deref().unwrap_or_default(), "Value": tag.value.as_deref().unwrap_or_default()}))
+        .collect();
+    let refusal = |error: &Error| -> S3Error {
+        match error.kind() {
+            Kind::TooManyTags => refused(StatusCode::BAD_REQUEST, "TooManyTags", error.to_string()),
+            _ => told(error),
+        }
+    };
+    let value = json!({ "TagSet": tags });
+    bridge.change(move |store| replace(store, &bucket, "tagging", &value).map_err(|error| refusal(&error))).await?;
+    Ok(S3Response::new(PutBucketTaggingOutput::default()))
+}
+
+pub(in super::super) async fn unset_tagging(
+    bridge: &Bridge,
+    request: S3Request<DeleteBucketTaggingInput>,
+) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
+    let bucket = request.input.bucket;
+    bridge.change(move |store| store.set_document(&bucket, "tagging", None).map_err(|error| told(&error))).await?;
+    Ok(S3Response::new(DeleteBucketTaggingOutput::default()))
+}

@@ -1,0 +1,81 @@
+//! Clients that people have: boto3 by scripts of this directory, one an area, and the AWS command line.
+
+use super::harness::Served;
+
+#[test]
+fn boto3_buckets() {
+    Served::start().client.script("buckets.py", &[]);
+}
+
+#[test]
+fn boto3_objects() {
+    Served::start().client.script("objects.py", &[]);
+}
+
+#[test]
+fn boto3_conditions() {
+    Served::start().client.script("conditions.py", &[]);
+}
+
+#[test]
+fn boto3_listings() {
+    Served::start().client.script("listings.py", &[]);
+}
+
+#[test]
+fn boto3_versions() {
+    Served::start().client.script("versions.py", &[]);
+}
+
+#[test]
+fn boto3_multipart() {
+    Served::start().client.script("multipart.py", &[]);
+}
+
+#[test]
+fn boto3_copies_and_tags() {
+    Served::start().client.script("copies.py", &[]);
+}
+
+#[test]
+fn boto3_checksums() {
+    Served::start().client.script("checksums.py", &[]);
+}
+
+#[test]
+fn boto3_keys() {
+    Served::start().client.script("keys.py", &[]);
+}
+
+#[test]
+fn boto3_signatures() {
+    let served = Served::start();
+    let added = served.keyfold(&["user", "add", "other", "--uid", "2001", "--gid", "2001", "--create-buckets"]);
+    assert!(added.status.success(), "{added:?}");
+    let other = served.client_of("other").key;
+    served.client.script("auth.py", &[&other.id, &other.secret]);
+}
+
+#[test]
+fn the_aws_command_line_copies_lists_and_syncs() {
+    let served = Served::start();
+    let (aws, dir) = (|arguments: &[&str]| served.client.aws(arguments), served.aside("files"));
+    std::fs::create_dir(&dir).unwrap();
+    let big: Vec<u8> = (0..20_000_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(dir.join("big"), &big).unwrap();
+    std::fs::write(dir.join("small file"), "text").unwrap();
+    let (dir, back) = (dir.to_str().unwrap(), served.aside("back"));
+    aws(&["s3", "mb", "s3://photos"]);
+    aws(&["s3", "cp", &format!("{dir}/big"), "s3://photos/in/big"]);
+    aws(&["s3", "sync", dir, "s3://photos/synced"]);
+    let listed = aws(&["s3", "ls", "--recursive", "s3://photos"]);
+    assert!(listed.contains("20000000 in/big") && listed.contains("4 synced/small file"), "{listed}");
+    aws(&["s3", "cp", "s3://photos/synced/big", "s3://photos/copied"]);
+    aws(&["s3", "mv", "s3://photos/copied", "s3://photos/moved"]);
+    aws(&["s3", "sync", "s3://photos", back.to_str().unwrap()]);
+    for name in ["in/big", "synced/big", "moved"] {
+        assert!(std::fs::read(back.join(name)).unwrap() == big, "{name}");
+    }
+    aws(&["s3", "rb", "--force", "s3://photos"]);
+    assert_eq!(aws(&["s3", "ls"]), "");
+}

@@ -1,0 +1,7 @@
+//! The S3 API as clients use it: real clients against the built program, alone and beside a mount.
+
+mod clients;
+mod doors;
+mod endpoint;
+mod harness;
+mod limits;
