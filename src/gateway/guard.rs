@@ -203,6 +203,17 @@ mod tests {
         }
     }
 
+    /// What is not obeyed is not taken.
+    #[test]
+    fn headers_in_the_query_are_refused_when_they_say_how_to_store() {
+        for name in ["x-amz-meta-a", "X-Amz-Tagging", "x-amz-acl", "x-amz-storage-class", "%78-amz-meta-a"] {
+            assert_eq!(refusal(&format!("/b/k?{name}=v"), &[]).as_deref(), Some("NotImplemented"), "{name}");
+        }
+        for name in ["x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm", "X-Amz-Date", "partNumber"] {
+            assert_eq!(refusal(&format!("/b/k?{name}=v"), &[]), None, "{name}");
+        }
+    }
+
     #[test]
     fn reg_2_a_signature_for_another_region_is_refused() {
         assert_eq!(refusal("/b/k", &[("authorization", &authorization("us-east-1", "host"))]), None);

@@ -327,6 +327,19 @@ fn the_list_of_tables_that_nothing_names_is_the_newest_that_is_whole() {
     }
 }
 
+/// After a power cut the name of a file that was removed may lead to a directory that was made since.
+#[test]
+fn a_directory_with_the_name_of_a_table_hinders_nobody() {
+    let (home, store) = populated();
+    let seen = everything(&store);
+    drop(store);
+    home.close();
+    fs::create_dir(home.dir.path().join("meta/000001.sst")).unwrap();
+    let store = home.open();
+    assert_eq!(everything(&store), seen);
+    assert_eq!(findings(&store), []);
+}
+
 #[test]
 fn a_store_without_its_index_is_not_emptied() {
     let (home, store) = populated();
