@@ -6,6 +6,7 @@
 //! `meta/CURRENT`, the number of the table that counts.
 
 use super::family::Family;
+use super::unjournaled::CURRENT;
 use crate::crypto::Crc64;
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Access, Disk, DiskFile};
@@ -169,7 +170,7 @@ impl Memory {
         disk.create_dir_all(Path::new(DIR)).and_then(|()| disk.sync_dir(Path::new(""))).map_err(failed)?;
         let mut state = self.state.lock();
         let mut records = Records::new();
-        let current = match read(disk, &Path::new(DIR).join("CURRENT")) {
+        let current = match read(disk, &Path::new(DIR).join(CURRENT)) {
             Ok(bytes) => Some(number(&bytes) as u64),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed(error)),
@@ -303,7 +304,7 @@ impl Memory {
     }
 
     fn install(&self, number: u64, all: &Changes) -> std::io::Result<()> {
-        let (new, current) = (path(number, "new"), Path::new(DIR).join("CURRENT"));
+        let (new, current) = (path(number, "new"), Path::new(DIR).join(CURRENT));
         let table = self.disk.create_new(&path(number, "table"))?;
         table.write_at(0, &frame(&all.0))?;
         table.sync_data()?;

@@ -59,5 +59,5 @@ pub use scan::Scan;
 pub use table::reseal_table;
 pub use table::{TableChecked, TableFlaw, check_table};
 pub use tx::{Read, Tx};
-pub use unjournaled::{cut_strays, name_list};
+pub use unjournaled::{CURRENT, LIST, cut_strays, name_list};
 pub use view::{OneCommit, View, reads_of_thread};

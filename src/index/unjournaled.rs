@@ -35,8 +35,10 @@ const VALUE: u8 = 1;
 const DELETED_IN: u8 = 4;
 const VALUE_IN: u8 = 5;
 
-const CURRENT: &str = "CURRENT";
-const LIST: &str = "MANIFEST-";
+/// The file that names the list of tables.
+pub const CURRENT: &str = "CURRENT";
+/// What the name of a list of tables begins with, before its number.
+pub const LIST: &str = "MANIFEST-";
 /// RocksDB removes files of this name that are left.
 const CURRENT_NEW: &str = "000000.dbtmp";
 

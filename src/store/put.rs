@@ -135,6 +135,18 @@ impl Store {
             Ok((object, replaced.filter(|replaced| prepared.is_overtaken(*replaced)).map(|_| seq)))
         })?;
         drop(prepared);
+        self.put_done(draft, object, (commit, overtaken), (bucket, key))
+    }
+
+    /// What follows the commit that made an object of a draft; `overtaken` is the place of one that another overtook. Durable
+    /// when it returns.
+    pub(super) fn put_done(
+        &self,
+        mut draft: Draft,
+        object: Object,
+        (commit, overtaken): (u64, Option<Seq>),
+        (bucket, key): (&str, &ObjectKey),
+    ) -> Result<Object> {
         // The bytes have an owner from the commit on, durable or not.
         draft.published(object.content);
         if let Some(seq) = overtaken {

@@ -1,7 +1,7 @@
 //! An index whose files are damaged: noticed before anything is made of it, and made anew of what can be read.
 
 use super::quarantine::QUARANTINE;
-use crate::index::{self, MEND, Salvaged};
+use crate::index::{self, CURRENT, MEND, Salvaged};
 use crate::model::{Error, Kind, Result};
 use crate::store::open::{EPOCH_KEY, LOCK_FILE, META_DIR, SALVAGED_KEY, only_files, set_right};
 use crate::store::{Options, Store};
@@ -13,14 +13,14 @@ use std::path::Path;
 /// Refuses a store whose index is not there although something else is: a new one would know nothing of it.
 pub(in crate::store) fn need_index(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let meta = dir.join(META_DIR);
-    if meta.join("CURRENT").exists() {
+    if meta.join(CURRENT).exists() {
         return Ok(());
     }
     if !has_tables(&meta) && crate::chunklog::last_epoch(disk)? == 0 {
         return Ok(());
     }
     Err(Error::new(Kind::Corrupt, "cannot open the index")
-        .why(format!("{} is missing, and the store holds data", meta.join("CURRENT").display()))
+        .why(format!("{} is missing, and the store holds data", meta.join(CURRENT).display()))
         .mend(MEND))
 }
 

@@ -10,7 +10,6 @@ use crate::model::{
 use crate::store::Store;
 use crate::store::bucket::need_bucket;
 use crate::store::draft::Draft;
-use crate::store::origin::whole_key;
 use crate::store::promise::{Promise, bad_digest};
 use crate::store::put::{Condition, PutOptions};
 use crate::store::sums::sum_of;
@@ -193,12 +192,7 @@ impl Store {
             Ok((object, replaced.filter(|replaced| prepared.is_overtaken(*replaced)).map(|_| seq)))
         })?;
         drop(prepared);
-        draft.published(object.content);
-        if let Some(seq) = overtaken {
-            self.note_place(commit, &object, seq, Some(whole_key(bucket, key.as_str())));
-        }
-        self.wait_durable(commit)?;
-        Ok(object)
+        self.put_done(draft, object, (commit, overtaken), (bucket, &key))
     }
 
     /// Lays parts one behind the other; their bytes are shared, not copied.

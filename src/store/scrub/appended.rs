@@ -5,15 +5,12 @@ use super::super::open::META_DIR;
 use super::pass::Part;
 use super::{Place, ScrubPass, Suspect};
 use crate::chunklog::Reach;
-use crate::index::check_appended;
+use crate::index::{CURRENT, LIST, check_appended};
 use crate::model::{Error, Result};
 use crate::sys::disk::Access;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// The file that names the list of tables.
-const CURRENT: &str = "CURRENT";
-const LIST: &str = "MANIFEST-";
 /// How often the list is looked for, as RocksDB may go on to another.
 const LOOKS: usize = 3;
 

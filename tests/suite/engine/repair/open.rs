@@ -4,7 +4,7 @@ use super::super::harness::{
     B, Home, compact, get, key, list, make_bucket, pattern, put, reap, refused, root, versions,
 };
 use super::super::rebuild::{log_files, rebuilt};
-use super::home::{dump, everything, find_key, findings, id, populated, repair, tamper};
+use super::home::{Seen, dump, everything, find_key, findings, id, populated, repair, tamper};
 use keyfold::index::{Family, Read, Tx, dent_key, encode};
 use keyfold::model::{ContentId, Kind, Timestamp};
 use keyfold::store::{Condition, ListRequest, ListVersions, Store};
@@ -261,19 +261,24 @@ fn open_refused(home: &Home) -> keyfold::model::Error {
     }
 }
 
+/// A populated store that was closed and what it shows, with the index's records in its log or all in tables.
+fn closed(in_tables: bool) -> (Home, Seen) {
+    let (home, store) = populated();
+    let seen = everything(&store);
+    store.sync().unwrap();
+    drop(store);
+    home.close();
+    if in_tables {
+        let settings = keyfold::index::Settings::default();
+        keyfold::index::Index::open(&home.dir.path().join("meta"), settings).unwrap().compact().unwrap();
+    }
+    (home, seen)
+}
+
 #[test]
 fn an_index_whose_list_of_tables_is_lost_is_not_begun_anew() {
     for (damage, in_tables) in [("MANIFEST", false), ("MANIFEST", true), ("garbage", true)] {
-        let (home, store) = populated();
-        let seen = everything(&store);
-        store.sync().unwrap();
-        drop(store);
-        home.close();
-        if in_tables {
-            // All in tables rather than in the log.
-            let settings = keyfold::index::Settings::default();
-            keyfold::index::Index::open(&home.dir.path().join("meta"), settings).unwrap().compact().unwrap();
-        }
+        let (home, seen) = closed(in_tables);
         let meta = home.dir.path().join("meta");
         for entry in fs::read_dir(&meta).unwrap() {
             let path = entry.unwrap().path();
@@ -301,15 +306,7 @@ fn an_index_whose_list_of_tables_is_lost_is_not_begun_anew() {
 #[test]
 fn the_list_of_tables_that_nothing_names_is_the_newest_that_is_whole() {
     for in_tables in [false, true] {
-        let (home, store) = populated();
-        let seen = everything(&store);
-        store.sync().unwrap();
-        drop(store);
-        home.close();
-        if in_tables {
-            let settings = keyfold::index::Settings::default();
-            keyfold::index::Index::open(&home.dir.path().join("meta"), settings).unwrap().compact().unwrap();
-        }
+        let (home, seen) = closed(in_tables);
         let meta = home.dir.path().join("meta");
         let list = meta.join(fs::read_to_string(meta.join("CURRENT")).unwrap().trim());
         let mut bytes = fs::read(list).unwrap();
@@ -330,10 +327,7 @@ fn the_list_of_tables_that_nothing_names_is_the_newest_that_is_whole() {
 /// After a power cut the name of a file that was removed may lead to a directory that was made since.
 #[test]
 fn a_directory_with_the_name_of_a_table_hinders_nobody() {
-    let (home, store) = populated();
-    let seen = everything(&store);
-    drop(store);
-    home.close();
+    let (home, seen) = closed(false);
     fs::create_dir(home.dir.path().join("meta/000001.sst")).unwrap();
     let store = home.open();
     assert_eq!(everything(&store), seen);
