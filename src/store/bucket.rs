@@ -34,6 +34,17 @@ pub(super) fn need_bucket(read: &impl Read, name: &str) -> Result<Bucket> {
     })
 }
 
+/// The same bucket as before, as it is now. One of its name that was made since is another.
+pub(super) fn need_same_bucket(read: &impl Read, bucket: &Bucket) -> Result<Bucket> {
+    let found = need_bucket(read, bucket.name.as_str())?;
+    if found.id == bucket.id {
+        return Ok(found);
+    }
+    Err(Error::new(Kind::NoSuchBucket, format!("cannot find the bucket {:?} any more", bucket.name.as_str()))
+        .why("it was deleted meanwhile, and another one has its name")
+        .mend("do it again, if it is meant for the new bucket"))
+}
+
 fn write_bucket(tx: &mut Tx<'_>, bucket: &Bucket) {
     tx.put(Family::Bucket, &bucket_key(bucket.id), bucket);
 }

@@ -9,8 +9,8 @@ use super::sums::read_through;
 use crate::crypto::{Md5, Summer};
 use crate::index::{Family, Read, Tx, content_key};
 use crate::model::{
-    Bucket, ChecksumAlgorithm, Conditions, ContentId, DirId, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectSum,
-    ObjectSums, Posix, Result, Seq, StorageClass, TagSet, Timestamp,
+    Bucket, ChecksumAlgorithm, Conditions, ContentId, DirId, ETag, Error, FileKind, Kind, Metadata, Object, ObjectKey,
+    ObjectSum, ObjectSums, Posix, Result, Seq, StorageClass, TagSet, Timestamp,
 };
 use std::sync::Arc;
 
@@ -53,10 +53,10 @@ impl CopyOptions {
     }
 }
 
-/// What a copy has of its source beside the bytes.
-fn carry(object: &mut Object, from: &Object, options: &PutOptions) {
+/// What a copy has of its source beside the bytes. Whether it is a directory its own key says.
+fn carry(object: &mut Object, from: &Object) {
     object.xattrs = from.xattrs.clone();
-    if options.posix.is_none() {
+    if ![object.posix.kind, from.posix.kind].contains(&FileKind::Directory) {
         object.posix.kind = from.posix.kind;
         object.posix.target.clone_from(&from.posix.target);
         object.posix.rdev = from.posix.rdev;
@@ -98,7 +98,7 @@ impl Store {
         options: &PutOptions,
         algorithm: ChecksumAlgorithm,
     ) -> Result<Object> {
-        self.bucket(bucket)?;
+        let bucket = self.bucket(bucket)?;
         if from.size > BODY_BYTES_MAX {
             return Err(Error::new(Kind::InvalidRequest, "cannot copy the object with another checksum")
                 .why(format!("it has {} bytes, and one copy reads at most {BODY_BYTES_MAX} (SIZE-4)", from.size))
@@ -111,13 +111,13 @@ impl Store {
             summer.update(bytes);
         })?;
         let mut draft = self.draft(None)?;
-        draft.has_key(bucket, key.as_str());
+        draft.has_key(bucket.name.as_str(), key.as_str());
         draft.copy_from(0, &content, 0, from.size)?;
         let etag = ETag { digest: md5.finish(), parts: 0 };
         let sums = ObjectSums { sum: Some(ObjectSum::whole(summer.finish())), parts: Vec::new() };
-        self.put_draft(bucket, key, draft, options, "ObjectCreated:Copy", sums, |object| {
+        self.put_draft(&bucket, key, draft, options, "ObjectCreated:Copy", sums, |object| {
             object.etag = etag;
-            carry(object, from, options);
+            carry(object, from);
         })
     }
 
@@ -147,7 +147,7 @@ impl Store {
             object.content = from.content;
             object.crc64 = from.crc64;
             object.etag = from.etag;
-            carry(object, from, options);
+            carry(object, from);
         };
         self.install_at(tx, bucket, at, (seq, now), options, "ObjectCreated:Copy", fill).map(|(object, _)| object)
     }

@@ -1,7 +1,7 @@
 //! Putting and getting by key, as S3 clients do (META, COND, READ).
 
 use super::Store;
-use super::bucket::{need_bucket, read_bucket};
+use super::bucket::{need_bucket, need_same_bucket, read_bucket};
 use super::draft::Draft;
 use super::names::{is_dir, live_dir, no_such_name};
 use super::origin::whole_key;
@@ -99,21 +99,22 @@ impl Store {
         body: &mut dyn std::io::Read,
         options: &PutOptions,
     ) -> Result<Object> {
-        self.bucket(bucket)?;
+        let bucket = self.bucket(bucket)?;
         let mut draft = self.draft(None)?;
-        draft.has_key(bucket, key.as_str());
+        draft.has_key(bucket.name.as_str(), key.as_str());
         let mut body = Promised::new(body, &options.promise)?;
         draft.fill(&mut body)?;
         let sent = body.kept()?;
         let etag = ETag { digest: sent.md5, parts: 0 };
-        self.put_draft(bucket, key, draft, options, "ObjectCreated:Put", sent.sums(), |object| object.etag = etag)
+        self.put_draft(&bucket, key, draft, options, "ObjectCreated:Put", sent.sums(), |object| object.etag = etag)
     }
 
-    /// Makes a draft's bytes the current version of a key; `dress` has the last word on the object.
+    /// Makes a draft's bytes the current version of a key, in that bucket and no other of its name; `dress` has the last word on
+    /// the object.
     #[expect(clippy::too_many_arguments, reason = "one commit has that many parts")]
     pub(super) fn put_draft(
         self: &Arc<Self>,
-        bucket: &str,
+        bucket: &Bucket,
         key: &ObjectKey,
         mut draft: Draft,
         options: &PutOptions,
@@ -125,7 +126,7 @@ impl Store {
         prepared.keep(&mut draft, sums);
         let ((object, overtaken), commit) = self.transact_seq(|tx| {
             let (now, seq) = self.stamp();
-            let bucket = need_bucket(tx, bucket)?;
+            let bucket = need_same_bucket(tx, bucket)?;
             let fill = |object: &mut Object| {
                 prepared.describe(self, object);
                 dress(object);
@@ -135,7 +136,7 @@ impl Store {
             Ok((object, replaced.filter(|replaced| prepared.is_overtaken(*replaced)).map(|_| seq)))
         })?;
         drop(prepared);
-        self.put_done(draft, object, (commit, overtaken), (bucket, key))
+        self.put_done(draft, object, (commit, overtaken), (bucket.name.as_str(), key))
     }
 
     /// What follows the commit that made an object of a draft; `overtaken` is the place of one that another overtook. Durable

@@ -11,7 +11,8 @@ use super::put::made_by;
 use super::{etag, object_key, shown_version, time, version_id};
 use crate::access::{Access, Principal};
 use crate::model::{
-    ChecksumAlgorithm, Conditions, Error, Kind, Metadata, Object, ObjectKey, Posix, SystemHeader, TagSet, VersionId,
+    ChecksumAlgorithm, Conditions, Error, FileKind, Kind, Metadata, Object, ObjectKey, Posix, SystemHeader, TagSet,
+    VersionId,
 };
 use crate::store::{CopyOptions, Store, again};
 use hyper::StatusCode;
@@ -177,11 +178,12 @@ impl Copy {
         })
     }
 
-    /// A new file is the caller's and otherwise as its source; one that is there keeps what it has.
+    /// A new file is the caller's with the source's mode; one that is there keeps what it has.
     fn posix_of(&self, store: &Store, from: &Object) -> crate::model::Result<Option<Posix>> {
         let made = made_by(store, &self.access, &self.principal, (&self.bucket, &self.key))?;
-        let (kind, mode, target, rdev) = (from.posix.kind, from.posix.mode, &from.posix.target, from.posix.rdev);
-        Ok(made.map(|made| Posix { kind, mode, target: target.clone(), rdev, ..made }))
+        let is_dir = |posix: &Posix| posix.kind == FileKind::Directory;
+        let alike = |made: &Posix| is_dir(made) == is_dir(&from.posix);
+        Ok(made.map(|made| if alike(&made) { Posix { mode: from.posix.mode, ..made } } else { made }))
     }
 
     /// COPY-1, COPY-4: the source's metadata, but for its redirect.

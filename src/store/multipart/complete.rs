@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::store::Store;
 use crate::store::bucket::need_bucket;
+use crate::store::content::again;
 use crate::store::draft::Draft;
 use crate::store::promise::{Promise, bad_digest};
 use crate::store::put::{Condition, PutOptions};
@@ -106,7 +107,9 @@ impl Store {
         parts: &[CompletePart],
         options: &CompleteOptions,
     ) -> Result<Object> {
-        match self.complete_now(bucket, upload, parts, options) {
+        // Parts that come at this moment are no reason to refuse, unless the one that was named is replaced by another.
+        let came_between = |error: &Error| matches!(error.kind(), Kind::Conflict | Kind::NoSuchVersion);
+        match again(|| self.complete_now(bucket, upload, parts, options), came_between) {
             Err(error) if error.kind() == Kind::NoSuchUpload => {
                 self.answered(self.completed.of(upload, bucket, None, parts)).unwrap_or(Err(error))
             }
@@ -141,11 +144,11 @@ impl Store {
         parts: &[CompletePart],
         options: &CompleteOptions,
     ) -> Result<Object> {
-        let (record, known, chosen) = self.index.at_once(|view| {
-            let (record, known) = (need_upload(view, upload)?, parts_of(view, upload)?);
-            let found = check_parts(parts, &known)?;
+        let (record, chosen) = self.index.at_once(|view| {
+            let record = need_upload(view, upload)?;
+            let found = check_parts(parts, &parts_of(view, upload)?)?;
             let with_sum = |(number, record)| Ok(Chosen { number, sum: sum_of_part(view, &record)?, record });
-            Ok((record, known, found.into_iter().map(with_sum).collect::<Result<Vec<_>>>()?))
+            Ok((record, found.into_iter().map(with_sum).collect::<Result<Vec<_>>>()?))
         })?;
         let sums = check_sums(parts, &chosen, &record, options)?;
         let mut draft = self.draft(None)?;
@@ -172,7 +175,8 @@ impl Store {
             if record.bucket != bucket.id {
                 return Err(no_upload(upload));
             }
-            if parts_of(tx, upload)? != known {
+            let found = check_parts(parts, &parts_of(tx, upload)?)?;
+            if found.iter().zip(&chosen).any(|((_, found), chosen)| *found != chosen.record) {
                 return Err(Error::new(Kind::Conflict, "cannot complete the upload")
                     .why("a part was replaced at this moment")
                     .mend("complete it again"));

@@ -2,7 +2,7 @@
 
 use super::names::{Name, Row, What, classify, find};
 use super::{Target, info, not_set, refused, tagging, tree};
-use crate::model::{Bucket, Metadata, Object, Result};
+use crate::model::{Bucket, ChecksumType, Metadata, Object, ObjectSum, Result};
 use crate::store::Store;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -44,11 +44,15 @@ pub(super) fn foreign<'a>(target: &'a Target, name: &[u8]) -> Option<&'a [u8]> {
 pub(super) fn value(store: &Arc<Store>, target: &Target, row: &Row, rest: &str) -> Result<Option<Vec<u8>>> {
     let text = match row.what {
         What::Crc64Nvme => match target.object() {
-            Some(object) if !object.marker && !target.is_draft() => {
-                Some(BASE64.encode(store.checksum(object)?.to_be_bytes()))
-            }
+            Some(object) if has_bytes(target) => Some(BASE64.encode(store.checksum(object)?.to_be_bytes())),
             _ => None,
         },
+        What::Sum(algorithm) => {
+            kept(store, target)?.filter(|sum| sum.sum.algorithm() == algorithm).map(|sum| sum.to_string())
+        }
+        What::ChecksumType if has_bytes(target) => {
+            Some(kept(store, target)?.map_or(ChecksumType::FullObject, |sum| sum.kind()).name().to_owned())
+        }
         What::Key => target.path(store)?.map(|(_, key)| key),
         What::KeyB64 => target.path(store)?.map(|(_, key)| BASE64.encode(key)),
         What::Rbytes => Some(tree::sums(store, target)?.bytes.to_string()),
@@ -58,6 +62,19 @@ pub(super) fn value(store: &Arc<Store>, target: &Target, row: &Row, rest: &str) 
         _ => plain(target, row, rest),
     };
     Ok(text.map(String::into_bytes))
+}
+
+/// Whether it is of bytes that S3 has seen.
+pub(super) fn has_bytes(target: &Target) -> bool {
+    target.object().is_some_and(|object| !object.marker) && !target.is_draft()
+}
+
+/// The checksum that is known of its bytes.
+pub(super) fn kept(store: &Store, target: &Target) -> Result<Option<ObjectSum>> {
+    match target.object().filter(|_| has_bytes(target)) {
+        Some(object) => Ok(store.sums(object)?.sum),
+        None => Ok(None),
+    }
 }
 
 /// Values that the target itself tells.
@@ -93,7 +110,6 @@ pub(super) fn of_object(object: &Object, draft: bool, row: &Row, rest: &str) -> 
         What::IsLatest => Some(object.superseded.is_none().to_string()),
         What::LastModified => Some(object.modified.rfc3339()),
         What::ETag => data.then(|| object.etag.to_string()),
-        What::ChecksumType => data.then(|| "FULL_OBJECT".to_owned()),
         What::Parts => (data && object.etag.parts > 0).then(|| object.etag.parts.to_string()),
         _ => None,
     }

@@ -1,10 +1,10 @@
 //! `user.s3.info`: everything in one JSON object, which is how a person finds the names.
 
 use super::Target;
-use super::get::{plain, value};
+use super::get::{kept, plain, value};
 use super::list::present;
 use super::names::{Class, Place, Row, What, rows};
-use crate::model::Result;
+use crate::model::{ObjectSum, Result};
 use crate::store::Store;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
@@ -42,8 +42,9 @@ pub(super) fn info(store: &Arc<Store>, target: &Target) -> Result<String> {
     if let Target::Version { object, .. } = target {
         fields.0.push(("size".to_owned(), object.size.into()));
     }
+    let kept = kept(store, target)?;
     for row in rows(place) {
-        add(&mut fields, store, target, &row)?;
+        add(&mut fields, store, target, &row, kept)?;
     }
     Ok(serde_json::to_string_pretty(&fields).unwrap_or_default())
 }
@@ -56,7 +57,7 @@ const fn kind(target: &Target) -> &'static str {
     }
 }
 
-fn add(fields: &mut Fields, store: &Arc<Store>, target: &Target, row: &Row) -> Result<()> {
+fn add(fields: &mut Fields, store: &Arc<Store>, target: &Target, row: &Row, kept: Option<ObjectSum>) -> Result<()> {
     match row.what {
         What::Info | What::Later => return Ok(()),
         What::Document(document) => {
@@ -74,7 +75,7 @@ fn add(fields: &mut Fields, store: &Arc<Store>, target: &Target, row: &Row) -> R
         What::Crc64Nvme if target.object().is_none_or(|object| object.crc64.0.is_none()) => return Ok(()),
         _ => {}
     }
-    let set = present(target, row);
+    let set = present(target, row, kept);
     if set.is_empty() && !row.is_family() && row.class != Class::Computed && target.place() != Place::Version {
         fields.0.push((row.name.to_owned(), Value::Null));
     }

@@ -1,9 +1,9 @@
 //! Names of attributes as `listxattr` shows them.
 
-use super::get::plain;
+use super::get::{has_bytes, kept, plain};
 use super::names::{Class, NAME_BYTES_MAX, PREFIX, Row, What, rows};
 use super::{Target, XattrList, XattrView};
-use crate::model::{Object, Result};
+use crate::model::{ObjectSum, Result};
 use crate::store::Store;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ const TRUSTED: &[u8] = b"trusted.";
 /// The names on `target`, each followed by NUL: foreign ones, then own ones as `view` asks.
 ///
 /// # Errors
-/// None today; the store is at hand for names that will need it.
-pub fn list(_store: &Arc<Store>, target: &Target, view: &XattrView) -> Result<Vec<u8>> {
+/// The store's.
+pub fn list(store: &Arc<Store>, target: &Target, view: &XattrView) -> Result<Vec<u8>> {
     let mut names = Vec::new();
     let xattrs = match target {
         Target::Root => None,
@@ -26,8 +26,9 @@ pub fn list(_store: &Arc<Store>, target: &Target, view: &XattrView) -> Result<Ve
             push(&mut names, &[name]);
         }
     }
+    let kept = if matches!(view.list, XattrList::All) { kept(store, target)? } else { None };
     for row in rows(target.place()).filter(|row| shown(row, view.list)) {
-        for rest in present(target, &row) {
+        for rest in present(target, &row, kept) {
             push(&mut names, &[PREFIX.as_bytes(), row.name.as_bytes(), rest.as_bytes()]);
         }
     }
@@ -52,8 +53,9 @@ pub(super) const fn shown(row: &Row, list: XattrList) -> bool {
 }
 
 /// What follows the row's name for each attribute of it that is set: `[""]` or `[]` for a row that is no family.
-/// Nothing is computed: a checksum not known yet is listed, and reading it will find it out.
-pub(super) fn present<'a>(target: &'a Target, row: &Row) -> Vec<&'a str> {
+/// Nothing is computed: the crc64nvme is listed where it is not known yet, and reading it will find it out. `kept` is the
+/// checksum that is known.
+pub(super) fn present<'a>(target: &'a Target, row: &Row, kept: Option<ObjectSum>) -> Vec<&'a str> {
     let object = || target.object();
     match row.what {
         What::Meta => {
@@ -61,7 +63,8 @@ pub(super) fn present<'a>(target: &'a Target, row: &Row) -> Vec<&'a str> {
         }
         What::Tag => object().into_iter().flat_map(|object| object.tags.iter()).map(|(key, _)| key).collect(),
         What::Key | What::KeyB64 | What::Rbytes | What::Rentries | What::NoncurrentBytes | What::Info => vec![""],
-        What::Crc64Nvme => once(object().is_some_and(|object: &Object| !object.marker) && !target.is_draft()),
+        What::Crc64Nvme | What::ChecksumType => once(has_bytes(target)),
+        What::Sum(algorithm) => once(kept.is_some_and(|kept| kept.sum.algorithm() == algorithm)),
         _ => once(plain(target, row, "").is_some()),
     }
 }

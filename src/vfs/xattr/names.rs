@@ -1,6 +1,6 @@
 //! The table of Keyfold's own attributes: get, set, list, info and the documentation all read it.
 
-use crate::model::SystemHeader;
+use crate::model::{ChecksumAlgorithm, SystemHeader};
 use crate::store::{DOCUMENTS, Document};
 use std::fmt::Write;
 
@@ -64,6 +64,8 @@ pub enum What {
     Owner,
     /// CRC-64/NVME of the whole object.
     Crc64Nvme,
+    /// The checksum that was chosen for the object, when it is of that algorithm.
+    Sum(ChecksumAlgorithm),
     /// What the checksum covers.
     ChecksumType,
     /// Parts of a multipart object.
@@ -160,8 +162,20 @@ pub const TABLE: &[Row] = &[
     row("is-latest", What::IsLatest, Class::Computed, OBJECT, "`true` or `false`"),
     row("last-modified", What::LastModified, Class::Computed, OBJECT, "S3's Last-Modified, RFC 3339"),
     row("owner", What::Owner, Class::Computed, OBJECT, "who owns the object"),
-    row("checksum.crc32", What::Later, Class::Computed, OBJECT, "CRC32"),
-    row("checksum.crc32c", What::Later, Class::Computed, OBJECT, "CRC32C"),
+    row(
+        "checksum.crc32",
+        What::Sum(ChecksumAlgorithm::Crc32),
+        Class::Computed,
+        OBJECT,
+        "CRC32, when S3's client chose it (SUM-8)",
+    ),
+    row(
+        "checksum.crc32c",
+        What::Sum(ChecksumAlgorithm::Crc32c),
+        Class::Computed,
+        OBJECT,
+        "CRC32C, when S3's client chose it (SUM-8)",
+    ),
     row(
         "checksum.crc64nvme",
         What::Crc64Nvme,
@@ -169,9 +183,21 @@ pub const TABLE: &[Row] = &[
         OBJECT,
         "CRC64NVME, base64 of big-endian bytes (SUM-7)",
     ),
-    row("checksum.sha1", What::Later, Class::Computed, OBJECT, "SHA1"),
-    row("checksum.sha256", What::Later, Class::Computed, OBJECT, "SHA256"),
-    row("checksum-type", What::ChecksumType, Class::Computed, OBJECT, "`FULL_OBJECT` (SUM-9)"),
+    row(
+        "checksum.sha1",
+        What::Sum(ChecksumAlgorithm::Sha1),
+        Class::Computed,
+        OBJECT,
+        "SHA1, when S3's client chose it (SUM-8)",
+    ),
+    row(
+        "checksum.sha256",
+        What::Sum(ChecksumAlgorithm::Sha256),
+        Class::Computed,
+        OBJECT,
+        "SHA256, when S3's client chose it (SUM-8)",
+    ),
+    row("checksum-type", What::ChecksumType, Class::Computed, OBJECT, "`FULL_OBJECT` or `COMPOSITE` (SUM-9)"),
     row("parts", What::Parts, Class::Computed, OBJECT, "number of parts of a multipart object (SUM-3)"),
     row("expiration", What::Later, Class::Computed, OBJECT, "when lifecycle removes it"),
     row("replication-status", What::Later, Class::Computed, OBJECT, "replication status"),

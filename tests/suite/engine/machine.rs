@@ -2,7 +2,7 @@
 
 use super::compare::{meta, shown_of, tags};
 use super::harness::{B, Home, key, make_bucket, posix};
-use super::model::{Bucket, Version};
+use super::model::{Bucket, Version, split};
 use super::ops::{DIRS, KEYS, Op, SIZES, op, stream};
 use keyfold::model::{ChecksumAlgorithm, Error, FileKind, Kind, Object, Result, Versioning};
 use keyfold::store::{Condition, CopyOptions, Promise, PutOptions, Store};
@@ -23,14 +23,6 @@ pub struct World {
 }
 
 pub type Place<'a> = (keyfold::model::DirId, &'a str);
-
-/// A key's parent prefix and component.
-fn split(key: &str) -> (&str, &str) {
-    let cut = key.trim_end_matches('/').rfind('/').map_or(0, |at| at + 1);
-    // `a//` is the nameless directory inside `a/`.
-    let cut = if key.ends_with("//") { key.len() - 1 } else { cut };
-    key.split_at(cut)
-}
 
 /// Whether an error tells of the disk, and not of what was asked for.
 pub fn is_of_the_disk(error: &Error) -> bool {
@@ -86,12 +78,6 @@ impl World {
         dir.map(|dir| (dir, name))
     }
 
-    pub fn taken(&self, key: &str) -> bool {
-        let name = key.trim_end_matches('/');
-        let file = self.model.current(name).is_some() || self.model.drafts.contains(name);
-        file || self.model.has_dir(&format!("{name}/"))
-    }
-
     fn version(&self, name: &str, at: usize) -> Option<(usize, Version, Object)> {
         let stack = self.model.keys.get(name)?;
         let at = at % stack.versions.len();
@@ -131,7 +117,7 @@ impl World {
                 let name = KEYS[*k];
                 if let Some(at) = self.place(name).filter(|_| !name.ends_with('/')) {
                     let made = self.store.create_draft(at.0, at.1, &posix(FileKind::File));
-                    if done(made, !self.taken(name), || name.to_owned())?.is_some() {
+                    if done(made, !self.model.is_taken(name), || name.to_owned())?.is_some() {
                         self.model.drafts.insert(name.to_owned());
                         self.commit();
                     }
@@ -191,7 +177,7 @@ impl World {
             Op::MakeDir(d) => {
                 if let Some(at) = self.place(DIRS[*d]) {
                     let made = self.store.make_dir(at.0, at.1, &posix(FileKind::Directory));
-                    if done(made, !self.taken(DIRS[*d]), || DIRS[*d].to_owned())?.is_some() {
+                    if done(made, !self.model.is_taken(DIRS[*d]), || DIRS[*d].to_owned())?.is_some() {
                         self.model.make_dir(DIRS[*d]);
                     }
                     self.commit();

@@ -1,6 +1,7 @@
 //! The reference: a bucket as a map from whole keys to stacks of versions. Slow, flat and obviously right.
 
 use keyfold::model::Versioning::{self, Enabled, Suspended, Unversioned};
+use keyfold::store::RenameHow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -28,6 +29,14 @@ pub struct Bucket {
     /// Files created on the mount and not published.
     pub drafts: BTreeSet<String>,
     seq: u64,
+}
+
+/// A key's parent prefix and component.
+pub fn split(key: &str) -> (&str, &str) {
+    let cut = key.trim_end_matches('/').rfind('/').map_or(0, |at| at + 1);
+    // `a//` is the nameless directory inside `a/`.
+    let cut = if key.ends_with("//") { key.len() - 1 } else { cut };
+    key.split_at(cut)
 }
 
 impl Bucket {
@@ -94,6 +103,60 @@ impl Bucket {
         self.tidy();
     }
 
+    /// The mount renames a file. Whether it can; `None` where these are no files to rename.
+    pub fn rename_file(&mut self, from: &str, to: &str, how: RenameHow) -> Option<bool> {
+        let exchange = how == RenameHow::Exchange;
+        if from.ends_with('/') || to.ends_with('/') || self.drafts.contains(from) {
+            return None;
+        }
+        if exchange && (self.drafts.contains(to) || from == to) {
+            return None;
+        }
+        let there = self.current(to).is_some() || self.drafts.contains(to);
+        let twin = self.has_dir(&format!("{to}/"));
+        let can = self.current(from).is_some()
+            && match how {
+                RenameHow::Replace => !twin,
+                RenameHow::NoReplace => !twin && !there,
+                RenameHow::Exchange => there,
+            };
+        if can && exchange {
+            self.swap_keys(from, to);
+        } else if can {
+            self.drafts.remove(to);
+            if split(from).0 != split(to).0 {
+                self.keep_dir_of(from);
+            }
+            self.rename(from, to);
+        }
+        Some(can)
+    }
+
+    /// The mount renames a directory. Whether it can; `None` where the model's flat keys and the store's directories do not
+    /// mean the same: at places with a history.
+    pub fn rename_dir(&mut self, from: &str, to: &str, how: RenameHow) -> Option<bool> {
+        let exchange = how == RenameHow::Exchange;
+        let below = to.starts_with(from) || from.starts_with(to);
+        if !below && self.has_dir(from) && self.has_history(to) && !(exchange && self.has_dir(to)) {
+            return None;
+        }
+        let is_file = |dir: &str| {
+            let name = dir.trim_end_matches('/');
+            self.current(name).is_some() || self.drafts.contains(name)
+        };
+        if below || (exchange && (is_file(from) || is_file(to))) {
+            return None;
+        }
+        let can = self.has_dir(from) && if exchange { self.has_dir(to) } else { !is_file(to) };
+        if can {
+            if !exchange && split(from).0 != split(to).0 {
+                self.keep_dir_of(from);
+            }
+            self.swap_prefixes(from, to);
+        }
+        Some(can)
+    }
+
     pub fn rename(&mut self, from: &str, to: &str) {
         if from == to {
             return;
@@ -129,7 +192,7 @@ impl Bucket {
     }
 
     /// Everything below one prefix changes places with everything below another.
-    pub fn swap_prefixes(&mut self, a: &str, b: &str) {
+    fn swap_prefixes(&mut self, a: &str, b: &str) {
         let move_one = |key: String| match (key.strip_prefix(a), key.strip_prefix(b)) {
             (Some(rest), _) => format!("{b}{rest}"),
             (_, Some(rest)) => format!("{a}{rest}"),
@@ -149,7 +212,7 @@ impl Bucket {
         }
     }
 
-    pub fn swap_keys(&mut self, a: &str, b: &str) {
+    fn swap_keys(&mut self, a: &str, b: &str) {
         let (first, second) = (self.keys.remove(a), self.keys.remove(b));
         self.keys.extend(second.map(|stack| (a.to_owned(), stack)));
         self.keys.extend(first.map(|stack| (b.to_owned(), stack)));
@@ -203,12 +266,18 @@ impl Bucket {
         below.map(|rest| rest.split_inclusive('/').next().unwrap().to_owned()).collect()
     }
 
+    /// Whether the mount has something at the key's name.
+    pub fn is_taken(&self, key: &str) -> bool {
+        let name = key.trim_end_matches('/');
+        self.current(name).is_some() || self.drafts.contains(name) || self.has_dir(&format!("{name}/"))
+    }
+
     pub fn is_empty_dir(&self, prefix: &str) -> bool {
         self.entries(prefix).is_empty()
     }
 
     /// Whether anything, live or not, lies below `prefix` or has that key.
-    pub fn has_history(&self, prefix: &str) -> bool {
+    fn has_history(&self, prefix: &str) -> bool {
         self.keys.keys().chain(&self.drafts).any(|key| key.starts_with(prefix))
     }
 

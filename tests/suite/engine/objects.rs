@@ -2,7 +2,9 @@
 
 use super::harness::{B, Home, delete, fsck, get, key, make_bucket, put, put_if, refused, root, versions};
 use keyfold::model::Versioning::{Enabled, Unversioned};
-use keyfold::model::{ChecksumAlgorithm, Conditions, ETag, Kind, Metadata, StorageClass, TagSet, Tags, VersionId};
+use keyfold::model::{
+    ChecksumAlgorithm, Conditions, ETag, FileKind, Kind, Metadata, StorageClass, TagSet, Tags, VersionId,
+};
 use keyfold::store::{Condition, CopyOptions, DeleteOne, Deleted, PutOptions};
 use std::sync::Arc;
 
@@ -186,6 +188,22 @@ fn copy_1_copy_2_copy_3_copy_9_what_a_copy_takes_over() {
     };
     let other = store.copy(&source, B, &key("c"), &how).unwrap();
     assert_eq!((other.metadata.user("title"), other.tags.len(), other.class), (Some("n"), 0, StorageClass::StandardIa));
+    fsck(&store);
+}
+
+/// KEY-5: the mount shows a directory where a key ends in a slash, and nowhere else.
+#[test]
+fn copy_1_a_copy_is_a_directory_only_by_its_own_key() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    let marker = put(&store, "d/", b"");
+    let file = put(&store, "f", b"bytes");
+    assert_eq!(marker.posix.kind, FileKind::Directory);
+    for checksum in [None, Some(ChecksumAlgorithm::Sha256)] {
+        let how = CopyOptions { checksum, ..CopyOptions::default() };
+        let kind = |from, to: &str| store.copy(from, B, &key(to), &how).unwrap().posix.kind;
+        assert_eq!((kind(&marker, "a"), kind(&file, "b/")), (FileKind::File, FileKind::Directory));
+        assert_eq!((kind(&marker, "c/"), kind(&file, "e")), (FileKind::Directory, FileKind::File));
+    }
     fsck(&store);
 }
 

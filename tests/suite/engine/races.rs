@@ -1,11 +1,12 @@
 //! Many threads at once: conditions hold, counters agree, readers see whole objects.
 
 use super::harness::{
-    B, Home, delete, fsck, get, key, pattern, posix, put, put_if, reap, refused, root, versions, write_file,
+    B, Home, begin_upload, delete, fsck, get, key, make_bucket, pattern, posix, put, put_if, put_part, reap, refused,
+    root, versions, write_file,
 };
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::model::{FileKind, Kind};
-use keyfold::store::{Condition, Entry, RenameHow};
+use keyfold::store::{CompleteOptions, Condition, Entry, Promise, PutOptions, RenameHow, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -125,4 +126,58 @@ fn a_session_whose_file_was_replaced_at_this_moment_goes_on() {
     reap(&store);
     fsck(&store);
     refused(store.get(B, &key("g"), None), Kind::NoSuchKey);
+}
+
+/// A body that takes so long that its bucket is deleted, and another of its name made.
+struct Outlasting<'a>(&'a Store, &'a [u8]);
+
+impl std::io::Read for Outlasting<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        if !self.1.is_empty() {
+            self.0.delete_bucket(B).unwrap();
+            make_bucket(self.0, B);
+        }
+        std::mem::take(&mut self.1).read(buf)
+    }
+}
+
+#[test]
+fn bkt_14_a_put_does_not_land_in_another_bucket_of_the_name() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    let put = store.put(B, &key("f"), &mut Outlasting(&store, b"for the old one"), &PutOptions::default());
+    refused(put, Kind::NoSuchBucket);
+    refused(get(&store, "f"), Kind::NoSuchKey);
+    reap(&store);
+    fsck(&store);
+}
+
+/// MPU-3: parts that come at this moment, also the same ones once more, are no reason to refuse.
+#[test]
+fn mpu_3_an_upload_completes_while_parts_come() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    for _ in 0..10 {
+        let upload = begin_upload(&store, "f");
+        let named = [put_part(&store, upload, 1, b"one")];
+        let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::SeqCst) {
+                    for (number, bytes) in [(1, b"one"), (2, b"two")] {
+                        let put = store.put_part(upload, number, &mut &bytes[..], &Promise::default());
+                        assert!(put.is_ok() || put.unwrap_err().kind() == Kind::NoSuchUpload);
+                        begun.store(true, Ordering::SeqCst);
+                    }
+                }
+            });
+            while !begun.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            let completed = store.complete_upload(B, upload, &named, &CompleteOptions::default());
+            ended.store(true, Ordering::SeqCst);
+            completed.unwrap();
+        });
+        assert_eq!(get(&store, "f").unwrap(), b"one");
+    }
+    reap(&store);
+    fsck(&store);
 }

@@ -3,6 +3,7 @@
 use super::compare::{meta, tags};
 use super::harness::{B, key, posix};
 use super::machine::{Place, World, done};
+use super::model::Bucket;
 use super::ops::{Edit, KEYS};
 use keyfold::model::{ChecksumAlgorithm, ChecksumType, ETag, FileKind, Kind, Object, Result};
 use keyfold::store::{
@@ -16,7 +17,7 @@ impl World {
         let (object, mut bytes) = match self.store.lookup(at.0, at.1)? {
             Some(Entry::File(file)) if file.draft => (file.object, Vec::new()),
             Some(Entry::File(file)) => (file.object, self.model.current(name).unwrap().bytes.to_vec()),
-            _ if self.taken(name) => return Ok(()),
+            _ if self.model.is_taken(name) => return Ok(()),
             _ => {
                 self.model.drafts.insert(name.to_owned());
                 self.commit();
@@ -93,60 +94,22 @@ impl World {
     }
 
     pub fn rename(&mut self, from: &str, to: &str, how: RenameHow) -> Result<()> {
-        if from.ends_with('/') || to.ends_with('/') || self.model.drafts.contains(from) {
-            return Ok(());
-        }
+        let mut after = self.model.clone();
         let (Some(a), Some(b)) = (self.place(from), self.place(to)) else { return Ok(()) };
-        let there = self.model.current(to).is_some() || self.model.drafts.contains(to);
-        let twin = self.model.has_dir(&format!("{to}/"));
-        let can = self.model.current(from).is_some()
-            && match how {
-                RenameHow::Replace => !twin,
-                RenameHow::NoReplace => !twin && !there,
-                RenameHow::Exchange => there,
-            };
-        if how == RenameHow::Exchange && (self.model.drafts.contains(to) || from == to) {
-            return Ok(());
-        }
-        done(self.store.rename(a, b, how), can, || format!("{from} {to} {how:?}"))?;
-        match how {
-            _ if !can => {}
-            RenameHow::Exchange => self.model.swap_keys(from, to),
-            _ => {
-                self.model.drafts.remove(to);
-                if a.0 != b.0 {
-                    self.model.keep_dir_of(from);
-                }
-                self.model.rename(from, to);
-            }
-        }
-        self.commit();
-        Ok(())
+        let Some(can) = after.rename_file(from, to, how) else { return Ok(()) };
+        self.renamed(a, b, how, can, after)
     }
 
-    /// Only to places without history, where the model's flat keys and the store's directories mean the same.
     pub fn rename_dir(&mut self, from: &str, to: &str, how: RenameHow) -> Result<()> {
+        let mut after = self.model.clone();
         let (Some(a), Some(b)) = (self.place(from), self.place(to)) else { return Ok(()) };
-        let below = to.starts_with(from) || from.starts_with(to);
-        let exchange = how == RenameHow::Exchange;
-        if !below && self.model.has_dir(from) && self.model.has_history(to) && !(exchange && self.model.has_dir(to)) {
-            return Ok(());
-        }
-        let file = |dir: &str| {
-            let name = dir.trim_end_matches('/');
-            self.model.current(name).is_some() || self.model.drafts.contains(name)
-        };
-        if below || (exchange && (file(from) || file(to))) {
-            return Ok(());
-        }
-        let can = self.model.has_dir(from) && if exchange { self.model.has_dir(to) } else { !file(to) };
-        done(self.store.rename(a, b, how), can, || format!("{from} {to} {how:?}"))?;
-        if can {
-            if !exchange && a.0 != b.0 {
-                self.model.keep_dir_of(from);
-            }
-            self.model.swap_prefixes(from, to);
-        }
+        let Some(can) = after.rename_dir(from, to, how) else { return Ok(()) };
+        self.renamed(a, b, how, can, after)
+    }
+
+    fn renamed(&mut self, a: Place<'_>, b: Place<'_>, how: RenameHow, can: bool, after: Bucket) -> Result<()> {
+        done(self.store.rename(a, b, how), can, || format!("{a:?} {b:?} {how:?}"))?;
+        self.model = after;
         self.commit();
         Ok(())
     }

@@ -16,10 +16,11 @@ use std::time::Duration;
 
 const PROGRAMS: usize = 3;
 
-struct Program<'a> {
-    id: usize,
-    mounted: &'a Mounted,
-    recorder: &'a Recorder,
+/// A program on the mount.
+pub struct Program<'a> {
+    pub id: usize,
+    pub mounted: &'a Mounted,
+    pub recorder: &'a Recorder,
     values: &'a AtomicU32,
     chance: u64,
 }
@@ -33,10 +34,20 @@ fn outcome(done: &io::Result<()>, refusal: ErrorKind) -> Answer {
     }
 }
 
-impl Program<'_> {
-    fn below(&mut self, bound: u64) -> u64 {
+impl<'a> Program<'a> {
+    pub fn new(id: usize, mounted: &'a Mounted, recorder: &'a Recorder, values: &'a AtomicU32, seed: u64) -> Self {
+        let chance = (seed << 8 | id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self { id, mounted, recorder, values, chance }
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.chance = self.chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         (self.chance >> 33) % bound
+    }
+
+    /// A value that nobody had before.
+    pub fn value(&self) -> Value {
+        self.values.fetch_add(1, Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {
@@ -58,8 +69,8 @@ impl Program<'_> {
         if answer == Answer::Unknown { done } else { Ok(()) }
     }
 
-    fn put(&mut self, name: &str, if_absent: bool) -> io::Result<()> {
-        let value = self.values.fetch_add(1, Ordering::Relaxed);
+    pub fn put(&mut self, name: &str, if_absent: bool) -> io::Result<()> {
+        let value = self.value();
         let aside = self.mounted.path(&format!("new-{value}"));
         fs::write(&aside, body(value))?;
         if if_absent {
@@ -69,7 +80,7 @@ impl Program<'_> {
         self.change(name, Op::Put(value), ErrorKind::Other, |to| fs::rename(&aside, to))
     }
 
-    fn remove(&self, name: &str) -> io::Result<()> {
+    pub fn remove(&self, name: &str) -> io::Result<()> {
         self.change(name, Op::Remove, ErrorKind::NotFound, |path| fs::remove_file(path))
     }
 
@@ -93,7 +104,7 @@ impl Program<'_> {
     }
 
     /// All versions and their ids, as another process is told through the control socket.
-    fn list(&self, name: &str) -> Vec<(Value, String)> {
+    pub fn list(&self, name: &str) -> Vec<(Value, String)> {
         let begun = self.now();
         let output = self.mounted.keyfold(&["versions", "--json", name]);
         let ended = self.now();
@@ -127,17 +138,6 @@ impl Program<'_> {
     }
 }
 
-fn program<'a>(
-    id: usize,
-    mounted: &'a Mounted,
-    recorder: &'a Recorder,
-    values: &'a AtomicU32,
-    seed: u64,
-) -> Program<'a> {
-    let chance = (seed << 8 | id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Program { id, mounted, recorder, values, chance }
-}
-
 #[test]
 fn names_are_linearizable_through_the_mount_and_the_command_line() {
     let (mounted, seed) = (Mounted::versioned(), seed());
@@ -147,7 +147,7 @@ fn names_are_linearizable_through_the_mount_and_the_command_line() {
         for id in 0..PROGRAMS {
             let (mounted, recorder, values) = (&mounted, &recorder, &values);
             scope.spawn(move || {
-                let mut program = program(id, mounted, recorder, values, seed);
+                let mut program = Program::new(id, mounted, recorder, values, seed);
                 for _ in 0..steps {
                     let name = ["a", "b"][program.below(2) as usize];
                     match program.below(10) {
@@ -162,7 +162,7 @@ fn names_are_linearizable_through_the_mount_and_the_command_line() {
             });
         }
         scope.spawn(|| {
-            let mut program = program(PROGRAMS, &mounted, &recorder, &values, seed);
+            let mut program = Program::new(PROGRAMS, &mounted, &recorder, &values, seed);
             for _ in 0..asks {
                 program.list("a");
                 program.list("b");
@@ -182,14 +182,14 @@ fn names_are_linearizable_over_killed_processes_that_lose_what_was_not_synced() 
     let rounds = if long() { 100 } else { 5 };
     for round in 0..rounds {
         let mut begun = 0;
-        let mut pause = program(9, &mounted, &recorder, &values, seed ^ round << 20);
+        let mut pause = Program::new(9, &mounted, &recorder, &values, seed ^ round << 20);
         let pause = Duration::from_millis(40 + pause.below(400));
         std::thread::scope(|scope| {
             let running: Vec<_> = (0..PROGRAMS)
                 .map(|id| {
                     let (mounted, recorder, values) = (&mounted, &recorder, &values);
                     scope.spawn(move || {
-                        let mut program = program(id, mounted, recorder, values, seed ^ round << 32);
+                        let mut program = Program::new(id, mounted, recorder, values, seed ^ round << 32);
                         loop {
                             let name = ["a", "b", "c"][program.below(3) as usize];
                             let done = match program.below(12) {
@@ -214,7 +214,7 @@ fn names_are_linearizable_over_killed_processes_that_lose_what_was_not_synced() 
         mounted.kill9();
         mounted.restart();
         recorder.note_all(PROGRAMS, Op::Crash, &Answer::Done, begun, recorder.now());
-        let last = program(PROGRAMS, &mounted, &recorder, &values, seed);
+        let last = Program::new(PROGRAMS, &mounted, &recorder, &values, seed);
         ["a", "b", "c"].iter().for_each(|name| last.get(name).unwrap());
     }
     let calls = recorder.judge(Key { versioned: false, crashes: true });

@@ -48,5 +48,6 @@ mod transport;
 mod users;
 
 use crate::long;
-pub use harness::{KEYFOLD, Mounted, end, text};
+pub use harness::{KEYFOLD, Mounted, copy_file_range, end, text};
 use harness::{errno, names_in, pattern};
+pub use histories::Program;

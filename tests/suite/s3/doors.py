@@ -33,11 +33,15 @@ def copy(bucket, key, to_bucket, to_key):
 
 
 def multipart(bucket, key):
-    upload = c.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    upload = c.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA1")["UploadId"]
     tags = [c.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)["ETag"]
             for number, body in [(1, b"x" * (5 * MIB)), (2, b"tail")]]
     parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(tags, 1)]
     c.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+
+
+def summed(bucket, key, text, algorithm):
+    return c.put_object(Bucket=bucket, Key=key, Body=text.encode(), ChecksumAlgorithm=algorithm)["Checksum" + algorithm]
 
 
 def bucket(name):

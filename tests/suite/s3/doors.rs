@@ -83,6 +83,28 @@ fn gen_1_what_the_mount_publishes_s3_shows() {
     mounted.fsck();
 }
 
+/// SUM-8, SUM-9: a checksum that S3's client chose is an attribute until the bytes are others.
+#[test]
+fn sum_8_the_mount_shows_checksums_that_s3_keeps() {
+    let (mounted, client) = mounted();
+    let attribute =
+        |name: &str| xattr::get(mounted.path("f"), name).unwrap().map(|value| String::from_utf8(value).unwrap());
+    let listed = || -> Vec<String> {
+        let names = mounted.run("getfattr", &["-d", "-m", "^user.s3.checksum", "f"]);
+        names.lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect()
+    };
+    let (sum, kind) = ("user.s3.checksum.sha256", "user.s3.checksum-type");
+    let told = script(&client, "summed", &["bkt", "f", "hello", "SHA256"]);
+    assert_eq!(told, "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
+    assert_eq!((attribute(sum), attribute(kind).as_deref()), (Some(told), Some("FULL_OBJECT")));
+    assert_eq!(listed(), [kind, "user.s3.checksum.crc64nvme", sum]);
+    script(&client, "multipart", &["bkt", "f"]);
+    assert_eq!((attribute(sum), attribute(kind).as_deref()), (None, Some("COMPOSITE")));
+    assert!(attribute("user.s3.checksum.sha1").unwrap().ends_with("-2"));
+    fs::write(mounted.path("f"), "other").unwrap();
+    assert_eq!((attribute("user.s3.checksum.sha1"), attribute(kind).as_deref()), (None, Some("FULL_OBJECT")));
+}
+
 /// A file that was there keeps its mode and owner when S3 puts other bytes; a new one is the caller's.
 #[test]
 fn fsx_files_of_s3_belong_to_who_put_them() {

@@ -63,11 +63,16 @@ impl Client {
     /// Runs a script of `tests/suite/s3`, which must end well; what it printed.
     #[track_caller]
     pub fn script(&self, name: &str, arguments: &[&str]) -> String {
+        expect(&self.command_of(name).args(arguments).output().unwrap(), name)
+    }
+
+    /// A script of `tests/suite/s3`, to be run.
+    pub fn command_of(&self, name: &str) -> Command {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/s3");
         let mut command = Command::new(clients().join("python3"));
-        command.arg(scripts.join(name)).args(arguments);
+        command.arg(scripts.join(name));
         self.variables(&mut command);
-        expect(&command.output().unwrap(), name)
+        command
     }
 
     /// Runs the AWS command line, which must end well; what it printed.
@@ -205,6 +210,12 @@ fn serve(store: &Path, log: &Path) -> (Child, SocketAddr) {
 pub fn mounted() -> (Mounted, Client) {
     let mounted = Mounted::bare("s3=127.0.0.1:0");
     std::fs::create_dir(mounted.root().join("bkt")).unwrap();
+    let client = of_mounted(&mounted);
+    (mounted, client)
+}
+
+/// A client of a mount that serves S3, with a new key.
+pub fn of_mounted(mounted: &Mounted) -> Client {
     let until = Instant::now() + PATIENCE;
     let address = loop {
         let said = mounted.stderr();
@@ -215,6 +226,5 @@ pub fn mounted() -> (Mounted, Client) {
         assert!(Instant::now() < until, "nobody says where S3 is served: {said}");
         std::thread::sleep(Duration::from_millis(10));
     };
-    let key = new_key(&mounted.store(), None);
-    (mounted, Client { address, key })
+    Client { address, key: new_key(&mounted.store(), None) }
 }

@@ -1,7 +1,10 @@
 //! The S3 API as clients use it: real clients against the built program, alone and beside a mount.
 
+mod acts;
 mod clients;
 mod doors;
 mod endpoint;
 mod harness;
+mod histories;
 mod limits;
+mod model;
