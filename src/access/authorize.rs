@@ -35,22 +35,14 @@ impl Access {
     /// # Errors
     /// [`Kind::Denied`] when not; [`Kind::NoSuchBucket`] when a user asks for a bucket that is not there.
     pub fn authorize(&self, who: &Principal, action: &str, on: Resource<'_>) -> Result<()> {
-        let owner = match (who, on) {
-            (Principal::User { .. }, Resource::Bucket(bucket) | Resource::Object(bucket, _)) => {
-                Some(self.owner_of(&self.store.bucket(bucket)?)?)
-            }
-            _ => None,
-        };
-        if may(who, action, owner) {
-            return Ok(());
+        if let Some(decided) = decided(who, action, on) {
+            return decided;
         }
-        let why = match who {
-            Principal::Anonymous => "the request is not signed".to_owned(),
-            Principal::Owner | Principal::User { .. } => format!("{who} may not do {action} there"),
+        let owner = match on {
+            Resource::Bucket(bucket) | Resource::Object(bucket, _) => Some(self.owner_of(&self.store.bucket(bucket)?)?),
+            Resource::Account => None,
         };
-        Err(Error::new(Kind::Denied, format!("access to {on} is denied"))
-            .why(why)
-            .mend("ask the owner of the bucket or of the store"))
+        judge(who, action, on, owner)
     }
 
     /// The buckets that a principal sees in the list of all: its own, by name.
@@ -73,6 +65,26 @@ impl Access {
     }
 }
 
+/// [`Access::authorize`] where nothing in the store has a say, else nothing. Does not block.
+#[must_use]
+pub fn decided(who: &Principal, action: &str, on: Resource<'_>) -> Option<Result<()>> {
+    let depends = matches!((who, on), (Principal::User { .. }, Resource::Bucket(_) | Resource::Object(..)));
+    (!depends).then(|| judge(who, action, on, None))
+}
+
+fn judge(who: &Principal, action: &str, on: Resource<'_>, owner: Option<u32>) -> Result<()> {
+    if may(who, action, owner) {
+        return Ok(());
+    }
+    let why = match who {
+        Principal::Anonymous => "the request is not signed".to_owned(),
+        Principal::Owner | Principal::User { .. } => format!("{who} may not do {action} there"),
+    };
+    Err(Error::new(Kind::Denied, format!("access to {on} is denied"))
+        .why(why)
+        .mend("ask the owner of the bucket or of the store"))
+}
+
 /// The rule: the owner may do everything, a user everything with buckets that are the user's own, nobody nothing.
 /// `owner` is the bucket's, where it is about a bucket that is there.
 fn may(who: &Principal, action: &str, owner: Option<u32>) -> bool {
@@ -88,7 +100,7 @@ fn may(who: &Principal, action: &str, owner: Option<u32>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CREATE_BUCKET, LIST_BUCKETS, may};
+    use super::{CREATE_BUCKET, LIST_BUCKETS, Resource, decided, may};
     use crate::access::Principal;
     use crate::model::UserName;
 
@@ -119,5 +131,16 @@ mod tests {
         for (who, action, owner, allowed) in cases {
             assert_eq!(may(&who, action, owner), allowed, "{who} {action} {owner:?}");
         }
+    }
+
+    #[test]
+    fn what_depends_on_a_bucket_is_not_decided_without_it() {
+        let user = Principal::User { name: UserName::parse("anna").unwrap(), uid: 1, gid: 1, makes_buckets: false };
+        for on in [Resource::Bucket("b"), Resource::Object("b", "k")] {
+            assert!(decided(&user, "s3:GetObject", on).is_none());
+            assert!(decided(&Principal::Owner, "s3:GetObject", on).unwrap().is_ok());
+            assert!(decided(&Principal::Anonymous, "s3:GetObject", on).unwrap().is_err());
+        }
+        assert!(decided(&user, LIST_BUCKETS, Resource::Account).unwrap().is_ok());
     }
 }

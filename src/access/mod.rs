@@ -18,7 +18,7 @@ mod principal;
 mod secret;
 mod users;
 
-pub use authorize::Resource;
+pub use authorize::{Resource, decided};
 pub use keys::Credential;
 pub use presign::{EXPIRES_MAX, Endpoint, Presign};
 pub use principal::{ACCOUNT, Principal};

@@ -1,8 +1,8 @@
 //! What every request gets, whatever it asks for: ids, a refusal by its head, a line in the log, metrics (GEN-3, GEN-4).
 
 use super::collect::Room;
-use super::guard;
 use super::pace::{Paced, Unread};
+use super::{auth, guard};
 use crate::model::{Kind, Result};
 use crate::sys::entropy::Entropy;
 use crate::telemetry::{MetricId, Metrics};
@@ -98,7 +98,7 @@ impl Door {
     }
 
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        self.service.call(request).await.unwrap_or_else(|error| {
+        auth::for_one_request(self.service.call(request)).await.unwrap_or_else(|error| {
             tracing::error!(?error, "an answer over HTTP could not be made");
             plain(StatusCode::INTERNAL_SERVER_ERROR)
         })

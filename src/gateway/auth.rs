@@ -3,15 +3,15 @@
 use super::answer::Trace;
 use super::bridge::Bridge;
 use super::error::{refused, told};
-use crate::access::{ACCOUNT, Principal, Resource};
-use crate::model::Result;
-use hyper::StatusCode;
+use crate::access::{ACCOUNT, Principal, Resource, decided};
+use hyper::{Method, StatusCode};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::{CopyObjectInput, CopySource, PutObjectInput, UploadPartCopyInput};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result};
+use std::cell::Cell;
 
 /// Operations whose permission is not called as they are (IAM-8). That of all others is `s3:` and their name.
 const ACTIONS: &[(&str, &str)] = &[
@@ -50,6 +50,16 @@ fn action(operation: &str, of_version: bool) -> String {
     versions.map_or(action, |(_, versions)| (*versions).to_owned())
 }
 
+tokio::task_local! {
+    /// Who signed the request that this task serves, from the look at its key on.
+    static SIGNER: Cell<Option<Principal>>;
+}
+
+/// Serves one request: its key is looked up once, for the signature and for who it stands for.
+pub(super) async fn for_one_request<T>(serve: impl Future<Output = T>) -> T {
+    SIGNER.scope(Cell::new(None), serve).await
+}
+
 /// The secrets of access keys.
 pub(super) struct Keys(Bridge);
 
@@ -68,6 +78,7 @@ impl S3Auth for Keys {
             let message = "The AWS Access Key Id you provided does not exist in our records.";
             refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message)
         })?;
+        let _ = SIGNER.try_with(|signer| signer.set(Some(credential.principal)));
         Ok(SecretKey::from(credential.secret.expose()))
     }
 }
@@ -80,6 +91,15 @@ fn path_of(path: &S3Path) -> S3Path {
     }
 }
 
+fn resource<'a>(action: &str, path: &'a S3Path) -> Resource<'a> {
+    match path {
+        _ if action == "s3:CreateBucket" => Resource::Account,
+        S3Path::Root => Resource::Account,
+        S3Path::Bucket { bucket } => Resource::Bucket(bucket),
+        S3Path::Object { bucket, key } => Resource::Object(bucket, key),
+    }
+}
+
 /// What principals may do: each operation is asked for before it begins.
 pub(super) struct Rights(Bridge);
 
@@ -89,16 +109,11 @@ impl Rights {
     }
 
     async fn may(&self, principal: Principal, action: String, path: S3Path) -> S3Result<()> {
+        if let Some(decided) = decided(&principal, &action, resource(&action, &path)) {
+            return decided.map_err(|error| told(&error));
+        }
         let access = self.0.access();
-        let may = move || -> Result<()> {
-            let on = match &path {
-                _ if action == "s3:CreateBucket" => Resource::Account,
-                S3Path::Root => Resource::Account,
-                S3Path::Bucket { bucket } => Resource::Bucket(bucket),
-                S3Path::Object { bucket, key } => Resource::Object(bucket, key),
-            };
-            access.authorize(&principal, &action, on)
-        };
+        let may = move || access.authorize(&principal, &action, resource(&action, &path));
         self.0.ask(move |_| may().map_err(|error| told(&error))).await
     }
 
@@ -125,14 +140,9 @@ impl S3Access for Rights {
                 return Err(refused(StatusCode::FORBIDDEN, "AccessDenied", "the bucket's owner is another"));
             }
         }
-        let principal = match cx.credentials().map(|credentials| credentials.access_key.clone()) {
-            None => Principal::Anonymous,
-            Some(id) => {
-                let access = self.0.access();
-                let found = self.0.ask(move |_| access.credential(&id).map_err(|error| told(&error))).await?;
-                found.map_or(Principal::Anonymous, |credential| credential.principal)
-            }
-        };
+        // Whose key could not be looked up came no further.
+        let signer = SIGNER.try_with(Cell::take).ok().flatten();
+        let principal = signer.filter(|_| cx.credentials().is_some()).unwrap_or(Principal::Anonymous);
         let of_version =
             cx.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("versionId=")));
         let (operation, path) = (cx.s3_op().name().to_owned(), path_of(cx.s3_path()));
@@ -150,7 +160,10 @@ impl S3Access for Rights {
                 "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
             return Err(refused(StatusCode::BAD_REQUEST, "InvalidRequest", message));
         }
-        // The key of a form was not known before.
+        // The key of a form was not known before; that of any other request was in its path.
+        if request.method == Method::PUT {
+            return Ok(());
+        }
         let path =
             S3Path::Object { bucket: request.input.bucket.as_str().into(), key: request.input.key.as_str().into() };
         self.may(principal_of(request), action("PutObject", false), path).await

@@ -12,6 +12,7 @@ use s3s::{S3Error, S3Result};
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -73,9 +74,18 @@ impl Bridge {
     ) -> S3Result<T> {
         let turn = turn(&self.uploads).await?;
         let (sender, mut incoming) = Incoming::new();
+        let mut pump = std::pin::pin!(body::pump(body, at_end, sender));
+        // What came with the head goes into the queue before a thread is woken to read it: of a small body, all.
+        let begun = std::future::poll_fn(|cx| Poll::Ready(pump.as_mut().poll(cx))).await;
+        if let Poll::Ready(Err(failed)) = begun {
+            return Err(failed);
+        }
         let working =
             self.run(turn, move |store| shown(store, work(store, &mut incoming).map_err(|error| told(&error))));
-        let (pumped, worked) = tokio::join!(body::pump(body, at_end, sender), working);
+        if begun.is_ready() {
+            return working.await;
+        }
+        let (pumped, worked) = tokio::join!(pump, working);
         match (pumped, worked) {
             (Err(failed), Err(_)) => Err(failed),
             (_, worked) => worked,

@@ -5,8 +5,8 @@ use super::super::error::{refused, told};
 use super::{object_key, owner, version_id};
 use hyper::StatusCode;
 use s3s::dto::{
-    GetBucketAclInput, GetBucketAclOutput, GetObjectAclInput, GetObjectAclOutput, Grant, Grantee, Permission,
-    PutBucketAclInput, PutBucketAclOutput, PutObjectAclInput, PutObjectAclOutput, Type,
+    AccessControlPolicy, GetBucketAclInput, GetBucketAclOutput, GetObjectAclInput, GetObjectAclOutput, Grant, Grantee,
+    Permission, PutBucketAclInput, PutBucketAclOutput, PutObjectAclInput, PutObjectAclOutput, Type,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -22,9 +22,18 @@ fn grants(bridge: &Bridge) -> Vec<Grant> {
     vec![Grant { grantee: Some(grantee), permission: Some(Permission::from_static(Permission::FULL_CONTROL)) }]
 }
 
-/// What can be set is what is there already.
-fn only_the_owners(canned: Option<&str>) -> S3Result<()> {
-    if matches!(canned, Some("private" | "bucket-owner-full-control")) {
+/// What can be set is what is there already (ACL-2), by its name or, as clients send back what they were told, in full.
+fn only_the_owners(bridge: &Bridge, canned: Option<&str>, listed: Option<&AccessControlPolicy>) -> S3Result<()> {
+    let same = |one: &Grant, other: &Grant| {
+        let id = |grant: &Grant| grant.grantee.as_ref().map(|grantee| grantee.id.clone());
+        (id(one), &one.permission) == (id(other), &other.permission)
+    };
+    let listed = listed.and_then(|policy| policy.grants.as_deref());
+    let is_there = match canned {
+        Some(name) => matches!(name, "private" | "bucket-owner-full-control"),
+        None => matches!((listed, grants(bridge).as_slice()), (Some([one]), [there]) if same(one, there)),
+    };
+    if is_there {
         return Ok(());
     }
     Err(refused(StatusCode::BAD_REQUEST, "AccessControlListNotSupported", "The bucket does not allow ACLs"))
@@ -43,8 +52,9 @@ pub(in super::super) async fn set_of_bucket(
     bridge: &Bridge,
     request: S3Request<PutBucketAclInput>,
 ) -> S3Result<S3Response<PutBucketAclOutput>> {
-    only_the_owners(request.input.acl.as_ref().map(|acl| acl.as_str()))?;
-    let bucket = request.input.bucket;
+    let input = request.input;
+    only_the_owners(bridge, input.acl.as_ref().map(|acl| acl.as_str()), input.access_control_policy.as_ref())?;
+    let bucket = input.bucket;
     bridge.ask(move |store| store.bucket(&bucket).map(drop).map_err(|error| told(&error))).await?;
     Ok(S3Response::new(PutBucketAclOutput::default()))
 }
@@ -69,7 +79,7 @@ pub(in super::super) async fn set_of_object(
     request: S3Request<PutObjectAclInput>,
 ) -> S3Result<S3Response<PutObjectAclOutput>> {
     let input = request.input;
-    only_the_owners(input.acl.as_ref().map(|acl| acl.as_str()))?;
+    only_the_owners(bridge, input.acl.as_ref().map(|acl| acl.as_str()), input.access_control_policy.as_ref())?;
     is_there(bridge, input.bucket, &input.key, input.version_id.as_deref()).await?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }

@@ -48,6 +48,7 @@ mod transport;
 mod users;
 
 use crate::long;
+pub use group::Group;
 pub use harness::{KEYFOLD, Mounted, copy_file_range, end, text};
 use harness::{errno, names_in, pattern};
 pub use histories::Program;

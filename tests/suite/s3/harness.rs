@@ -1,6 +1,6 @@
 //! A served store, with or without a mount, and clients that talk to it; all of it is gone after the test.
 
-use crate::mount::{KEYFOLD, Mounted, end, text};
+use crate::mount::{Group, KEYFOLD, Mounted, end, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -63,14 +63,24 @@ impl Client {
     /// Runs a script of `tests/suite/s3`, which must end well; what it printed.
     #[track_caller]
     pub fn script(&self, name: &str, arguments: &[&str]) -> String {
-        expect(&self.command_of(name).args(arguments).output().unwrap(), name)
+        self.python(&std::env::current_dir().unwrap(), name, arguments)
+    }
+
+    /// The same, in a directory of its own.
+    #[track_caller]
+    pub fn script_within(&self, within: &Path, name: &str) -> String {
+        self.python(within, name, &[])
+    }
+
+    #[track_caller]
+    fn python(&self, within: &Path, name: &str, arguments: &[&str]) -> String {
+        expect(&self.command_of(name).args(arguments).current_dir(within).output().unwrap(), name)
     }
 
     /// A script of `tests/suite/s3`, to be run.
     pub fn command_of(&self, name: &str) -> Command {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/s3");
         let mut command = Command::new(clients().join("python3"));
-        command.arg(scripts.join(name));
+        command.arg(scripts().join(name));
         self.variables(&mut command);
         command
     }
@@ -84,6 +94,22 @@ impl Client {
         expect(&command.output().unwrap(), &arguments.join(" "))
     }
 
+    /// Runs a script of bash of `tests/suite/s3` in the directory `within`, with the mount of the same store at `$MOUNT`; it must end
+    /// well. `program` is what it is about, which must be installed.
+    #[track_caller]
+    pub fn shell(&self, name: &str, program: &str, within: &Path, mount: &Path) {
+        let mut places = vec![clients()];
+        places.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let installed = places.iter().any(|place| place.join(program).exists());
+        assert!(installed, "{program} is not installed: run mount-scripts/deps.sh test");
+        let mut command = Command::new("bash");
+        command.arg(scripts().join(name)).current_dir(within);
+        self.variables(&mut command);
+        command.env("PATH", std::env::join_paths(places).unwrap());
+        command.env("S3_HOST", self.address.to_string()).env("MOUNT", mount);
+        expect(&command.output().unwrap(), name);
+    }
+
     /// Sends bytes and returns what is answered until the other end closes, or nothing comes for a while.
     pub fn raw(&self, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
@@ -93,6 +119,10 @@ impl Client {
         let _ = stream.read_to_end(&mut answer);
         text(&answer)
     }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/s3")
 }
 
 /// Where `mount-scripts/deps.sh test` puts the clients; a machine that has them otherwise says where.
@@ -122,12 +152,25 @@ pub struct Served {
 impl Served {
     #[track_caller]
     pub fn start() -> Self {
+        Self::begin(Command::new(KEYFOLD))
+    }
+
+    /// The same, in a control group from its first instruction on.
+    #[track_caller]
+    pub fn start_in(group: &Group) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(group.dir()).arg(KEYFOLD);
+        Self::begin(command)
+    }
+
+    #[track_caller]
+    fn begin(keyfold: Command) -> Self {
         let dir = tempfile::Builder::new().prefix("keyfold-s3-").tempdir().unwrap();
         let store = dir.path().join("store");
         let made = Command::new(KEYFOLD).arg("init").arg(&store).output().unwrap();
         assert!(made.status.success(), "{}", text(&made.stderr));
         let key = new_key(&store, None);
-        let (child, address) = serve(&store, &dir.path().join("log"));
+        let (child, address) = serve(keyfold, &store, &dir.path().join("log"));
         Self { dir, child: Some(child), client: Client { address, key } }
     }
 
@@ -167,7 +210,7 @@ impl Served {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        let (child, address) = serve(&self.store(), &self.aside("log"));
+        let (child, address) = serve(Command::new(KEYFOLD), &self.store(), &self.aside("log"));
         self.child = Some(child);
         self.client.address = address;
     }
@@ -193,8 +236,7 @@ impl Drop for Served {
 }
 
 #[track_caller]
-fn serve(store: &Path, log: &Path) -> (Child, SocketAddr) {
-    let mut command = Command::new(KEYFOLD);
+fn serve(mut command: Command, store: &Path, log: &Path) -> (Child, SocketAddr) {
     command.args(["serve", "--json", "--s3", "127.0.0.1:0"]).arg(store);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
     let mut child = command.spawn().unwrap();

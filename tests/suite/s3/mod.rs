@@ -7,4 +7,6 @@ mod endpoint;
 mod harness;
 mod histories;
 mod limits;
+mod memory;
 mod model;
+mod programs;

@@ -99,3 +99,12 @@ for acl in [c.get_object_acl(Bucket=B, Key="a/b.txt"), c.get_bucket_acl(Bucket=B
     assert acl["Grants"][0]["Grantee"]["ID"] == acl["Owner"]["ID"]
 c.put_object_acl(Bucket=B, Key="a/b.txt", ACL="private")
 refused(400, "AccessControlListNotSupported", c.put_object_acl, Bucket=B, Key="a/b.txt", ACL="public-read")
+# What was told can be sent back; with anything more it cannot.
+policy = {"Grants": acl["Grants"], "Owner": acl["Owner"]}
+c.put_object_acl(Bucket=B, Key="a/b.txt", AccessControlPolicy=policy)
+c.put_bucket_acl(Bucket=B, AccessControlPolicy=policy)
+everyone = {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AllUsers"}
+for grants in [[], acl["Grants"] + [{"Grantee": everyone, "Permission": "READ"}], [dict(acl["Grants"][0], Permission="READ")]]:
+    policy["Grants"] = grants
+    refused(400, "AccessControlListNotSupported", c.put_object_acl, Bucket=B, Key="a/b.txt", AccessControlPolicy=policy)
+    refused(400, "AccessControlListNotSupported", c.put_bucket_acl, Bucket=B, AccessControlPolicy=policy)
