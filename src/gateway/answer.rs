@@ -1,8 +1,13 @@
 //! What every request gets, whatever it asks for: ids, a refusal by its head, a line in the log, metrics (GEN-3, GEN-4).
 
+use super::bridge::Bridge;
 use super::collect::Room;
+use super::cors::{self, CrossOrigin};
+use super::forms;
+use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
 use super::{auth, guard};
+use crate::access::Principal;
 use crate::model::{Kind, Result};
 use crate::sys::entropy::Entropy;
 use crate::telemetry::{MetricId, Metrics};
@@ -22,6 +27,8 @@ use std::time::Instant;
 
 /// What an operation is called that was not come to.
 const NONE: &str = "None";
+/// What a preflight is called, which is no operation of the protocol's.
+const PREFLIGHT: &str = "Preflight";
 /// A body of XML that is completed here is an error's: some lines.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 
@@ -39,6 +46,7 @@ impl Trace {
 /// The door behind the listener.
 pub(super) struct Door {
     service: S3Service,
+    bridge: Bridge,
     region: String,
     metrics: Arc<Metrics>,
     entropy: Arc<dyn Entropy>,
@@ -57,8 +65,13 @@ struct Asked {
 }
 
 impl Door {
-    pub(super) fn new(service: S3Service, region: String, metrics: Arc<Metrics>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { service, region, metrics, entropy, room: Room::new() }
+    pub(super) fn new(
+        (service, bridge): (S3Service, Bridge),
+        region: String,
+        metrics: Arc<Metrics>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { service, bridge, region, metrics, entropy, room: Room::new() }
     }
 
     /// Answers a request.
@@ -73,12 +86,19 @@ impl Door {
         };
         let unread = Unread::default();
         let waits = parts.headers.contains_key(header::EXPECT);
+        let crossing = CrossOrigin::of(&parts);
         let mut response = match guard::check(&parts, &self.region) {
             Err(refused) => {
                 drop(Paced::new(body, &unread, 0));
                 response_of(refused)
             }
+            Ok(()) if parts.method == Method::OPTIONS => {
+                drop(Paced::new(body, &unread, 0));
+                asked.trace.tell(PREFLIGHT.to_owned(), Principal::Anonymous.to_string());
+                cors::preflight(&self.bridge, &parts).await.unwrap_or_else(response_of)
+            }
             Ok(()) => {
+                guard::date_of(&mut parts.headers);
                 guard::join_twice_sent(&mut parts.headers);
                 announce_trailer(&mut parts.headers);
                 parts.extensions.insert(asked.trace.clone());
@@ -90,6 +110,9 @@ impl Door {
                 }
             }
         };
+        if let Some(crossing) = crossing.filter(|_| asked.method != Method::OPTIONS) {
+            crossing.allow(&self.bridge, &mut response).await;
+        }
         // An answer's body may still be on its way, a request's is not.
         if !unread.drain(waits).await {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -98,7 +121,10 @@ impl Door {
     }
 
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        auth::for_one_request(self.service.call(request)).await.unwrap_or_else(|error| {
+        let of_form = forms::is_signed_within(request.method(), request.headers(), request.uri().query());
+        let answer = auth::for_one_request(self.service.call(request));
+        let answer = if of_form { forms::serve(answer).await } else { answer.await };
+        answer.unwrap_or_else(|error| {
             tracing::error!(?error, "an answer over HTTP could not be made");
             plain(StatusCode::INTERNAL_SERVER_ERROR)
         })
@@ -137,6 +163,11 @@ impl Door {
         }
         if code.is_none() && asked.trace.0.get().is_some_and(|(operation, _)| operation == "GetObjectAttributes") {
             unquote_tag(&mut response);
+        }
+        if let Some(order) = response.extensions_mut().remove::<Order>() {
+            let body = std::mem::take(response.body_mut()).bytes().unwrap_or_default();
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            *response.body_mut() = Body::from(order.weave(&String::from_utf8_lossy(&body)));
         }
         let headers = response.headers_mut();
         for (name, value) in [("x-amz-request-id", &asked.id), ("x-amz-id-2", &asked.host_id)] {

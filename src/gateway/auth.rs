@@ -1,5 +1,6 @@
 //! Who asks, and whether it may: signatures' keys, principals and hosts between the protocol's library and `access`.
 
+use super::REGION;
 use super::answer::Trace;
 use super::bridge::Bridge;
 use super::error::{refused, told};
@@ -30,6 +31,11 @@ const ACTIONS: &[(&str, &str)] = &[
     ("UploadPartCopy", "s3:PutObject"),
     ("CompleteMultipartUpload", "s3:PutObject"),
     ("DeleteObjects", "s3:DeleteObject"),
+    ("DeleteBucketCors", "s3:PutBucketCORS"),
+    ("DeleteBucketOwnershipControls", "s3:PutBucketOwnershipControls"),
+    ("GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock"),
+    ("PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock"),
+    ("DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock"),
 ];
 /// Permissions that are others for a version by its id (READ-4, DEL-10).
 const OF_VERSIONS: &[(&str, &str)] = &[
@@ -153,7 +159,8 @@ impl S3Access for Rights {
         self.may(principal, action(&operation, of_version), path).await
     }
 
-    /// AUTH-1: a form that is signed by version 2 names no region.
+    /// AUTH-1: a form that is signed by version 2 names no region. REG-2: one of version 4 names ours; of what is signed in
+    /// its head that is known already.
     async fn put_object(&self, request: &mut S3Request<PutObjectInput>) -> S3Result<()> {
         if request.credentials.is_some() && request.region.is_none() {
             let message =
@@ -163,6 +170,11 @@ impl S3Access for Rights {
         // The key of a form was not known before; that of any other request was in its path.
         if request.method == Method::PUT {
             return Ok(());
+        }
+        let (region, service) = (request.region.as_ref().map(|region| region.as_str()), request.service.as_deref());
+        if region.is_some_and(|region| region != REGION) || service.is_some_and(|service| service != "s3") {
+            let message = format!("the credential is for another region or service; expecting '{REGION}' and 's3'");
+            return Err(refused(StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed", message));
         }
         let path =
             S3Path::Object { bucket: request.input.bucket.as_str().into(), key: request.input.key.as_str().into() };
@@ -178,13 +190,18 @@ impl S3Access for Rights {
     }
 }
 
+/// The bucket whose name stands before the host's.
+pub(super) fn bucket_of_host(host: &str) -> Option<&str> {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    HOSTS.iter().find_map(|end| name.strip_suffix(end))
+}
+
 /// BKT-18: a bucket's name before the host's, or in the path.
 pub(super) struct Hosts;
 
 impl S3Host for Hosts {
     fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let bucket = HOSTS.iter().find_map(|end| name.strip_suffix(end));
+        let bucket = bucket_of_host(host);
         let host = VirtualHost::new(host);
         Ok(match bucket {
             Some(bucket) => host.with_bucket(bucket),

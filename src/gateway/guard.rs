@@ -5,11 +5,12 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
+use s3s::dto::{Timestamp, TimestampFormat};
 use s3s::{S3Error, S3Result};
 use std::collections::BTreeMap;
 
 /// Longest life of a presigned URL in seconds: seven days (AUTH-4).
-const EXPIRES_MAX: u32 = 604_800;
+pub(super) const EXPIRES_MAX: u32 = 604_800;
 /// Bytes of names and values of a request's headers that S3 takes with a PUT or POST (META-4).
 const HEADERS_BYTES_MAX: usize = 8192;
 /// The same with any other request.
@@ -26,14 +27,9 @@ const USER_METADATA: &str = "x-amz-meta-";
 /// Refuses a request by its head.
 ///
 /// # Errors
-/// Preflights, as there are no rules for other origins (CORS-5); SigV2 and foreign regions (AUTH-1, REG-2), lives of presigned URLs that S3 does not allow (AUTH-4), headers of S3's own that
+/// SigV2 and foreign regions (AUTH-1, REG-2), lives of presigned URLs that S3 does not allow (AUTH-4), headers of S3's own that
 /// are not signed (AUTH-9), session tokens, headers and bodies over their limits (META-4, SIZE-2).
 pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
-    if parts.method == Method::OPTIONS {
-        // CORS-5: no bucket has rules.
-        let message = "CORSResponse: CORS is not enabled for this bucket.";
-        return Err(refused(StatusCode::FORBIDDEN, "AccessForbidden", message));
-    }
     let query = query(parts.uri.query().unwrap_or_default());
     let authorization = parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     if authorization.is_some_and(|text| !text.starts_with("AWS4-")) || query.contains_key("AWSAccessKeyId") {
@@ -44,6 +40,11 @@ pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
     }
     if parts.headers.contains_key("x-amz-security-token") || query.contains_key("X-Amz-Security-Token") {
         return Err(bad("InvalidToken", "there are no temporary credentials here, so no token of one is valid"));
+    }
+    let of_object = parts.uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
+    if let Some(name) = query.keys().find(|name| is_unknown(name, of_object)) {
+        let message = format!("this release does not offer ?{name}");
+        return Err(refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message));
     }
     if let Some(name) = query.keys().find(|name| is_hoisted(name)) {
         let message = format!("{name} in a query is not obeyed: send it as a signed header");
@@ -61,6 +62,28 @@ pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
     limits(parts)
 }
 
+/// A signature's time may be told by `Date` (AUTH-1); the protocol's library knows `x-amz-date` alone.
+pub(super) fn date_of(headers: &mut HeaderMap) {
+    let signed = headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
+    if !signed || headers.contains_key("x-amz-date") {
+        return;
+    }
+    let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+    // Some clients write the zone as mail does.
+    let date = date.map(|date| date.strip_suffix("-0000").map_or_else(|| date.to_owned(), |date| format!("{date}GMT")));
+    let date = date.and_then(|date| Timestamp::parse(TimestampFormat::HttpDate, &date).ok());
+    let mut text = Vec::new();
+    if date.is_some_and(|date| date.format(TimestampFormat::DateTime, &mut text).is_ok()) {
+        // 2026-11-23T09:00:00[.000]Z without its marks.
+        text.retain(|byte| !b"-:".contains(byte));
+        text.truncate(15);
+        text.push(b'Z');
+        if let Ok(date) = HeaderValue::from_bytes(&text) {
+            headers.insert("x-amz-date", date);
+        }
+    }
+}
+
 /// Joins user metadata that is sent twice into one value (META-7), as signatures see it.
 pub(super) fn join_twice_sent(headers: &mut HeaderMap) {
     let twice =
@@ -72,6 +95,22 @@ pub(super) fn join_twice_sent(headers: &mut HeaderMap) {
             headers.insert(name, joined);
         }
     }
+}
+
+/// Whether a parameter names an operation that the protocol's library does not know: it would take it for a plain one, and
+/// overwrite the object.
+fn is_unknown(name: &str, of_object: bool) -> bool {
+    const UNKNOWN: &[&str] = &[
+        "abac",
+        "annotation",
+        "annotations",
+        "metadataAnnotationTable",
+        "metadataConfiguration",
+        "metadataInventoryTable",
+        "metadataJournalTable",
+        "renameObject",
+    ];
+    UNKNOWN.contains(&name) || (of_object && name == "encryption")
 }
 
 /// Whether a parameter of a presigned URL is a header that was put there and says more than what bytes are to come.
@@ -160,7 +199,7 @@ fn limits(parts: &Parts) -> S3Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderValue, check, join_twice_sent};
+    use super::{HeaderValue, check, date_of, join_twice_sent};
     use hyper::Request;
 
     fn refusal(uri: &str, headers: &[(&'static str, &str)]) -> Option<String> {
@@ -239,6 +278,23 @@ mod tests {
         assert_eq!(refusal("/b/k", &[("content-length", "5368709121")]).as_deref(), Some("EntityTooLarge"));
         let chunked = [("content-length", "5400000000"), ("x-amz-decoded-content-length", "5368709120")];
         assert_eq!(refusal("/b/k", &chunked), None);
+    }
+
+    #[test]
+    fn auth_1_a_date_tells_the_time_of_a_signature() {
+        let dated = |authorization: &'static str, date: &'static str| {
+            let mut headers = hyper::HeaderMap::new();
+            headers.insert("authorization", HeaderValue::from_static(authorization));
+            headers.insert("date", HeaderValue::from_static(date));
+            date_of(&mut headers);
+            headers.get("x-amz-date").map(|date| date.to_str().unwrap().to_owned())
+        };
+        let date = "Mon, 23 Nov 2026 09:08:39 GMT";
+        assert_eq!(dated("AWS4-HMAC-SHA256 Credential=", date).as_deref(), Some("20261123T090839Z"));
+        let as_in_mail = "Mon, 23 Nov 2026 09:08:39 -0000";
+        assert_eq!(dated("AWS4-HMAC-SHA256 Credential=", as_in_mail).as_deref(), Some("20261123T090839Z"));
+        assert_eq!(dated("AWS4-HMAC-SHA256 Credential=", "yesterday"), None);
+        assert_eq!(dated("AWS KEY:c2ln", date), None);
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod body;
 mod bridge;
 mod chunked;
 mod collect;
+mod cors;
 mod error;
+mod forms;
 mod guard;
 mod listen;
 mod operations;
@@ -28,7 +30,8 @@ use crate::telemetry::Metrics;
 use answer::Door;
 use auth::{Keys, Rights};
 use bridge::Bridge;
-use s3s::config::{S3Config, StaticConfigProvider};
+use forms::Settings;
+use s3s::config::S3Config;
 use s3s::service::S3ServiceBuilder;
 use service::Service;
 use std::net::SocketAddr;
@@ -58,12 +61,13 @@ impl Gateway {
         config.post_object_max_file_size = POST_BYTES_MAX;
         config.form_max_field_size = FORM_BYTES_MAX;
         config.form_max_fields_size = FORM_BYTES_MAX;
-        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        builder.set_config(Arc::new(Settings::new(config)));
         // Both, always: without the first the second is not asked.
         builder.set_auth(Keys::new(bridge.clone()));
-        builder.set_access(Rights::new(bridge));
+        builder.set_access(Rights::new(bridge.clone()));
         builder.set_host(auth::Hosts);
-        let door = Door::new(builder.build(), REGION.to_owned(), Arc::clone(metrics), Arc::new(SystemEntropy));
+        let door =
+            Door::new((builder.build(), bridge), REGION.to_owned(), Arc::clone(metrics), Arc::new(SystemEntropy));
         Self::start(door, address)
     }
 }

@@ -46,17 +46,18 @@ impl Wait {
 const DRAINED_BYTES_MAX: u64 = 4 << 20;
 const DRAINING: Duration = Duration::from_secs(5);
 
-/// A body that nobody reads any more, wherever it was left.
+/// A body that nobody reads any more, wherever it was left, and whether any of it was asked for.
 #[derive(Clone, Default)]
-pub(super) struct Unread(Arc<Mutex<Option<Incoming>>>);
+pub(super) struct Unread(Arc<Mutex<Option<(Incoming, bool)>>>);
 
 impl Unread {
     /// Takes what is left of a body, so that the client comes to read the answer instead of a connection that was reset;
-    /// whether all of it has come, and the connection is fit for the next request. A client that waits to be told to send much
+    /// whether all of it has come, and the connection is fit for the next request. A client that waits to be told to send
     /// is not told.
     pub(super) async fn drain(&self, waits: bool) -> bool {
-        let Some(mut body) = self.0.lock().take().filter(|body| !body.is_end_stream()) else { return true };
-        if waits && body.size_hint().upper().is_none_or(|length| length > DRAINED_BYTES_MAX) {
+        let left = self.0.lock().take().filter(|(body, _)| !body.is_end_stream());
+        let Some((mut body, asked_for)) = left else { return true };
+        if waits && !asked_for {
             return false;
         }
         let mut left = DRAINED_BYTES_MAX;
@@ -78,6 +79,7 @@ impl Unread {
 pub(super) struct Paced {
     body: Option<Incoming>,
     unread: Unread,
+    asked_for: bool,
     left: u64,
     came: u64,
     wait: Wait,
@@ -86,13 +88,20 @@ pub(super) struct Paced {
 impl Paced {
     /// What is left of `body` in the end is `unread`.
     pub(super) fn new(body: Incoming, unread: &Unread, bytes_max: u64) -> Self {
-        Self { body: Some(body), unread: unread.clone(), left: bytes_max, came: 0, wait: Wait::default() }
+        Self {
+            body: Some(body),
+            unread: unread.clone(),
+            asked_for: false,
+            left: bytes_max,
+            came: 0,
+            wait: Wait::default(),
+        }
     }
 }
 
 impl Drop for Paced {
     fn drop(&mut self) {
-        *self.unread.0.lock() = self.body.take();
+        *self.unread.0.lock() = self.body.take().map(|body| (body, self.asked_for));
     }
 }
 
@@ -101,6 +110,7 @@ impl Body for Paced {
     type Error = StdError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        self.asked_for = true;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             return if self.wait.is_over(cx) { Poll::Ready(Some(Err(STALLED.into()))) } else { Poll::Pending };

@@ -2,30 +2,51 @@
 
 use super::bridge::Bridge;
 use super::operations::{
-    acl, attributes, buckets, copy, delete, get, list, multipart, put, settings, tagging, versions,
+    acl, attributes, buckets, copy, cors, delete, fixed, get, list, multipart, put, settings, tagging, versions,
 };
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
     CopyObjectInput, CopyObjectOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
-    CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput, DeleteBucketTaggingInput,
-    DeleteBucketTaggingOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectTaggingInput,
-    DeleteObjectTaggingOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketAclInput, GetBucketAclOutput,
+    CreateMultipartUploadOutput, DeleteBucketAnalyticsConfigurationInput, DeleteBucketAnalyticsConfigurationOutput,
+    DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketEncryptionInput, DeleteBucketEncryptionOutput,
+    DeleteBucketInput, DeleteBucketIntelligentTieringConfigurationInput,
+    DeleteBucketIntelligentTieringConfigurationOutput, DeleteBucketInventoryConfigurationInput,
+    DeleteBucketInventoryConfigurationOutput, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput,
+    DeleteBucketMetricsConfigurationInput, DeleteBucketMetricsConfigurationOutput, DeleteBucketOutput,
+    DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteBucketReplicationInput, DeleteBucketReplicationOutput,
+    DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeleteBucketWebsiteInput, DeleteBucketWebsiteOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectTaggingInput, DeleteObjectTaggingOutput, DeleteObjectsInput,
+    DeleteObjectsOutput, GetBucketAccelerateConfigurationInput, GetBucketAccelerateConfigurationOutput,
+    GetBucketAclInput, GetBucketAclOutput, GetBucketAnalyticsConfigurationInput, GetBucketAnalyticsConfigurationOutput,
     GetBucketCorsInput, GetBucketCorsOutput, GetBucketEncryptionInput, GetBucketEncryptionOutput,
-    GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput, GetBucketLocationInput,
-    GetBucketLocationOutput, GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketPolicyStatusInput,
-    GetBucketPolicyStatusOutput, GetBucketReplicationInput, GetBucketReplicationOutput, GetBucketTaggingInput,
-    GetBucketTaggingOutput, GetBucketVersioningInput, GetBucketVersioningOutput, GetBucketWebsiteInput,
-    GetBucketWebsiteOutput, GetObjectAclInput, GetObjectAclOutput, GetObjectAttributesInput, GetObjectAttributesOutput,
-    GetObjectInput, GetObjectLegalHoldInput, GetObjectLegalHoldOutput, GetObjectLockConfigurationInput,
-    GetObjectLockConfigurationOutput, GetObjectOutput, GetObjectRetentionInput, GetObjectRetentionOutput,
-    GetObjectTaggingInput, GetObjectTaggingOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
-    HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
-    ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutBucketAclInput, PutBucketAclOutput, PutBucketTaggingInput,
-    PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput,
-    PutObjectInput, PutObjectLegalHoldInput, PutObjectLegalHoldOutput, PutObjectOutput, PutObjectRetentionInput,
-    PutObjectRetentionOutput, PutObjectTaggingInput, PutObjectTaggingOutput, UploadPartCopyInput, UploadPartCopyOutput,
-    UploadPartInput, UploadPartOutput,
+    GetBucketIntelligentTieringConfigurationInput, GetBucketIntelligentTieringConfigurationOutput,
+    GetBucketInventoryConfigurationInput, GetBucketInventoryConfigurationOutput, GetBucketLifecycleConfigurationInput,
+    GetBucketLifecycleConfigurationOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketLoggingInput,
+    GetBucketLoggingOutput, GetBucketMetricsConfigurationInput, GetBucketMetricsConfigurationOutput,
+    GetBucketNotificationConfigurationInput, GetBucketNotificationConfigurationOutput, GetBucketOwnershipControlsInput,
+    GetBucketOwnershipControlsOutput, GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketPolicyStatusInput,
+    GetBucketPolicyStatusOutput, GetBucketReplicationInput, GetBucketReplicationOutput, GetBucketRequestPaymentInput,
+    GetBucketRequestPaymentOutput, GetBucketTaggingInput, GetBucketTaggingOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, GetBucketWebsiteInput, GetBucketWebsiteOutput, GetObjectAclInput, GetObjectAclOutput,
+    GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectInput, GetObjectLegalHoldInput,
+    GetObjectLegalHoldOutput, GetObjectLockConfigurationInput, GetObjectLockConfigurationOutput, GetObjectOutput,
+    GetObjectRetentionInput, GetObjectRetentionOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
+    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+    HeadObjectOutput, ListBucketAnalyticsConfigurationsInput, ListBucketAnalyticsConfigurationsOutput,
+    ListBucketIntelligentTieringConfigurationsInput, ListBucketIntelligentTieringConfigurationsOutput,
+    ListBucketInventoryConfigurationsInput, ListBucketInventoryConfigurationsOutput,
+    ListBucketMetricsConfigurationsInput, ListBucketMetricsConfigurationsOutput, ListBucketsInput, ListBucketsOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
+    PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput, PutBucketLoggingInput,
+    PutBucketLoggingOutput, PutBucketNotificationConfigurationInput, PutBucketNotificationConfigurationOutput,
+    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketRequestPaymentInput,
+    PutBucketRequestPaymentOutput, PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput,
+    PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput, PutObjectLegalHoldInput,
+    PutObjectLegalHoldOutput, PutObjectOutput, PutObjectRetentionInput, PutObjectRetentionOutput,
+    PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
+    RestoreObjectInput, RestoreObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
@@ -41,11 +62,12 @@ impl Service {
 }
 
 /// One line an operation: its name, its input and output, and the function that carries it out; for what no bucket can have
-/// in this release, the code that says so.
+/// in this release, the code that says so, or nothing where an empty answer does.
 macro_rules! operations {
     (
         there { $($name:ident $input:ident $output:ident => $room:ident::$run:ident;)* }
         absent { $($absent:ident $absent_input:ident $absent_output:ident => $code:literal;)* }
+        nothing { $($nothing:ident $nothing_input:ident $nothing_output:ident;)* }
     ) => {
         #[async_trait::async_trait]
         impl S3 for Service {
@@ -55,6 +77,10 @@ macro_rules! operations {
 
             $(async fn $absent(&self, request: S3Request<$absent_input>) -> S3Result<S3Response<$absent_output>> {
                 Err(buckets::absent(&self.bridge, request.input.bucket, $code).await)
+            })*
+
+            $(async fn $nothing(&self, request: S3Request<$nothing_input>) -> S3Result<S3Response<$nothing_output>> {
+                buckets::nothing(&self.bridge, request.input.bucket).await
             })*
         }
     };
@@ -96,9 +122,20 @@ operations! {
         abort_multipart_upload AbortMultipartUploadInput AbortMultipartUploadOutput => multipart::abort;
         list_multipart_uploads ListMultipartUploadsInput ListMultipartUploadsOutput => multipart::list;
         list_parts ListPartsInput ListPartsOutput => multipart::list_parts;
+        get_bucket_cors GetBucketCorsInput GetBucketCorsOutput => cors::get;
+        put_bucket_cors PutBucketCorsInput PutBucketCorsOutput => cors::put;
+        delete_bucket_cors DeleteBucketCorsInput DeleteBucketCorsOutput => cors::delete;
+        get_bucket_ownership_controls GetBucketOwnershipControlsInput GetBucketOwnershipControlsOutput => fixed::ownership;
+        put_bucket_ownership_controls PutBucketOwnershipControlsInput PutBucketOwnershipControlsOutput => fixed::set_ownership;
+        get_public_access_block GetPublicAccessBlockInput GetPublicAccessBlockOutput => fixed::public_access;
+        put_public_access_block PutPublicAccessBlockInput PutPublicAccessBlockOutput => fixed::set_public_access;
+        get_bucket_request_payment GetBucketRequestPaymentInput GetBucketRequestPaymentOutput => fixed::payer;
+        put_bucket_request_payment PutBucketRequestPaymentInput PutBucketRequestPaymentOutput => fixed::set_payer;
+        put_bucket_logging PutBucketLoggingInput PutBucketLoggingOutput => fixed::set_logging;
+        put_bucket_notification_configuration PutBucketNotificationConfigurationInput PutBucketNotificationConfigurationOutput => fixed::set_notification;
+        restore_object RestoreObjectInput RestoreObjectOutput => fixed::restore;
     }
     absent {
-        get_bucket_cors GetBucketCorsInput GetBucketCorsOutput => "NoSuchCORSConfiguration";
         get_bucket_lifecycle_configuration GetBucketLifecycleConfigurationInput GetBucketLifecycleConfigurationOutput
             => "NoSuchLifecycleConfiguration";
         get_bucket_policy GetBucketPolicyInput GetBucketPolicyOutput => "NoSuchBucketPolicy";
@@ -114,5 +151,27 @@ operations! {
         put_object_retention PutObjectRetentionInput PutObjectRetentionOutput => "InvalidRequest";
         get_object_legal_hold GetObjectLegalHoldInput GetObjectLegalHoldOutput => "InvalidRequest";
         put_object_legal_hold PutObjectLegalHoldInput PutObjectLegalHoldOutput => "InvalidRequest";
+        get_bucket_analytics_configuration GetBucketAnalyticsConfigurationInput GetBucketAnalyticsConfigurationOutput => "NoSuchConfiguration";
+        get_bucket_intelligent_tiering_configuration GetBucketIntelligentTieringConfigurationInput GetBucketIntelligentTieringConfigurationOutput => "NoSuchConfiguration";
+        get_bucket_inventory_configuration GetBucketInventoryConfigurationInput GetBucketInventoryConfigurationOutput => "NoSuchConfiguration";
+        get_bucket_metrics_configuration GetBucketMetricsConfigurationInput GetBucketMetricsConfigurationOutput => "NoSuchConfiguration";
+        delete_bucket_analytics_configuration DeleteBucketAnalyticsConfigurationInput DeleteBucketAnalyticsConfigurationOutput => "NoSuchConfiguration";
+        delete_bucket_intelligent_tiering_configuration DeleteBucketIntelligentTieringConfigurationInput DeleteBucketIntelligentTieringConfigurationOutput => "NoSuchConfiguration";
+        delete_bucket_inventory_configuration DeleteBucketInventoryConfigurationInput DeleteBucketInventoryConfigurationOutput => "NoSuchConfiguration";
+        delete_bucket_metrics_configuration DeleteBucketMetricsConfigurationInput DeleteBucketMetricsConfigurationOutput => "NoSuchConfiguration";
+    }
+    nothing {
+        get_bucket_accelerate_configuration GetBucketAccelerateConfigurationInput GetBucketAccelerateConfigurationOutput;
+        get_bucket_logging GetBucketLoggingInput GetBucketLoggingOutput;
+        get_bucket_notification_configuration GetBucketNotificationConfigurationInput GetBucketNotificationConfigurationOutput;
+        delete_bucket_encryption DeleteBucketEncryptionInput DeleteBucketEncryptionOutput;
+        delete_bucket_lifecycle DeleteBucketLifecycleInput DeleteBucketLifecycleOutput;
+        delete_bucket_policy DeleteBucketPolicyInput DeleteBucketPolicyOutput;
+        delete_bucket_replication DeleteBucketReplicationInput DeleteBucketReplicationOutput;
+        delete_bucket_website DeleteBucketWebsiteInput DeleteBucketWebsiteOutput;
+        list_bucket_analytics_configurations ListBucketAnalyticsConfigurationsInput ListBucketAnalyticsConfigurationsOutput;
+        list_bucket_intelligent_tiering_configurations ListBucketIntelligentTieringConfigurationsInput ListBucketIntelligentTieringConfigurationsOutput;
+        list_bucket_inventory_configurations ListBucketInventoryConfigurationsInput ListBucketInventoryConfigurationsOutput;
+        list_bucket_metrics_configurations ListBucketMetricsConfigurationsInput ListBucketMetricsConfigurationsOutput;
     }
 }

@@ -62,7 +62,7 @@ kinds! {
     /// A tag set breaks a rule (TAG-2 to TAG-4).
     InvalidTag = "InvalidTag",
     /// An 11th tag (TAG-1).
-    TooManyTags = "BadRequest",
+    TooManyTags = "InvalidTag",
     /// User metadata over its budget (META-3), or foreign xattrs over theirs.
     MetadataTooLarge = "MetadataTooLarge",
     /// A stated condition does not hold (COND).

@@ -1,6 +1,7 @@
 //! Bucket documents: the settings that S3 keeps as documents, by name, and what makes each of them valid.
 
 use super::Store;
+use super::cors::CorsRules;
 use crate::model::{Bucket, Error, Kind, Result, TagSet, Versioning};
 use serde_json::{Map, Value};
 
@@ -9,6 +10,33 @@ pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// Most tags of a bucket (BKT-21).
 const BUCKET_TAGS_MAX: usize = 50;
 
+/// Access lists are off: whoever writes, the bucket's owner owns (ACL-1).
+const ENFORCED: &str = r#"{
+    "OwnershipControls": {
+        "Rules": [
+            {
+                "ObjectOwnership": "BucketOwnerEnforced"
+            }
+        ]
+    }
+}
+"#;
+/// Nothing is public: there are neither access lists nor policies that could make it so (BPA-8).
+const BLOCKED: &str = r#"{
+    "PublicAccessBlockConfiguration": {
+        "BlockPublicAcls": true,
+        "IgnorePublicAcls": true,
+        "BlockPublicPolicy": true,
+        "RestrictPublicBuckets": true
+    }
+}
+"#;
+/// Nobody pays, least of all who asks.
+const OWNER_PAYS: &str = r#"{
+    "Payer": "BucketOwner"
+}
+"#;
+
 /// What the engine makes of a document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Engine {
@@ -16,6 +44,10 @@ enum Engine {
     Versioning,
     /// Stored; it obliges the engine to nothing.
     Tagging,
+    /// Stored; the doors of HTTP obey it.
+    Cors,
+    /// Always this text: the engine knows no other way.
+    Fixed(&'static str),
     /// Nothing yet: setting it is refused, because a stored rule that nobody obeys is a lie.
     Later,
 }
@@ -40,9 +72,9 @@ pub const DOCUMENTS: &[Document] = &[
     document("lifecycle", Engine::Later, "`get-bucket-lifecycle-configuration`"),
     document("policy", Engine::Later, "`get-bucket-policy`, the policy itself"),
     document("acl", Engine::Later, "`get-bucket-acl`"),
-    document("ownership", Engine::Later, "`get-bucket-ownership-controls`"),
-    document("public-access-block", Engine::Later, "`get-public-access-block`"),
-    document("cors", Engine::Later, "`get-bucket-cors`"),
+    document("ownership", Engine::Fixed(ENFORCED), "`get-bucket-ownership-controls`, `BucketOwnerEnforced` (ACL-1)"),
+    document("public-access-block", Engine::Fixed(BLOCKED), "`get-public-access-block`, all four on (BPA-8)"),
+    document("cors", Engine::Cors, "`get-bucket-cors`, at most 100 rules (CORS-2)"),
     document("website", Engine::Later, "`get-bucket-website`"),
     document("replication", Engine::Later, "`get-bucket-replication`"),
     document("notification", Engine::Later, "`get-bucket-notification-configuration`"),
@@ -52,7 +84,7 @@ pub const DOCUMENTS: &[Document] = &[
     document("object-lock", Engine::Later, "`get-object-lock-configuration`"),
     document("encryption", Engine::Later, "`get-bucket-encryption`"),
     document("tagging", Engine::Tagging, "`get-bucket-tagging`, at most 50 tags (BKT-21)"),
-    document("request-payment", Engine::Later, "`get-bucket-request-payment`"),
+    document("request-payment", Engine::Fixed(OWNER_PAYS), "`get-bucket-request-payment`, `BucketOwner`"),
     document("accelerate", Engine::Later, "`get-bucket-accelerate-configuration`"),
     document("intelligent-tiering", Engine::Later, "`list-bucket-intelligent-tiering-configurations`"),
 ];
@@ -76,16 +108,16 @@ impl Document {
         self.engine != Engine::Later
     }
 
-    /// Its text, `None` when it is not set. The versioning document is always there, `{}` when it was never set.
+    /// Its text, `None` when it is not set. The versioning document is always there, `{}` when it was never set, and
+    /// so are those that say how this release is.
     #[must_use]
     pub fn read(&self, bucket: &Bucket) -> Option<String> {
-        if self.engine != Engine::Versioning {
-            return bucket.documents.get(self.name).cloned();
+        match (self.engine, bucket.versioning.status()) {
+            (Engine::Fixed(text), _) => Some(text.to_owned()),
+            (Engine::Versioning, None) => Some("{}\n".to_owned()),
+            (Engine::Versioning, Some(status)) => Some(format!("{{\n    \"Status\": \"{status}\"\n}}\n")),
+            _ => bucket.documents.get(self.name).cloned(),
         }
-        Some(match bucket.versioning.status() {
-            None => "{}\n".to_owned(),
-            Some(status) => format!("{{\n    \"Status\": \"{status}\"\n}}\n"),
-        })
     }
 
     /// Whether it may be written at all, to be asked when a file is opened for writing.
@@ -104,7 +136,8 @@ impl Document {
     ///
     /// # Errors
     /// [`Kind::InvalidArgument`] for text that is not the document's JSON, [`Kind::InvalidTag`] and
-    /// [`Kind::TooManyTags`] for tags, [`Kind::Unsupported`] without an engine.
+    /// [`Kind::TooManyTags`] for tags, [`Kind::InvalidRequest`] for rules that say nothing good, [`Kind::Unsupported`]
+    /// without an engine and for what is not as this release is.
     pub fn check(&self, text: &[u8]) -> Result<()> {
         self.writable()?;
         let value: Value =
@@ -115,6 +148,10 @@ impl Document {
         match self.engine {
             Engine::Versioning => self.versioning(members).map(|_| ()),
             Engine::Tagging => self.tagging(members),
+            Engine::Cors => serde_json::from_value::<CorsRules>(value)
+                .map_err(|error| self.bad(error.to_string()))
+                .and_then(|rules| rules.check()),
+            Engine::Fixed(text) => self.fixed(&value, text),
             Engine::Later => Ok(()),
         }
     }
@@ -126,6 +163,9 @@ impl Document {
     pub fn replace(&self, store: &Store, bucket: &Bucket, text: &[u8]) -> Result<()> {
         self.check(text)?;
         let text = String::from_utf8_lossy(text).into_owned();
+        if let Engine::Fixed(_) = self.engine {
+            return Ok(());
+        }
         if self.engine != Engine::Versioning {
             return store.set_document(bucket.name.as_str(), self.name, Some(text));
         }
@@ -142,10 +182,14 @@ impl Document {
     /// Unsets the document.
     ///
     /// # Errors
-    /// [`Kind::NotSet`] when it is not set, [`Kind::InvalidState`] for versioning (VER-1).
+    /// [`Kind::NotSet`] when it is not set, [`Kind::InvalidState`] for versioning (VER-1), [`Kind::Unsupported`] for
+    /// what this release is always like.
     pub fn unset(&self, store: &Store, bucket: &Bucket) -> Result<()> {
         if self.engine == Engine::Versioning {
             return Err(never_back());
+        }
+        if let Engine::Fixed(text) = self.engine {
+            return Err(self.never_else(text));
         }
         if !bucket.documents.contains_key(self.name) {
             return Err(Error::new(Kind::NotSet, format!("the bucket's {} is not set", self.name)));
@@ -161,10 +205,27 @@ impl Document {
                 "write it as `aws s3api` takes it, for example {}",
                 match self.engine {
                     Engine::Tagging => r#"{"TagSet":[{"Key":"project","Value":"blue"}]}"#,
+                    Engine::Cors =>
+                        r#"{"CORSRules":[{"AllowedMethods":["GET"],"AllowedOrigins":["https://example.com"]}]}"#,
+                    Engine::Fixed(text) => text,
                     Engine::Versioning | Engine::Later => r#"{"Status":"Enabled"}"#,
                 }
             ),
         )
+    }
+
+    /// What this release is always like may be said again, as it is printed or without the name around it, as
+    /// `put-bucket-...` takes it.
+    fn fixed(&self, value: &Value, text: &'static str) -> Result<()> {
+        let there: Value = serde_json::from_str(text).map_err(|error| self.bad(error.to_string()))?;
+        let within = there.as_object().and_then(|members| members.values().next());
+        if *value == there || within == Some(value) { Ok(()) } else { Err(self.never_else(text)) }
+    }
+
+    fn never_else(&self, text: &str) -> Error {
+        Error::new(Kind::Unsupported, format!("cannot change the bucket's {}", self.name))
+            .why("this release knows no other, and would only pretend to obey")
+            .mend(format!("leave it as it is: {}", text.split_whitespace().collect::<String>()))
     }
 
     fn only(&self, members: &Map<String, Value>, known: &[&str]) -> Result<()> {
@@ -275,6 +336,33 @@ mod tests {
         for bad in [r#"{"TagSet":[{"Key":"a"}]}"#, r#"{"Tags":[]}"#, "{}", r#"{"TagSet":{}}"#] {
             assert_eq!(kind("tagging", bad), Some(Kind::InvalidArgument), "{bad}");
         }
+    }
+
+    #[test]
+    fn cors_10_rules_are_json_of_the_command_lines_shape() {
+        let rules = r#"{"CORSRules":[{"ID":"a","AllowedMethods":["GET"],"AllowedOrigins":["*"],"AllowedHeaders":["*"],
+            "ExposeHeaders":["ETag"],"MaxAgeSeconds":60}]}"#;
+        assert_eq!(kind("cors", rules), None);
+        assert_eq!(kind("cors", &rules.replace("GET", "*")), Some(Kind::InvalidRequest));
+        for bad in
+            ["{}", r#"{"CORSRules":{}}"#, r#"{"CORSRules":[{"AllowedMethods":["GET"]}]}"#, r#"{"CORSRules":[1]}"#]
+        {
+            assert_eq!(kind("cors", bad), Some(Kind::InvalidArgument), "{bad}");
+        }
+        assert_eq!(kind("cors", &rules.replace("MaxAge", "Max")), Some(Kind::InvalidArgument));
+    }
+
+    #[test]
+    fn acl_1_and_bpa_8_what_is_always_so_may_be_said_again_and_nothing_else() {
+        let blocked =
+            r#"{"BlockPublicAcls":true,"IgnorePublicAcls":true,"BlockPublicPolicy":true,"RestrictPublicBuckets":true}"#;
+        assert_eq!(kind("public-access-block", blocked), None);
+        assert_eq!(kind("public-access-block", super::BLOCKED), None);
+        assert_eq!(kind("public-access-block", &blocked.replacen("true", "false", 1)), Some(Kind::Unsupported));
+        assert_eq!(kind("ownership", r#"{"Rules":[{"ObjectOwnership":"BucketOwnerEnforced"}]}"#), None);
+        assert_eq!(kind("ownership", &super::ENFORCED.replace("Enforced", "Preferred")), Some(Kind::Unsupported));
+        assert_eq!(kind("request-payment", r#"{"Payer":"BucketOwner"}"#), None);
+        assert_eq!(kind("request-payment", r#"{"Payer":"Requester"}"#), Some(Kind::Unsupported));
     }
 
     #[test]

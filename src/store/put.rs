@@ -22,6 +22,8 @@ pub enum Condition {
     Always,
     /// `If-None-Match: *`: there is no current object.
     Absent,
+    /// `If-None-Match: ETAG`: there is none, or one with another tag.
+    Differs(ETag),
     /// `If-Match: *`: there is one.
     Present,
     /// `If-Match: ETAG`.
@@ -34,13 +36,17 @@ impl Condition {
     /// What `If-Match` and `If-None-Match` of a write come to.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for both, for several tags, and for an `If-None-Match` other than `*` (COND-4).
+    /// [`Kind::Unsupported`] for both, and for several tags.
     pub fn of(if_match: Option<&Tags>, if_none_match: Option<&Tags>) -> Result<Self> {
         let refused = |why| Err(Error::new(Kind::Unsupported, "cannot write on that condition").why(why));
         Ok(match (if_match, if_none_match) {
             (None, None) => Self::Always,
             (None, Some(Tags::Any)) => Self::Absent,
-            (None, Some(Tags::These(_))) => return refused("If-None-Match of a write is `*` (COND-4)"),
+            (None, Some(Tags::These(tags))) => match tags.as_slice() {
+                [] => Self::Always,
+                [tag] => Self::Differs(*tag),
+                _ => return refused("If-None-Match of a write names one tag"),
+            },
             (Some(_), Some(_)) => return refused("If-Match and If-None-Match do not go together"),
             (Some(Tags::Any), None) => Self::Present,
             (Some(Tags::These(tags)), None) => match tags.as_slice() {
@@ -54,8 +60,10 @@ impl Condition {
     pub(super) fn judge(self, current: Option<&Object>) -> Result<()> {
         let failed = |why: String| Err(Error::new(Kind::PreconditionFailed, "the condition does not hold").why(why));
         match (self, current) {
-            (Self::Always | Self::Absent, None) | (Self::Always | Self::Present, Some(_)) => Ok(()),
+            (Self::Always | Self::Absent | Self::Differs(_), None) | (Self::Always | Self::Present, Some(_)) => Ok(()),
             (Self::Matches(tag), Some(object)) if object.etag == tag => Ok(()),
+            (Self::Differs(tag), Some(object)) if object.etag != tag => Ok(()),
+            (Self::Differs(tag), Some(_)) => failed(format!("its tag is {tag}")),
             (Self::Absent, Some(_)) => failed("an object has the key".into()),
             (Self::Matches(tag), Some(object)) => failed(format!("its tag is {}, not {tag}", object.etag)),
             (Self::MatchesNone, Some(object)) => failed(format!("its tag is {}", object.etag)),

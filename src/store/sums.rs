@@ -4,7 +4,9 @@
 use super::Store;
 use crate::crypto::Summer;
 use crate::index::{ContentRecord, Family, Read, content_key};
-use crate::model::{Checksum, ChecksumAlgorithm, ContentId, Error, Kind, Object, ObjectSum, ObjectSums, Result, Sum};
+use crate::model::{
+    Checksum, ChecksumAlgorithm, ChecksumType, ContentId, Error, Kind, Object, ObjectSum, ObjectSums, Result, Sum,
+};
 use std::ops::Range;
 
 /// Bytes read at once.
@@ -21,6 +23,8 @@ pub struct PartRange {
     pub count: u32,
     /// The checksum of the part's bytes.
     pub sum: Option<ObjectSum>,
+    /// How the object's own checksum was made.
+    pub kind: Option<ChecksumType>,
 }
 
 impl Store {
@@ -54,13 +58,13 @@ impl Store {
     pub fn part_of(&self, object: &Object, number: u32) -> Result<PartRange> {
         let ObjectSums { sum, parts } = self.sums(object)?;
         if parts.is_empty() && number == 1 {
-            return Ok(PartRange { at: 0, len: object.size, count: 0, sum });
+            return Ok(PartRange { at: 0, len: object.size, count: 0, kind: sum.as_ref().map(ObjectSum::kind), sum });
         }
-        let mut at = 0;
+        let (mut at, kind) = (0, sum.as_ref().map(ObjectSum::kind));
         for part in &parts {
             if part.number == number {
                 let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-                return Ok(PartRange { at, len: part.size, count, sum: part.sum.map(ObjectSum::whole) });
+                return Ok(PartRange { at, len: part.size, count, sum: part.sum.map(ObjectSum::whole), kind });
             }
             at += part.size;
         }

@@ -4,6 +4,7 @@ use super::super::REGION;
 use super::super::auth::principal_of;
 use super::super::bridge::Bridge;
 use super::super::error::{invalid, not_built, refused, told};
+use super::settings::exists;
 use super::{owner, time};
 use crate::access::Resource;
 use crate::model::{BucketName, FileKind, Kind, Posix};
@@ -71,10 +72,6 @@ pub(in super::super) async fn delete(
     Ok(S3Response::new(DeleteBucketOutput::default()))
 }
 
-async fn exists(bridge: &Bridge, name: String) -> S3Result<()> {
-    bridge.ask(move |store| store.bucket(&name).map(drop).map_err(|error| told(&error))).await
-}
-
 /// The answer for what no bucket can have in this release: that this one has none is true.
 pub(in super::super) async fn absent(bridge: &Bridge, bucket: String, code: &str) -> S3Error {
     // LOCK-11: of a bucket without a lock nothing is asked that needs one.
@@ -83,6 +80,12 @@ pub(in super::super) async fn absent(bridge: &Bridge, bucket: String, code: &str
         _ => refused(StatusCode::NOT_FOUND, code, "the bucket has none"),
     };
     exists(bridge, bucket).await.map_or_else(|missing| missing, |()| none())
+}
+
+/// The answer that tells of nothing, or takes nothing away, where no bucket can have anything in this release.
+pub(in super::super) async fn nothing<T: Default>(bridge: &Bridge, bucket: String) -> S3Result<S3Response<T>> {
+    exists(bridge, bucket).await?;
+    Ok(S3Response::new(T::default()))
 }
 
 pub(in super::super) async fn head(

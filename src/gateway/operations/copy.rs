@@ -8,7 +8,7 @@ use super::conditions;
 use super::describe::{given, header_tags};
 use super::extras::extras;
 use super::put::made_by;
-use super::{etag, object_key, shown_version, time, version_id};
+use super::{etag, made_version, object_key, shown_version, time, version_id};
 use crate::access::{Access, Principal};
 use crate::model::{
     ChecksumAlgorithm, Conditions, Error, FileKind, Kind, Metadata, Object, ObjectKey, Posix, SystemHeader, TagSet,
@@ -173,7 +173,7 @@ impl Copy {
         Ok(CopyObjectOutput {
             copy_object_result: Some(result),
             copy_source_version_id,
-            version_id: shown_version(versioning, &object),
+            version_id: made_version(versioning, &object),
             ..CopyObjectOutput::default()
         })
     }

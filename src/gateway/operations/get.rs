@@ -37,6 +37,8 @@ struct Found {
     partial: Option<String>,
     parts: Option<i32>,
     sum: Option<ObjectSum>,
+    /// How the whole object's checksum was made, which a part's own is told with.
+    sum_kind: Option<crate::model::ChecksumType>,
     /// The bytes, for who wants them, and the first of them.
     bytes: Option<(Content, Vec<u8>)>,
 }
@@ -87,7 +89,7 @@ macro_rules! output {
             ..$Output::default()
         };
         if let Some(sum) = &found.sum {
-            output.checksum_type = Some(ChecksumType::from_static(sum.kind().name()));
+            output.checksum_type = Some(ChecksumType::from_static(found.sum_kind.unwrap_or_else(|| sum.kind()).name()));
             show_sum!(output, Some((sum.sum.algorithm(), sum.to_string())));
         }
         output
@@ -137,8 +139,16 @@ fn look(store: &Arc<Store>, wanted: &Wanted, bytes: bool) -> S3Result<Found> {
     );
     let (object, content) = found.map_err(|error| missing(store, wanted, versioning, &error))?;
     conditions::judge(&wanted.conditions, &object)?;
-    let mut found =
-        Found { range: 0..object.size, object, versioning, partial: None, parts: None, sum: None, bytes: None };
+    let mut found = Found {
+        range: 0..object.size,
+        object,
+        versioning,
+        partial: None,
+        parts: None,
+        sum: None,
+        sum_kind: None,
+        bytes: None,
+    };
     choose(store, wanted, &mut found)?;
     if let Some(content) = content {
         let first = read_piece(&content, found.range.clone())?;
@@ -176,6 +186,7 @@ fn choose(store: &Store, wanted: &Wanted, found: &mut Found) -> S3Result<()> {
             found.parts = i32::try_from(part.count).ok().filter(|count| *count > 0);
             if wanted.sums {
                 found.sum = part.sum;
+                found.sum_kind = part.kind;
             }
         }
         (None, None) => {}

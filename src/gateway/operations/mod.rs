@@ -6,9 +6,11 @@ pub(super) mod buckets;
 mod checksums;
 mod conditions;
 pub(super) mod copy;
+pub(super) mod cors;
 pub(super) mod delete;
 mod describe;
 mod extras;
+pub(super) mod fixed;
 pub(super) mod get;
 pub(super) mod list;
 pub(super) mod multipart;
@@ -25,9 +27,12 @@ use s3s::S3Result;
 use s3s::dto::{ETag, Owner};
 use std::time::{Duration, UNIX_EPOCH};
 
+/// What people read as the owner's name.
+const OWNER_NAME: &str = "root";
+
 /// The one account: owner of every bucket and object.
 fn owner(bridge: &Bridge) -> Owner {
-    Owner { display_name: None, id: Some(bridge.access().canonical_id()) }
+    Owner { display_name: Some(OWNER_NAME.to_owned()), id: Some(bridge.access().canonical_id()) }
 }
 
 /// KEY-1, KEY-15: the key as it came, byte for byte.
@@ -43,6 +48,11 @@ fn version_id(raw: Option<&str>) -> S3Result<Option<VersionId>> {
 /// The id an answer shows; none in a bucket that never kept versions.
 fn shown_version(versioning: Versioning, object: &Object) -> Option<String> {
     (versioning != Versioning::Unversioned).then(|| object.version.to_string())
+}
+
+/// The id that the answer to a write shows: a suspended bucket's `null` is not told (VER-4, VER-6).
+fn made_version(versioning: Versioning, object: &Object) -> Option<String> {
+    (versioning == Versioning::Enabled).then(|| object.version.to_string())
 }
 
 fn etag(object: &Object) -> ETag {

@@ -10,7 +10,7 @@ use super::describe::{given, header_tags};
 use super::extras::extras;
 use super::names::Names;
 use super::put::made_by;
-use super::{etag, length, limit, object_key, owner, shown_version, time};
+use super::{etag, length, limit, made_version, object_key, owner, time};
 use crate::model::{
     ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, ObjectKey, ObjectSum, Result, TagSet, UploadId,
 };
@@ -207,7 +207,7 @@ pub(in super::super) async fn complete(
     if listed.is_empty() {
         return Err(bad("MalformedXML", "You must specify at least one part"));
     }
-    let parts = listed.iter().map(named_part).collect::<S3Result<Vec<_>>>()?;
+    let parts = listed.iter().map(named_part).collect::<S3Result<Vec<_>>>();
     let options = CompleteOptions {
         condition: conditions::of_write(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         sum: whole_sum(&input)?,
@@ -219,6 +219,14 @@ pub(in super::super) async fn complete(
     let (key, id, bucket) = (object_key(&input.key)?, upload_id(&input.upload_id)?, input.bucket.clone());
     let (object, sum, versioning) = bridge
         .change(move |store| {
+            // An upload that is not there has no parts that could be wrong.
+            let parts = match parts {
+                Ok(parts) => parts,
+                Err(refusal) => {
+                    store.find_upload(&bucket, &key, id).map_err(|error| told(&error))?;
+                    return Err(refusal);
+                }
+            };
             let done = || -> Result<_> {
                 let options =
                     CompleteOptions { posix: made_by(store, &access, &principal, (&bucket, &key))?, ..options };
@@ -234,7 +242,7 @@ pub(in super::super) async fn complete(
         bucket: Some(input.bucket),
         key: Some(input.key),
         e_tag: Some(etag(&object)),
-        version_id: shown_version(versioning, &object),
+        version_id: made_version(versioning, &object),
         ..CompleteMultipartUploadOutput::default()
     };
     if let Some(sum) = sum {

@@ -7,7 +7,7 @@ use super::checksums::{promise, show_sum, sums_of};
 use super::conditions;
 use super::describe::{given, header_tags};
 use super::extras::extras;
-use super::{etag, length, object_key, shown_version};
+use super::{etag, length, made_version, object_key};
 use crate::access::{Access, Principal};
 use crate::model::{
     ChecksumAlgorithm, FileKind, Kind, Object, ObjectKey, ObjectSum, Posix, Result, TagSet, Versioning,
@@ -71,7 +71,7 @@ fn output((object, sum, versioning): &(Object, Option<ObjectSum>, Versioning)) -
     let mut output = PutObjectOutput {
         e_tag: Some(etag(object)),
         size: Some(length(object.size)),
-        version_id: shown_version(*versioning, object),
+        version_id: made_version(*versioning, object),
         ..PutObjectOutput::default()
     };
     if let Some(sum) = sum {

@@ -19,9 +19,15 @@ fn document(name: &str) -> Result<&'static Document> {
         .ok_or_else(|| Error::new(Kind::Unsupported, format!("a bucket has no {name}")).why("no document is called so"))
 }
 
-fn replace(store: &Store, bucket: &str, name: &str, value: &Value) -> Result<()> {
+/// Replaces the document called `name`, if the value is valid.
+pub(super) fn replace(store: &Store, bucket: &str, name: &str, value: &Value) -> Result<()> {
     let text = serde_json::to_vec_pretty(value).unwrap_or_default();
     document(name)?.replace(store, &store.bucket(bucket)?, &text)
+}
+
+/// That a bucket is there.
+pub(super) async fn exists(bridge: &Bridge, name: String) -> S3Result<()> {
+    bridge.ask(move |store| store.bucket(&name).map(drop).map_err(|error| told(&error))).await
 }
 
 pub(in super::super) async fn versioning(

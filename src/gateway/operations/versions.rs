@@ -9,6 +9,46 @@ use s3s::dto::{
     DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ObjectVersion, ObjectVersionStorageClass,
 };
 use s3s::{S3Request, S3Response, S3Result};
+use std::ops::Range;
+
+/// LIST-11: which of a listing's entries are delete markers, in order. The protocol's library writes them first.
+#[derive(Clone)]
+pub(in super::super) struct Order(Vec<bool>);
+
+impl Order {
+    /// The listing's XML with its entries in their order. Text of XML that has other entries stays as it is.
+    pub(in super::super) fn weave(&self, xml: &str) -> String {
+        let (mut versions, mut markers) = (elements(xml, "Version"), elements(xml, "DeleteMarker"));
+        let counted = |marker: bool| self.0.iter().filter(|is_marker| **is_marker == marker).count();
+        if (versions.len(), markers.len()) != (counted(false), counted(true)) {
+            return xml.to_owned();
+        }
+        let Some(first) = versions.iter().chain(&markers).map(|entry| entry.start).min() else { return xml.to_owned() };
+        let mut entries: Vec<Range<usize>> = versions.iter().chain(&markers).cloned().collect();
+        entries.sort_by_key(|entry| entry.start);
+        let mut woven = String::with_capacity(xml.len());
+        woven.push_str(&xml[..first]);
+        let (mut versions, mut markers) = (versions.drain(..), markers.drain(..));
+        for is_marker in &self.0 {
+            let next = if *is_marker { markers.next() } else { versions.next() };
+            woven.push_str(next.map_or("", |entry| &xml[entry]));
+        }
+        let mut at = first;
+        for entry in entries {
+            woven.push_str(&xml[at..entry.start]);
+            at = entry.end;
+        }
+        woven.push_str(&xml[at..]);
+        woven
+    }
+}
+
+/// Where the elements called `name` stand. No text within can be taken for a tag, as it is escaped.
+fn elements(xml: &str, name: &str) -> Vec<Range<usize>> {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    let ends = |start: usize| xml[start..].find(&end).map(|at| start + at + end.len());
+    xml.match_indices(&begin).filter_map(|(start, _)| Some(start..ends(start)?)).collect()
+}
 
 pub(in super::super) async fn list(
     bridge: &Bridge,
@@ -34,6 +74,7 @@ pub(in super::super) async fn list(
     let all = keys.chain(page.prefixes.iter().map(String::as_str)).chain(said.into_iter().flatten());
     let names = Names::new(input.encoding_type.as_ref(), all)?;
     let owner = owner(bridge);
+    let order = Order(page.versions.iter().map(|entry| entry.object.marker).collect());
     let (mut versions, mut markers) = (Vec::new(), Vec::new());
     for entry in &page.versions {
         let (key, object) = (Some(names.spell(&entry.key)), &entry.object);
@@ -72,5 +113,25 @@ pub(in super::super) async fn list(
         versions: Some(versions).filter(|versions| !versions.is_empty()),
         ..ListObjectVersionsOutput::default()
     };
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    response.extensions.insert(order);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Order;
+
+    #[test]
+    fn list_11_entries_stand_in_their_order() {
+        let xml = "<L><CommonPrefixes/><DeleteMarker>a</DeleteMarker><DeleteMarker>b</DeleteMarker><Max>9</Max>\
+                   <VersionIdMarker>x</VersionIdMarker><Version>c</Version><Version>&lt;Version></Version></L>";
+        let woven = Order(vec![false, true, false, true]).weave(xml);
+        let entries = "<Version>c</Version><DeleteMarker>a</DeleteMarker><Version>&lt;Version></Version>\
+                       <DeleteMarker>b</DeleteMarker>";
+        let rest = "<Max>9</Max><VersionIdMarker>x</VersionIdMarker></L>";
+        assert_eq!(woven, format!("<L><CommonPrefixes/>{entries}{rest}"));
+        assert_eq!(Order(vec![]).weave("<L></L>"), "<L></L>");
+        assert_eq!(Order(vec![true]).weave(xml), xml);
+    }
 }

@@ -56,7 +56,9 @@ fn cond_4_cond_5_conditions_of_writes_as_headers_say_them() {
     assert_eq!(of(None, Some("*")).unwrap(), Condition::Absent);
     assert_eq!(of(Some("*"), None).unwrap(), Condition::Present);
     assert_eq!(of(Some(&tag), None).unwrap(), Condition::Matches(ETag::EMPTY));
-    for (matches, none) in [(None, Some(tag.as_str())), (Some(two.as_str()), None), (Some("*"), Some("*"))] {
+    assert_eq!(of(None, Some(&tag)).unwrap(), Condition::Differs(ETag::EMPTY));
+    assert_eq!(of(None, Some("\"strange\"")).unwrap(), Condition::Always);
+    for (matches, none) in [(None, Some(two.as_str())), (Some(two.as_str()), None), (Some("*"), Some("*"))] {
         refused(of(matches, none), Kind::Unsupported);
     }
     let strange = of(Some("\"strange\""), None).unwrap();
@@ -64,6 +66,11 @@ fn cond_4_cond_5_conditions_of_writes_as_headers_say_them() {
     put(&store, "f", b"1");
     refused(put_if(&store, "f", b"2", strange), Kind::PreconditionFailed);
     assert_eq!(get(&store, "f").unwrap(), b"1");
+    let one = put(&store, "f", b"1");
+    refused(put_if(&store, "f", b"2", Condition::Differs(one.etag)), Kind::PreconditionFailed);
+    put_if(&store, "f", b"2", Condition::Differs(ETag::EMPTY)).unwrap();
+    put_if(&store, "g", b"1", Condition::Differs(one.etag)).unwrap();
+    assert_eq!(get(&store, "f").unwrap(), b"2");
 }
 
 #[test]

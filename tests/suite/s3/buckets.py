@@ -47,14 +47,7 @@ c.delete_bucket_tagging(Bucket="photos")
 refused(404, "NoSuchTagSet", c.get_bucket_tagging, Bucket="photos")
 
 # What is not built says so.
-refused(501, "NotImplemented", c.put_bucket_cors, Bucket="photos", CORSConfiguration={"CORSRules": [
-    {"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]})
-refused(501, "NotImplemented", c.get_bucket_logging, Bucket="photos")
 refused(404, "NoSuchLifecycleConfiguration", c.get_bucket_lifecycle_configuration, Bucket="photos")
-refused(404, "NoSuchCORSConfiguration", c.get_bucket_cors, Bucket="photos")
-refused(404, "NoSuchBucket", c.get_bucket_cors, Bucket="nowhere")
-status, _, body = plain("OPTIONS", "/photos/k", {"Origin": "http://example.com", "Access-Control-Request-Method": "GET"})
-assert status == 403 and b"AccessForbidden" in body, (status, body)
 refused(501, "NotImplemented", c.create_bucket, Bucket="locked", ObjectLockEnabledForBucket=True)
 refused(400, "InvalidBucketAclWithObjectOwnership", c.create_bucket, Bucket="public", ACL="public-read")
 

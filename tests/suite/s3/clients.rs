@@ -8,6 +8,16 @@ fn boto3_buckets() {
 }
 
 #[test]
+fn boto3_cors() {
+    Served::start().client.script("cors.py", &[]);
+}
+
+#[test]
+fn boto3_every_operation() {
+    Served::start().client.script("operations.py", &[]);
+}
+
+#[test]
 fn boto3_objects() {
     Served::start().client.script("objects.py", &[]);
 }

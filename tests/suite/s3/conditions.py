@@ -31,7 +31,8 @@ unchanged = refused(304, "304", c.get_object, Bucket=B, Key="k", IfNoneMatch=tag
 assert unchanged["ResponseMetadata"]["HTTPHeaders"]["etag"] == tag
 
 refused(412, "PreconditionFailed", c.put_object, Bucket=B, Key="k", Body=b"two", IfNoneMatch="*")
-refused(501, "NotImplemented", c.put_object, Bucket=B, Key="k", Body=b"two", IfNoneMatch=other)
+refused(412, "PreconditionFailed", c.put_object, Bucket=B, Key="k", Body=b"two", IfNoneMatch=tag)
+c.put_object(Bucket=B, Key="k", Body=b"one", IfNoneMatch=other)
 refused(412, "PreconditionFailed", c.put_object, Bucket=B, Key="k", Body=b"two", IfMatch=other)
 refused(404, "NoSuchKey", c.put_object, Bucket=B, Key="absent", Body=b"two", IfMatch=tag)
 assert c.get_object(Bucket=B, Key="k")["Body"].read() == b"one"

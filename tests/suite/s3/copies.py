@@ -40,7 +40,7 @@ c.put_object_tagging(**source, Tagging=pairs)
 assert c.get_object_tagging(**source)["TagSet"] == pairs["TagSet"]
 assert c.head_object(**source)["LastModified"] == modified
 for code, bad in [
-    ("BadRequest", tagging(*((f"k{n}", "v") for n in range(11)))),
+    ("InvalidTag", tagging(*((f"k{n}", "v") for n in range(11)))),
     ("InvalidTag", tagging(("k" * 129, "v"))),
     ("InvalidTag", tagging(("k", "v" * 257))),
     ("InvalidTag", tagging(("k", "1"), ("k", "2"))),

@@ -34,9 +34,10 @@ def copy(bucket, key, to_bucket, to_key):
 
 def multipart(bucket, key):
     upload = c.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA1")["UploadId"]
-    tags = [c.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)["ETag"]
-            for number, body in [(1, b"x" * (5 * MIB)), (2, b"tail")]]
-    parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(tags, 1)]
+    parts = []
+    for number, body in [(1, b"x" * (5 * MIB)), (2, b"tail")]:
+        part = c.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm="SHA1")
+        parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA1": part["ChecksumSHA1"]})
     c.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
 
 

@@ -27,8 +27,10 @@ fn an_operation_that_is_not_built_says_so() {
     let served = Served::start();
     let client = &served.client;
     client.aws(&["s3api", "create-bucket", "--bucket", "bkt"]);
-    let said =
-        client.script("refused.py", &["get_bucket_logging", "get_bucket_accelerate_configuration", "restore_object"]);
+    let said = client.script(
+        "refused.py",
+        &["get_object_torrent", "delete_public_access_block", "delete_bucket_ownership_controls"],
+    );
     assert_eq!(said, "501 NotImplemented\n".repeat(3));
 }
 

@@ -54,7 +54,8 @@ assert c.get_object(Bucket=B, Key="k")["Body"].read() == b"before"
 
 # VER-6, DEL-4.
 c.put_bucket_versioning(Bucket=B, VersioningConfiguration={"Status": "Suspended"})
-assert c.put_object(Bucket=B, Key="k", Body=b"null")["VersionId"] == "null"
+assert "VersionId" not in c.put_object(Bucket=B, Key="k", Body=b"null")
+assert c.head_object(Bucket=B, Key="k")["VersionId"] == "null"
 assert c.get_object(Bucket=B, Key="k", VersionId="null")["Body"].read() == b"null"
 assert c.delete_object(Bucket=B, Key="k")["VersionId"] == "null"
 refused(405, "MethodNotAllowed", c.get_object, Bucket=B, Key="k", VersionId="null")

@@ -1,0 +1,134 @@
+//! Settings that are the same for every bucket in this release: what is so is told and may be said again, all else is 501.
+
+use super::super::bridge::Bridge;
+use super::super::error::{not_built, refused, told};
+use super::settings::{exists, replace};
+use super::{object_key, version_id};
+use hyper::StatusCode;
+use s3s::dto::{
+    GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetBucketRequestPaymentInput,
+    GetBucketRequestPaymentOutput, GetPublicAccessBlockInput, GetPublicAccessBlockOutput, ObjectOwnership,
+    OwnershipControls, OwnershipControlsRule, Payer, PublicAccessBlockConfiguration, PutBucketLoggingInput,
+    PutBucketLoggingOutput, PutBucketNotificationConfigurationInput, PutBucketNotificationConfigurationOutput,
+    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketRequestPaymentInput,
+    PutBucketRequestPaymentOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput, RestoreObjectInput,
+    RestoreObjectOutput,
+};
+use s3s::{S3Request, S3Response, S3Result};
+use serde_json::{Value, json};
+
+/// Says again what is so; the document's validator refuses everything else.
+async fn again(bridge: &Bridge, bucket: String, name: &'static str, value: Value) -> S3Result<()> {
+    bridge.change(move |store| replace(store, &bucket, name, &value).map_err(|error| told(&error))).await
+}
+
+/// ACL-1.
+pub(in super::super) async fn ownership(
+    bridge: &Bridge,
+    request: S3Request<GetBucketOwnershipControlsInput>,
+) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
+    exists(bridge, request.input.bucket).await?;
+    let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
+    let ownership_controls = Some(OwnershipControls { rules: vec![OwnershipControlsRule { object_ownership }] });
+    Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
+}
+
+pub(in super::super) async fn set_ownership(
+    bridge: &Bridge,
+    request: S3Request<PutBucketOwnershipControlsInput>,
+) -> S3Result<S3Response<PutBucketOwnershipControlsOutput>> {
+    let rules = request.input.ownership_controls.rules;
+    let rules: Vec<Value> =
+        rules.iter().map(|rule| json!({"ObjectOwnership": rule.object_ownership.as_str()})).collect();
+    again(bridge, request.input.bucket, "ownership", json!({ "Rules": rules })).await?;
+    Ok(S3Response::new(PutBucketOwnershipControlsOutput::default()))
+}
+
+/// BPA-8.
+pub(in super::super) async fn public_access(
+    bridge: &Bridge,
+    request: S3Request<GetPublicAccessBlockInput>,
+) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+    exists(bridge, request.input.bucket).await?;
+    let on = PublicAccessBlockConfiguration {
+        block_public_acls: Some(true),
+        block_public_policy: Some(true),
+        ignore_public_acls: Some(true),
+        restrict_public_buckets: Some(true),
+    };
+    Ok(S3Response::new(GetPublicAccessBlockOutput { public_access_block_configuration: Some(on) }))
+}
+
+pub(in super::super) async fn set_public_access(
+    bridge: &Bridge,
+    request: S3Request<PutPublicAccessBlockInput>,
+) -> S3Result<S3Response<PutPublicAccessBlockOutput>> {
+    let wanted = request.input.public_access_block_configuration;
+    // A switch that is left out is off.
+    let value = json!({
+        "BlockPublicAcls": wanted.block_public_acls.unwrap_or_default(),
+        "IgnorePublicAcls": wanted.ignore_public_acls.unwrap_or_default(),
+        "BlockPublicPolicy": wanted.block_public_policy.unwrap_or_default(),
+        "RestrictPublicBuckets": wanted.restrict_public_buckets.unwrap_or_default(),
+    });
+    again(bridge, request.input.bucket, "public-access-block", value).await?;
+    Ok(S3Response::new(PutPublicAccessBlockOutput::default()))
+}
+
+pub(in super::super) async fn payer(
+    bridge: &Bridge,
+    request: S3Request<GetBucketRequestPaymentInput>,
+) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
+    exists(bridge, request.input.bucket).await?;
+    Ok(S3Response::new(GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) }))
+}
+
+pub(in super::super) async fn set_payer(
+    bridge: &Bridge,
+    request: S3Request<PutBucketRequestPaymentInput>,
+) -> S3Result<S3Response<PutBucketRequestPaymentOutput>> {
+    let value = json!({"Payer": request.input.request_payment_configuration.payer.as_str()});
+    again(bridge, request.input.bucket, "request-payment", value).await?;
+    Ok(S3Response::new(PutBucketRequestPaymentOutput::default()))
+}
+
+/// No access log is what every bucket has.
+pub(in super::super) async fn set_logging(
+    bridge: &Bridge,
+    request: S3Request<PutBucketLoggingInput>,
+) -> S3Result<S3Response<PutBucketLoggingOutput>> {
+    exists(bridge, request.input.bucket).await?;
+    match request.input.bucket_logging_status.logging_enabled {
+        None => Ok(S3Response::new(PutBucketLoggingOutput::default())),
+        Some(_) => Err(not_built("access logs")),
+    }
+}
+
+/// No notification is what every bucket has.
+pub(in super::super) async fn set_notification(
+    bridge: &Bridge,
+    request: S3Request<PutBucketNotificationConfigurationInput>,
+) -> S3Result<S3Response<PutBucketNotificationConfigurationOutput>> {
+    exists(bridge, request.input.bucket).await?;
+    let wanted = request.input.notification_configuration;
+    let empty = wanted.event_bridge_configuration.is_none()
+        && wanted.lambda_function_configurations.is_none_or(|list| list.is_empty())
+        && wanted.queue_configurations.is_none_or(|list| list.is_empty())
+        && wanted.topic_configurations.is_none_or(|list| list.is_empty());
+    if !empty {
+        return Err(not_built("notifications"));
+    }
+    Ok(S3Response::new(PutBucketNotificationConfigurationOutput::default()))
+}
+
+/// Every object is of a class that needs no restoring.
+pub(in super::super) async fn restore(
+    bridge: &Bridge,
+    request: S3Request<RestoreObjectInput>,
+) -> S3Result<S3Response<RestoreObjectOutput>> {
+    let input = request.input;
+    let (key, version) = (object_key(&input.key)?, version_id(input.version_id.as_deref())?);
+    bridge.ask(move |store| store.get(&input.bucket, &key, version).map(drop).map_err(|error| told(&error))).await?;
+    let message = "Restore is not allowed for the object's current storage class";
+    Err(refused(StatusCode::FORBIDDEN, "InvalidObjectState", message))
+}
