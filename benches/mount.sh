@@ -19,11 +19,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=benches/sides.sh
 . "$here/sides.sh"
 
-usage() {
-    sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
-    exit "$1"
-}
-
 form=full
 rounds=5
 stages="data small fresh-list fresh-stat change several programs fresh-du fresh-grep scale"
@@ -49,12 +44,7 @@ while [ "$#" -gt 0 ]; do
     shift
 done
 
-target=${CARGO_TARGET_DIR:-${KEYFOLD_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/keyfold}/target}
-keyfold=${KEYFOLD:-}
-if [ -z "$keyfold" ] && [ -x "$target/release/keyfold" ]; then keyfold=$target/release/keyfold; fi
-if [ -z "$keyfold" ]; then keyfold=$(command -v keyfold || true); fi
-[ -n "$keyfold" ] || fail "there is no keyfold to measure" "neither a release build nor one in PATH" \
-    "cargo build --release, or KEYFOLD=PATH $0"
+need_keyfold
 have python3 || fail "python3 is not there" "the jobs are written in it" "install python3"
 have fio || note "without fio the rows of random reads and writes are left out"
 
@@ -222,11 +212,10 @@ scale() {
     if [ "$side" = keyfold-v ]; then stage "$side" append; fi
 }
 
-load() { cut -d ' ' -f 1-3 /proc/loadavg; }
 
 say "Preparing in $scratch"
 mkdir "$scratch"/{plain,keyfold,tmp}
-note "$("$keyfold" --version), $(stat -f -c %T "$scratch"), $(nproc) processors, load $(load)"
+note "$("$keyfold" --version), $(stat -f -c %T "$scratch"), $(nproc) processors, load $(busy)"
 python3 "$here/jobs.py" prepare "$scratch" "$form"
 make_keyfold
 sides=(plain)
@@ -236,7 +225,7 @@ done
 sides+=(keyfold keyfold-v)
 
 for ((round = 0; round < rounds; round++)); do
-    say "Round $((round + 1)) of $rounds, load $(load)"
+    say "Round $((round + 1)) of $rounds, load $(busy)"
     for one in $stages; do
         if [ "$one" = scale ]; then continue; fi
         for ((n = 0; n < ${#sides[@]}; n++)); do
@@ -248,7 +237,7 @@ for ((round = 0; round < rounds; round++)); do
 done
 
 if [[ " $stages " = *" scale "* ]]; then
-    say "Once, load $(load)"
+    say "Once, load $(busy)"
     limit=3600
     lower_others
     for side in plain keyfold keyfold-v; do scale "$side"; done
@@ -256,4 +245,4 @@ fi
 
 say "Results"
 python3 "$here/jobs.py" table "$results" "$form"
-echo "load at the end: $(load)"
+echo "load at the end: $(busy)"

@@ -16,11 +16,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=benches/sides.sh
 . "$here/sides.sh"
 
-usage() {
-    sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
-    exit "$1"
-}
-
 jobs="put get large range list"
 keys=1000000
 at=${TMPDIR:-/tmp}
@@ -37,12 +32,7 @@ while [ "$#" -gt 0 ]; do
     shift
 done
 
-target=${CARGO_TARGET_DIR:-${KEYFOLD_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/keyfold}/target}
-keyfold=${KEYFOLD:-}
-if [ -z "$keyfold" ] && [ -x "$target/release/keyfold" ]; then keyfold=$target/release/keyfold; fi
-if [ -z "$keyfold" ]; then keyfold=$(command -v keyfold || true); fi
-[ -n "$keyfold" ] || fail "there is no keyfold to measure" "neither a release build nor one in PATH" \
-    "cargo build --release, or KEYFOLD=PATH $0"
+need_keyfold
 
 say "Building the load"
 load=$(cd "$here/.." && cargo bench --locked --bench s3 --no-run 2>&1 | tee >(cat >&2) |
@@ -69,7 +59,7 @@ trap 'exit 143' TERM
 
 say "Starting servers in $scratch"
 mkdir "$scratch"/{tmp,below-s3s-fs}
-note "$("$keyfold" --version), $(stat -f -c %T "$scratch"), $(nproc) processors, load $(cut -d ' ' -f 1-3 /proc/loadavg)"
+note "$("$keyfold" --version), $(stat -f -c %T "$scratch"), $(nproc) processors, load $(busy)"
 "$keyfold" init "$scratch/store" >"$scratch/init.log" 2>&1
 if [[ " $jobs " = *" list "* ]]; then
     note "making $keys keys"
@@ -98,4 +88,4 @@ fi
 
 say "Results"
 "$load" --jobs "$jobs" --keys "$keys" "${options[@]}" "${sides[@]}"
-echo "load at the end: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+echo "load at the end: $(busy)"

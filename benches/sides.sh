@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Sourced by mount.sh, which sets $scratch: the other file systems, each at $scratch/SIDE, with all it keeps in
+# Sourced by mount.sh and s3.sh, which set $scratch: what both need, and the other file systems, each at $scratch/SIDE, with all it keeps in
 # $scratch/below-SIDE and what it says in $scratch/SIDE.log. For each side one function makes it, once, and one mounts
 # it. Every server listens on 127.0.0.1 alone.
 
@@ -16,6 +16,25 @@ KEY=bench-key SECRET=bench-secret
 
 # Processes that were started here, by name.
 declare -A pids=()
+
+# `usage STATUS`: what the script says of itself at its beginning.
+usage() {
+    sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
+    exit "$1"
+}
+
+# Sets $keyfold, the binary to measure.
+need_keyfold() {
+    local target=${CARGO_TARGET_DIR:-${KEYFOLD_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/keyfold}/target}
+    keyfold=${KEYFOLD:-}
+    if [ -z "$keyfold" ] && [ -x "$target/release/keyfold" ]; then keyfold=$target/release/keyfold; fi
+    if [ -z "$keyfold" ]; then keyfold=$(command -v keyfold || true); fi
+    [ -n "$keyfold" ] || fail "there is no keyfold to measure" "neither a release build nor one in PATH" \
+        "cargo build --release, or KEYFOLD=PATH $0"
+}
+
+# How much the machine has to do.
+busy() { cut -d ' ' -f 1-3 /proc/loadavg; }
 
 mounted() { grep -qF " ${1// /\\040} " /proc/self/mountinfo; }
 

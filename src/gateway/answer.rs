@@ -66,7 +66,8 @@ struct Asked {
 
 impl Door {
     pub(super) fn new(
-        (service, bridge): (S3Service, Bridge),
+        service: S3Service,
+        bridge: Bridge,
         region: String,
         metrics: Arc<Metrics>,
         entropy: Arc<dyn Entropy>,
@@ -86,7 +87,7 @@ impl Door {
         };
         let unread = Unread::default();
         let waits = parts.headers.contains_key(header::EXPECT);
-        let crossing = CrossOrigin::of(&parts);
+        let mut crossing = CrossOrigin::of(&parts);
         let mut response = match guard::check(&parts, &self.region) {
             Err(refused) => {
                 drop(Paced::new(body, &unread, 0));
@@ -95,7 +96,7 @@ impl Door {
             Ok(()) if parts.method == Method::OPTIONS => {
                 drop(Paced::new(body, &unread, 0));
                 asked.trace.tell(PREFLIGHT.to_owned(), Principal::Anonymous.to_string());
-                cors::preflight(&self.bridge, &parts).await.unwrap_or_else(response_of)
+                cors::preflight(&self.bridge, crossing.take(), &parts).await.unwrap_or_else(response_of)
             }
             Ok(()) => {
                 guard::date_of(&mut parts.headers);
@@ -110,7 +111,7 @@ impl Door {
                 }
             }
         };
-        if let Some(crossing) = crossing.filter(|_| asked.method != Method::OPTIONS) {
+        if let Some(crossing) = crossing {
             crossing.allow(&self.bridge, &mut response).await;
         }
         // An answer's body may still be on its way, a request's is not.

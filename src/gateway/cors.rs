@@ -27,10 +27,11 @@ impl CrossOrigin {
     /// `None` for a request that says no origin.
     pub(super) fn of(parts: &Parts) -> Option<Self> {
         let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
+        let origin = text(header::ORIGIN)?.to_owned();
         let headers = text(header::ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default().split(',').map(str::trim);
         Some(Self {
             bucket: bucket_of(parts),
-            origin: text(header::ORIGIN)?.to_owned(),
+            origin,
             method: text(header::ACCESS_CONTROL_REQUEST_METHOD).unwrap_or(parts.method.as_str()).to_owned(),
             headers: headers.filter(|header| !header.is_empty()).map(str::to_owned).collect(),
         })
@@ -68,13 +69,13 @@ impl CrossOrigin {
     }
 }
 
-/// Answers a preflight, which needs no signature.
+/// Answers a preflight, which needs no signature; `asked` is what it asks for.
 ///
 /// # Errors
 /// 400 for one that does not say what it asks for, 403 without a rule for it (CORS-5).
-pub(super) async fn preflight(bridge: &Bridge, parts: &Parts) -> S3Result<Response<Body>> {
+pub(super) async fn preflight(bridge: &Bridge, asked: Option<CrossOrigin>, parts: &Parts) -> S3Result<Response<Body>> {
     let bad = |message: &str| refused(StatusCode::BAD_REQUEST, "BadRequest", message);
-    let asked = CrossOrigin::of(parts).ok_or_else(|| bad("Insufficient information. Origin request header needed."))?;
+    let asked = asked.ok_or_else(|| bad("Insufficient information. Origin request header needed."))?;
     if !parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         return Err(bad("Invalid Access-Control-Request-Method: null"));
     }

@@ -1,12 +1,13 @@
 //! Forms that browsers send: their signatures are as old as their page, and hold for as long as their policy says.
 
 use super::collect::is_form;
-use super::guard::EXPIRES_MAX;
+use crate::access::EXPIRES_MAX;
 use hyper::Method;
 use hyper::header::{self, HeaderMap};
 use s3s::config::{S3Config, S3ConfigProvider};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 tokio::task_local! {
     /// Is there while a form is served.
@@ -24,7 +25,7 @@ impl Settings {
     /// protocol's library would hold it to the skew of clocks (AUTH-2).
     pub(super) fn new(all: S3Config) -> Self {
         let mut forms = all.clone();
-        forms.presigned_url_max_skew_time_secs = EXPIRES_MAX;
+        forms.presigned_url_max_skew_time_secs = seconds(EXPIRES_MAX);
         Self { all: Arc::new(all), forms: Arc::new(forms) }
     }
 }
@@ -33,6 +34,10 @@ impl S3ConfigProvider for Settings {
     fn snapshot(&self) -> Arc<S3Config> {
         Arc::clone(if FORM.try_with(|()| ()).is_ok() { &self.forms } else { &self.all })
     }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Whether the only signature that a request can have is that of a form.
@@ -49,7 +54,7 @@ pub(super) async fn serve<T>(answer: impl Future<Output = T>) -> T {
 #[cfg(test)]
 mod tests {
     use super::{
-        EXPIRES_MAX, HeaderMap, Method, S3Config, S3ConfigProvider, Settings, header, is_signed_within, serve,
+        EXPIRES_MAX, HeaderMap, Method, S3Config, S3ConfigProvider, Settings, header, is_signed_within, seconds, serve,
     };
     use hyper::header::HeaderValue;
 
@@ -60,7 +65,7 @@ mod tests {
         let skew = || settings.snapshot().presigned_url_max_skew_time_secs;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert_eq!(skew(), 900);
-        assert_eq!(runtime.block_on(serve(async { skew() })), EXPIRES_MAX);
+        assert_eq!(runtime.block_on(serve(async { skew() })), seconds(EXPIRES_MAX));
         assert_eq!(skew(), 900);
         let mut headers = HeaderMap::new();
         assert!(!is_signed_within(&Method::POST, &headers, None));

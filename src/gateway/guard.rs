@@ -1,6 +1,7 @@
 //! What is refused before the protocol's library sees a request: what it would let pass, and what nobody should send.
 
 use super::error::refused;
+use crate::access::EXPIRES_MAX;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -9,8 +10,6 @@ use s3s::dto::{Timestamp, TimestampFormat};
 use s3s::{S3Error, S3Result};
 use std::collections::BTreeMap;
 
-/// Longest life of a presigned URL in seconds: seven days (AUTH-4).
-pub(super) const EXPIRES_MAX: u32 = 604_800;
 /// Bytes of names and values of a request's headers that S3 takes with a PUT or POST (META-4).
 const HEADERS_BYTES_MAX: usize = 8192;
 /// The same with any other request.
@@ -141,10 +140,11 @@ fn member<'a>(authorization: &'a str, name: &str) -> &'a str {
 }
 
 fn lives(seconds: &str) -> S3Result<()> {
-    if seconds.parse().is_ok_and(|seconds: u32| (1..=EXPIRES_MAX).contains(&seconds)) {
+    let most = EXPIRES_MAX.as_secs();
+    if seconds.parse().is_ok_and(|seconds: u64| (1..=most).contains(&seconds)) {
         return Ok(());
     }
-    let message = format!("X-Amz-Expires is 1 to {EXPIRES_MAX} seconds, not {seconds:?} (AUTH-4)");
+    let message = format!("X-Amz-Expires is 1 to {most} seconds, not {seconds:?} (AUTH-4)");
     Err(bad("AuthorizationQueryParametersError", message))
 }
 

@@ -66,8 +66,7 @@ impl Gateway {
         builder.set_auth(Keys::new(bridge.clone()));
         builder.set_access(Rights::new(bridge.clone()));
         builder.set_host(auth::Hosts);
-        let door =
-            Door::new((builder.build(), bridge), REGION.to_owned(), Arc::clone(metrics), Arc::new(SystemEntropy));
+        let door = Door::new(builder.build(), bridge, REGION.to_owned(), Arc::clone(metrics), Arc::new(SystemEntropy));
         Self::start(door, address)
     }
 }

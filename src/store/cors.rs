@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 const RULES_MAX: usize = 100;
 /// Longest name of a rule, in characters.
 const ID_CHARS_MAX: usize = 255;
+/// A document that is valid.
+pub(super) const EXAMPLE: &str =
+    r#"{"CORSRules":[{"AllowedMethods":["GET"],"AllowedOrigins":["https://example.com"]}]}"#;
 /// What a rule may allow (CORS-3).
 const METHODS: &[&str] = &["GET", "PUT", "POST", "DELETE", "HEAD"];
 
@@ -125,9 +128,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 fn bad(why: impl Into<String>) -> Error {
-    Error::new(Kind::InvalidRequest, "cannot set the bucket's cors").why(why.into()).mend(
-        r#"write it as `aws s3api` takes it, for example {"CORSRules":[{"AllowedMethods":["GET"],"AllowedOrigins":["https://example.com"]}]}"#,
-    )
+    Error::new(Kind::InvalidRequest, "cannot set the bucket's cors")
+        .why(why.into())
+        .mend(format!("write it as `aws s3api` takes it, for example {EXAMPLE}"))
 }
 
 #[cfg(test)]

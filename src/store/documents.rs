@@ -1,7 +1,7 @@
 //! Bucket documents: the settings that S3 keeps as documents, by name, and what makes each of them valid.
 
 use super::Store;
-use super::cors::CorsRules;
+use super::cors::{self, CorsRules};
 use crate::model::{Bucket, Error, Kind, Result, TagSet, Versioning};
 use serde_json::{Map, Value};
 
@@ -205,8 +205,7 @@ impl Document {
                 "write it as `aws s3api` takes it, for example {}",
                 match self.engine {
                     Engine::Tagging => r#"{"TagSet":[{"Key":"project","Value":"blue"}]}"#,
-                    Engine::Cors =>
-                        r#"{"CORSRules":[{"AllowedMethods":["GET"],"AllowedOrigins":["https://example.com"]}]}"#,
+                    Engine::Cors => cors::EXAMPLE,
                     Engine::Fixed(text) => text,
                     Engine::Versioning | Engine::Later => r#"{"Status":"Enabled"}"#,
                 }

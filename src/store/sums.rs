@@ -57,10 +57,11 @@ impl Store {
     /// [`Kind::InvalidPartNumber`] when there is none of that number.
     pub fn part_of(&self, object: &Object, number: u32) -> Result<PartRange> {
         let ObjectSums { sum, parts } = self.sums(object)?;
+        let kind = sum.as_ref().map(ObjectSum::kind);
         if parts.is_empty() && number == 1 {
-            return Ok(PartRange { at: 0, len: object.size, count: 0, kind: sum.as_ref().map(ObjectSum::kind), sum });
+            return Ok(PartRange { at: 0, len: object.size, count: 0, sum, kind });
         }
-        let (mut at, kind) = (0, sum.as_ref().map(ObjectSum::kind));
+        let mut at = 0;
         for part in &parts {
             if part.number == number {
                 let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);

@@ -2,6 +2,7 @@
 
 use super::super::bridge::Bridge;
 use super::super::error::{refused, told};
+use super::settings::exists;
 use super::{object_key, owner, version_id};
 use hyper::StatusCode;
 use s3s::dto::{
@@ -43,8 +44,7 @@ pub(in super::super) async fn of_bucket(
     bridge: &Bridge,
     request: S3Request<GetBucketAclInput>,
 ) -> S3Result<S3Response<GetBucketAclOutput>> {
-    let bucket = request.input.bucket;
-    bridge.ask(move |store| store.bucket(&bucket).map(drop).map_err(|error| told(&error))).await?;
+    exists(bridge, request.input.bucket).await?;
     Ok(S3Response::new(GetBucketAclOutput { grants: Some(grants(bridge)), owner: Some(owner(bridge)) }))
 }
 
@@ -54,12 +54,12 @@ pub(in super::super) async fn set_of_bucket(
 ) -> S3Result<S3Response<PutBucketAclOutput>> {
     let input = request.input;
     only_the_owners(bridge, input.acl.as_ref().map(|acl| acl.as_str()), input.access_control_policy.as_ref())?;
-    let bucket = input.bucket;
-    bridge.ask(move |store| store.bucket(&bucket).map(drop).map_err(|error| told(&error))).await?;
+    exists(bridge, input.bucket).await?;
     Ok(S3Response::new(PutBucketAclOutput::default()))
 }
 
-async fn is_there(bridge: &Bridge, bucket: String, key: &str, version: Option<&str>) -> S3Result<()> {
+/// That a version is there.
+pub(super) async fn is_there(bridge: &Bridge, bucket: String, key: &str, version: Option<&str>) -> S3Result<()> {
     let (key, version) = (object_key(key)?, version_id(version)?);
     bridge.ask(move |store| store.get(&bucket, &key, version).map(drop).map_err(|error| told(&error))).await
 }

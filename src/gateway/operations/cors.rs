@@ -3,7 +3,7 @@
 use super::super::bridge::Bridge;
 use super::super::cors::rules;
 use super::super::error::{refused, told};
-use super::settings::{exists, replace};
+use super::settings::{set, unset};
 use crate::store::{CorsRule, CorsRules};
 use hyper::StatusCode;
 use s3s::dto::{
@@ -40,8 +40,12 @@ pub(in super::super) async fn get(
     request: S3Request<GetBucketCorsInput>,
 ) -> S3Result<S3Response<GetBucketCorsOutput>> {
     let bucket = request.input.bucket;
-    exists(bridge, bucket.clone()).await?;
-    let found = bridge.ask(move |store| rules(store, &bucket)).await?;
+    let found = bridge
+        .ask(move |store| {
+            store.bucket(&bucket).map_err(|error| told(&error))?;
+            rules(store, &bucket)
+        })
+        .await?;
     let message = "The CORS configuration does not exist";
     let found = found.ok_or_else(|| refused(StatusCode::NOT_FOUND, "NoSuchCORSConfiguration", message))?;
     Ok(S3Response::new(GetBucketCorsOutput { cors_rules: Some(found.rules.into_iter().map(shown).collect()) }))
@@ -54,7 +58,7 @@ pub(in super::super) async fn put(
     let bucket = request.input.bucket;
     let rules = request.input.cors_configuration.cors_rules.into_iter().map(given).collect();
     let value = serde_json::to_value(CorsRules { rules }).unwrap_or_default();
-    bridge.change(move |store| replace(store, &bucket, "cors", &value).map_err(|error| told(&error))).await?;
+    set(bridge, bucket, "cors", value).await?;
     Ok(S3Response::new(PutBucketCorsOutput::default()))
 }
 
@@ -62,7 +66,6 @@ pub(in super::super) async fn delete(
     bridge: &Bridge,
     request: S3Request<DeleteBucketCorsInput>,
 ) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
-    let bucket = request.input.bucket;
-    bridge.change(move |store| store.set_document(&bucket, "cors", None).map_err(|error| told(&error))).await?;
+    unset(bridge, request.input.bucket, "cors").await?;
     Ok(S3Response::new(DeleteBucketCorsOutput::default()))
 }

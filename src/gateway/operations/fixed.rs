@@ -1,9 +1,10 @@
-//! Settings that are the same for every bucket in this release: what is so is told and may be said again, all else is 501.
+//! Settings that are the same for every bucket in this release: what is so is told and may be said again, all else is 501 by
+//! the document's validator.
 
 use super::super::bridge::Bridge;
-use super::super::error::{not_built, refused, told};
-use super::settings::{exists, replace};
-use super::{object_key, version_id};
+use super::super::error::{not_built, refused};
+use super::acl::is_there;
+use super::settings::{exists, set};
 use hyper::StatusCode;
 use s3s::dto::{
     GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetBucketRequestPaymentInput,
@@ -16,11 +17,6 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 use serde_json::{Value, json};
-
-/// Says again what is so; the document's validator refuses everything else.
-async fn again(bridge: &Bridge, bucket: String, name: &'static str, value: Value) -> S3Result<()> {
-    bridge.change(move |store| replace(store, &bucket, name, &value).map_err(|error| told(&error))).await
-}
 
 /// ACL-1.
 pub(in super::super) async fn ownership(
@@ -40,7 +36,7 @@ pub(in super::super) async fn set_ownership(
     let rules = request.input.ownership_controls.rules;
     let rules: Vec<Value> =
         rules.iter().map(|rule| json!({"ObjectOwnership": rule.object_ownership.as_str()})).collect();
-    again(bridge, request.input.bucket, "ownership", json!({ "Rules": rules })).await?;
+    set(bridge, request.input.bucket, "ownership", json!({ "Rules": rules })).await?;
     Ok(S3Response::new(PutBucketOwnershipControlsOutput::default()))
 }
 
@@ -71,7 +67,7 @@ pub(in super::super) async fn set_public_access(
         "BlockPublicPolicy": wanted.block_public_policy.unwrap_or_default(),
         "RestrictPublicBuckets": wanted.restrict_public_buckets.unwrap_or_default(),
     });
-    again(bridge, request.input.bucket, "public-access-block", value).await?;
+    set(bridge, request.input.bucket, "public-access-block", value).await?;
     Ok(S3Response::new(PutPublicAccessBlockOutput::default()))
 }
 
@@ -88,7 +84,7 @@ pub(in super::super) async fn set_payer(
     request: S3Request<PutBucketRequestPaymentInput>,
 ) -> S3Result<S3Response<PutBucketRequestPaymentOutput>> {
     let value = json!({"Payer": request.input.request_payment_configuration.payer.as_str()});
-    again(bridge, request.input.bucket, "request-payment", value).await?;
+    set(bridge, request.input.bucket, "request-payment", value).await?;
     Ok(S3Response::new(PutBucketRequestPaymentOutput::default()))
 }
 
@@ -127,8 +123,7 @@ pub(in super::super) async fn restore(
     request: S3Request<RestoreObjectInput>,
 ) -> S3Result<S3Response<RestoreObjectOutput>> {
     let input = request.input;
-    let (key, version) = (object_key(&input.key)?, version_id(input.version_id.as_deref())?);
-    bridge.ask(move |store| store.get(&input.bucket, &key, version).map(drop).map_err(|error| told(&error))).await?;
+    is_there(bridge, input.bucket, &input.key, input.version_id.as_deref()).await?;
     let message = "Restore is not allowed for the object's current storage class";
     Err(refused(StatusCode::FORBIDDEN, "InvalidObjectState", message))
 }

@@ -20,9 +20,19 @@ fn document(name: &str) -> Result<&'static Document> {
 }
 
 /// Replaces the document called `name`, if the value is valid.
-pub(super) fn replace(store: &Store, bucket: &str, name: &str, value: &Value) -> Result<()> {
+fn replace(store: &Store, bucket: &str, name: &str, value: &Value) -> Result<()> {
     let text = serde_json::to_vec_pretty(value).unwrap_or_default();
     document(name)?.replace(store, &store.bucket(bucket)?, &text)
+}
+
+/// The same, with S3's usual refusals.
+pub(super) async fn set(bridge: &Bridge, bucket: String, name: &'static str, value: Value) -> S3Result<()> {
+    bridge.change(move |store| replace(store, &bucket, name, &value).map_err(|error| told(&error))).await
+}
+
+/// Takes the document called `name` away; that there was none is well.
+pub(super) async fn unset(bridge: &Bridge, bucket: String, name: &'static str) -> S3Result<()> {
+    bridge.change(move |store| store.set_document(&bucket, name, None).map_err(|error| told(&error))).await
 }
 
 /// That a bucket is there.
@@ -108,7 +118,6 @@ pub(in super::super) async fn unset_tagging(
     bridge: &Bridge,
     request: S3Request<DeleteBucketTaggingInput>,
 ) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
-    let bucket = request.input.bucket;
-    bridge.change(move |store| store.set_document(&bucket, "tagging", None).map_err(|error| told(&error))).await?;
+    unset(bridge, request.input.bucket, "tagging").await?;
     Ok(S3Response::new(DeleteBucketTaggingOutput::default()))
 }

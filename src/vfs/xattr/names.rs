@@ -121,6 +121,10 @@ const TREE: &[Place] = &[Place::Dir, Place::Bucket, Place::Root];
 const BUCKET: &[Place] = &[Place::Bucket];
 const EVERYWHERE: &[Place] = &[Place::File, Place::Version, Place::Dir, Place::Bucket, Place::Root];
 
+const fn sum(name: &'static str, algorithm: ChecksumAlgorithm, text: &'static str) -> Row {
+    row(name, What::Sum(algorithm), Class::Computed, OBJECT, text)
+}
+
 const fn row(name: &'static str, what: What, class: Class, on: &'static [Place], text: &'static str) -> Row {
     Row { name, what, class, on, text }
 }
@@ -162,20 +166,8 @@ pub const TABLE: &[Row] = &[
     row("is-latest", What::IsLatest, Class::Computed, OBJECT, "`true` or `false`"),
     row("last-modified", What::LastModified, Class::Computed, OBJECT, "S3's Last-Modified, RFC 3339"),
     row("owner", What::Owner, Class::Computed, OBJECT, "who owns the object"),
-    row(
-        "checksum.crc32",
-        What::Sum(ChecksumAlgorithm::Crc32),
-        Class::Computed,
-        OBJECT,
-        "CRC32, when S3's client chose it (SUM-8)",
-    ),
-    row(
-        "checksum.crc32c",
-        What::Sum(ChecksumAlgorithm::Crc32c),
-        Class::Computed,
-        OBJECT,
-        "CRC32C, when S3's client chose it (SUM-8)",
-    ),
+    sum("checksum.crc32", ChecksumAlgorithm::Crc32, "CRC32, when S3's client chose it (SUM-8)"),
+    sum("checksum.crc32c", ChecksumAlgorithm::Crc32c, "CRC32C, when S3's client chose it (SUM-8)"),
     row(
         "checksum.crc64nvme",
         What::Crc64Nvme,
@@ -183,20 +175,8 @@ pub const TABLE: &[Row] = &[
         OBJECT,
         "CRC64NVME, base64 of big-endian bytes (SUM-7)",
     ),
-    row(
-        "checksum.sha1",
-        What::Sum(ChecksumAlgorithm::Sha1),
-        Class::Computed,
-        OBJECT,
-        "SHA1, when S3's client chose it (SUM-8)",
-    ),
-    row(
-        "checksum.sha256",
-        What::Sum(ChecksumAlgorithm::Sha256),
-        Class::Computed,
-        OBJECT,
-        "SHA256, when S3's client chose it (SUM-8)",
-    ),
+    sum("checksum.sha1", ChecksumAlgorithm::Sha1, "SHA1, when S3's client chose it (SUM-8)"),
+    sum("checksum.sha256", ChecksumAlgorithm::Sha256, "SHA256, when S3's client chose it (SUM-8)"),
     row("checksum-type", What::ChecksumType, Class::Computed, OBJECT, "`FULL_OBJECT` or `COMPOSITE` (SUM-9)"),
     row("parts", What::Parts, Class::Computed, OBJECT, "number of parts of a multipart object (SUM-3)"),
     row("expiration", What::Later, Class::Computed, OBJECT, "when lifecycle removes it"),

@@ -60,6 +60,20 @@ pub fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
+/// Bytes are written at a place, behind the end or not.
+pub fn overlay(bytes: &mut Vec<u8>, at: usize, new: &[u8]) {
+    if !new.is_empty() {
+        bytes.resize(bytes.len().max(at + new.len()), 0);
+        bytes[at..at + new.len()].copy_from_slice(new);
+    }
+}
+
+/// A stretch, as far as there are bytes, becomes a hole.
+pub fn punch(bytes: &mut [u8], at: usize, len: usize) {
+    let end = bytes.len().min(at + len);
+    bytes[at.min(end)..end].fill(0);
+}
+
 /// The history of a seed, without end.
 pub fn stream(seed: u64) -> impl Iterator<Item = Op> {
     let mut bytes = [0; 32];

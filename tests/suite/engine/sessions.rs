@@ -4,7 +4,7 @@ use super::compare::{meta, tags};
 use super::harness::{B, key, posix};
 use super::machine::{Place, World, done};
 use super::model::Bucket;
-use super::ops::{Edit, KEYS};
+use super::ops::{Edit, KEYS, overlay, punch};
 use keyfold::model::{ChecksumAlgorithm, ChecksumType, ETag, FileKind, Kind, Object, Result};
 use keyfold::store::{
     CompleteOptions, CompletePart, Draft, Entry, PosixChange, Promise, RenameHow, Session, UploadOptions,
@@ -31,8 +31,7 @@ impl World {
                 Edit::Write(pos, len) => {
                     let new = self.bytes(*len);
                     draft.write_at(*pos as u64, &new)?;
-                    bytes.resize(bytes.len().max(pos + len), 0);
-                    bytes[*pos..pos + len].copy_from_slice(&new);
+                    overlay(&mut bytes, *pos, &new);
                 }
                 Edit::Truncate(size) => {
                     draft.truncate(*size as u64)?;
@@ -40,8 +39,7 @@ impl World {
                 }
                 Edit::Punch(pos, len) => {
                     draft.punch(*pos as u64, *len as u64)?;
-                    let end = bytes.len().min(pos + len);
-                    bytes[(*pos).min(end)..end].fill(0);
+                    punch(&mut bytes, *pos, *len);
                 }
                 Edit::Copy(pos, from_key, from, len) => {
                     let from_key = KEYS[from_key % KEYS.len()];
@@ -51,10 +49,7 @@ impl World {
                     let end = source.bytes.len().min(from + len);
                     let new = &source.bytes[(*from).min(end)..end];
                     assert_eq!(draft.copy_from(*pos as u64, &content, *from as u64, *len as u64)?, new.len() as u64);
-                    if !new.is_empty() {
-                        bytes.resize(bytes.len().max(pos + new.len()), 0);
-                        bytes[*pos..pos + new.len()].copy_from_slice(new);
-                    }
+                    overlay(&mut bytes, *pos, new);
                 }
                 Edit::Compact => super::harness::try_compact(&self.store)?,
                 Edit::Publish => {

@@ -5,7 +5,7 @@ use super::acts::{Acts, bytes_of, sent};
 use super::harness::{Client, mounted, of_mounted};
 use crate::engine::harness::pattern;
 use crate::engine::model::{Bucket, Version, split};
-use crate::engine::ops::{DIRS, Edit, KEYS, Op, SIZES, stream};
+use crate::engine::ops::{DIRS, Edit, KEYS, Op, SIZES, overlay, punch, stream};
 use crate::mount::{Mounted, copy_file_range};
 use crate::{long, seed};
 use keyfold::model::Versioning;
@@ -284,8 +284,7 @@ impl World {
                 Edit::Write(at, len) => {
                     let new = self.bytes(*len);
                     file.write_all_at(&new, *at as u64).unwrap();
-                    bytes.resize(bytes.len().max(at + len), 0);
-                    bytes[*at..at + len].copy_from_slice(&new);
+                    overlay(&mut bytes, *at, &new);
                 }
                 Edit::Truncate(size) => {
                     file.set_len(*size as u64).unwrap();
@@ -294,8 +293,7 @@ impl World {
                 Edit::Punch(at, len) => {
                     let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
                     fallocate(&file, hole, *at as i64, *len as i64).unwrap();
-                    let end = bytes.len().min(at + len);
-                    bytes[(*at).min(end)..end].fill(0);
+                    punch(&mut bytes, *at, *len);
                 }
                 Edit::Copy(at, from_key, from, len) => {
                     let from_key = KEYS[from_key % KEYS.len()];
@@ -314,10 +312,7 @@ impl World {
                             copied => left -= copied,
                         }
                     }
-                    if !new.is_empty() {
-                        bytes.resize(bytes.len().max(at + new.len()), 0);
-                        bytes[*at..at + new.len()].copy_from_slice(new);
-                    }
+                    overlay(&mut bytes, *at, new);
                 }
                 Edit::Publish => file.sync_all().unwrap(),
                 Edit::Compact => {}
