@@ -16,7 +16,8 @@ use std::path::PathBuf;
     after_help = "Options of -o: bucket=NAME[/PREFIX], as_of=TIME, ro, allow_other, allow_root, default_permissions,
   uid=, gid=, umask=, fmask=, dmask=, noatime, relatime, strictatime, dev, suid, noexec, durability=fsync|close,
   publish_interval=DURATION, xattr_list=copy|user|all, versions_dir=, control_dir=, show_hidden, fsname=, threads=,
-  s3=IP:PORT (serve the S3 API too, as long as it is mounted)
+  s3=IP:PORT (serve the S3 API too, as long as it is mounted), s3_cert=FILE, s3_key=FILE (by TLS),
+  admin=IP:PORT (tell metrics, health and readiness to this machine)
   Words of fstab such as defaults, auto and _netdev are taken and mean nothing here.
 
 Examples:

@@ -54,6 +54,7 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<Vec<String>>) {
             }
         }
         Value::Array(items) if name == "hindered" => items.iter().for_each(|item| lines.push(hindrance(item))),
+        Value::Array(items) if name == "endpoints" => items.iter().for_each(|item| lines.push(endpoint(item))),
         Value::Array(items) if name == "mounts" => items.iter().for_each(|item| lines.push(mount(item))),
         Value::Array(items) => items.iter().for_each(|item| flatten(name, item, lines)),
         Value::Null => {}
@@ -72,6 +73,11 @@ fn is_bytes(name: &str) -> bool {
 fn hindrance(hindrance: &Value) -> Vec<String> {
     let text = |field: &str| hindrance.get(field).and_then(Value::as_str).unwrap_or_default();
     vec!["hindered".to_owned(), format!("{} since {}: {}", text("work"), text("since"), text("why"))]
+}
+
+fn endpoint(endpoint: &Value) -> Vec<String> {
+    let text = |field: &str| endpoint.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    vec![text("serves"), text("url")]
 }
 
 fn mount(mount: &Value) -> Vec<String> {

@@ -1,14 +1,15 @@
 //! What options and files say, turned into valid settings; every complaint at once. Reads texts, never files, and
 //! knows no part it configures.
 
+mod endpoint;
 mod mount;
 mod store;
 
+pub use endpoint::{EndpointSettings, parse_address, parse_local_address};
 pub use mount::{Atime, Durability, MountSettings, XattrList};
-pub use store::{STORE_TEMPLATE, StoreSettings};
+pub use store::{DoorLimits, STORE_TEMPLATE, StoreSettings};
 
 use crate::model::{Error, Kind, Result};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Reads a duration: a whole number and one of `ms`, `s`, `m`, `h`, `d`.
@@ -30,19 +31,6 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
         _ => return bad("its unit is none of ms, s, m, h, d"),
     };
     count.checked_mul(millis).map_or_else(|| bad("it is too long"), |millis| Ok(Duration::from_millis(millis)))
-}
-
-/// Reads the address of an endpoint: `IP:PORT`, or `localhost:PORT`. Port 0 is any that is free.
-///
-/// # Errors
-/// [`Kind::InvalidArgument`] for anything else.
-pub fn parse_address(text: &str) -> Result<SocketAddr> {
-    let address = match text.strip_prefix("localhost:") {
-        Some(port) => format!("127.0.0.1:{port}").parse(),
-        None => text.parse(),
-    };
-    let mend = "write it like 127.0.0.1:9000, [::1]:9000 or 0.0.0.0:9000 for every network";
-    address.map_err(|_| bad_value("address", text, "it is no IP address and port", mend))
 }
 
 /// Reads a size in bytes: a whole number and perhaps one of `B`, `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`.

@@ -3,10 +3,9 @@
 mod words;
 
 use self::words::{WORDS, Word};
-use super::{Complaints, nearest};
+use super::{Complaints, EndpointSettings, nearest};
 use crate::model::{BucketName, Result, Timestamp};
 use crate::vfs::spelling::Reserved;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// When data of a closed file is durable.
@@ -88,8 +87,8 @@ pub struct MountSettings {
     pub suid: bool,
     /// Whether programs may be run.
     pub exec: bool,
-    /// Where the S3 API is served for as long as the mount lasts.
-    pub s3: Option<SocketAddr>,
+    /// Where the process is reached over HTTP for as long as the mount lasts.
+    pub endpoint: EndpointSettings,
     /// Threads that serve the kernel; the mount chooses when not given.
     pub threads: Option<usize>,
 }
@@ -118,7 +117,7 @@ impl Default for MountSettings {
             dev: false,
             suid: false,
             exec: true,
-            s3: None,
+            endpoint: EndpointSettings::default(),
             threads: None,
         }
     }
@@ -187,6 +186,9 @@ impl Raw {
         settings.dmask = settings.dmask.or(self.umask);
         if settings.allow_other && settings.allow_root {
             complaints.add("allow_other and allow_root exclude each other".to_owned());
+        }
+        if let Err(error) = settings.endpoint.check() {
+            complaints.add_error("s3_cert,s3_key", &error);
         }
         let versions = self.versions_dir.as_deref().unwrap_or(".versions");
         let control = self.control_dir.as_deref().unwrap_or(".keyfold");

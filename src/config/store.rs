@@ -5,6 +5,7 @@ use crate::model::{Error, Kind, Result};
 use crate::store::Reserve;
 use serde::Deserialize;
 use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::{Spanned, Value};
@@ -41,7 +42,29 @@ pub const STORE_TEMPLATE: &str = "\
                               # a quarter of that while others use the store; 0: only by `keyfold gc`
 # scrub_every = \"14d\"         # everything is read against its checksums this often; \"off\" never
 # scrub_rate = \"16MiB\"        # bytes a second that this may read
+
+[s3]
+# connections_per_client = 512  # at once from one address; from this machine three times as many
+# request_rate = \"off\"        # requests a second with one access key, beyond which the answer is SlowDown
+# unsigned_rate = 1000         # the same from one address, of requests that prove no key
 ";
+
+/// What clients of the S3 API may do (SHD-1, SHD-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DoorLimits {
+    /// Connections at once from one address.
+    pub connections_per_client: usize,
+    /// Requests a second with one access key; without, any number.
+    pub request_rate: Option<NonZeroU32>,
+    /// Requests a second from one address that prove no key; without, any number.
+    pub unsigned_rate: Option<NonZeroU32>,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        Self { connections_per_client: 512, request_rate: None, unsigned_rate: NonZeroU32::new(1000) }
+    }
+}
 
 /// How a store works.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +90,8 @@ pub struct StoreSettings {
     pub scrub_every: Option<Duration>,
     /// Bytes a second that this may read.
     pub scrub_rate: u64,
+    /// What clients of the S3 API may do.
+    pub door: DoorLimits,
     /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
     pub day: Duration,
 }
@@ -84,6 +109,7 @@ impl Default for StoreSettings {
             compact_rate: 32 * MIB,
             scrub_every: Some(14 * DAY),
             scrub_rate: 16 * MIB,
+            door: DoorLimits::default(),
             day: DAY,
         }
     }
@@ -115,6 +141,13 @@ impl StoreSettings {
         let every = Duration::from_secs(1)..=366 * DAY;
         reader.duration_or_off("care.scrub_every", raw.care.scrub_every, every, &mut settings.scrub_every);
         reader.size("care.scrub_rate", raw.care.scrub_rate, 64 * KIB..=1024 * GIB, &mut settings.scrub_rate);
+        reader.count(
+            "s3.connections_per_client",
+            raw.s3.connections_per_client,
+            &mut settings.door.connections_per_client,
+        );
+        reader.rate("s3.request_rate", raw.s3.request_rate, &mut settings.door.request_rate);
+        reader.rate("s3.unsigned_rate", raw.s3.unsigned_rate, &mut settings.door.unsigned_rate);
         if !debug_clock && let Some(day) = &raw.debug.day {
             let line = line_of(text, day.span().start);
             let why = "only a store made with `keyfold init --debug-clock` has short days";
@@ -139,6 +172,7 @@ struct Raw {
     write: Write,
     disk: Disk,
     care: Care,
+    s3: S3,
     debug: Debug,
 }
 
@@ -185,6 +219,14 @@ struct Care {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [s3]")]
+struct S3 {
+    connections_per_client: Setting,
+    request_rate: Setting,
+    unsigned_rate: Setting,
+}
+
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default, expecting = "the table [debug]")]
 struct Debug {
     day: Setting,
@@ -214,6 +256,25 @@ impl Reader<'_> {
             } else {
                 Err(outside(size_text(*bounds.start()), size_text(*bounds.end())))
             }
+        });
+    }
+
+    fn count(&mut self, name: &str, setting: Setting, slot: &mut usize) {
+        self.take(name, setting, slot, |value| {
+            let count = value.as_integer().ok_or_else(|| wrong_type(value, "a number such as 512"))?;
+            usize::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| outside(1, u32::MAX))
+        });
+    }
+
+    /// So many a second, or `off`.
+    fn rate(&mut self, name: &str, setting: Setting, slot: &mut Option<NonZeroU32>) {
+        self.take(name, setting, slot, |value| {
+            if value.as_str() == Some("off") {
+                return Ok(None);
+            }
+            let rate = value.as_integer().ok_or_else(|| wrong_type(value, "a number such as 1000, or \"off\""))?;
+            let rate = u32::try_from(rate).ok().and_then(NonZeroU32::new);
+            rate.map(Some).ok_or_else(|| outside(1, u32::MAX))
         });
     }
 
@@ -300,7 +361,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{DAY, GIB, KIB, MIB, Reserve, STORE_TEMPLATE, StoreSettings};
+    use super::{DAY, DoorLimits, GIB, KIB, MIB, NonZeroU32, Reserve, STORE_TEMPLATE, StoreSettings};
     use crate::model::Kind;
     use std::time::Duration;
 
@@ -317,7 +378,7 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 10);
+        assert_eq!(said.matches('=').count(), 13);
         assert_eq!(StoreSettings::parse(&said, false).unwrap(), StoreSettings::default());
     }
 
@@ -325,7 +386,8 @@ mod tests {
     fn every_setting_is_taken() {
         let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
                     [write]\ncommit_interval = '250ms'\ninline_max = 0\n[memory]\nceiling = '1GiB'\n[disk]\nreserve = '5GiB'\n\
-                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n[debug]\nday = '10s'\n";
+                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n\
+                    [s3]\nconnections_per_client = 7\nrequest_rate = 100\nunsigned_rate = 'off'\n[debug]\nday = '10s'\n";
         let want = StoreSettings {
             segment_size: GIB,
             cache_size: MIB,
@@ -337,6 +399,7 @@ mod tests {
             compact_rate: 0,
             scrub_every: None,
             scrub_rate: MIB,
+            door: DoorLimits { connections_per_client: 7, request_rate: NonZeroU32::new(100), unsigned_rate: None },
             day: Duration::from_secs(10),
         };
         assert_eq!(StoreSettings::parse(text, true).unwrap(), want);
@@ -363,10 +426,10 @@ mod tests {
     fn all_bad_values_are_named_at_once() {
         let reason = reason(
             "[log]\nsegment_size = '1KiB'\n[index]\ncache_size = true\n[write]\ncommit_interval = 5\ninline_max = -1\n\
-             [disk]\nreserve = '100%'\n",
+             [disk]\nreserve = '100%'\n[s3]\nrequest_rate = 0\nconnections_per_client = 'many'\n",
         );
         let lines: Vec<_> = reason.split("; ").map(|text| text.split(':').next().unwrap()).collect();
-        assert_eq!(lines, ["line 2", "line 4", "line 6", "line 7", "line 9"], "{reason}");
+        assert_eq!(lines, ["line 2", "line 4", "line 6", "line 7", "line 9", "line 12", "line 11"], "{reason}");
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use super::bridge::Bridge;
 use super::collect::Room;
+use super::connections::Activity;
 use super::cors::{self, CrossOrigin};
 use super::forms;
 use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
-use super::{auth, guard};
+use super::rates::Rates;
+use super::sent::Sent;
+use super::{REGION, auth, guard};
 use crate::access::Principal;
 use crate::model::{Kind, Result};
 use crate::sys::entropy::Entropy;
@@ -36,10 +39,43 @@ const ERROR_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, Default)]
 pub(super) struct Trace(Arc<OnceLock<(String, String)>>);
 
+tokio::task_local! {
+    /// That of the request which the protocol's library serves.
+    static TRACE: Trace;
+}
+
 impl Trace {
+    /// That of the request which is served here; none in a task that was started for one.
+    pub(super) fn current() -> Option<Self> {
+        TRACE.try_with(Self::clone).ok()
+    }
+
+    /// Operation and principal, once they are known.
+    pub(super) fn told(&self) -> Option<(&str, &str)> {
+        self.0.get().map(|(operation, principal)| (operation.as_str(), principal.as_str()))
+    }
+
     /// Told once, by the check of access.
     pub(super) fn tell(&self, operation: String, principal: String) {
         let _ = self.0.set((operation, principal));
+    }
+}
+
+/// Whom a signature proved that a second look at the same request goes without.
+#[derive(Clone, Default)]
+pub(super) struct Vouched(Arc<OnceLock<Principal>>);
+
+impl Vouched {
+    pub(super) fn tell(&self, principal: Principal) {
+        let _ = self.0.set(principal);
+    }
+
+    pub(super) fn principal(&self) -> Principal {
+        self.0.get().cloned().unwrap_or(Principal::Anonymous)
+    }
+
+    fn is_told(&self) -> bool {
+        self.0.get().is_some()
     }
 }
 
@@ -51,6 +87,7 @@ pub(super) struct Door {
     metrics: Arc<Metrics>,
     entropy: Arc<dyn Entropy>,
     room: Room,
+    rates: Arc<Rates>,
 }
 
 /// A request as the log tells of it.
@@ -64,37 +101,56 @@ struct Asked {
     host_id: String,
 }
 
+impl Asked {
+    fn operation(&self) -> &str {
+        self.trace.told().map_or(NONE, |(operation, _)| operation)
+    }
+}
+
 impl Door {
     pub(super) fn new(
         service: S3Service,
         bridge: Bridge,
-        region: String,
+        rates: Arc<Rates>,
         metrics: Arc<Metrics>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { service, bridge, region, metrics, entropy, room: Room::new() }
+        Self { service, bridge, region: REGION.to_owned(), metrics, entropy, room: Room::new(), rates }
     }
 
-    /// Answers a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    /// Answers a request of a connection on which that goes on.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        activity: &Activity,
+    ) -> Response<Sent> {
+        let serving = activity.serve();
+        let (operation, response) = self.respond(request, peer, &Unread::new(activity)).await;
+        response.map(|body| Sent::new(body, operation, &self.metrics, serving))
+    }
+
+    /// An answer, and what it is one of.
+    async fn respond(&self, request: Request<Incoming>, peer: SocketAddr, unread: &Unread) -> (String, Response<Body>) {
         let (mut parts, body) = request.into_parts();
         let asked = match self.asked(&parts, peer) {
             Ok(asked) => asked,
             Err(error) => {
                 tracing::error!(%error, "a request has no id");
-                return plain(StatusCode::SERVICE_UNAVAILABLE);
+                return (NONE.to_owned(), plain(StatusCode::SERVICE_UNAVAILABLE));
             }
         };
-        let unread = Unread::default();
         let waits = parts.headers.contains_key(header::EXPECT);
         let mut crossing = CrossOrigin::of(&parts);
-        let mut response = match guard::check(&parts, &self.region) {
+        let claims_key = guard::claims_key(&parts);
+        let stranger = if claims_key { Ok(()) } else { self.rates.stranger(peer.ip()) };
+        let mut response = match stranger.and_then(|()| guard::check(&parts, &self.region)) {
             Err(refused) => {
-                drop(Paced::new(body, &unread, 0));
+                drop(Paced::new(body, unread, 0));
                 response_of(refused)
             }
             Ok(()) if parts.method == Method::OPTIONS => {
-                drop(Paced::new(body, &unread, 0));
+                drop(Paced::new(body, unread, 0));
                 asked.trace.tell(PREFLIGHT.to_owned(), Principal::Anonymous.to_string());
                 cors::preflight(&self.bridge, crossing.take(), &parts).await.unwrap_or_else(response_of)
             }
@@ -103,14 +159,18 @@ impl Door {
                 guard::join_twice_sent(&mut parts.headers);
                 announce_trailer(&mut parts.headers);
                 parts.extensions.insert(asked.trace.clone());
-                let received = body.size_hint().exact().unwrap_or_default();
-                self.metrics.add(MetricId::S3WriteBytes, &[], received);
-                match self.room.take(&parts, body, &unread).await {
+                match self.room.take(&parts, body, unread).await {
                     Err(refused) => response_of(refused),
-                    Ok((body, _held)) => self.serve(Request::from_parts(parts, body)).await,
+                    Ok((body, _held)) => self.serve_within(parts, body, &asked.trace).await,
                 }
             }
         };
+        if claims_key
+            && asked.trace.told().is_none()
+            && let Err(refused) = self.rates.stranger(peer.ip())
+        {
+            response = response_of(refused);
+        }
         if let Some(crossing) = crossing {
             crossing.allow(&self.bridge, &mut response).await;
         }
@@ -118,7 +178,26 @@ impl Door {
         if !unread.drain(waits).await {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        self.complete(&asked, response)
+        let response = self.complete(&asked, response, unread.came());
+        (asked.operation().to_owned(), response)
+    }
+
+    /// Serves a request of this trace, a read again where it names no range and its signature covers that.
+    async fn serve_within(&self, mut parts: Parts, body: Body, trace: &Trace) -> Response<Body> {
+        let vouched = Vouched::default();
+        parts.extensions.insert(vouched.clone());
+        let again = guard::without_odd_range(&parts);
+        TRACE
+            .scope(trace.clone(), async {
+                let response = self.serve(Request::from_parts(parts, body)).await;
+                match again {
+                    Some(parts) if response.status() == StatusCode::BAD_REQUEST && vouched.is_told() => {
+                        self.serve(Request::from_parts(parts, Body::empty())).await
+                    }
+                    _ => response,
+                }
+            })
+            .await
     }
 
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
@@ -150,7 +229,7 @@ impl Door {
     }
 
     /// Adds what every answer has, and tells of it.
-    fn complete(&self, asked: &Asked, mut response: Response<Body>) -> Response<Body> {
+    fn complete(&self, asked: &Asked, mut response: Response<Body>, received: u64) -> Response<Body> {
         if asked.method == Method::HEAD
             && response.headers().contains_key(header::CONTENT_RANGE)
             && response.status().is_success()
@@ -162,7 +241,7 @@ impl Door {
         if status.is_client_error() || status.is_server_error() || status == StatusCode::NOT_MODIFIED {
             code = Some(complete_error(asked, &mut response));
         }
-        if code.is_none() && asked.trace.0.get().is_some_and(|(operation, _)| operation == "GetObjectAttributes") {
+        if code.is_none() && asked.operation() == "GetObjectAttributes" {
             unquote_tag(&mut response);
         }
         if let Some(order) = response.extensions_mut().remove::<Order>() {
@@ -170,6 +249,7 @@ impl Door {
             response.headers_mut().remove(header::CONTENT_LENGTH);
             *response.body_mut() = Body::from(order.weave(&String::from_utf8_lossy(&body)));
         }
+        mend_text(&mut response);
         let headers = response.headers_mut();
         for (name, value) in [("x-amz-request-id", &asked.id), ("x-amz-id-2", &asked.host_id)] {
             if let Ok(value) = HeaderValue::from_str(value) {
@@ -177,24 +257,23 @@ impl Door {
             }
         }
         headers.insert(header::SERVER, HeaderValue::from_static("Keyfold"));
-        self.tell(asked, code.as_deref(), &response);
+        self.tell(asked, code.as_deref(), &response, received);
         response
     }
 
-    fn tell(&self, asked: &Asked, code: Option<&str>, response: &Response<Body>) {
-        let none = (NONE.to_owned(), String::new());
-        let (operation, principal) = asked.trace.0.get().unwrap_or(&none);
+    fn tell(&self, asked: &Asked, code: Option<&str>, response: &Response<Body>, received: u64) {
+        let (operation, principal) = (asked.operation(), asked.trace.told().map_or("", |(_, principal)| principal));
         let (seconds, sent) = (asked.begun.elapsed().as_secs_f64(), response.body().size_hint().exact());
         self.metrics.add(MetricId::S3Requests, &[operation], 1);
         self.metrics.observe(MetricId::S3Seconds, &[operation], seconds);
-        self.metrics.add(MetricId::S3ReadBytes, &[], sent.unwrap_or_default());
+        self.metrics.add(MetricId::S3WriteBytes, &[operation], received);
         if let Some(code) = code {
             self.metrics.add(MetricId::S3Errors, &[operation, code], 1);
         }
         let (id, method, path, status) = (&asked.id, &asked.method, &asked.path, response.status().as_u16());
         tracing::debug!(
             target: "keyfold::access",
-            %id, peer = %asked.peer, principal, operation, %method, path, status, code, seconds, sent, "s3"
+            %id, peer = %asked.peer, principal, operation, %method, path, status, code, seconds, received, sent, "s3"
         );
     }
 }
@@ -254,7 +333,47 @@ fn unquote_tag(response: &mut Response<Body>) {
     *response.body_mut() = Body::from(Bytes::from(text));
 }
 
+/// KEY-16, KEY-17: what a parser of XML 1.0 would change is written as a reference, what it cannot read as the character for
+/// that. Only what is in memory whole: documents of ours, never an object's bytes.
+fn mend_text(response: &mut Response<Body>) {
+    let is_xml = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/xml");
+    let is_lost = |c: char| (c < ' ' && !matches!(c, '\t' | '\n')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let Some(body) = response.body().bytes().filter(|_| is_xml) else { return };
+    let Ok(text) = str::from_utf8(&body) else { return };
+    if !text.contains(is_lost) {
+        return;
+    }
+    let mut mended = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\r' => mended.push_str("&#xD;"),
+            c if is_lost(c) => mended.push(char::REPLACEMENT_CHARACTER),
+            c => mended.push(c),
+        }
+    }
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(Bytes::from(mended));
+}
+
 /// A path is percent-encoded, so only these can stand in it that XML takes for its own.
 fn escaped(path: &str) -> String {
     path.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Body, HeaderValue, Response, header, mend_text};
+
+    #[test]
+    fn key_16_and_key_17_answers_are_what_parsers_read() {
+        let mended = |kind: &'static str, text: &'static str| {
+            let mut response = Response::new(Body::from(text.to_owned()));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            mend_text(&mut response);
+            String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap()
+        };
+        let text = "<Key>a\rb\u{1}c\td\ne\u{fffe}</Key>";
+        assert_eq!(mended("application/xml", text), "<Key>a&#xD;b\u{fffd}c\td\ne\u{fffd}</Key>");
+        assert_eq!(mended("text/plain", text), text);
+    }
 }

@@ -1,9 +1,11 @@
 //! Who asks, and whether it may: signatures' keys, principals and hosts between the protocol's library and `access`.
 
 use super::REGION;
-use super::answer::Trace;
+use super::answer::{Trace, Vouched};
 use super::bridge::Bridge;
 use super::error::{refused, told};
+use super::guard;
+use super::rates::Rates;
 use crate::access::{ACCOUNT, Principal, Resource, decided};
 use hyper::{Method, StatusCode};
 use s3s::access::{S3Access, S3AccessContext};
@@ -13,6 +15,7 @@ use s3s::host::{S3Host, VirtualHost};
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result};
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// Operations whose permission is not called as they are (IAM-8). That of all others is `s3:` and their name.
 const ACTIONS: &[(&str, &str)] = &[
@@ -79,7 +82,7 @@ impl Keys {
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let (access, id) = (self.0.access(), access_key.to_owned());
-        let found = self.0.ask(move |_| access.credential(&id).map_err(|error| told(&error))).await?;
+        let found = self.0.look(move |_| access.credential(&id).map_err(|error| told(&error))).await?;
         let credential = found.ok_or_else(|| {
             let message = "The AWS Access Key Id you provided does not exist in our records.";
             refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message)
@@ -106,12 +109,12 @@ fn resource<'a>(action: &str, path: &'a S3Path) -> Resource<'a> {
     }
 }
 
-/// What principals may do: each operation is asked for before it begins.
-pub(super) struct Rights(Bridge);
+/// What principals may do, and how often: each operation is asked for before it begins.
+pub(super) struct Rights(Bridge, Arc<Rates>);
 
 impl Rights {
-    pub(super) fn new(bridge: Bridge) -> Self {
-        Self(bridge)
+    pub(super) fn new(bridge: Bridge, rates: Arc<Rates>) -> Self {
+        Self(bridge, rates)
     }
 
     async fn may(&self, principal: Principal, action: String, path: S3Path) -> S3Result<()> {
@@ -120,7 +123,7 @@ impl Rights {
         }
         let access = self.0.access();
         let may = move || access.authorize(&principal, &action, resource(&action, &path));
-        self.0.ask(move |_| may().map_err(|error| told(&error))).await
+        self.0.look(move |_| may().map_err(|error| told(&error))).await
     }
 
     /// COPY: the source must be readable, besides.
@@ -146,14 +149,22 @@ impl S3Access for Rights {
                 return Err(refused(StatusCode::FORBIDDEN, "AccessDenied", "the bucket's owner is another"));
             }
         }
+        let vouched = cx.extensions_mut().get::<Vouched>().cloned().unwrap_or_default();
+        let key = cx.credentials().map(|credentials| credentials.access_key.clone());
         // Whose key could not be looked up came no further.
         let signer = SIGNER.try_with(Cell::take).ok().flatten();
-        let principal = signer.filter(|_| cx.credentials().is_some()).unwrap_or(Principal::Anonymous);
-        let of_version =
-            cx.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("versionId=")));
+        let principal = match &key {
+            Some(_) => signer.unwrap_or(Principal::Anonymous),
+            None => vouched.principal(),
+        };
+        let of_version = guard::query(cx.uri().query().unwrap_or_default()).contains_key("versionId");
         let (operation, path) = (cx.s3_op().name().to_owned(), path_of(cx.s3_path()));
         if let Some(trace) = cx.extensions_mut().get::<Trace>() {
             trace.tell(operation.clone(), principal.to_string());
+        }
+        if let Some(key) = key {
+            vouched.tell(principal.clone());
+            self.1.key(&key)?;
         }
         cx.extensions_mut().insert(principal.clone());
         self.may(principal, action(&operation, of_version), path).await

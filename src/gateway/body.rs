@@ -7,11 +7,10 @@ use hyper::StatusCode;
 use s3s::dto::StreamingBlob;
 use s3s::stream::{ByteStream, RemainingLength};
 use s3s::{S3Error, S3Result, StdError};
-use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc;
+use tokio::sync::{SemaphorePermit, mpsc};
 
 /// Pieces that wait between a client and the engine. A piece that comes is at most what the connection buffers.
 const PIECES_MAX: usize = 4;
@@ -21,11 +20,13 @@ const DRAINED_BYTES_MAX: usize = 4 << 20;
 pub(super) const STALLED: &str = "the body came too slowly";
 /// What a chunk over the limit is told by.
 pub(super) const LONG_CHUNK: &str = "a chunk is too long";
+/// What a chunk without a plain length before it, or an end behind it, is told by.
+pub(super) const BAD_CHUNK: &str = "a chunk has no length";
 /// What a body over the limit is told by.
 pub(super) const TOO_LONG: &str = "the body is too long";
 
 /// A piece of a body that comes.
-pub(super) enum Piece {
+pub(super) enum Part {
     Data(Bytes),
     /// The body is complete, and its signatures hold. Without it, it never was.
     End,
@@ -33,13 +34,13 @@ pub(super) enum Piece {
 
 /// A body as the engine reads it: an error unless it comes to its proper end.
 pub(super) struct Incoming {
-    pieces: mpsc::Receiver<Piece>,
+    pieces: mpsc::Receiver<Part>,
     data: Bytes,
     ended: bool,
 }
 
 impl Incoming {
-    pub(super) fn new() -> (mpsc::Sender<Piece>, Self) {
+    pub(super) fn new() -> (mpsc::Sender<Part>, Self) {
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
         (sender, Self { pieces, data: Bytes::new(), ended: false })
     }
@@ -49,8 +50,8 @@ impl Read for Incoming {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.data.is_empty() && !self.ended {
             match self.pieces.blocking_recv() {
-                Some(Piece::Data(data)) => self.data = data,
-                Some(Piece::End) => self.ended = true,
+                Some(Part::Data(data)) => self.data = data,
+                Some(Part::End) => self.ended = true,
                 None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client sent no more of it")),
             }
         }
@@ -67,11 +68,11 @@ pub(super) type AtEnd = Box<dyn FnOnce() -> S3Result<()> + Send>;
 ///
 /// # Errors
 /// What is wrong with the body: cut off, other bytes than were signed, too slow, too long; or what `at_end` says.
-pub(super) async fn pump(body: Option<StreamingBlob>, at_end: Option<AtEnd>, to: mpsc::Sender<Piece>) -> S3Result<()> {
+pub(super) async fn pump(body: Option<StreamingBlob>, at_end: Option<AtEnd>, to: mpsc::Sender<Part>) -> S3Result<()> {
     if let Some(mut body) = body {
         while let Some(data) = next(&mut body).await {
             let data = data.map_err(|error| failed(&error))?;
-            if !data.is_empty() && to.send(Piece::Data(data)).await.is_err() {
+            if !data.is_empty() && to.send(Part::Data(data)).await.is_err() {
                 drain(&mut body).await;
                 return Ok(());
             }
@@ -80,7 +81,7 @@ pub(super) async fn pump(body: Option<StreamingBlob>, at_end: Option<AtEnd>, to:
     if let Some(at_end) = at_end {
         at_end()?;
     }
-    let _ = to.send(Piece::End).await;
+    let _ = to.send(Part::End).await;
     Ok(())
 }
 
@@ -115,6 +116,7 @@ const FAILURES: &[(&str, StatusCode, &str, &str)] = &[
         "InvalidRequest",
         "a chunk of the body is longer than 16 MiB: send shorter ones",
     ),
+    (BAD_CHUNK, StatusCode::BAD_REQUEST, "InvalidRequest", "the body is not in the chunks that its head tells of"),
     (STALLED, StatusCode::BAD_REQUEST, "RequestTimeout", "the body came too slowly, and the connection was given up"),
     ("TooLarge", StatusCode::BAD_REQUEST, "InvalidRequest", "the body's chunks have too long headers"),
     ("TooManyTrailer", StatusCode::BAD_REQUEST, "InvalidRequest", "the body has too many trailers"),
@@ -130,18 +132,41 @@ pub(super) fn failed(error: &StdError) -> S3Error {
     refused(status, code, message)
 }
 
+/// A piece of a body that goes, with its room in memory.
+pub(super) struct Piece {
+    bytes: Vec<u8>,
+    _room: Option<SemaphorePermit<'static>>,
+}
+
+impl Piece {
+    /// `room` is free again when the connection has taken the bytes.
+    pub(super) const fn new(bytes: Vec<u8>, room: Option<SemaphorePermit<'static>>) -> Self {
+        Self { bytes, _room: room }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// A body on its way to the client: what was read with the answer, then pieces as they come.
 pub(super) struct Outgoing {
-    ready: VecDeque<Bytes>,
-    rest: mpsc::Receiver<S3Result<Vec<u8>>>,
+    ready: Option<Bytes>,
+    rest: mpsc::Receiver<S3Result<Piece>>,
     left: u64,
 }
 
 impl Outgoing {
     /// A body of `len` bytes that begins with `first`.
-    pub(super) fn new(first: Vec<u8>, len: u64) -> (Self, mpsc::Sender<S3Result<Vec<u8>>>) {
+    pub(super) fn new(first: Piece, len: u64) -> (Self, mpsc::Sender<S3Result<Piece>>) {
         let (sender, rest) = mpsc::channel(1);
-        let ready = if first.is_empty() { VecDeque::new() } else { VecDeque::from([Bytes::from(first)]) };
+        let ready = if first.len() == 0 { None } else { Some(Bytes::from_owner(first)) };
         (Self { ready, rest, left: len }, sender)
     }
 }
@@ -153,10 +178,10 @@ impl Stream for Outgoing {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let piece = match self.ready.pop_front() {
+        let piece = match self.ready.take() {
             Some(piece) => piece,
             None => match std::task::ready!(self.rest.poll_recv(cx)) {
-                Some(Ok(piece)) => piece.into(),
+                Some(Ok(piece)) => Bytes::from_owner(piece),
                 Some(Err(error)) => return Poll::Ready(Some(Err(Box::new(error)))),
                 None => {
                     let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "nobody reads the object any more");
@@ -177,14 +202,14 @@ impl ByteStream for Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Incoming, Piece, failed};
+    use super::{Bytes, Incoming, Part, failed};
     use std::io::Read;
 
     #[test]
     fn a_body_without_its_end_is_an_error() {
         let (sender, mut incoming) = Incoming::new();
-        sender.blocking_send(Piece::Data(Bytes::from_static(b"ab"))).unwrap();
-        sender.blocking_send(Piece::Data(Bytes::from_static(b"c"))).unwrap();
+        sender.blocking_send(Part::Data(Bytes::from_static(b"ab"))).unwrap();
+        sender.blocking_send(Part::Data(Bytes::from_static(b"c"))).unwrap();
         drop(sender);
         let mut read = Vec::new();
         assert_eq!(incoming.read_to_end(&mut read).unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
@@ -194,8 +219,8 @@ mod tests {
     #[test]
     fn a_body_with_its_end_is_read_to_it() {
         let (sender, mut incoming) = Incoming::new();
-        sender.blocking_send(Piece::Data(Bytes::from_static(b"abc"))).unwrap();
-        sender.blocking_send(Piece::End).unwrap();
+        sender.blocking_send(Part::Data(Bytes::from_static(b"abc"))).unwrap();
+        sender.blocking_send(Part::End).unwrap();
         drop(sender);
         let mut read = Vec::new();
         incoming.read_to_end(&mut read).unwrap();

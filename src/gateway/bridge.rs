@@ -1,8 +1,10 @@
 //! Where asynchronous code meets the engine, which blocks: its calls run on threads that may wait, a bounded number at a
 //! time, and bodies pass between the two through short queues.
 
-use super::body::{self, AtEnd, Incoming, Outgoing};
+use super::answer::Trace;
+use super::body::{self, AtEnd, Incoming, Outgoing, Piece};
 use super::error::{refused, told};
+use super::turns::{Turn, Turns};
 use crate::access::Access;
 use crate::model::Result;
 use crate::store::{Content, Store};
@@ -14,34 +16,55 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Calls of the engine at once that wait for nobody but the disk.
 const CALLS_MAX: usize = 64;
-/// Uploads at once: each has a thread for as long as its client takes.
+/// Look-ups at once of who asks and what it may.
+const LOOKS_MAX: usize = 16;
+/// Calls at once that take as long as there are keys, parts or bytes in them; of a principal's at most.
+const LONG_MAX: usize = 16;
+const LONG_SHARE: usize = 12;
+/// Uploads at once: each has a thread for as long as its client takes; of a principal's at most.
 const UPLOADS_MAX: usize = 128;
-/// Threads for both.
-pub(super) const THREADS_MAX: usize = CALLS_MAX + UPLOADS_MAX;
+const UPLOADS_SHARE: usize = 96;
+/// Threads for all of them, and one that looks after certificates.
+pub(super) const THREADS_MAX: usize = CALLS_MAX + LOOKS_MAX + LONG_MAX + UPLOADS_MAX + 1;
+/// The operations whose calls are long.
+const LONG: &[&str] = &["CompleteMultipartUpload", "CopyObject", "DeleteObjects", "UploadPartCopy"];
 /// How long a request may wait for its turn.
 const TURN: Duration = Duration::from_secs(20);
 /// How long an answer waits for mounts to show what it tells of.
 const SHOWN: Duration = Duration::from_secs(1);
-/// Bytes read at a time for an answer's body.
+/// Bytes read at a time for an answer's body, where there is room for them.
 const PIECE_BYTES: u64 = 256 * 1024;
+/// Where there is not, and what needs no room: an answer has some four such pieces in memory at most, three of them in its
+/// connection's buffer.
+const SMALL_PIECE_BYTES: u64 = 32 * 1024;
+/// Room for larger pieces of all answers of the process, in pieces: 64 MiB.
+static ROOM: Semaphore = Semaphore::const_new(256);
 
 /// The way to the engine.
 #[derive(Clone)]
 pub(super) struct Bridge {
     store: Arc<Store>,
     access: Arc<Access>,
-    calls: Arc<Semaphore>,
-    uploads: Arc<Semaphore>,
+    calls: Arc<Turns>,
+    looks: Arc<Turns>,
+    long: Arc<Turns>,
+    uploads: Arc<Turns>,
 }
 
 impl Bridge {
     pub(super) fn new(store: Arc<Store>, access: Arc<Access>) -> Self {
-        let (calls, uploads) = (Semaphore::new(CALLS_MAX), Semaphore::new(UPLOADS_MAX));
-        Self { store, access, calls: Arc::new(calls), uploads: Arc::new(uploads) }
+        Self {
+            store,
+            access,
+            calls: Turns::new(CALLS_MAX, CALLS_MAX, TURN),
+            looks: Turns::new(LOOKS_MAX, LOOKS_MAX, TURN),
+            long: Turns::new(LONG_MAX, LONG_SHARE, TURN),
+            uploads: Turns::new(UPLOADS_MAX, UPLOADS_SHARE, TURN),
+        }
     }
 
     /// Who may do what. Its calls block: they belong into a closure of this bridge's.
@@ -49,12 +72,20 @@ impl Bridge {
         Arc::clone(&self.access)
     }
 
+    /// Runs a call that finds out who asks, and whether it may: it waits for none of those that work.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
+    ) -> S3Result<T> {
+        self.run(self.looks.take(None).await?, work).await
+    }
+
     /// Runs a call that changes nothing.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
     ) -> S3Result<T> {
-        self.run(turn(&self.calls).await?, work).await
+        self.run(self.calls.take(None).await?, work).await
     }
 
     /// Runs a call that changes something; mounts show the change when it returns (GEN-1).
@@ -62,7 +93,12 @@ impl Bridge {
         &self,
         work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
     ) -> S3Result<T> {
-        self.ask(move |store| shown(store, work(store))).await
+        let trace = Trace::current();
+        let turn = match trace.as_ref().and_then(Trace::told) {
+            Some((operation, principal)) if LONG.contains(&operation) => self.long.take(Some(principal)).await?,
+            _ => self.calls.take(None).await?,
+        };
+        self.run(turn, move |store| shown(store, work(store))).await
     }
 
     /// Runs a call that changes something with the bytes of a body, which it reads to the end or not at all. When the
@@ -72,7 +108,9 @@ impl Bridge {
         (body, at_end): (Option<StreamingBlob>, Option<AtEnd>),
         work: impl FnOnce(&Arc<Store>, &mut dyn Read) -> Result<T> + Send + 'static,
     ) -> S3Result<T> {
-        let turn = turn(&self.uploads).await?;
+        let trace = Trace::current();
+        let principal = trace.as_ref().and_then(Trace::told).map(|(_, principal)| principal);
+        let turn = self.uploads.take(principal).await?;
         let (sender, mut incoming) = Incoming::new();
         let mut pump = std::pin::pin!(body::pump(body, at_end, sender));
         // What came with the head goes into the queue before a thread is woken to read it: of a small body, all.
@@ -94,7 +132,7 @@ impl Bridge {
 
     async fn run<T: Send + 'static>(
         &self,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
         work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
     ) -> S3Result<T> {
         let store = Arc::clone(&self.store);
@@ -111,19 +149,21 @@ impl Bridge {
     }
 
     /// The body of `range` of a content whose first bytes were read already, in pieces as the client takes them.
-    pub(super) fn send(&self, content: Content, range: Range<u64>, first: Vec<u8>) -> StreamingBlob {
-        let mut at = range.start + first.len() as u64;
+    pub(super) fn send(&self, content: Content, range: Range<u64>, first: Piece) -> StreamingBlob {
+        let mut at = range.start + first.len();
         let (outgoing, sender) = Outgoing::new(first, range.end - range.start);
         if at < range.end {
             let (bridge, content) = (self.clone(), Arc::new(content));
             tokio::spawn(async move {
                 while at < range.end {
+                    // None is read before there is a place for it; there never is when the client has gone.
+                    let Ok(place) = sender.reserve().await else { return };
                     let (content, to) = (Arc::clone(&content), range.end);
                     let piece = bridge.ask(move |_| read_piece(&content, at..to)).await;
                     let end = piece.is_err();
-                    at += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                    // Nobody takes it when the client has gone.
-                    if sender.send(piece).await.is_err() || end {
+                    at += piece.as_ref().map_or(0, Piece::len);
+                    place.send(piece);
+                    if end {
                         return;
                     }
                 }
@@ -137,21 +177,16 @@ impl Bridge {
 ///
 /// # Errors
 /// As [`Content::read_at`]; nothing is sent of bytes that fail their checksum.
-pub(super) fn read_piece(content: &Content, range: Range<u64>) -> S3Result<Vec<u8>> {
-    let len = (range.end - range.start).min(PIECE_BYTES);
+pub(super) fn read_piece(content: &Content, range: Range<u64>) -> S3Result<Piece> {
+    let wanted = range.end - range.start;
+    let room = if wanted > SMALL_PIECE_BYTES { ROOM.try_acquire().ok() } else { None };
+    let len = wanted.min(if room.is_some() { PIECE_BYTES } else { SMALL_PIECE_BYTES });
     let mut piece = vec![0; usize::try_from(len).unwrap_or_default()];
     let read = content.read_at(range.start, &mut piece).map_err(|error| told(&error))?;
     if read as u64 != len {
         return Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the object is shorter than it was"));
     }
-    Ok(piece)
-}
-
-async fn turn(places: &Arc<Semaphore>) -> S3Result<OwnedSemaphorePermit> {
-    let slow_down =
-        || refused(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "too many requests are being served: try again later");
-    let turn = tokio::time::timeout(TURN, Arc::clone(places).acquire_owned()).await;
-    turn.map_err(|_| slow_down())?.map_err(|_| slow_down())
+    Ok(Piece::new(piece, room))
 }
 
 fn shown<T>(store: &Store, done: Result<T, S3Error>) -> S3Result<T> {

@@ -3,9 +3,11 @@
 
 use super::chunked::Chunked;
 use super::error::{refused, told};
-use super::guard::WIRE_BYTES_MAX;
+use super::guard::{self, WIRE_BYTES_MAX};
+use super::headed::Headed;
 use super::pace::{Paced, Unread};
-use super::{POST_BYTES_MAX, XML_BYTES_MAX};
+use super::rechunked::Rechunked;
+use super::{FORM_BYTES_MAX, POST_BYTES_MAX, XML_BYTES_MAX};
 use crate::crypto::{Summer, md5};
 use crate::model::{ChecksumAlgorithm, Sum, parse_md5};
 use bytes::{Bytes, BytesMut};
@@ -23,6 +25,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const TOGETHER_KIB: u32 = 64 * 1024;
 /// KiB of a document that are paid for at a time, as they come: who only says that he sends much takes nothing.
 const STEP_KIB: u32 = 64;
+/// Tags of a document at most: 10,000 parts of an upload with a checksum each have 80,000. What is read of an element takes
+/// some 200 bytes.
+const TAGS_MAX: usize = 200_000;
+/// Documents with more than this are read some at a time.
+const TAGS_FEW: usize = 8192;
+/// Of those, so many.
+const LARGE_MAX: usize = 2;
 /// How long one may wait for the others.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Parameters of queries of a PUT that brings a document.
@@ -57,15 +66,16 @@ const BUCKET_BYTES_MAX: u64 = 64 * 1024;
 pub(super) struct Room {
     documents: Arc<Semaphore>,
     forms: Arc<Semaphore>,
+    large: Arc<Semaphore>,
 }
 
 /// A body's part of it, for as long as the request is served.
-pub(super) type Held = Option<OwnedSemaphorePermit>;
+pub(super) type Held = Vec<OwnedSemaphorePermit>;
 
 impl Room {
     pub(super) fn new() -> Self {
         let room = || Arc::new(Semaphore::new(TOGETHER_KIB as usize));
-        Self { documents: room(), forms: room() }
+        Self { documents: room(), forms: room(), large: Arc::new(Semaphore::new(LARGE_MAX)) }
     }
 
     /// The body as the protocol's library is to have it: a document is read and compared here, everything else streams.
@@ -73,15 +83,17 @@ impl Room {
     /// # Errors
     /// What is wrong with it: its length, its MD5 or checksum (SUM-6), or a client that is too slow.
     pub(super) async fn take(&self, parts: &Parts, body: Incoming, unread: &Unread) -> S3Result<(Body, Held)> {
-        let signed = parts.headers.contains_key(header::AUTHORIZATION)
-            || parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature="));
+        let signed = guard::claims_key(parts);
         let (form, length) = (is_form(&parts.headers), body.size_hint().exact());
         let streaming = is_streaming(&parts.headers);
         if !is_held(parts, length) || (!signed && !form) {
             let body = Paced::new(body, unread, WIRE_BYTES_MAX);
-            let body =
-                if streaming { Body::http_body_unsync(Chunked::new(body)) } else { Body::http_body_unsync(body) };
-            return Ok((body, None));
+            let body = match streaming {
+                false => Body::http_body_unsync(body),
+                true if is_unsigned(&parts.headers) => Body::http_body_unsync(Rechunked::new(body)),
+                true => Body::http_body_unsync(Chunked::new(body)),
+            };
+            return Ok((body, Held::new()));
         }
         let most = if form { 2 * POST_BYTES_MAX } else { XML_BYTES_MAX as u64 };
         let mut body = Paced::new(body, unread, most);
@@ -99,15 +111,23 @@ impl Room {
         }
         if form {
             let held = wait_for(&self.forms, u32::try_from(length / 1024 + 1).unwrap_or(TOGETHER_KIB)).await?;
-            return Ok((Body::http_body_unsync(body), Some(held)));
+            return Ok((Body::http_body_unsync(Headed::new(body, FORM_BYTES_MAX)), vec![held]));
         }
-        let (bytes, held) = self.read(&mut body).await?;
+        let (bytes, mut held) = self.read(&mut body).await?;
+        let tags = bytes.iter().filter(|byte| **byte == b'<').count();
+        if tags > TAGS_MAX {
+            let message = format!("the document has more than {TAGS_MAX} tags");
+            return Err(refused(StatusCode::BAD_REQUEST, "MaxMessageLengthExceeded", message));
+        }
+        if tags > TAGS_FEW {
+            held.push(wait_for(&self.large, 1).await?);
+        }
         compare(&parts.headers, &bytes, is_of_object(parts))?;
         Ok((Body::from(bytes), held))
     }
 
     async fn read(&self, body: &mut Paced) -> S3Result<(Bytes, Held)> {
-        let (mut bytes, mut held): (_, Held) = (BytesMut::new(), None);
+        let (mut bytes, mut held): (_, Option<OwnedSemaphorePermit>) = (BytesMut::new(), None);
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
             let Ok(data) = frame.map_err(|error| super::body::failed(&error))?.into_data() else { continue };
             while held.as_ref().map_or(0, |held| held.num_permits() * 1024) < bytes.len() + data.len() {
@@ -119,7 +139,7 @@ impl Room {
             }
             bytes.extend_from_slice(&data);
         }
-        Ok((bytes.freeze(), held))
+        Ok((bytes.freeze(), held.into_iter().collect()))
     }
 }
 
@@ -131,10 +151,10 @@ async fn wait_for(room: &Arc<Semaphore>, kib: u32) -> S3Result<OwnedSemaphorePer
 
 /// Whether the protocol's library reads a request's body whole: all but the bytes of objects and parts.
 fn is_held(parts: &Parts, length: Option<u64>) -> bool {
-    let of_document = |pair: &str| OF_DOCUMENTS.contains(&pair.split('=').next().unwrap_or_default());
+    let query = guard::query(parts.uri.query().unwrap_or_default());
     match parts.method {
         Method::POST => true,
-        Method::PUT if parts.uri.query().unwrap_or_default().split('&').any(of_document) => true,
+        Method::PUT if query.keys().any(|name| OF_DOCUMENTS.contains(&name.as_str())) => true,
         Method::PUT => {
             let one_name = !parts.uri.path().trim_matches('/').contains('/');
             one_name && length.is_some_and(|length| length <= BUCKET_BYTES_MAX) && !is_streaming(&parts.headers)
@@ -153,9 +173,13 @@ fn is_streaming(headers: &HeaderMap) -> bool {
     headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
 }
 
+fn is_unsigned(headers: &HeaderMap) -> bool {
+    headers.get("x-amz-content-sha256").is_some_and(|value| value == "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+}
+
 /// Whether checksums in the head are those of an object that the document completes, not the document's.
 fn is_of_object(parts: &Parts) -> bool {
-    parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("uploadId=")))
+    guard::query(parts.uri.query().unwrap_or_default()).contains_key("uploadId")
 }
 
 fn compare(headers: &HeaderMap, bytes: &[u8], of_object: bool) -> S3Result<()> {
@@ -195,6 +219,7 @@ mod tests {
             ("PUT", "/b"),
             ("PUT", "/b?versioning"),
             ("PUT", "/b/k?tagging"),
+            ("PUT", "/b/k?%74agging&versionId=1"),
         ] {
             assert!(held(method, uri), "{method} {uri}");
         }

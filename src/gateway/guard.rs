@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use s3s::dto::{Timestamp, TimestampFormat};
+use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::{S3Error, S3Result};
 use std::collections::BTreeMap;
 
@@ -83,6 +83,29 @@ pub(super) fn date_of(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a request claims to be signed with a key in its head.
+pub(super) fn claims_key(parts: &Parts) -> bool {
+    parts.headers.contains_key(header::AUTHORIZATION)
+        || query(parts.uri.query().unwrap_or_default()).contains_key("X-Amz-Signature")
+}
+
+/// The head of a read that names no single range, without range and signature: S3 ignores such a range (READ-8), and the
+/// protocol's library refuses it.
+pub(super) fn without_odd_range(parts: &Parts) -> Option<Parts> {
+    let range = parts.headers.get(header::RANGE).filter(|_| matches!(parts.method, Method::GET | Method::HEAD))?;
+    if range.to_str().is_ok_and(|range| Range::parse(range).is_ok()) {
+        return None;
+    }
+    let mut parts = parts.clone();
+    parts.headers.remove(header::RANGE);
+    parts.headers.remove(header::AUTHORIZATION);
+    let (path, text) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let is_of_signature = |pair: &&str| query(pair).keys().any(|name| name.to_ascii_lowercase().starts_with("x-amz-"));
+    let kept: Vec<&str> = text.split('&').filter(|pair| !is_of_signature(pair)).collect();
+    parts.uri = format!("{path}?{}", kept.join("&")).parse().ok()?;
+    Some(parts)
+}
+
 /// Joins user metadata that is sent twice into one value (META-7), as signatures see it.
 pub(super) fn join_twice_sent(headers: &mut HeaderMap) {
     let twice =
@@ -127,7 +150,7 @@ fn bad(code: &str, message: impl Into<String>) -> S3Error {
 }
 
 /// The parameters of a query, decoded; of one that comes twice the last. They serve to refuse, never to allow.
-fn query(text: &str) -> BTreeMap<String, String> {
+pub(super) fn query(text: &str) -> BTreeMap<String, String> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let pairs = text.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
@@ -199,7 +222,7 @@ fn limits(parts: &Parts) -> S3Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderValue, check, date_of, join_twice_sent};
+    use super::{HeaderValue, check, date_of, join_twice_sent, without_odd_range};
     use hyper::Request;
 
     fn refusal(uri: &str, headers: &[(&'static str, &str)]) -> Option<String> {
@@ -295,6 +318,24 @@ mod tests {
         assert_eq!(dated("AWS4-HMAC-SHA256 Credential=", as_in_mail).as_deref(), Some("20261123T090839Z"));
         assert_eq!(dated("AWS4-HMAC-SHA256 Credential=", "yesterday"), None);
         assert_eq!(dated("AWS KEY:c2ln", date), None);
+    }
+
+    #[test]
+    fn read_8_only_a_range_that_is_none_is_left_out() {
+        let left = |uri: &str, range: &str| {
+            let request = Request::builder().uri(uri).header("range", range).header("authorization", "AWS4-");
+            let parts = without_odd_range(&request.body(()).unwrap().into_parts().0)?;
+            assert!(parts.headers.is_empty());
+            Some(parts.uri.to_string())
+        };
+        for range in ["bytes=0-1", "bytes=5-", "bytes=-5"] {
+            assert_eq!(left("/b/k", range), None, "{range}");
+        }
+        for range in ["bytes=0-1,5-6", "bytes=5-2", "bytes=x-", "lines=1-2", "5", ""] {
+            assert_eq!(left("/b/k", range).as_deref(), Some("/b/k?"), "{range}");
+        }
+        let signed = "/b/k?versionId=1&X-Amz-Signature=00&%58-Amz-Date=d&partNumber=2";
+        assert_eq!(left(signed, "bytes=").as_deref(), Some("/b/k?versionId=1&partNumber=2"));
     }
 
     #[test]

@@ -3,24 +3,35 @@
 //! Owns the listening socket, a runtime of its own, and what every request gets: limits, a check of its signature, a
 //! principal, ids, a line in the log. The package s3s speaks the protocol; `guard` refuses what it would let pass, and
 //! `bridge` is where asynchronous code meets the engine, which blocks. May not know: kernels, mounts, the command
-//! line. Locks: the table of connections in `listen`, a leaf.
+//! line. Locks: the table of connections in `connections`, a leaf.
 
+mod admin;
 mod answer;
 mod auth;
 mod body;
 mod bridge;
 mod chunked;
 mod collect;
+mod connections;
 mod cors;
 mod error;
 mod forms;
 mod guard;
+mod headed;
 mod listen;
 mod operations;
 mod pace;
+mod rates;
+mod rechunked;
+mod sent;
 mod service;
+mod tls;
+mod turns;
 
-pub use listen::Gateway;
+pub use admin::Admin;
+pub use listen::{Gateway, GatewaySettings};
+pub use rates::RateSettings;
+pub use tls::CertificateFiles;
 
 use crate::access::Access;
 use crate::model::Result;
@@ -31,10 +42,10 @@ use answer::Door;
 use auth::{Keys, Rights};
 use bridge::Bridge;
 use forms::Settings;
+use rates::Rates;
 use s3s::config::S3Config;
 use s3s::service::S3ServiceBuilder;
 use service::Service;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The region of every bucket, which requests are signed for.
@@ -48,11 +59,13 @@ const POST_BYTES_MAX: u64 = 16 << 20;
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
 impl Gateway {
-    /// Serves the store at `address` until it is dropped.
+    /// Serves the store until it is dropped.
     ///
     /// # Errors
-    /// [`Kind::AlreadyExists`](crate::model::Kind::AlreadyExists) when the address is in use, otherwise what the system says.
-    pub fn new(store: &Arc<Store>, metrics: &Arc<Metrics>, address: SocketAddr) -> Result<Self> {
+    /// [`Kind::AlreadyExists`](crate::model::Kind::AlreadyExists) when the address is in use,
+    /// [`Kind::InvalidArgument`](crate::model::Kind::InvalidArgument) for a certificate or key that cannot be used, otherwise
+    /// what the system says.
+    pub fn new(store: &Arc<Store>, metrics: &Arc<Metrics>, settings: GatewaySettings) -> Result<Self> {
         let access = Access::new(Arc::clone(store), Arc::new(SystemEntropy));
         let bridge = Bridge::new(Arc::clone(store), Arc::new(access));
         let mut builder = S3ServiceBuilder::new(Service::new(bridge.clone()));
@@ -64,9 +77,10 @@ impl Gateway {
         builder.set_config(Arc::new(Settings::new(config)));
         // Both, always: without the first the second is not asked.
         builder.set_auth(Keys::new(bridge.clone()));
-        builder.set_access(Rights::new(bridge.clone()));
+        let rates = Arc::new(Rates::new(settings.rates));
+        builder.set_access(Rights::new(bridge.clone(), Arc::clone(&rates)));
         builder.set_host(auth::Hosts);
-        let door = Door::new(builder.build(), bridge, REGION.to_owned(), Arc::clone(metrics), Arc::new(SystemEntropy));
-        Self::start(door, address)
+        let door = Door::new(builder.build(), bridge, rates, Arc::clone(metrics), Arc::new(SystemEntropy));
+        Self::start(door, settings)
     }
 }

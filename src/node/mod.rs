@@ -21,7 +21,7 @@ mod settings;
 
 pub use alone::ask;
 pub use background::{Start, mount};
-pub use endpoint::serve_s3;
+pub use endpoint::{Served, serve_s3};
 pub use mounted::{detach, let_go};
 pub use open::{init, options};
 pub use plan::{Plan, check_options};

@@ -1,11 +1,11 @@
 //! One mount: started, described, ended. The only place that calls `fuse`.
 
+use super::endpoint::Endpoint;
 use super::plan::{Plan, mounted_at};
 use super::settings::{of_the_kernel, of_the_view};
 use crate::config::MountSettings;
 use crate::control::{KernelMount, MountRow};
 use crate::fuse::Mount;
-use crate::gateway::Gateway;
 use crate::model::{Error, Kind, Result};
 use crate::store::Store;
 use crate::sys::process;
@@ -39,8 +39,8 @@ pub(super) struct Mounted {
     /// The kernel's device number; none for a mount by descriptor, whose place only its giver knows.
     pub(super) device: Option<String>,
     mount: Arc<Mount>,
-    /// The S3 endpoint that was asked for with it.
-    endpoint: Mutex<Option<Gateway>>,
+    /// The endpoints that were asked for with it.
+    endpoint: Mutex<Option<Endpoint>>,
     over: Arc<AtomicBool>,
     /// Out of the tree, and still used by whoever was in it.
     detached: AtomicBool,
@@ -51,20 +51,18 @@ pub(super) struct Mounted {
 }
 
 impl Mounted {
-    /// Mounts the store; returns when the mount answers. `wake` is called when it has ended, whoever ended it.
+    /// Mounts the store; returns when the mount answers. `ending`: the process takes no new work. `wake` is called when it has ended, whoever ended it.
     pub(super) fn start(
         store: &Arc<Store>,
         metrics: &Arc<Metrics>,
         plan: &Plan,
         settings: MountSettings,
+        ending: &Arc<AtomicBool>,
         wake: impl FnOnce() + Send + 'static,
     ) -> Result<Self> {
         let mountpoint = plan.mountpoint.as_path();
         // First: an address that is taken is told before anything is mounted.
-        let endpoint = settings.s3.map(|address| Gateway::new(store, metrics, address)).transpose()?;
-        if let Some(endpoint) = &endpoint {
-            tracing::info!(address = %endpoint.address(), "serves S3");
-        }
+        let endpoint = Endpoint::start(store, metrics, &settings.endpoint, ending)?;
         let vfs = Vfs::new(
             Arc::clone(store),
             Arc::clone(metrics),
@@ -88,7 +86,7 @@ impl Mounted {
             vfs,
             device,
             mount,
-            endpoint: Mutex::new(endpoint),
+            endpoint: Mutex::new(Some(endpoint)),
             over,
             detached: AtomicBool::new(false),
             leaving: Mutex::new(()),
@@ -112,8 +110,8 @@ impl Mounted {
         }
     }
 
-    /// Its S3 endpoint, which whoever takes it ends.
-    pub(super) fn take_endpoint(&self) -> Option<Gateway> {
+    /// Its endpoints, which whoever takes them ends.
+    pub(super) fn take_endpoint(&self) -> Option<Endpoint> {
         self.endpoint.lock().take()
     }
 

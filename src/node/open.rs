@@ -1,6 +1,6 @@
 //! Making and opening a store as its `keyfold.toml` says.
 
-use crate::config::{STORE_TEMPLATE, StoreSettings};
+use crate::config::{DoorLimits, STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
 use crate::store::{Budget, Options, Settings, Store};
 use crate::sys::disk::plain_file;
@@ -118,6 +118,15 @@ fn budget(from: &StoreSettings) -> Budget {
 
 /// How many files the kernel may know of the store in `dir`, which is open.
 pub(super) fn nodes_max(dir: &Path) -> usize {
-    let settings = read(dir).and_then(|text| StoreSettings::parse(&text, false)).unwrap_or_default();
-    budget(&settings).nodes
+    budget(&settings_now(dir)).nodes
+}
+
+/// What clients of the S3 API may do to the store in `dir`, which is open.
+pub(super) fn door_limits(dir: &Path) -> DoorLimits {
+    settings_now(dir).door
+}
+
+/// The settings as they are, the defaults when somebody has spoiled them since the store was opened.
+fn settings_now(dir: &Path) -> StoreSettings {
+    read(dir).and_then(|text| StoreSettings::parse(&text, false)).unwrap_or_default()
 }

@@ -1,18 +1,18 @@
 //! The process that owns a store: its mounts, and what the command line asks of it.
 
 use super::alone::file_name;
+use super::endpoint::{Endpoint, Served};
 use super::mounted::Mounted;
 use super::plan::{Plan, check_options};
 use super::settings;
+use crate::config::EndpointSettings;
 use crate::control::{ActRow, Host, MountRow, Spot, Waiting};
 use crate::daemon::{Worker, scrub};
-use crate::gateway::Gateway;
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
 use crate::sys::clock::SystemClock;
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,11 +41,11 @@ pub(super) struct Node {
     pub(super) store: Arc<Store>,
     metrics: Arc<Metrics>,
     mounts: Mutex<Mounts>,
-    /// The S3 endpoints of the process itself; those of mounts end with them.
-    endpoints: Mutex<Vec<Gateway>>,
+    /// The endpoints of the process itself; those of mounts end with them.
+    endpoints: Mutex<Vec<Endpoint>>,
     /// What goes on in the background; ends before the store closes.
     workers: Mutex<Vec<Worker>>,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
     waiting: Waiting,
     /// Somebody waits to take over: users of the mounts are given little time.
     hurry: AtomicBool,
@@ -63,7 +63,7 @@ impl Node {
             mounts: Mutex::default(),
             endpoints: Mutex::default(),
             workers: Mutex::default(),
-            stopping: AtomicBool::new(false),
+            stopping: Arc::default(),
             waiting: Waiting::default(),
             hurry: AtomicBool::new(false),
             changed: Notify::new(),
@@ -89,7 +89,7 @@ impl Node {
                 node.changed.notify_one();
             }
         };
-        let started = Mounted::start(&self.store, &self.metrics, plan, settings, woken);
+        let started = Mounted::start(&self.store, &self.metrics, plan, settings, &self.stopping, woken);
         let mut mounts = self.mounts.lock();
         mounts.starting -= 1;
         let mounted = match started {
@@ -112,15 +112,14 @@ impl Node {
     }
 
     /// Serves S3 for as long as the process runs, whether there are mounts or not.
-    pub(super) fn serve_s3(&self, address: SocketAddr) -> Result<SocketAddr> {
-        let endpoint = Gateway::new(&self.store, &self.metrics, address)?;
-        let address = endpoint.address();
-        tracing::info!(%address, "serves S3");
+    pub(super) fn serve_s3(&self, settings: &EndpointSettings) -> Result<Served> {
+        let endpoint = Endpoint::start(&self.store, &self.metrics, settings, &self.stopping)?;
+        let served = endpoint.served();
         self.endpoints.lock().push(endpoint);
-        Ok(address)
+        Ok(served)
     }
 
-    /// Ends all S3 endpoints; requests that run may end first.
+    /// Ends all endpoints; requests that run may end first.
     pub(super) fn end_endpoints(&self) {
         let grace = if self.hurry.load(Ordering::SeqCst) { HURRIED } else { DRAIN };
         let of_mounts: Vec<_> = self.mounts.lock().all.iter().filter_map(|mounted| mounted.take_endpoint()).collect();

@@ -18,11 +18,13 @@ mod copy;
 mod cors;
 mod delete;
 mod documents;
+mod doors;
 mod draft;
 mod extents;
 mod feed;
 mod find;
 mod fsck;
+mod gauges;
 mod hindered;
 mod history;
 mod ids;
@@ -64,6 +66,7 @@ pub use copy::CopyOptions;
 pub use cors::{Allowed, CorsRule, CorsRules};
 pub use delete::{DELETE_MAX, DeleteOne, Deleted, Removed};
 pub use documents::{DOCUMENT_BYTES_MAX, DOCUMENTS, Document, is_incomplete};
+pub use doors::{Announced, Endpoint};
 pub use draft::Draft;
 pub use fsck::{Finding, Outcome};
 pub use hindered::Hindrance;
@@ -135,6 +138,7 @@ pub struct Store {
     notes: notes::Notes,
     complaints: complaints::Complaints,
     hindrances: hindered::Hindrances,
+    doors: doors::Doors,
     scrubs: scrub::Scrubs,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
     stopped: OnceLock<String>,

@@ -1,6 +1,6 @@
 //! Making, opening and describing a store.
 
-use super::{Hindrance, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree};
+use super::{Endpoint, Hindrance, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree};
 use crate::chunklog::{self, ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{self, Family, Index};
@@ -184,6 +184,8 @@ pub struct Status {
     pub read_only: Option<String>,
     /// Work that fails at present and is tried again.
     pub hindered: Vec<Hindrance>,
+    /// Where the process is reached over HTTP.
+    pub endpoints: Vec<Endpoint>,
     /// Bytes of commits that are not durable yet.
     pub staged_bytes: usize,
     /// Durability rounds that wrote something.
@@ -377,6 +379,7 @@ impl Store {
             notes: super::notes::Notes::default(),
             complaints: complaints::Complaints::default(),
             hindrances: hindered::Hindrances::default(),
+            doors: super::doors::Doors::default(),
             stopped: OnceLock::new(),
             closed: crate::sys::sync::atomic::AtomicBool::new(false),
             workers: crate::sys::sync::Mutex::default(),
@@ -465,6 +468,7 @@ impl Store {
             buckets: self.buckets()?.len(),
             read_only: self.writable().err().map(|error| error.to_string()),
             hindered: self.hindrances(),
+            endpoints: self.endpoints(),
             staged_bytes: self.index.staged_bytes(),
             rounds: self.rounds.count(),
             segments: segments.len(),

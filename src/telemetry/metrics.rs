@@ -1,5 +1,7 @@
 //! The table of metrics and the registry made from it.
 
+use crate::model::Result;
+use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -59,8 +61,8 @@ metrics! {
     S3Requests = Counter "s3_requests" ["op"] "Requests over HTTP";
     S3Errors = Counter "s3_errors" ["op", "code"] "Requests over HTTP answered with an error, by S3 code";
     S3Seconds = Seconds "s3_request_seconds" ["op"] "Time to answer a request over HTTP";
-    S3ReadBytes = Counter "s3_read_bytes" [] "Bytes of bodies sent over HTTP";
-    S3WriteBytes = Counter "s3_write_bytes" [] "Bytes of bodies received over HTTP";
+    S3ReadBytes = Counter "s3_read_bytes" ["op"] "Bytes of bodies sent over HTTP";
+    S3WriteBytes = Counter "s3_write_bytes" ["op"] "Bytes of bodies received over HTTP";
     Info = Gauge "build_info" ["version"] "Always 1; the label is this release";
     Buckets = Gauge "buckets" [] "Buckets";
     BucketObjects = Gauge "bucket_objects" ["bucket"] "Current objects, directory markers included";
@@ -92,6 +94,8 @@ enum Instrument {
 pub struct Metrics {
     registry: Registry,
     instruments: Vec<Instrument>,
+    /// Held while gauges are cleared and set anew. It may wait for the store's disk.
+    scraping: Mutex<()>,
 }
 
 impl Metrics {
@@ -100,7 +104,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("keyfold");
         let instruments = METRICS.iter().map(|metric| register(&mut registry, metric)).collect();
-        Self { registry, instruments }
+        Self { registry, instruments, scraping: Mutex::new(()) }
     }
 
     /// Adds `n` to a counter. `labels` are the values in the table's order.
@@ -133,8 +137,18 @@ impl Metrics {
         }
     }
 
-    /// Forgets all gauges, before they are read anew: what is gone shall not linger.
-    pub fn clear_gauges(&self) {
+    /// The text Prometheus reads, with gauges that `read` has set anew: what is gone does not linger. One at a time.
+    ///
+    /// # Errors
+    /// What `read` says.
+    pub fn scrape(&self, read: impl FnOnce(&Self) -> Result<()>) -> Result<String> {
+        let _one = self.scraping.lock();
+        self.clear_gauges();
+        read(self)?;
+        Ok(self.render())
+    }
+
+    fn clear_gauges(&self) {
         for instrument in &self.instruments {
             if let Instrument::Gauge(family) = instrument {
                 family.clear();
@@ -142,9 +156,8 @@ impl Metrics {
         }
     }
 
-    /// The text Prometheus reads (OpenMetrics 1.0).
-    #[must_use]
-    pub fn render(&self) -> String {
+    /// OpenMetrics 1.0.
+    fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a String does not fail.
         let _ = encode(&mut text, &self.registry);

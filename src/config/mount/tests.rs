@@ -135,11 +135,28 @@ fn what_this_release_lacks_is_unsupported() {
 
 #[test]
 fn an_endpoint_is_an_address_with_a_port() {
-    let address = |text: &str| parse(text).unwrap().s3.unwrap().to_string();
+    let address = |text: &str| parse(text).unwrap().endpoint.s3.unwrap().to_string();
     assert_eq!(address("s3=127.0.0.1:9000"), "127.0.0.1:9000");
     assert_eq!(address("s3=localhost:0"), "127.0.0.1:0");
     assert_eq!(address("s3=[::1]:9000"), "[::1]:9000");
     for bad in ["s3", "s3=9000", "s3=:9000", "s3=example.com:9000", "s3=127.0.0.1", "s3=127.0.0.1:65536"] {
+        assert_eq!(parse(bad).unwrap_err().kind(), Kind::InvalidArgument, "{bad}");
+    }
+}
+
+#[test]
+fn an_endpoint_has_a_certificate_by_whole_paths() {
+    let endpoint =
+        parse("s3=127.0.0.1:0,s3_cert=/etc/k/cert.pem,s3-key=/etc/k/key.pem,admin=127.0.0.1:9001").unwrap().endpoint;
+    assert_eq!(endpoint.certificate, Some("/etc/k/cert.pem".into()));
+    assert_eq!(endpoint.key, Some("/etc/k/key.pem".into()));
+    assert_eq!(endpoint.admin, Some(([127, 0, 0, 1], 9001).into()));
+    for bad in [
+        "s3=127.0.0.1:0,s3_cert=cert.pem,s3_key=/k/key.pem",
+        "s3=127.0.0.1:0,s3_cert=/k/cert.pem",
+        "s3_cert=/k/cert.pem,s3_key=/k/key.pem",
+        "admin=0.0.0.0:9001",
+    ] {
         assert_eq!(parse(bad).unwrap_err().kind(), Kind::InvalidArgument, "{bad}");
     }
 }

@@ -1,9 +1,10 @@
 //! The words of `-o`: one table says what each means; parsing and hints derive from it.
 
 use super::{Atime, Durability, Raw, XattrList};
-use crate::config::{parse_address, parse_duration};
+use crate::config::{parse_address, parse_duration, parse_local_address};
 use crate::model::{BucketName, Error, Kind, ObjectKey, Result, parse_rfc3339};
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Most threads that may serve one mount.
@@ -77,7 +78,10 @@ pub(super) const WORDS: &[(&str, Word)] = &[
     ("exec", Flag(|raw| raw.settings.exec = true)),
     ("noexec", Flag(|raw| raw.settings.exec = false)),
     ("threads", Value("NUMBER", |raw, text| set(&mut raw.settings.threads, threads(text)))),
-    ("s3", Value("IP:PORT", |raw, text| set(&mut raw.settings.s3, parse_address(text)))),
+    ("s3", Value("IP:PORT", |raw, text| set(&mut raw.settings.endpoint.s3, parse_address(text)))),
+    ("s3_cert", Value("FILE", |raw, text| set(&mut raw.settings.endpoint.certificate, whole_path(text)))),
+    ("s3_key", Value("FILE", |raw, text| set(&mut raw.settings.endpoint.key, whole_path(text)))),
+    ("admin", Value("IP:PORT", |raw, text| set(&mut raw.settings.endpoint.admin, parse_local_address(text)))),
     ("remount", Unsupported("changing a mount is not in this release: unmount it and mount it anew")),
     ("sync", Unsupported("it is not in this release: durability=close is nearest")),
     ("dirsync", Unsupported("it is not in this release: fsync of the directory does it")),
@@ -120,6 +124,12 @@ fn bucket(text: &str) -> Result<(BucketName, String)> {
         ObjectKey::parse(&prefix)?;
     }
     Ok((BucketName::parse(name)?, prefix))
+}
+
+/// Whoever mounts in the background, or for another mount's process, is in another directory.
+fn whole_path(text: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err(bad("it is no whole path, from / on")) }
 }
 
 fn id(text: &str) -> Result<u32> {

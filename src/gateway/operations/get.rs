@@ -1,5 +1,6 @@
 //! Reading objects: whole, by range or part, under conditions (READ, COND-1 to COND-3, SUM-14).
 
+use super::super::body::Piece;
 use super::super::bridge::{Bridge, read_piece};
 use super::super::error::{not_built, refused, told};
 use super::checksums::show_sum;
@@ -40,7 +41,7 @@ struct Found {
     /// How the whole object's checksum was made, which a part's own is told with.
     sum_kind: Option<crate::model::ChecksumType>,
     /// The bytes, for who wants them, and the first of them.
-    bytes: Option<(Content, Vec<u8>)>,
+    bytes: Option<(Content, Piece)>,
 }
 
 /// The same members of the inputs of GET and HEAD.
@@ -167,7 +168,7 @@ fn choose(store: &Store, wanted: &Wanted, found: &mut Found) -> S3Result<()> {
             return Err(refused(StatusCode::BAD_REQUEST, "InvalidRequest", message));
         }
         (Some(range), None) => {
-            let outside = |_| {
+            let outside = || {
                 let message = "The requested range is not satisfiable";
                 let mut error = refused(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", message);
                 let mut headers = HeaderMap::new();
@@ -177,7 +178,8 @@ fn choose(store: &Store, wanted: &Wanted, found: &mut Found) -> S3Result<()> {
                 error.set_headers(headers);
                 error
             };
-            found.range = range.check(size).map_err(outside)?;
+            // Of an empty object there is no last byte either.
+            found.range = range.check(size).ok().filter(|range| !range.is_empty()).ok_or_else(outside)?;
         }
         (None, Some(number)) => {
             let number = u32::try_from(number).unwrap_or_default();

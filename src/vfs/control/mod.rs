@@ -6,7 +6,7 @@
 //! written is checked as soon as it is whole, and the old document stays until a valid one is there.
 //!
 //! Knows: the store. May not know: inode numbers, handles, the kernel's protocol.
-//! Locks, all leaves towards the store: `feeds`, then one file of events; the temporary files'; the texts that are open; `scrape`.
+//! Locks, all leaves towards the store: `feeds`, then one file of events; the temporary files'; the texts that are open.
 
 mod events;
 mod instant;
@@ -41,8 +41,6 @@ pub struct Control {
     scratch: Scratch,
     texts: Texts,
     feeds: Mutex<HashMap<Option<BucketId>, Arc<Mutex<Events>>>>,
-    /// One reader of the metrics at a time: gauges are cleared and set anew.
-    scrape: Mutex<()>,
 }
 
 impl Control {
@@ -50,7 +48,7 @@ impl Control {
     #[must_use]
     pub fn new(store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
         let (scratch, texts) = (Scratch::default(), Texts::default());
-        Self { store, metrics, scratch, texts, feeds: Mutex::default(), scrape: Mutex::new(()) }
+        Self { store, metrics, scratch, texts, feeds: Mutex::default() }
     }
 
     /// What `name` is in the control directory `dir`; `None` when nothing is there.

@@ -3,7 +3,6 @@
 use super::{Control, ControlNode};
 use crate::model::{Error, Kind, Result, Usage};
 use crate::store::PartInfo;
-use crate::telemetry::MetricId;
 use serde::Serialize;
 
 /// The whole text of a file as it is now.
@@ -11,7 +10,7 @@ pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
     let store = &control.store;
     match node {
         ControlNode::RootStatus => json(&store.status()?),
-        ControlNode::RootMetrics => metrics(control),
+        ControlNode::RootMetrics => Ok(store.metrics_text(&control.metrics)?.into_bytes()),
         ControlNode::RootErrors => lines(&store.complaints(None)),
         ControlNode::BucketErrors(bucket) => {
             let bucket = store.bucket_by_id(*bucket)?;
@@ -110,44 +109,4 @@ fn lines(values: &[impl Serialize]) -> Result<Vec<u8>> {
         text.push(b'\n');
     }
     Ok(text)
-}
-
-fn metrics(control: &Control) -> Result<Vec<u8>> {
-    let (store, metrics) = (&control.store, &control.metrics);
-    let _one = control.scrape.lock();
-    metrics.clear_gauges();
-    metrics.set(MetricId::Info, &[env!("CARGO_PKG_VERSION")], 1);
-    let buckets = store.buckets()?;
-    metrics.set(MetricId::Buckets, &[], count(buckets.len() as u64));
-    for bucket in &buckets {
-        let (usage, name) = (store.usage(bucket.id)?, [bucket.name.as_str()]);
-        for (id, value) in [
-            (MetricId::BucketObjects, usage.objects),
-            (MetricId::BucketBytes, usage.bytes),
-            (MetricId::BucketNoncurrent, usage.noncurrent),
-            (MetricId::BucketNoncurrentBytes, usage.noncurrent_bytes),
-            (MetricId::BucketMarkers, usage.markers),
-            (MetricId::BucketUploads, usage.uploads),
-            (MetricId::BucketUploadBytes, usage.upload_bytes),
-        ] {
-            metrics.set(id, &name, value);
-        }
-    }
-    let space = store.space()?;
-    metrics.set(MetricId::DiskBytes, &["total"], count(space.total));
-    metrics.set(MetricId::DiskBytes, &["free"], count(space.free));
-    metrics.set(MetricId::DiskBytes, &["available"], count(space.available));
-    metrics.set(MetricId::DiskFiles, &["total"], count(space.files));
-    metrics.set(MetricId::DiskFiles, &["free"], count(space.files_free));
-    let scrub = store.scrub_status();
-    metrics.set(MetricId::ScrubBytes, &[], count(scrub.bytes));
-    metrics.set(MetricId::ScrubFindings, &[], count(scrub.findings));
-    metrics.set(MetricId::ScrubPasses, &[], count(scrub.passes));
-    metrics.set(MetricId::ScrubLastFindings, &[], count(scrub.last_findings.unwrap_or(0)));
-    metrics.set(MetricId::Complaints, &[], count(store.complaints(None).len() as u64));
-    Ok(metrics.render().into_bytes())
-}
-
-fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

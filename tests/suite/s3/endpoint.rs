@@ -106,7 +106,8 @@ fn keys_that_are_taken_away_open_nothing_any_more() {
     client.aws(&["s3api", "create-bucket", "--bucket", "bkt"]);
     let key = new_key(&served.store(), None);
     assert!(served.keyfold(&["access-key", "disable", &key.id]).status.success());
-    let said = super::harness::Client { address: client.address, key }.script("refused.py", &["list_buckets"]);
+    let said = super::harness::Client { address: client.address, key, authority: None }
+        .script("refused.py", &["list_buckets"]);
     assert_eq!(said, "403 InvalidAccessKeyId\n");
 }
 

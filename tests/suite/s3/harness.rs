@@ -39,6 +39,8 @@ pub fn new_key(store: &Path, user: Option<&str>) -> Key {
 pub struct Client {
     pub address: SocketAddr,
     pub key: Key,
+    /// The file with the authority that the endpoint's certificate is from; without one it speaks no TLS.
+    pub authority: Option<PathBuf>,
 }
 
 impl Client {
@@ -54,10 +56,13 @@ impl Client {
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null());
+        if let Some(authority) = &self.authority {
+            command.env("AWS_CA_BUNDLE", authority);
+        }
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http{}://{}", if self.authority.is_some() { "s" } else { "" }, self.address)
     }
 
     /// Runs a script of `tests/suite/s3`, which must end well; what it printed.
@@ -145,14 +150,17 @@ fn expect(output: &Output, what: &str) -> String {
 /// A store that `keyfold serve` serves.
 pub struct Served {
     dir: TempDir,
+    arguments: Vec<String>,
     child: Option<Child>,
     pub client: Client,
+    /// Where it tells of itself, when it was asked to.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Served {
     #[track_caller]
     pub fn start() -> Self {
-        Self::begin(Command::new(KEYFOLD))
+        Self::begin(Command::new(KEYFOLD), "", &[])
     }
 
     /// The same, in a control group from its first instruction on.
@@ -160,18 +168,33 @@ impl Served {
     pub fn start_in(group: &Group) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(group.dir()).arg(KEYFOLD);
-        Self::begin(command)
+        Self::begin(command, "", &[])
+    }
+
+    /// With more arguments for `keyfold serve`.
+    #[track_caller]
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::configured("", arguments)
+    }
+
+    /// The same of a store whose `keyfold.toml` says this.
+    #[track_caller]
+    pub fn configured(settings: &str, arguments: &[&str]) -> Self {
+        Self::begin(Command::new(KEYFOLD), settings, arguments)
     }
 
     #[track_caller]
-    fn begin(keyfold: Command) -> Self {
+    fn begin(keyfold: Command, settings: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("keyfold-s3-").tempdir().unwrap();
         let store = dir.path().join("store");
         let made = Command::new(KEYFOLD).arg("init").arg(&store).output().unwrap();
         assert!(made.status.success(), "{}", text(&made.stderr));
         let key = new_key(&store, None);
-        let (child, address) = serve(keyfold, &store, &dir.path().join("log"));
-        Self { dir, child: Some(child), client: Client { address, key } }
+        std::fs::write(store.join("keyfold.toml"), settings).unwrap();
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let (child, address, admin) = serve(keyfold, &store, &dir.path().join("log"), &arguments);
+        let client = Client { address, key, authority: None };
+        Self { dir, arguments, child: Some(child), client, admin }
     }
 
     pub fn store(&self) -> PathBuf {
@@ -188,7 +211,8 @@ impl Served {
 
     /// A client with another key.
     pub fn client_of(&self, user: &str) -> Client {
-        Client { address: self.client.address, key: new_key(&self.store(), Some(user)) }
+        let key = new_key(&self.store(), Some(user));
+        Client { address: self.client.address, key, authority: self.client.authority.clone() }
     }
 
     pub fn pid(&self) -> u32 {
@@ -210,8 +234,8 @@ impl Served {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        let (child, address) = serve(Command::new(KEYFOLD), &self.store(), &self.aside("log"));
-        self.child = Some(child);
+        let (child, address, admin) = serve(Command::new(KEYFOLD), &self.store(), &self.aside("log"), &self.arguments);
+        (self.child, self.admin) = (Some(child), admin);
         self.client.address = address;
     }
 
@@ -236,24 +260,34 @@ impl Drop for Served {
 }
 
 #[track_caller]
-fn serve(mut command: Command, store: &Path, log: &Path) -> (Child, SocketAddr) {
-    command.args(["serve", "--json", "--s3", "127.0.0.1:0"]).arg(store);
+fn serve(
+    mut command: Command,
+    store: &Path,
+    log: &Path,
+    arguments: &[String],
+) -> (Child, SocketAddr, Option<SocketAddr>) {
+    command.args(["serve", "--json", "--s3", "127.0.0.1:0"]).args(arguments).arg(store);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
     let mut child = command.spawn().unwrap();
     let mut said = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
     let told: serde_json::Value =
         serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{}", std::fs::read_to_string(log).unwrap()));
-    let address = told["endpoint"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
-    (child, address)
+    let address = |url: &serde_json::Value| url.as_str()?.split_once("://")?.1.parse().ok();
+    (child, address(&told["endpoint"]).unwrap(), address(&told["admin"]))
 }
 
 /// A mounted store that serves S3 from the same process, with the bucket `bkt`.
 pub fn mounted() -> (Mounted, Client) {
-    let mounted = Mounted::bare("s3=127.0.0.1:0");
+    mounted_with("s3=127.0.0.1:0", None)
+}
+
+/// The same with these options; `authority` is the file that a certificate among them is from.
+pub fn mounted_with(options: &str, authority: Option<PathBuf>) -> (Mounted, Client) {
+    let mounted = Mounted::bare(options);
     std::fs::create_dir(mounted.root().join("bkt")).unwrap();
     let client = of_mounted(&mounted);
-    (mounted, client)
+    (mounted, Client { authority, ..client })
 }
 
 /// A client of a mount that serves S3, with a new key.
@@ -268,5 +302,5 @@ pub fn of_mounted(mounted: &Mounted) -> Client {
         assert!(Instant::now() < until, "nobody says where S3 is served: {said}");
         std::thread::sleep(Duration::from_millis(10));
     };
-    Client { address, key: new_key(&mounted.store(), None) }
+    Client { address, key: new_key(&mounted.store(), None), authority: None }
 }

@@ -1,6 +1,7 @@
 //! The S3 API as clients use it: real clients against the built program, alone and beside a mount.
 
 mod acts;
+mod admin;
 mod clients;
 mod doors;
 mod endpoint;
@@ -10,3 +11,4 @@ mod limits;
 mod memory;
 mod model;
 mod programs;
+mod tls;

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import os
+import urllib.parse
 import zlib
 
 import boto3
@@ -14,7 +15,7 @@ import botocore.credentials
 import botocore.exceptions
 
 ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-HOST = ENDPOINT.removeprefix("http://")
+HOST = urllib.parse.urlsplit(ENDPOINT).netloc
 REGION = os.environ["AWS_DEFAULT_REGION"]
 MIB = 1 << 20
 

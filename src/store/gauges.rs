@@ -1,0 +1,52 @@
+//! What a store says of itself in numbers, for who watches it.
+
+use super::Store;
+use crate::model::Result;
+use crate::telemetry::{MetricId, Metrics};
+
+impl Store {
+    /// The metrics of the process, with the gauges of this moment, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// When the disk or the index cannot be read.
+    pub fn metrics_text(&self, metrics: &Metrics) -> Result<String> {
+        metrics.scrape(|metrics| self.measure(metrics))
+    }
+
+    fn measure(&self, metrics: &Metrics) -> Result<()> {
+        metrics.set(MetricId::Info, &[env!("CARGO_PKG_VERSION")], 1);
+        let buckets = self.buckets()?;
+        metrics.set(MetricId::Buckets, &[], count(buckets.len() as u64));
+        for bucket in &buckets {
+            let (usage, name) = (self.usage(bucket.id)?, [bucket.name.as_str()]);
+            for (id, value) in [
+                (MetricId::BucketObjects, usage.objects),
+                (MetricId::BucketBytes, usage.bytes),
+                (MetricId::BucketNoncurrent, usage.noncurrent),
+                (MetricId::BucketNoncurrentBytes, usage.noncurrent_bytes),
+                (MetricId::BucketMarkers, usage.markers),
+                (MetricId::BucketUploads, usage.uploads),
+                (MetricId::BucketUploadBytes, usage.upload_bytes),
+            ] {
+                metrics.set(id, &name, value);
+            }
+        }
+        let space = self.space()?;
+        metrics.set(MetricId::DiskBytes, &["total"], count(space.total));
+        metrics.set(MetricId::DiskBytes, &["free"], count(space.free));
+        metrics.set(MetricId::DiskBytes, &["available"], count(space.available));
+        metrics.set(MetricId::DiskFiles, &["total"], count(space.files));
+        metrics.set(MetricId::DiskFiles, &["free"], count(space.files_free));
+        let scrub = self.scrub_status();
+        metrics.set(MetricId::ScrubBytes, &[], count(scrub.bytes));
+        metrics.set(MetricId::ScrubFindings, &[], count(scrub.findings));
+        metrics.set(MetricId::ScrubPasses, &[], count(scrub.passes));
+        metrics.set(MetricId::ScrubLastFindings, &[], count(scrub.last_findings.unwrap_or(0)));
+        metrics.set(MetricId::Complaints, &[], count(self.complaints(None).len() as u64));
+        Ok(())
+    }
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

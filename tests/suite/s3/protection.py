@@ -1,0 +1,142 @@
+"""What the endpoint bounds and mends: `large_chunk PID`, `documents`, `ranges ID SECRET` with another user's key, `fill`,
+`take`, `rate`."""
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import xml.etree.ElementTree
+import zlib
+
+import boto3
+import botocore.auth
+import botocore.awsrequest
+import botocore.config
+import botocore.credentials
+from s3 import ENDPOINT, HOST, MIB, REGION, client, md5, refused, signed
+
+B = "bkt"
+c = client()
+
+
+def peak(pid):
+    """Memory of a process that is its own, in bytes."""
+    with open(f"/proc/{pid}/status") as lines:
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+
+def large_chunk(pid):
+    """A whole body as one unsigned chunk, as some SDKs send it (SIZE-2)."""
+    size = 96 * MIB
+    piece = bytes(n * 7 % 251 for n in range(MIB))
+    sum_of = hashlib.md5()
+    crc = 0
+    key = botocore.credentials.Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    for _ in range(size // MIB):
+        sum_of.update(piece)
+        crc = zlib.crc32(piece, crc)
+    trailer = base64.b64encode(crc.to_bytes(4, "big"))
+    end = b"\r\n0\r\nx-amz-checksum-crc32:" + trailer + b"\r\n\r\n"
+    begin = b"%x\r\n" % size
+    request = botocore.awsrequest.AWSRequest("PUT", f"{ENDPOINT}/{B}/large")
+    request.headers["x-amz-content-sha256"] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    request.headers["content-encoding"] = "aws-chunked"
+    request.headers["x-amz-decoded-content-length"] = str(size)
+    request.headers["x-amz-trailer"] = "x-amz-checksum-crc32"
+    request.context["payload_signing_enabled"] = False
+    request.context["checksum"] = {"request_algorithm": {"in": "trailer"}}
+    botocore.auth.S3SigV4Auth(key, "s3", REGION).add_auth(request)
+    connection = http.client.HTTPConnection(HOST, timeout=60)
+    connection.putrequest("PUT", f"/{B}/large", skip_host=True, skip_accept_encoding=True)
+    for name, value in {**dict(request.headers), "Host": HOST}.items():
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(begin) + size + len(end)))
+    before = peak(pid)
+    most = 0
+    connection.endheaders()
+    connection.send(begin)
+    for n in range(size // MIB):
+        connection.send(piece)
+        most = max(most, peak(pid))
+    connection.send(end)
+    answer = connection.getresponse()
+    said = answer.read()
+    assert answer.status == 200, (answer.status, said)
+    assert most - before < 48 * MIB, f"{(most - before) // MIB} MiB"
+    assert c.head_object(Bucket=B, Key="large")["ContentLength"] == size
+    assert hashlib.md5(c.get_object(Bucket=B, Key="large")["Body"].read()).digest() == sum_of.digest()
+
+
+def documents():
+    # KEY-16, KEY-17: whatever stands in a key, the answer is XML.
+    for key in ["a\rb", "a\x01b", "a\tb"]:
+        path = "/" + B + "/" + urllib.parse.quote(key)
+        assert signed("PUT", path, body=b"x")[0] == 200
+        started = signed("POST", path, query="?uploads=")
+        name = xml.etree.ElementTree.fromstring(started[2]).find("{*}Key").text
+        assert name == key.replace("\x01", "\ufffd"), (key, name)
+    deleted = c.delete_objects(Bucket=B, Delete={"Objects": [{"Key": "a\rb"}, {"Key": "a\tb"}]})["Deleted"]
+    assert sorted(entry["Key"] for entry in deleted) == ["a\tb", "a\rb"], deleted
+    # A document may have many elements, not any number.
+    for count, status, words in [(500, 200, b"DeleteResult"), (60_000, 400, b"MaxMessageLengthExceeded")]:
+        body = b"<Delete>" + b"<Object><Key>k</Key></Object>" * count + b"</Delete>"
+        found, _, answer = signed("POST", f"/{B}", body=body, query="?delete=", headers={"content-md5": md5(body)})
+        assert found == status and words in answer, (found, answer)
+
+
+def ranges(other, secret):
+    # READ-8: what names no single range is ignored, signed or not.
+    c.put_object(Bucket=B, Key="k", Body=b"0123456789")
+    c.put_object(Bucket=B, Key="empty", Body=b"")
+    for text in ["bytes=0-1,5-6", "bytes=5-2", "lines=1-2", "bytes=x-y"]:
+        whole = c.get_object(Bucket=B, Key="k", Range=text)
+        assert whole["Body"].read() == b"0123456789" and whole["ResponseMetadata"]["HTTPStatusCode"] == 200, text
+        assert c.head_object(Bucket=B, Key="k", Range=text)["ContentLength"] == 10
+        presigned = boto3.client("s3", config=botocore.config.Config(signature_version="s3v4"))
+        url = presigned.generate_presigned_url("get_object", Params={"Bucket": B, "Key": "k"})
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Range": text})) as answer:
+            assert answer.status == 200 and answer.read() == b"0123456789", text
+    assert c.get_object(Bucket=B, Key="k", Range="bytes=2-3")["Body"].read() == b"23"
+    refused(416, "InvalidRange", c.get_object, Bucket=B, Key="empty", Range="bytes=-5")
+    refused(416, "InvalidRange", c.get_object, Bucket=B, Key="k", Range="bytes=10-")
+    refused(404, "NoSuchKey", c.get_object, Bucket=B, Key="absent", Range="bytes=0-1,5-6")
+    # An odd range opens nothing: to another user, with a wrong secret, or without a signature.
+    for key, word, code in [(other, secret, "AccessDenied"), (other, secret + "x", "SignatureDoesNotMatch")]:
+        stranger = boto3.client("s3", aws_access_key_id=key, aws_secret_access_key=word)
+        refused(403, code, stranger.get_object, Bucket=B, Key="k", Range="bytes=0-1,5-6")
+    try:
+        urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/{B}/k", headers={"Range": "bytes=0-1,5-6"}))
+        raise AssertionError("it was answered")
+    except urllib.error.HTTPError as error:
+        assert error.code == 403
+    # READ-4: a version's name is known however it is spelled.
+    assert signed("GET", f"/{B}/k", query="?version%49d=null")[0] in (200, 403)
+
+
+def fill():
+    c.put_object(Bucket=B, Key="k", Body=b"0123456789abcdef" * (2 * MIB))
+
+
+def take():
+    assert c.get_object(Bucket=B, Key="k")["Body"].read() == b"0123456789abcdef" * (2 * MIB)
+
+
+def rate():
+    """Prints how many of 40 requests were answered, and what the others were told."""
+    answered, told = 0, set()
+    for _ in range(40):
+        status, headers, body = signed("GET", f"/{B}/k")
+        if status == 200:
+            answered += 1
+        else:
+            told.add((status, b"<Code>SlowDown</Code>" in body, int(headers["retry-after"]) > 0))
+    print(json.dumps([answered, sorted(told)]))
+
+
+if __name__ == "__main__":
+    {f.__name__: f for f in (large_chunk, documents, ranges, fill, take, rate)}[sys.argv[1]](*sys.argv[2:])
