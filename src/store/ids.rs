@@ -3,6 +3,7 @@
 //! A block of numbers is reserved in the index ahead of use, so a crash skips numbers and never repeats one.
 
 use crate::index::{Family, Tx};
+use crate::model::NUMBER_MAX;
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeSet;
@@ -14,6 +15,9 @@ pub(super) const BLOCK: u64 = 1 << 20;
 /// Numbers that may be taken between two commits.
 const MARGIN: u64 = 1 << 19;
 pub(super) const IDS_KEY: &str = "ids";
+
+/// The largest number that is believed to be the next: behind a larger one there would soon be none.
+pub(super) const NEXT_MAX: u64 = NUMBER_MAX / 4 * 3;
 
 /// More numbers than anybody may have been given out behind the last that is known of.
 const UNKNOWN: u64 = 1 << 32;
@@ -74,16 +78,21 @@ impl Ids {
         OpenNumber { number, open: Arc::clone(&self.open) }
     }
 
+    /// The number behind all that were given out.
+    pub(super) fn end(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     /// A number that none reaches which was given out before, unless it is [open](OpenNumber).
     pub(super) fn next(&self) -> u64 {
         let open = self.open.lock();
-        let next = self.next.load(Ordering::Relaxed);
-        open.first().map_or(next, |first| next.min(*first))
+        let end = self.end();
+        open.first().map_or(end, |first| end.min(*first))
     }
 
     /// Part of every commit: keeps the reservation ahead of the numbers in use.
     pub(super) fn reserve(&self, tx: &mut Tx<'_>) {
-        let next = self.next.load(Ordering::Relaxed);
+        let next = self.end();
         if next + MARGIN > self.reserved.load(Ordering::Relaxed) {
             let reserved = next + BLOCK;
             tx.put(Family::Sys, IDS_KEY.as_bytes(), &reserved);

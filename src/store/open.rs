@@ -550,15 +550,14 @@ fn nothing_to_catch_up(index: &Index, journal: &Journal) -> Result<()> {
         .mend("open it once to be changed, for example with `keyfold status STORE`"))
 }
 
-/// The number of the last opening. When the index no longer says it, the files do.
+/// The number of the last opening. When the index no longer says it, or one that none comes to, the files do.
 fn last_epoch(index: &Index, disk: &dyn Disk) -> Result<u32> {
     let said = match Store::sys_number(index, EPOCH_KEY) {
         Err(error) if error.kind() == Kind::Corrupt => None,
         said => said?,
     };
-    let last = said.map_or_else(|| chunklog::last_epoch(disk).map(u64::from), Ok)?;
-    u32::try_from(last)
-        .map_err(|_| Error::corrupt("cannot open the store", format!("it was opened {last} times, which cannot be")))
+    let said = said.and_then(|said| u32::try_from(said).ok()).filter(|said| *said <= u32::MAX / 2);
+    said.map_or_else(|| chunklog::last_epoch(disk), Ok)
 }
 
 /// A number no earlier opening had, `by` more than the last, on disk before it is used.
@@ -582,7 +581,7 @@ fn next_number(index: &Index) -> Result<Option<u64>> {
         Err(error) if error.kind() == Kind::Corrupt => None,
         said => said?,
     };
-    if said.is_some() {
+    if said.is_some_and(|next| next <= ids::NEXT_MAX) {
         return Ok(said);
     }
     Ok(Some(super::fsck::highest_number(index)?).filter(|highest| *highest > 0).map(ids::beyond))

@@ -83,6 +83,8 @@ pub(super) struct Census {
     pub numbers: u64,
     /// The store says that it gave out all numbers below.
     pub given: u64,
+    /// A repair knows that it did, whatever the store says.
+    pub taken: u64,
     /// Current entries by name: their place in the stack, whether they are null versions, and what holds them.
     pub tops: HashMap<(DirId, String), (Seq, bool, Home)>,
     /// Inode numbers of files with one name.
@@ -122,7 +124,7 @@ impl Census {
 
     /// Whether a number may be somebody's: one that none reaches is damage.
     pub const fn is_believed(&self, number: u64) -> bool {
-        number <= NUMBER_IN_USE_MAX || number < self.given
+        number <= NUMBER_IN_USE_MAX || number < self.given || number < self.taken
     }
 
     /// A number that is in use; one that is not believed is not counted on.

@@ -6,8 +6,8 @@ use super::watch::Reading;
 use crate::index::{
     Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
 };
-use crate::model::{AccessKey, AccessKeyId, ContentId, DirId, NUMBER_MAX, Result, Usage, User, UserName};
-use crate::store::ids::{BLOCK, IDS_KEY};
+use crate::model::{AccessKey, AccessKeyId, ContentId, DirId, Result, Usage, User, UserName};
+use crate::store::ids::{BLOCK, IDS_KEY, NEXT_MAX};
 use crate::store::open::{EPOCH_KEY, SALVAGED_KEY};
 use std::collections::{HashMap, HashSet};
 
@@ -17,8 +17,7 @@ const NUMBERS: [&str; 5] = [IDS_KEY, EPOCH_KEY, SALVAGED_KEY, "seq", "synced"];
 /// The number that the store will give out next: none was before that.
 pub(super) fn given(read: &Reading<'_, impl Read>) -> Result<u64> {
     let said = read.get(Family::Sys, IDS_KEY.as_bytes())?.and_then(|bytes| decode::<u64>(&bytes).ok());
-    // Behind a larger one there would soon be none.
-    Ok(said.filter(|next| *next <= NUMBER_MAX / 4 * 3).unwrap_or(0))
+    Ok(said.filter(|next| *next <= NEXT_MAX).unwrap_or(0))
 }
 
 impl Census {

@@ -249,8 +249,14 @@ impl<'a, 't> Bench<'a, 't> {
     }
 
     /// Makes an object of a content that nobody names.
-    pub fn shelve_content(&mut self, id: ContentId) -> Result<()> {
+    pub fn shelve_content(&mut self, mut id: ContentId) -> Result<()> {
         let Some(content) = self.tx.record::<ContentRecord>(Family::Content, &content_key(id))? else { return Ok(()) };
+        if id == ContentId::EMPTY {
+            // An object of that number has no bytes, so it needs one of its own.
+            self.tx.delete(Family::Content, &content_key(id));
+            id = ContentId(self.new_id());
+            self.tx.put(Family::Content, &content_key(id), &content);
+        }
         let (ino, seq) = (Ino(self.new_id()), Seq(self.new_id()));
         let mut object = Object::empty(ino, seq, VersionId::Null, &self.posix(FileKind::File), self.now);
         object.size = content.size;

@@ -110,7 +110,7 @@ impl Store {
             return Ok(findings);
         }
         // As of one commit: changes between two of its walks would look like damage.
-        let mut census = self.census(&Reading { read: &self.index.frozen(), goes_on: &goes_on }, progress)?;
+        let mut census = self.census(&Reading { read: &self.index.frozen(), goes_on: &goes_on }, 0, progress)?;
         findings.extend(census.findings.drain(..).map(|found| found.told(None)));
         progress("data");
         findings.extend(self.read_everything(census, &goes_on)?);
@@ -192,8 +192,9 @@ impl Store {
         Ok(found.map(told).into_iter().collect())
     }
 
-    fn census(&self, read: &Reading<'_, impl Read>, progress: &mut dyn FnMut(&str)) -> Result<Census> {
-        let mut census = Census { given: counters::given(read)?, ..Census::default() };
+    /// Numbers below `taken` were given out, whatever the index says.
+    fn census(&self, read: &Reading<'_, impl Read>, taken: u64, progress: &mut dyn FnMut(&str)) -> Result<Census> {
+        let mut census = Census { given: counters::given(read)?, taken, ..Census::default() };
         progress("directories");
         census.read_directories(read)?;
         progress("contents");
@@ -229,7 +230,8 @@ impl Store {
         let mut bench = Bench::new(self, tx);
         for round in 0..=ROUNDS_MAX {
             let read = Reading { read: &*bench.tx, goes_on };
-            let mut census = self.census(&read, if round == 0 { &mut *progress } else { &mut silent })?;
+            let taken = if round == 0 { 0 } else { bench.ids.end() };
+            let mut census = self.census(&read, taken, if round == 0 { &mut *progress } else { &mut silent })?;
             let found = std::mem::take(&mut census.findings);
             let structure = found.iter().any(|found| found.class == Class::Structure && found.cure.is_some());
             let (now, later): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| {

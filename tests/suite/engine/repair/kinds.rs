@@ -9,7 +9,8 @@ use keyfold::index::{
     VerRecord, decode, dent_key, encode, id_key, ver_key,
 };
 use keyfold::model::{
-    AccessKey, ContentId, DirId, Kind, Object, ObjectPart, ObjectSums, Seq, Timestamp, Usage, User, UserName, VersionId,
+    AccessKey, ContentId, DirId, Kind, NUMBER_IN_USE_MAX, Object, ObjectPart, ObjectSums, Seq, Timestamp, Usage, User,
+    UserName, VersionId,
 };
 use keyfold::store::{Outcome, Store};
 use std::sync::Arc;
@@ -359,13 +360,7 @@ fn the_order_of_versions() {
     });
     // Ahead of every number the store gave out, by less and by more than any store ever does.
     for (invariant, ahead) in [("current-is-newest", 1u64 << 40), ("version-order", u64::MAX)] {
-        let (_home, store, _) = damaged(invariant, Cost::Nothing, |at, tx| {
-            let key = find_key(tx, Family::Ver, |key, _| key.starts_with(&[&id(at.a.0)[..], b"two"].concat()));
-            let Some(VerRecord::Object(mut object)) = tx.record(Family::Ver, &key).unwrap() else { panic!() };
-            tx.delete(Family::Ver, &key);
-            object.seq = Seq(ahead);
-            tx.put(Family::Ver, &ver_key(at.a, "two", Seq(ahead)), &VerRecord::Object(object));
-        });
+        let (_home, store, _) = damaged(invariant, Cost::Nothing, |at, tx| move_ahead(at, tx, ahead));
         assert_eq!(get(&store, "a/two").unwrap(), pattern(9002, 12), "the current version stays so");
         put_and_get(&store);
     }
@@ -383,6 +378,29 @@ fn the_order_of_versions() {
     });
     let ids: std::collections::HashSet<_> = versions(&store, "a/two").iter().map(|object| object.version).collect();
     assert_eq!(ids.len(), 4);
+}
+
+/// Gives an older version of `a/two` a later place.
+fn move_ahead(at: &Spots, tx: &mut Tx<'_>, ahead: u64) {
+    let key = find_key(tx, Family::Ver, |key, _| key.starts_with(&[&id(at.a.0)[..], b"two"].concat()));
+    let Some(VerRecord::Object(mut object)) = tx.record(Family::Ver, &key).unwrap() else { panic!() };
+    tx.delete(Family::Ver, &key);
+    object.seq = Seq(ahead);
+    tx.put(Family::Ver, &ver_key(at.a, "two", Seq(ahead)), &VerRecord::Object(object));
+}
+
+/// What a repair gives out behind the last number that is believed is believed, before the index says so.
+#[test]
+fn a_repair_believes_its_own_numbers() {
+    let (home, store) = populated();
+    let at = Spots::of(&store);
+    drop(store);
+    tamper(&home, |tx| move_ahead(&at, tx, NUMBER_IN_USE_MAX));
+    let store = home.open();
+    let mended = repair(&store);
+    assert!(mended.iter().all(|found| found.outcome != Some(Outcome::Left)), "{mended:#?}");
+    converged(&store, Cost::Nothing);
+    assert_eq!(get(&store, "a/two").unwrap(), pattern(9002, 12), "the current version stays so");
 }
 
 #[test]

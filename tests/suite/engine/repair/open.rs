@@ -6,7 +6,7 @@ use super::super::harness::{
 use super::super::rebuild::{log_files, rebuilt};
 use super::home::{Seen, dump, everything, find_key, findings, id, populated, repair, tamper};
 use keyfold::index::{Family, Read, Tx, dent_key, encode};
-use keyfold::model::{ContentId, Kind, Timestamp};
+use keyfold::model::{ContentId, Kind, NUMBER_MAX, Timestamp};
 use keyfold::store::{Condition, ListRequest, ListVersions, Store};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -111,10 +111,10 @@ fn a_damaged_bucket_does_not_hide_the_others() {
 
 #[test]
 fn the_stores_own_numbers() {
-    // No number, one that no counter reaches, and none.
-    let beyond = encode(&(1u64 << 50));
+    // No number, ones that no counter reaches, and none.
+    let (beyond, last) = (encode(&(1u64 << 50)), encode(&NUMBER_MAX));
     for damaged in ["ids", "epoch", "seq", "synced"] {
-        for value in [Some(GARBAGE), Some(&beyond[..]), None] {
+        for value in [Some(GARBAGE), Some(&beyond[..]), Some(&last[..]), None] {
             let (home, store) = populated();
             let seen = everything(&store);
             drop(store);
