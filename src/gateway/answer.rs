@@ -9,7 +9,7 @@ use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
 use super::rates::Rates;
 use super::sent::Sent;
-use super::{REGION, auth, guard};
+use super::{REGION, auth, error, guard};
 use crate::access::Principal;
 use crate::model::{Kind, Result};
 use crate::sys::entropy::Entropy;
@@ -308,7 +308,8 @@ fn complete_error(asked: &Asked, response: &mut Response<Body>) -> String {
         response.headers_mut().remove(header::CONTENT_TYPE);
         return code;
     }
-    let message = if text.contains("<Message>") { "" } else { "<Message>The request was refused.</Message>" };
+    let message =
+        if text.contains("<Message>") { String::new() } else { format!("<Message>{}</Message>", error::reason(&code)) };
     let about = format!(
         "{message}<Resource>{}</Resource><RequestId>{}</RequestId><HostId>{}</HostId></Error>",
         escaped(&asked.path),

@@ -67,6 +67,28 @@ pub(super) fn refused(status: StatusCode, code: &str, message: impl Into<String>
     error
 }
 
+/// What is wrong, where the protocol's library refuses without a word.
+pub(super) fn reason(code: &str) -> &'static str {
+    match code {
+        "IncompleteBody" => "The body ended before the length that was promised.",
+        "InvalidBucketName" => {
+            "A bucket's name has 3 to 63 characters of a-z, 0-9, '.' and '-', the first and the last a letter or a digit."
+        }
+        "InvalidRange" => "No byte of the object lies in the range.",
+        "InvalidURI" => "The path is no percent-encoded UTF-8.",
+        "KeyTooLongError" => "A key has at most 1024 bytes of UTF-8.",
+        "MalformedXML" => "The body is not the XML that this operation takes.",
+        "MethodNotAllowed" => "There is no such method for this resource.",
+        "MissingRequestBodyError" => "This operation needs a body.",
+        "NotImplemented" => "This release does not offer that.",
+        "SignatureDoesNotMatch" => {
+            "The signature is not the one of this request with this access key: check the secret access key, and that nothing \
+             on the way changes the request."
+        }
+        _ => "The request was refused.",
+    }
+}
+
 /// The refusal of what this release does not do: never a pretended success.
 pub(super) fn not_built(what: &str) -> S3Error {
     refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented", format!("this release does not offer {what}"))

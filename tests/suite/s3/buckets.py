@@ -16,6 +16,7 @@ assert [bucket["Name"] for bucket in page["Buckets"]] == ["photos"] and "Continu
 for name in ["ab", "Abc", "doc-", "192.168.5.4", "xn--abc", "a" * 64]:
     status, _, body = signed("PUT", f"/{name}")
     assert status == 400 and b"<Code>InvalidBucketName</Code>" in body, (name, status, body)
+    assert name != "ab" or b"3 to 63" in body, body
 
 head = c.head_bucket(Bucket="photos")
 assert head["BucketRegion"] == "us-east-1", head
