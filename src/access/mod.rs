@@ -13,16 +13,20 @@
 mod authorize;
 mod key_file;
 mod keys;
+mod post_policy;
 mod presign;
 mod principal;
 mod secret;
+mod signature;
 mod users;
 
 pub use authorize::{Resource, decided};
 pub use keys::Credential;
+pub use post_policy::PostPolicy;
 pub use presign::{EXPIRES_MAX, Endpoint, Presign};
 pub use principal::{ACCOUNT, Principal};
 pub use secret::Secret;
+pub use signature::ALGORITHM;
 
 use crate::crypto::{Sealer, sha256};
 use crate::store::Store;

@@ -1,15 +1,13 @@
 //! Presigned URLs: a request that whoever holds it may make until it expires (AUTH-4 to AUTH-7). Pure.
 
 use super::Credential;
-use crate::crypto::{hmac_sha256, sha256};
+use super::signature::ALGORITHM;
+use crate::crypto::sha256;
 use crate::model::{Error, Kind, Result, Timestamp};
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Longest life of a presigned URL: seven days (AUTH-4).
 pub const EXPIRES_MAX: Duration = Duration::from_secs(604_800);
-
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// Where the S3 API is served: `http://HOST[:PORT]` or `https://...`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,12 +99,7 @@ impl Presign<'_> {
         let host = &self.endpoint.host;
         let request = format!("{}\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD", self.method);
         let text = format!("{ALGORITHM}\n{stamp}\n{scope}\n{}", super::hex(&sha256(request.as_bytes())));
-        let secret = Zeroizing::new(format!("AWS4{}", credential.secret.expose()));
-        let mut key = Zeroizing::new(hmac_sha256(secret.as_bytes(), date.as_bytes()));
-        for part in [self.region, "s3", "aws4_request"] {
-            *key = hmac_sha256(key.as_slice(), part.as_bytes());
-        }
-        format!("{query}&X-Amz-Signature={}", super::hex(&hmac_sha256(key.as_slice(), text.as_bytes())))
+        format!("{query}&X-Amz-Signature={}", credential.signature(date, self.region, text.as_bytes()))
     }
 }
 

@@ -4,7 +4,8 @@ use super::bridge::Bridge;
 use super::collect::Room;
 use super::connections::Activity;
 use super::cors::{self, CrossOrigin};
-use super::forms;
+use super::form::{Forms, is_form};
+use super::guard::WIRE_BYTES_MAX;
 use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
 use super::rates::Rates;
@@ -81,13 +82,20 @@ impl Vouched {
 
 /// The door behind the listener.
 pub(super) struct Door {
-    service: S3Service,
-    bridge: Bridge,
+    served: Served,
     region: String,
     metrics: Arc<Metrics>,
     entropy: Arc<dyn Entropy>,
     room: Room,
-    rates: Arc<Rates>,
+}
+
+/// What requests are served by.
+pub(super) struct Served {
+    pub(super) service: S3Service,
+    pub(super) bridge: Bridge,
+    pub(super) rates: Arc<Rates>,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
 }
 
 /// A request as the log tells of it.
@@ -108,14 +116,8 @@ impl Asked {
 }
 
 impl Door {
-    pub(super) fn new(
-        service: S3Service,
-        bridge: Bridge,
-        rates: Arc<Rates>,
-        metrics: Arc<Metrics>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Self {
-        Self { service, bridge, region: REGION.to_owned(), metrics, entropy, room: Room::new(), rates }
+    pub(super) fn new(served: Served, metrics: Arc<Metrics>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { served, region: REGION.to_owned(), metrics, entropy, room: Room::new() }
     }
 
     /// Answers a request of a connection on which that goes on.
@@ -142,8 +144,9 @@ impl Door {
         };
         let waits = parts.headers.contains_key(header::EXPECT);
         let mut crossing = CrossOrigin::of(&parts);
-        let claims_key = guard::claims_key(&parts);
-        let stranger = if claims_key { Ok(()) } else { self.rates.stranger(peer.ip()) };
+        let form = is_form(&parts);
+        let claims_key = form || guard::claims_key(&parts);
+        let stranger = if claims_key { Ok(()) } else { self.served.rates.stranger(peer.ip()) };
         let mut response = match stranger.and_then(|()| guard::check(&parts, &self.region)) {
             Err(refused) => {
                 drop(Paced::new(body, unread, 0));
@@ -152,7 +155,14 @@ impl Door {
             Ok(()) if parts.method == Method::OPTIONS => {
                 drop(Paced::new(body, unread, 0));
                 asked.trace.tell(PREFLIGHT.to_owned(), Principal::Anonymous.to_string());
-                cors::preflight(&self.bridge, crossing.take(), &parts).await.unwrap_or_else(response_of)
+                cors::preflight(&self.served.bridge, crossing.take(), &parts).await.unwrap_or_else(response_of)
+            }
+            Ok(()) if form => {
+                let Served { bridge, rates, scheme, .. } = &self.served;
+                let body = Paced::new(body, unread, WIRE_BYTES_MAX);
+                let forms = Forms { bridge, rates, scheme };
+                let served = forms.serve((&parts, peer.ip()), body, &asked.trace);
+                TRACE.scope(asked.trace.clone(), served).await.unwrap_or_else(response_of)
             }
             Ok(()) => {
                 guard::date_of(&mut parts.headers);
@@ -167,12 +177,12 @@ impl Door {
         };
         if claims_key
             && asked.trace.told().is_none()
-            && let Err(refused) = self.rates.stranger(peer.ip())
+            && let Err(refused) = self.served.rates.stranger(peer.ip())
         {
             response = response_of(refused);
         }
         if let Some(crossing) = crossing {
-            crossing.allow(&self.bridge, &mut response).await;
+            crossing.allow(&self.served.bridge, &mut response).await;
         }
         // An answer's body may still be on its way, a request's is not.
         if !unread.drain(waits).await {
@@ -201,9 +211,7 @@ impl Door {
     }
 
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        let of_form = forms::is_signed_within(request.method(), request.headers(), request.uri().query());
-        let answer = auth::for_one_request(self.service.call(request));
-        let answer = if of_form { forms::serve(answer).await } else { answer.await };
+        let answer = auth::for_one_request(self.served.service.call(request)).await;
         answer.unwrap_or_else(|error| {
             tracing::error!(?error, "an answer over HTTP could not be made");
             plain(StatusCode::INTERNAL_SERVER_ERROR)

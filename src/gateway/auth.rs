@@ -1,16 +1,19 @@
 //! Who asks, and whether it may: signatures' keys, principals and hosts between the protocol's library and `access`.
 
-use super::REGION;
 use super::answer::{Trace, Vouched};
 use super::bridge::Bridge;
 use super::error::{refused, told};
 use super::guard;
 use super::rates::Rates;
-use crate::access::{ACCOUNT, Principal, Resource, decided};
-use hyper::{Method, StatusCode};
+use crate::access::{ACCOUNT, Credential, Principal, Resource, decided};
+use crate::model::Timestamp;
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use percent_encoding::percent_decode_str;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
-use s3s::dto::{CopyObjectInput, CopySource, PutObjectInput, UploadPartCopyInput};
+use s3s::dto::{CopyObjectInput, CopySource, UploadPartCopyInput};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result};
@@ -52,7 +55,8 @@ const OF_VERSIONS: &[(&str, &str)] = &[
 /// Names under which a host is reached by a bucket's name before it (BKT-18).
 const HOSTS: &[&str] = &[".localhost"];
 
-fn action(operation: &str, of_version: bool) -> String {
+/// What must be allowed for an operation.
+pub(super) fn action(operation: &str, of_version: bool) -> String {
     let known = ACTIONS.iter().find(|(name, _)| *name == operation);
     let action = known.map_or_else(|| format!("s3:{operation}"), |(_, action)| (*action).to_owned());
     let versions = OF_VERSIONS.iter().find(|(name, _)| of_version && *name == action);
@@ -69,6 +73,21 @@ pub(super) async fn for_one_request<T>(serve: impl Future<Output = T>) -> T {
     SIGNER.scope(Cell::new(None), serve).await
 }
 
+/// The access key of that id, and the moment when it was looked up.
+///
+/// # Errors
+/// `InvalidAccessKeyId` when requests signed with it are not to be taken.
+pub(super) async fn credential(bridge: &Bridge, id: &str) -> S3Result<(Credential, Timestamp)> {
+    let (access, id) = (bridge.access(), id.to_owned());
+    let look = move |now| access.credential(&id).map(|found| (found, now)).map_err(|error| told(&error));
+    let (found, now) = bridge.look(move |store| look(store.now())).await?;
+    let credential = found.ok_or_else(|| {
+        let message = "The AWS Access Key Id you provided does not exist in our records.";
+        refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message)
+    })?;
+    Ok((credential, now))
+}
+
 /// The secrets of access keys.
 pub(super) struct Keys(Bridge);
 
@@ -81,12 +100,7 @@ impl Keys {
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let (access, id) = (self.0.access(), access_key.to_owned());
-        let found = self.0.look(move |_| access.credential(&id).map_err(|error| told(&error))).await?;
-        let credential = found.ok_or_else(|| {
-            let message = "The AWS Access Key Id you provided does not exist in our records.";
-            refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message)
-        })?;
+        let (credential, _) = credential(&self.0, access_key).await?;
         let _ = SIGNER.try_with(|signer| signer.set(Some(credential.principal)));
         Ok(SecretKey::from(credential.secret.expose()))
     }
@@ -117,7 +131,33 @@ impl Rights {
         Self(bridge, rates)
     }
 
-    async fn may(&self, principal: Principal, action: String, path: S3Path) -> S3Result<()> {
+    /// Lets a request begin, once it is known who makes it; `key` is the access key that proved it.
+    ///
+    /// # Errors
+    /// 403 where the bucket's owner is to be another (BKT-20); `SlowDown` of a key that asks too often.
+    pub(super) fn begin(
+        &self,
+        headers: &HeaderMap,
+        trace: Option<&Trace>,
+        operation: &str,
+        (principal, key): (&Principal, Option<&str>),
+    ) -> S3Result<()> {
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            if headers.get_all(name).iter().any(|owner| owner != ACCOUNT) {
+                return Err(refused(StatusCode::FORBIDDEN, "AccessDenied", "the bucket's owner is another"));
+            }
+        }
+        if let Some(trace) = trace {
+            trace.tell(operation.to_owned(), principal.to_string());
+        }
+        key.map_or(Ok(()), |key| self.1.key(key))
+    }
+
+    /// Whether the principal may do it.
+    ///
+    /// # Errors
+    /// 403 when not.
+    pub(super) async fn may(&self, principal: Principal, action: String, path: S3Path) -> S3Result<()> {
         if let Some(decided) = decided(&principal, &action, resource(&action, &path)) {
             return decided.map_err(|error| told(&error));
         }
@@ -143,12 +183,6 @@ pub(super) fn principal_of<T>(request: &S3Request<T>) -> Principal {
 #[async_trait::async_trait]
 impl S3Access for Rights {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-            // BKT-20.
-            if cx.headers().get(name).is_some_and(|owner| owner != ACCOUNT) {
-                return Err(refused(StatusCode::FORBIDDEN, "AccessDenied", "the bucket's owner is another"));
-            }
-        }
         let vouched = cx.extensions_mut().get::<Vouched>().cloned().unwrap_or_default();
         let key = cx.credentials().map(|credentials| credentials.access_key.clone());
         // Whose key could not be looked up came no further.
@@ -159,37 +193,13 @@ impl S3Access for Rights {
         };
         let of_version = guard::query(cx.uri().query().unwrap_or_default()).contains_key("versionId");
         let (operation, path) = (cx.s3_op().name().to_owned(), path_of(cx.s3_path()));
-        if let Some(trace) = cx.extensions_mut().get::<Trace>() {
-            trace.tell(operation.clone(), principal.to_string());
-        }
-        if let Some(key) = key {
+        let trace = cx.extensions_mut().get::<Trace>().cloned();
+        self.begin(cx.headers(), trace.as_ref(), &operation, (&principal, key.as_deref()))?;
+        if key.is_some() {
             vouched.tell(principal.clone());
-            self.1.key(&key)?;
         }
         cx.extensions_mut().insert(principal.clone());
         self.may(principal, action(&operation, of_version), path).await
-    }
-
-    /// AUTH-1: a form that is signed by version 2 names no region. REG-2: one of version 4 names ours; of what is signed in
-    /// its head that is known already.
-    async fn put_object(&self, request: &mut S3Request<PutObjectInput>) -> S3Result<()> {
-        if request.credentials.is_some() && request.region.is_none() {
-            let message =
-                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
-            return Err(refused(StatusCode::BAD_REQUEST, "InvalidRequest", message));
-        }
-        // The key of a form was not known before; that of any other request was in its path.
-        if request.method == Method::PUT {
-            return Ok(());
-        }
-        let (region, service) = (request.region.as_ref().map(|region| region.as_str()), request.service.as_deref());
-        if region.is_some_and(|region| region != REGION) || service.is_some_and(|service| service != "s3") {
-            let message = format!("the credential is for another region or service; expecting '{REGION}' and 's3'");
-            return Err(refused(StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed", message));
-        }
-        let path =
-            S3Path::Object { bucket: request.input.bucket.as_str().into(), key: request.input.key.as_str().into() };
-        self.may(principal_of(request), action("PutObject", false), path).await
     }
 
     async fn copy_object(&self, request: &mut S3Request<CopyObjectInput>) -> S3Result<()> {
@@ -202,9 +212,22 @@ impl S3Access for Rights {
 }
 
 /// The bucket whose name stands before the host's.
-pub(super) fn bucket_of_host(host: &str) -> Option<&str> {
+fn bucket_of_host(host: &str) -> Option<&str> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     HOSTS.iter().find_map(|end| name.strip_suffix(end))
+}
+
+/// The bucket that a request is about, and the key in it, empty where it is about the bucket: by its host (BKT-18) and its path,
+/// which the protocol's library decodes before it takes it apart.
+pub(super) fn place_of(parts: &Parts) -> (String, String) {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let (bucket, key) = match bucket_of_host(host) {
+        Some(bucket) => (bucket, path),
+        None => path.split_once('/').unwrap_or((path, "")),
+    };
+    (bucket.to_owned(), key.to_owned())
 }
 
 /// BKT-18: a bucket's name before the host's, or in the path.
@@ -223,7 +246,8 @@ impl S3Host for Hosts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hosts, S3Host, action};
+    use super::{Hosts, S3Host, action, place_of};
+    use hyper::Request;
 
     #[test]
     fn read_4_and_del_10_versions_have_permissions_of_their_own() {
@@ -243,6 +267,26 @@ mod tests {
             ("a.b.localhost", Some("a.b")),
         ] {
             assert_eq!(Hosts.parse_host_header(host).unwrap().bucket(), bucket, "{host}");
+        }
+    }
+
+    #[test]
+    fn bkt_18_a_path_is_taken_apart_as_the_library_does() {
+        let place = |host: &str, path: &str| {
+            place_of(&Request::builder().uri(path).header("host", host).body(()).unwrap().into_parts().0)
+        };
+        for (path, bucket, key) in [
+            ("/", "", ""),
+            ("/b", "b", ""),
+            ("/b/", "b", ""),
+            ("/b//", "b", "/"),
+            ("/b/a/c", "b", "a/c"),
+            ("/b%2Fa%20c", "b", "a c"),
+        ] {
+            assert_eq!(place("h:9000", path), (bucket.to_owned(), key.to_owned()), "{path}");
+        }
+        for (path, key) in [("/", ""), ("/b", "b"), ("//", "/"), ("/a/c", "a/c")] {
+            assert_eq!(place("photos.localhost", path), ("photos".to_owned(), key.to_owned()), "{path}");
         }
     }
 }

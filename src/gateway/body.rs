@@ -122,7 +122,12 @@ const FAILURES: &[(&str, StatusCode, &str, &str)] = &[
     ("TooManyTrailer", StatusCode::BAD_REQUEST, "InvalidRequest", "the body has too many trailers"),
 ];
 
+/// What is wrong with a body, as the client is told.
 pub(super) fn failed(error: &StdError) -> S3Error {
+    if let Some(told) = error.downcast_ref::<S3Error>() {
+        let status = told.status_code().unwrap_or(StatusCode::BAD_REQUEST);
+        return refused(status, told.code().as_str(), told.message().unwrap_or_default());
+    }
     let words = error.to_string();
     let found = FAILURES.iter().find(|(word, ..)| words.contains(word));
     let (status, code, message) = found.map_or(

@@ -1,18 +1,17 @@
-//! Bodies that are held in memory whole, documents of XML and forms: how many bytes of them at once, and whether they are
-//! what their checksums say.
+//! Bodies that are held in memory whole, documents of XML: how many bytes of them at once, and whether they are what their
+//! checksums say.
 
+use super::XML_BYTES_MAX;
 use super::chunked::Chunked;
 use super::error::{refused, told};
 use super::guard::{self, WIRE_BYTES_MAX};
-use super::headed::Headed;
 use super::pace::{Paced, Unread};
 use super::rechunked::Rechunked;
-use super::{FORM_BYTES_MAX, POST_BYTES_MAX, XML_BYTES_MAX};
 use crate::crypto::{Summer, md5};
 use crate::model::{ChecksumAlgorithm, Sum, parse_md5};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{self, HeaderMap};
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use s3s::{Body, S3Error, S3Result};
@@ -21,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// KiB of documents in memory at once, and of forms.
-const TOGETHER_KIB: u32 = 64 * 1024;
+/// KiB of documents in memory at once.
+const TOGETHER_KIB: usize = 64 * 1024;
 /// KiB of a document that are paid for at a time, as they come: who only says that he sends much takes nothing.
 const STEP_KIB: u32 = 64;
 /// Tags of a document at most: 10,000 parts of an upload with a checksum each have 80,000. What is read of an element takes
@@ -62,10 +61,9 @@ const OF_DOCUMENTS: &[&str] = &[
 /// Longest document that makes a bucket, in bytes. Where the bucket is named by the host, a path of one name is an object's.
 const BUCKET_BYTES_MAX: u64 = 64 * 1024;
 
-/// Room for bodies that are held whole: documents, and forms, which need no signature to be sent.
+/// Room for bodies that are held whole.
 pub(super) struct Room {
     documents: Arc<Semaphore>,
-    forms: Arc<Semaphore>,
     large: Arc<Semaphore>,
 }
 
@@ -74,8 +72,8 @@ pub(super) type Held = Vec<OwnedSemaphorePermit>;
 
 impl Room {
     pub(super) fn new() -> Self {
-        let room = || Arc::new(Semaphore::new(TOGETHER_KIB as usize));
-        Self { documents: room(), forms: room(), large: Arc::new(Semaphore::new(LARGE_MAX)) }
+        let documents = Arc::new(Semaphore::new(TOGETHER_KIB));
+        Self { documents, large: Arc::new(Semaphore::new(LARGE_MAX)) }
     }
 
     /// The body as the protocol's library is to have it: a document is read and compared here, everything else streams.
@@ -83,10 +81,9 @@ impl Room {
     /// # Errors
     /// What is wrong with it: its length, its MD5 or checksum (SUM-6), or a client that is too slow.
     pub(super) async fn take(&self, parts: &Parts, body: Incoming, unread: &Unread) -> S3Result<(Body, Held)> {
-        let signed = guard::claims_key(parts);
-        let (form, length) = (is_form(&parts.headers), body.size_hint().exact());
+        let length = body.size_hint().exact();
         let streaming = is_streaming(&parts.headers);
-        if !is_held(parts, length) || (!signed && !form) {
+        if !is_held(parts, length) || !guard::claims_key(parts) {
             let body = Paced::new(body, unread, WIRE_BYTES_MAX);
             let body = match streaming {
                 false => Body::http_body_unsync(body),
@@ -95,7 +92,7 @@ impl Room {
             };
             return Ok((body, Held::new()));
         }
-        let most = if form { 2 * POST_BYTES_MAX } else { XML_BYTES_MAX as u64 };
+        let most = XML_BYTES_MAX as u64;
         let mut body = Paced::new(body, unread, most);
         if streaming {
             let message = "a document that is sent in signed chunks is not read: send it whole";
@@ -108,10 +105,6 @@ impl Room {
         if length > most {
             let message = format!("the body has {length} bytes, the limit is {most}");
             return Err(refused(StatusCode::BAD_REQUEST, "MaxMessageLengthExceeded", message));
-        }
-        if form {
-            let held = wait_for(&self.forms, u32::try_from(length / 1024 + 1).unwrap_or(TOGETHER_KIB)).await?;
-            return Ok((Body::http_body_unsync(Headed::new(body, FORM_BYTES_MAX)), vec![held]));
         }
         let (bytes, mut held) = self.read(&mut body).await?;
         let tags = bytes.iter().filter(|byte| **byte == b'<').count();
@@ -163,12 +156,6 @@ fn is_held(parts: &Parts, length: Option<u64>) -> bool {
     }
 }
 
-pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    const FORM: &[u8] = b"multipart/form-data";
-    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().trim_ascii_start());
-    kind.and_then(|kind| kind.get(..FORM.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(FORM))
-}
-
 fn is_streaming(headers: &HeaderMap) -> bool {
     headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
 }
@@ -204,7 +191,7 @@ fn compare(headers: &HeaderMap, bytes: &[u8], of_object: bool) -> S3Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderMap, compare, is_form, is_held};
+    use super::{HeaderMap, compare, is_held};
     use hyper::Request;
 
     #[test]
@@ -235,17 +222,6 @@ mod tests {
         assert!(held("PUT", "/b/"));
         // With the bucket's name in the host it is an object.
         assert!(!held_of("PUT", "/big.bin", Some(100 << 20)) && !held_of("PUT", "/big.bin", None));
-    }
-
-    #[test]
-    fn forms_are_known_however_they_are_spelled() {
-        let form = |kind: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("content-type", hyper::header::HeaderValue::from_static(kind));
-            is_form(&headers)
-        };
-        assert!(form("multipart/form-data; boundary=x") && form(" Multipart/Form-Data;boundary=x"));
-        assert!(!form("text/plain") && !form("multipart/mixed"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Pages of other origins: preflights are answered, and answers say which pages may read them (CORS-5 to CORS-8).
 
-use super::auth::bucket_of_host;
+use super::auth::place_of;
 use super::bridge::Bridge;
 use super::error::{refused, told};
 use crate::model::Kind;
@@ -8,7 +8,6 @@ use crate::store::{Allowed, CorsRule, CorsRules, Store};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
-use percent_encoding::percent_decode_str;
 use s3s::{Body, S3Error, S3Result};
 
 /// What an answer depends on besides its address.
@@ -30,7 +29,7 @@ impl CrossOrigin {
         let origin = text(header::ORIGIN)?.to_owned();
         let headers = text(header::ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default().split(',').map(str::trim);
         Some(Self {
-            bucket: bucket_of(parts),
+            bucket: Some(place_of(parts).0).filter(|bucket| !bucket.is_empty()),
             origin,
             method: text(header::ACCESS_CONTROL_REQUEST_METHOD).unwrap_or(parts.method.as_str()).to_owned(),
             headers: headers.filter(|header| !header.is_empty()).map(str::to_owned).collect(),
@@ -106,17 +105,6 @@ pub(super) fn rules(store: &Store, bucket: &str) -> S3Result<Option<CorsRules>> 
         Err(error) => Err(told(&error)),
         Ok(text) => Ok(text.and_then(|text| serde_json::from_str(&text).ok())),
     }
-}
-
-/// The bucket that a request is about, by its host or the first part of its path (BKT-18).
-fn bucket_of(parts: &Parts) -> Option<String> {
-    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
-    if let Some(bucket) = bucket_of_host(host) {
-        return Some(bucket.to_owned());
-    }
-    let first = parts.uri.path().trim_start_matches('/').split('/').next().filter(|first| !first.is_empty())?;
-    percent_decode_str(first).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

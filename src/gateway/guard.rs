@@ -1,6 +1,8 @@
 //! What is refused before the protocol's library sees a request: what it would let pass, and what nobody should send.
 
+use super::auth::place_of;
 use super::error::refused;
+use super::form::{FIELDS_BYTES_MAX, is_form};
 use crate::access::EXPIRES_MAX;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -32,15 +34,12 @@ pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
     let query = query(parts.uri.query().unwrap_or_default());
     let authorization = parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     if authorization.is_some_and(|text| !text.starts_with("AWS4-")) || query.contains_key("AWSAccessKeyId") {
-        return Err(bad(
-            "InvalidRequest",
-            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
-        ));
+        return Err(of_version_2());
     }
     if parts.headers.contains_key("x-amz-security-token") || query.contains_key("X-Amz-Security-Token") {
-        return Err(bad("InvalidToken", "there are no temporary credentials here, so no token of one is valid"));
+        return Err(with_token());
     }
-    let of_object = parts.uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
+    let of_object = !place_of(parts).1.is_empty();
     if let Some(name) = query.keys().find(|name| is_unknown(name, of_object)) {
         let message = format!("this release does not offer ?{name}");
         return Err(refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message));
@@ -149,6 +148,17 @@ fn bad(code: &str, message: impl Into<String>) -> S3Error {
     refused(StatusCode::BAD_REQUEST, code, message)
 }
 
+/// The refusal of a signature of version 2 (AUTH-1).
+pub(super) fn of_version_2() -> S3Error {
+    let message = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+    bad("InvalidRequest", message)
+}
+
+/// The refusal of a session's token.
+pub(super) fn with_token() -> S3Error {
+    bad("InvalidToken", "there are no temporary credentials here, so no token of one is valid")
+}
+
 /// The parameters of a query, decoded; of one that comes twice the last. They serve to refuse, never to allow.
 pub(super) fn query(text: &str) -> BTreeMap<String, String> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -172,7 +182,7 @@ fn lives(seconds: &str) -> S3Result<()> {
 }
 
 /// REG-2. What is no credential is left to the protocol's library.
-fn in_region(credential: &str, region: &str, code: &str) -> S3Result<()> {
+pub(super) fn in_region(credential: &str, region: &str, code: &str) -> S3Result<()> {
     // KEY/DATE/REGION/SERVICE/aws4_request; a key has no slash.
     let mut scope = credential.split('/').skip(2);
     match (scope.next(), scope.next()) {
@@ -212,8 +222,13 @@ fn limits(parts: &Parts) -> S3Result<()> {
     }
     let number = |name: &str| parts.headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
     let decoded = number("x-amz-decoded-content-length");
+    let most = match decoded {
+        Some(_) => WIRE_BYTES_MAX,
+        None if is_form(parts) => BODY_BYTES_MAX + FIELDS_BYTES_MAX,
+        None => BODY_BYTES_MAX,
+    };
     let too_long = decoded.is_some_and(|bytes| bytes > BODY_BYTES_MAX)
-        || number("content-length").is_some_and(|bytes| bytes > decoded.map_or(BODY_BYTES_MAX, |_| WIRE_BYTES_MAX));
+        || number("content-length").is_some_and(|bytes| bytes > most);
     if too_long {
         return Err(bad("EntityTooLarge", "a body has at most 5 GiB: send more in parts (SIZE-2)"));
     }

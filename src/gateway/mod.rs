@@ -1,9 +1,9 @@
 //! The door of S3's clients: HTTP comes in, calls of the engine are made, HTTP goes out.
 //!
 //! Owns the listening socket, a runtime of its own, and what every request gets: limits, a check of its signature, a
-//! principal, ids, a line in the log. The package s3s speaks the protocol; `guard` refuses what it would let pass, and
-//! `bridge` is where asynchronous code meets the engine, which blocks. May not know: kernels, mounts, the command
-//! line. Locks: the table of connections in `connections`, a leaf.
+//! principal, ids, a line in the log. The package s3s speaks the protocol, but for forms of browsers, which `form` reads;
+//! `guard` refuses what s3s would let pass, and `bridge` is where asynchronous code meets the engine, which blocks. May not
+//! know: kernels, mounts, the command line. Locks: the table of connections in `connections`, a leaf.
 
 mod admin;
 mod answer;
@@ -15,9 +15,8 @@ mod collect;
 mod connections;
 mod cors;
 mod error;
-mod forms;
+mod form;
 mod guard;
-mod headed;
 mod listen;
 mod operations;
 mod pace;
@@ -38,12 +37,11 @@ use crate::model::Result;
 use crate::store::Store;
 use crate::sys::entropy::SystemEntropy;
 use crate::telemetry::Metrics;
-use answer::Door;
+use answer::{Door, Served};
 use auth::{Keys, Rights};
 use bridge::Bridge;
-use forms::Settings;
 use rates::Rates;
-use s3s::config::S3Config;
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::S3ServiceBuilder;
 use service::Service;
 use std::sync::Arc;
@@ -53,10 +51,6 @@ pub const REGION: &str = "us-east-1";
 /// Largest body of XML, in bytes: 10,000 parts of an upload with their checksums, and 1,000 keys to delete with every
 /// character written as a reference, fit.
 const XML_BYTES_MAX: usize = 8 << 20;
-/// Largest file of a POST form, in bytes: the protocol's library holds it in memory.
-const POST_BYTES_MAX: u64 = 16 << 20;
-/// Largest field of a POST form, and all of them together, in bytes.
-const FORM_BYTES_MAX: usize = 64 * 1024;
 
 impl Gateway {
     /// Serves the store until it is dropped.
@@ -71,16 +65,15 @@ impl Gateway {
         let mut builder = S3ServiceBuilder::new(Service::new(bridge.clone()));
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
-        config.post_object_max_file_size = POST_BYTES_MAX;
-        config.form_max_field_size = FORM_BYTES_MAX;
-        config.form_max_fields_size = FORM_BYTES_MAX;
-        builder.set_config(Arc::new(Settings::new(config)));
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         // Both, always: without the first the second is not asked.
         builder.set_auth(Keys::new(bridge.clone()));
         let rates = Arc::new(Rates::new(settings.rates));
         builder.set_access(Rights::new(bridge.clone(), Arc::clone(&rates)));
         builder.set_host(auth::Hosts);
-        let door = Door::new(builder.build(), bridge, rates, Arc::clone(metrics), Arc::new(SystemEntropy));
+        let scheme = if settings.certificate.is_some() { "https" } else { "http" };
+        let served = Served { service: builder.build(), bridge, rates, scheme };
+        let door = Door::new(served, Arc::clone(metrics), Arc::new(SystemEntropy));
         Self::start(door, settings)
     }
 }

@@ -61,6 +61,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("md5", "crypto"),
     ("memmap2", "chunklog"),
     ("mimalloc", "sys"),
+    ("multer", "gateway"),
     ("nix", "sys fuse"),
     ("parking_lot", "*"),
     ("percent_encoding", "gateway"),

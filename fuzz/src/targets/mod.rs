@@ -35,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("model_names", texts::model_names),
     ("mount_options", texts::mount_options),
     ("note", formats::note),
+    ("post_policy", texts::post_policy),
     ("rebuild", log::rebuild),
     ("repair", store::repair),
     ("run_head", formats::run_head),

@@ -1,6 +1,7 @@
 //! Targets for what people write: settings, options, documents, times, ids, names of buckets and keys; and for the files of
 //! a backup directory that are text.
 
+use keyfold::access::PostPolicy;
 use keyfold::backup::{Record, check_place};
 use keyfold::config::{MountSettings, StoreSettings, parse_duration, parse_size};
 use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_rfc3339};
@@ -8,6 +9,7 @@ use keyfold::store::DOCUMENTS;
 use keyfold::store::check_format;
 use keyfold::sys::process::Identity;
 use keyfold::vfs::control::parse_instant;
+use std::collections::BTreeMap;
 
 fn text(data: &[u8]) -> &str {
     str::from_utf8(data).unwrap_or_default()
@@ -42,6 +44,21 @@ pub fn format_file(data: &[u8]) {
 pub fn lock_line(data: &[u8]) {
     if let Some(identity) = Identity::parse(text(data)) {
         assert_eq!(Identity::parse(&identity.to_string()), Some(identity));
+    }
+}
+
+/// Any first line as a form's policy, the others as its fields: refused, or a form that it refuses with a field more, and
+/// when it has expired.
+pub fn post_policy(data: &[u8]) {
+    let (json, fields) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len()));
+    let Ok(policy) = PostPolicy::parse(json) else { return };
+    let pairs = text(fields).lines().map(|line| line.split_once('=').unwrap_or((line, "")));
+    let mut fields: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if policy.judge("bkt", &fields, Timestamp::default()).is_ok() {
+        assert!(policy.judge("bkt", &fields, Timestamp::new(i64::MAX, 0)).is_err());
+        let more = "n".repeat(data.len());
+        fields.insert(more, String::new());
+        assert!(policy.judge("bkt", &fields, Timestamp::default()).is_err());
     }
 }
 

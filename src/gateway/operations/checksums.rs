@@ -23,7 +23,7 @@ macro_rules! sums_of {
         ]
     };
 }
-pub(super) use sums_of;
+pub(in super::super) use sums_of;
 
 /// Puts a checksum, an algorithm with its text, into an output of the protocol.
 macro_rules! show_sum {

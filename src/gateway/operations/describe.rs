@@ -119,7 +119,7 @@ pub(super) fn content_type(object: &Object) -> Option<String> {
 }
 
 /// TAG-6: tags as a header has them, like a query.
-pub(super) fn header_tags(text: &str) -> S3Result<TagSet> {
+pub(in super::super) fn header_tags(text: &str) -> S3Result<TagSet> {
     let decoded = |text: &str| {
         let spaced = text.replace('+', " ");
         percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned)

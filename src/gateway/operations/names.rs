@@ -9,6 +9,11 @@ use s3s::dto::{CommonPrefix, EncodingType};
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
 
+/// A name as it can stand in a URL.
+pub(in super::super) fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, ENCODED).to_string()
+}
+
 /// How a listing spells its names.
 pub(super) struct Names {
     encoded: bool,
@@ -29,7 +34,7 @@ impl Names {
     }
 
     pub(super) fn spell(&self, name: &str) -> String {
-        if self.encoded { utf8_percent_encode(name, ENCODED).to_string() } else { name.to_owned() }
+        if self.encoded { encoded(name) } else { name.to_owned() }
     }
 
     /// The prefix of the first version of the call, which clients do not decode: as it is wherever XML can carry it.

@@ -20,6 +20,17 @@ pub(in super::super) async fn put(
     bridge: &Bridge,
     mut request: S3Request<PutObjectInput>,
 ) -> S3Result<S3Response<PutObjectOutput>> {
+    let tags = request.input.tagging.take();
+    let tags = tags.as_deref().map_or_else(|| Ok(TagSet::new()), header_tags)?;
+    tagged(bridge, request, tags).await.map(S3Response::new)
+}
+
+/// Puts an object with these tags.
+pub(in super::super) async fn tagged(
+    bridge: &Bridge,
+    mut request: S3Request<PutObjectInput>,
+    tags: TagSet,
+) -> S3Result<PutObjectOutput> {
     if request.input.write_offset_bytes.is_some() {
         return Err(not_built("appending to an object over HTTP"));
     }
@@ -31,7 +42,7 @@ pub(in super::super) async fn put(
     let bucket = std::mem::take(&mut input.bucket);
     let mut options = PutOptions {
         metadata: given!(input).metadata()?,
-        tags: input.tagging.as_deref().map_or_else(|| Ok(TagSet::new()), header_tags)?,
+        tags,
         condition: conditions::of_write(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         promise,
         ..PutOptions::default()
@@ -46,7 +57,7 @@ pub(in super::super) async fn put(
             Ok((object, sum, store.bucket(&bucket)?.versioning))
         })
         .await?;
-    Ok(S3Response::new(output(&stored)))
+    Ok(output(&stored))
 }
 
 /// Mode and owner of a new file; one that is there keeps its own.

@@ -8,7 +8,7 @@ use crate::model::{Error, Kind, ObjectKey, Result, TagSet, VersionId};
 use crate::store::Store;
 use s3s::dto::{
     DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
-    PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
+    PutObjectTaggingInput, PutObjectTaggingOutput, Tag, Tagging,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -53,6 +53,12 @@ impl Which {
     }
 }
 
+/// The tags of a document.
+pub(in super::super) fn tags_of(tagging: Tagging) -> S3Result<TagSet> {
+    let pair = |tag: Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
+    tag_set(tagging.tag_set.into_iter().map(pair).collect())
+}
+
 pub(in super::super) async fn get(
     bridge: &Bridge,
     request: S3Request<GetObjectTaggingInput>,
@@ -76,8 +82,7 @@ pub(in super::super) async fn put(
     request: S3Request<PutObjectTaggingInput>,
 ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
     let input = request.input;
-    let pair = |tag: Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
-    let tags = tag_set(input.tagging.tag_set.into_iter().map(pair).collect())?;
+    let tags = tags_of(input.tagging)?;
     let which = which(input.bucket, &input.key, input.version_id.as_deref())?;
     let version_id = bridge.change(move |store| which.replace(store, &tags).map_err(|error| told(&error))).await?;
     Ok(S3Response::new(PutObjectTaggingOutput { version_id }))

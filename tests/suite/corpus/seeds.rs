@@ -354,6 +354,16 @@ fn texts() -> Seeds {
         ),
         ("lock_line", &["1234 3f0a8c1e-5b0e-4a53-9d58-0c6f6a2b1f10 73025", "1234"]),
         (
+            "post_policy",
+            &[
+                "{\"expiration\": \"2026-12-01T12:00:00.000Z\", \"conditions\": [{\"bucket\": \"bkt\"}, [\"starts-with\", \"$key\", \"a/\"], \
+                 [\"eq\", \"$acl\", \"\\$private\"], [\"content-length-range\", 1, \"1024\"]]}\nkey=a/b\nacl=$private\nx-ignore-me=1",
+                "{\"expiration\": \"2026-12-01T12:00:00Z\", \"conditions\": [[\"starts-with\", \"$Content-Type\", \"image/\"]]}\n\
+                 content-type=image/png,image/gif",
+                "{\"expiration\": \"2026-12-01\", \"conditions\": [{}]}",
+            ],
+        ),
+        (
             "mount_options",
             &[
                 "ro,noatime,uid=1000,umask=022,xattr_list=all",

@@ -5,6 +5,7 @@ mod admin;
 mod clients;
 mod doors;
 mod endpoint;
+mod forms;
 mod harness;
 mod histories;
 mod limits;
