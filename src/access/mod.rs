@@ -26,7 +26,7 @@ pub use post_policy::PostPolicy;
 pub use presign::{EXPIRES_MAX, Endpoint, Presign};
 pub use principal::{ACCOUNT, Principal};
 pub use secret::Secret;
-pub use signature::ALGORITHM;
+pub use signature::{ALGORITHM, SigningKey};
 
 use crate::crypto::{Sealer, sha256};
 use crate::store::Store;
@@ -56,6 +56,8 @@ impl Access {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

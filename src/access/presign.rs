@@ -1,7 +1,7 @@
 //! Presigned URLs: a request that whoever holds it may make until it expires (AUTH-4 to AUTH-7). Pure.
 
 use super::Credential;
-use super::signature::ALGORITHM;
+use super::signature::{ALGORITHM, SigningKey};
 use crate::crypto::sha256;
 use crate::model::{Error, Kind, Result, Timestamp};
 use std::time::Duration;
@@ -99,7 +99,8 @@ impl Presign<'_> {
         let host = &self.endpoint.host;
         let request = format!("{}\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD", self.method);
         let text = format!("{ALGORITHM}\n{stamp}\n{scope}\n{}", super::hex(&sha256(request.as_bytes())));
-        format!("{query}&X-Amz-Signature={}", credential.signature(date, self.region, text.as_bytes()))
+        let key = SigningKey::new(&credential.secret, date, self.region);
+        format!("{query}&X-Amz-Signature={}", key.sign(text.as_bytes()))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::arguments::Global;
 use super::failure::{Done, Failed};
-use super::output::{Printer, View, size};
+use super::output::{Printer, View, plain, size};
 use super::progress::ProgressLine;
 use super::target;
 use crate::control::{Reply, Request, Row, list_backups, restore_backup};
 use crate::model::{Error, Kind, Result};
+use crate::store::ACCESS_KEY_FILE;
 use std::path::{Path, PathBuf};
 
 /// Back up a store while it is in use; list, verify and restore backups.
@@ -65,7 +66,15 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
         ([dest], true, _, _) => listing(dest, global),
         ([dest], _, true, _) => verify(dest, global),
         ([backup, to], _, _, true) => {
-            ended(global, |reply| restore_backup(backup, to, &crate::node::options(backup)?, reply))
+            let done = ended(global, |reply| restore_backup(backup, to, &crate::node::options(backup)?, reply));
+            if to.join(ACCESS_KEY_FILE).exists() {
+                eprintln!(
+                    "note: access keys are those of the backup: what was disabled or deleted since works again \
+                     (`keyfold access-key list --store {}`)",
+                    plain(&to.display().to_string())
+                );
+            }
+            done
         }
         ([dest], false, false, false) => make(args, None, dest, global),
         ([_, dest], false, false, false) => make(args, args.places.first().map(PathBuf::as_path), dest, global),

@@ -2,7 +2,9 @@
 //!
 //! A thread and a runtime of its own: it answers also when every thread of the S3 endpoint waits for the disk.
 
+use super::connections::{Activity, Open};
 use super::listen::bind;
+use super::pace::Watched;
 use crate::model::{Error, Result};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -23,8 +25,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 
-/// Connections at once; of more none is accepted until one has ended.
-const CONNECTIONS_MAX: usize = 64;
+/// A third of the connections at once, all of which are from this machine; of more the idlest makes room.
+const CONNECTIONS_THIRD: usize = 24;
 /// How long a client may take to ask.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may last.
@@ -117,15 +119,20 @@ impl Drop for Admin {
 }
 
 async fn serve(listener: tokio::net::TcpListener, told: &Arc<Told>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let open = Open::new(CONNECTIONS_THIRD);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let Some(place) = open.take(peer.ip()) else {
+                    tracing::debug!("who watches is turned away: all connections are at work");
+                    continue;
+                };
                 let told = Arc::clone(told);
                 tokio::spawn(async move {
-                    if tokio::time::timeout(LIFE, converse(stream, told)).await.is_err() {
-                        tracing::debug!("who watches took too long");
+                    tokio::select! {
+                        () = converse(stream, told, &place.activity) => {}
+                        () = place.cut.notified() => tracing::debug!("an idle connection made room"),
+                        () = tokio::time::sleep(LIFE) => tracing::debug!("who watches took too long"),
                     }
                     drop(place);
                 });
@@ -138,10 +145,15 @@ async fn serve(listener: tokio::net::TcpListener, told: &Arc<Told>) {
     }
 }
 
-async fn converse(stream: TcpStream, told: Arc<Told>) {
+async fn converse(stream: TcpStream, told: Arc<Told>, activity: &Activity) {
+    let stream = Watched::new(stream, activity);
     let service = service_fn(move |request| {
-        let told = Arc::clone(&told);
-        async move { Ok::<_, Infallible>(told.answer(&request).await) }
+        let (told, serving) = (Arc::clone(&told), activity.serve());
+        async move {
+            let answer = told.answer(&request).await;
+            drop(serving);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(HEAD);

@@ -1,5 +1,6 @@
 //! What every request gets, whatever it asks for: ids, a refusal by its head, a line in the log, metrics (GEN-3, GEN-4).
 
+use super::auth::{self, Proved};
 use super::bridge::Bridge;
 use super::collect::Room;
 use super::connections::Activity;
@@ -10,7 +11,7 @@ use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
 use super::rates::Rates;
 use super::sent::Sent;
-use super::{REGION, auth, error, guard};
+use super::{REGION, error, guard};
 use crate::access::Principal;
 use crate::model::{Kind, Result};
 use crate::sys::entropy::Entropy;
@@ -143,6 +144,8 @@ impl Door {
             }
         };
         let waits = parts.headers.contains_key(header::EXPECT);
+        // A length beside it was passed over, which a proxy may have gone by: what comes behind is nobody's.
+        let in_chunks = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let mut crossing = CrossOrigin::of(&parts);
         let form = is_form(&parts);
         let claims_key = form || guard::claims_key(&parts);
@@ -169,9 +172,10 @@ impl Door {
                 guard::join_twice_sent(&mut parts.headers);
                 announce_trailer(&mut parts.headers);
                 parts.extensions.insert(asked.trace.clone());
-                match self.room.take(&parts, body, unread).await {
+                let proved = Proved::default();
+                match self.room.take(&parts, body, unread, (peer.ip(), &proved)).await {
                     Err(refused) => response_of(refused),
-                    Ok((body, _held)) => self.serve_within(parts, body, &asked.trace).await,
+                    Ok((body, _held)) => self.serve_within(parts, body, (&asked.trace, proved)).await,
                 }
             }
         };
@@ -185,7 +189,7 @@ impl Door {
             crossing.allow(&self.served.bridge, &mut response).await;
         }
         // An answer's body may still be on its way, a request's is not.
-        if !unread.drain(waits).await {
+        if !unread.drain(waits).await || in_chunks {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let response = self.complete(&asked, response, unread.came());
@@ -193,16 +197,16 @@ impl Door {
     }
 
     /// Serves a request of this trace, a read again where it names no range and its signature covers that.
-    async fn serve_within(&self, mut parts: Parts, body: Body, trace: &Trace) -> Response<Body> {
+    async fn serve_within(&self, mut parts: Parts, body: Body, (trace, proved): (&Trace, Proved)) -> Response<Body> {
         let vouched = Vouched::default();
         parts.extensions.insert(vouched.clone());
         let again = guard::without_odd_range(&parts);
         TRACE
             .scope(trace.clone(), async {
-                let response = self.serve(Request::from_parts(parts, body)).await;
+                let response = self.serve(Request::from_parts(parts, body), proved).await;
                 match again {
                     Some(parts) if response.status() == StatusCode::BAD_REQUEST && vouched.is_told() => {
-                        self.serve(Request::from_parts(parts, Body::empty())).await
+                        self.serve(Request::from_parts(parts, Body::empty()), Proved::default()).await
                     }
                     _ => response,
                 }
@@ -210,8 +214,8 @@ impl Door {
             .await
     }
 
-    async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        let answer = auth::for_one_request(self.served.service.call(request)).await;
+    async fn serve(&self, request: Request<Body>, proved: Proved) -> Response<Body> {
+        let answer = auth::for_one_request(proved, self.served.service.call(request)).await;
         answer.unwrap_or_else(|error| {
             tracing::error!(?error, "an answer over HTTP could not be made");
             plain(StatusCode::INTERNAL_SERVER_ERROR)

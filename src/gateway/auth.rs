@@ -5,7 +5,7 @@ use super::bridge::Bridge;
 use super::error::{refused, told};
 use super::guard;
 use super::rates::Rates;
-use crate::access::{ACCOUNT, Credential, Principal, Resource, decided};
+use crate::access::{ACCOUNT, Credential, Principal, Resource, Secret, decided};
 use crate::model::Timestamp;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
@@ -18,7 +18,7 @@ use s3s::host::{S3Host, VirtualHost};
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result};
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Operations whose permission is not called as they are (IAM-8). That of all others is `s3:` and their name.
 const ACTIONS: &[(&str, &str)] = &[
@@ -66,11 +66,27 @@ pub(super) fn action(operation: &str, of_version: bool) -> String {
 tokio::task_local! {
     /// Who signed the request that this task serves, from the look at its key on.
     static SIGNER: Cell<Option<Principal>>;
+    /// Where the secret is put that its signature is compared with.
+    static PROVED: Proved;
 }
 
-/// Serves one request: its key is looked up once, for the signature and for who it stands for.
-pub(super) async fn for_one_request<T>(serve: impl Future<Output = T>) -> T {
-    SIGNER.scope(Cell::new(None), serve).await
+/// The secret of the key that a request's head was proved with, for those who read its body behind that.
+#[derive(Clone, Default)]
+pub(super) struct Proved(Arc<OnceLock<Secret>>);
+
+impl Proved {
+    pub(super) fn secret(&self) -> Option<&Secret> {
+        self.0.get()
+    }
+
+    pub(super) fn tell(&self, secret: Secret) {
+        let _ = self.0.set(secret);
+    }
+}
+
+/// Serves one request: its key is looked up once, for the signature, for who it stands for, and for its body.
+pub(super) async fn for_one_request<T>(proved: Proved, serve: impl Future<Output = T>) -> T {
+    PROVED.scope(proved, SIGNER.scope(Cell::new(None), serve)).await
 }
 
 /// The access key of that id, and the moment when it was looked up.
@@ -101,8 +117,10 @@ impl Keys {
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let (credential, _) = credential(&self.0, access_key).await?;
+        let secret = SecretKey::from(credential.secret.expose());
         let _ = SIGNER.try_with(|signer| signer.set(Some(credential.principal)));
-        Ok(SecretKey::from(credential.secret.expose()))
+        let _ = PROVED.try_with(|proved| proved.tell(credential.secret));
+        Ok(secret)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bodies on their way: what a client sends as blocking reads, what it gets as a stream, both through short queues.
 
 use super::error::refused;
+use super::piece::Piece;
 use bytes::Bytes;
 use futures_core::Stream;
 use hyper::StatusCode;
@@ -10,7 +11,7 @@ use s3s::{S3Error, S3Result, StdError};
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::{SemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 /// Pieces that wait between a client and the engine. A piece that comes is at most what the connection buffers.
 const PIECES_MAX: usize = 4;
@@ -18,8 +19,8 @@ const PIECES_MAX: usize = 4;
 const DRAINED_BYTES_MAX: usize = 4 << 20;
 /// What a body that came too slowly is told by.
 pub(super) const STALLED: &str = "the body came too slowly";
-/// What a chunk over the limit is told by.
-pub(super) const LONG_CHUNK: &str = "a chunk is too long";
+/// What a chunk that is not signed well is told by, as the protocol's library does.
+pub(super) const BAD_SIGNATURE: &str = "SignatureMismatch";
 /// What a chunk without a plain length before it, or an end behind it, is told by.
 pub(super) const BAD_CHUNK: &str = "a chunk has no length";
 /// What a body over the limit is told by.
@@ -108,14 +109,8 @@ const FAILURES: &[(&str, StatusCode, &str, &str)] = &[
         "XAmzContentSHA256Mismatch",
         "the body is not what x-amz-content-sha256 says",
     ),
-    ("SignatureMismatch", StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "a chunk of the body is not signed well"),
+    (BAD_SIGNATURE, StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "a chunk of the body is not signed well"),
     (TOO_LONG, StatusCode::BAD_REQUEST, "EntityTooLarge", "the body is longer than 5 GiB (SIZE-2)"),
-    (
-        LONG_CHUNK,
-        StatusCode::BAD_REQUEST,
-        "InvalidRequest",
-        "a chunk of the body is longer than 16 MiB: send shorter ones",
-    ),
     (BAD_CHUNK, StatusCode::BAD_REQUEST, "InvalidRequest", "the body is not in the chunks that its head tells of"),
     (STALLED, StatusCode::BAD_REQUEST, "RequestTimeout", "the body came too slowly, and the connection was given up"),
     ("TooLarge", StatusCode::BAD_REQUEST, "InvalidRequest", "the body's chunks have too long headers"),
@@ -135,29 +130,6 @@ pub(super) fn failed(error: &StdError) -> S3Error {
         |(_, status, code, message)| (*status, *code, *message),
     );
     refused(status, code, message)
-}
-
-/// A piece of a body that goes, with its room in memory.
-pub(super) struct Piece {
-    bytes: Vec<u8>,
-    _room: Option<SemaphorePermit<'static>>,
-}
-
-impl Piece {
-    /// `room` is free again when the connection has taken the bytes.
-    pub(super) const fn new(bytes: Vec<u8>, room: Option<SemaphorePermit<'static>>) -> Self {
-        Self { bytes, _room: room }
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-}
-
-impl AsRef<[u8]> for Piece {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 /// A body on its way to the client: what was read with the answer, then pieces as they come.

@@ -2,8 +2,9 @@
 //! time, and bodies pass between the two through short queues.
 
 use super::answer::Trace;
-use super::body::{self, AtEnd, Incoming, Outgoing, Piece};
+use super::body::{self, AtEnd, Incoming, Outgoing};
 use super::error::{refused, told};
+use super::piece::{PIECES_OF_ANSWER, Piece};
 use super::turns::{Turn, Turns};
 use crate::access::Access;
 use crate::model::Result;
@@ -36,14 +37,6 @@ const LONG: &[&str] = &["CompleteMultipartUpload", "CopyObject", "DeleteObjects"
 const TURN: Duration = Duration::from_secs(20);
 /// How long an answer waits for mounts to show what it tells of.
 const SHOWN: Duration = Duration::from_secs(1);
-/// Bytes read at a time for an answer's body, where there is room for them.
-const PIECE_BYTES: u64 = 256 * 1024;
-/// Where there is not, and what needs no room: an answer has some four such pieces in memory at most, three of them in its
-/// connection's buffer.
-const SMALL_PIECE_BYTES: u64 = 32 * 1024;
-/// Room for larger pieces of all answers of the process, in pieces: 64 MiB.
-static ROOM: Semaphore = Semaphore::const_new(256);
-
 /// The way to the engine.
 #[derive(Clone)]
 pub(super) struct Bridge {
@@ -136,13 +129,11 @@ impl Bridge {
         work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
     ) -> S3Result<T> {
         let store = Arc::clone(&self.store);
-        // The turn is held by the work: it goes on when the client has gone.
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work(&store);
-            drop(turn);
-            done
-        });
-        done.await.unwrap_or_else(|error| {
+        // The turn is held by the work, which goes on when the client has gone, and free when its thread is: given back earlier it
+        // would have threads started that nobody needs.
+        let done = tokio::task::spawn_blocking(move || (work(&store), turn));
+        let done = done.await.map(|(done, _turn)| done);
+        done.unwrap_or_else(|error| {
             tracing::error!(%error, "a call of the engine ended badly");
             Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the request could not be carried out"))
         })
@@ -151,24 +142,33 @@ impl Bridge {
     /// The body of `range` of a content whose first bytes were read already, in pieces as the client takes them.
     pub(super) fn send(&self, content: Content, range: Range<u64>, first: Piece) -> StreamingBlob {
         let mut at = range.start + first.len();
-        let (outgoing, sender) = Outgoing::new(first, range.end - range.start);
-        if at < range.end {
-            let (bridge, content) = (self.clone(), Arc::new(content));
-            tokio::spawn(async move {
-                while at < range.end {
-                    // None is read before there is a place for it; there never is when the client has gone.
-                    let Ok(place) = sender.reserve().await else { return };
-                    let (content, to) = (Arc::clone(&content), range.end);
-                    let piece = bridge.ask(move |_| read_piece(&content, at..to)).await;
-                    let end = piece.is_err();
-                    at += piece.as_ref().map_or(0, Piece::len);
-                    place.send(piece);
-                    if end {
-                        return;
-                    }
-                }
-            });
+        let whole = range.end - range.start;
+        if at == range.end {
+            return StreamingBlob::new(Outgoing::new(first, whole).0);
         }
+        // The first has its place.
+        let places = Arc::new(Semaphore::new(PIECES_OF_ANSWER));
+        let first = match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => first.holding(place),
+            Err(_) => first,
+        };
+        let (outgoing, sender) = Outgoing::new(first, whole);
+        let (bridge, content) = (self.clone(), Arc::new(content));
+        tokio::spawn(async move {
+            while at < range.end {
+                // None is read before there is a place for it; there never is in the queue when the client has gone.
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+                let Ok(next) = sender.reserve().await else { return };
+                let (content, to) = (Arc::clone(&content), range.end);
+                let piece = bridge.ask(move |_| read_piece(&content, at..to)).await.map(|piece| piece.holding(place));
+                let end = piece.is_err();
+                at += piece.as_ref().map_or(0, Piece::len);
+                next.send(piece);
+                if end {
+                    return;
+                }
+            }
+        });
         StreamingBlob::new(outgoing)
     }
 }
@@ -178,15 +178,12 @@ impl Bridge {
 /// # Errors
 /// As [`Content::read_at`]; nothing is sent of bytes that fail their checksum.
 pub(super) fn read_piece(content: &Content, range: Range<u64>) -> S3Result<Piece> {
-    let wanted = range.end - range.start;
-    let room = if wanted > SMALL_PIECE_BYTES { ROOM.try_acquire().ok() } else { None };
-    let len = wanted.min(if room.is_some() { PIECE_BYTES } else { SMALL_PIECE_BYTES });
-    let mut piece = vec![0; usize::try_from(len).unwrap_or_default()];
-    let read = content.read_at(range.start, &mut piece).map_err(|error| told(&error))?;
-    if read as u64 != len {
+    let mut piece = Piece::for_some_of(range.end - range.start);
+    let read = content.read_at(range.start, piece.bytes_mut()).map_err(|error| told(&error))?;
+    if read as u64 != piece.len() {
         return Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the object is shorter than it was"));
     }
-    Ok(Piece::new(piece, room))
+    Ok(piece)
 }
 
 fn shown<T>(store: &Store, done: Result<T, S3Error>) -> S3Result<T> {

@@ -2,11 +2,15 @@
 //! checksums say.
 
 use super::XML_BYTES_MAX;
-use super::chunked::Chunked;
+use super::auth::{Proved, place_of};
+use super::body::{self, STALLED};
+use super::connections::client_of;
 use super::error::{refused, told};
 use super::guard::{self, WIRE_BYTES_MAX};
 use super::pace::{Paced, Unread};
 use super::rechunked::Rechunked;
+use super::resigned::Resigned;
+use super::turns::{Turn, Turns};
 use crate::crypto::{Summer, md5};
 use crate::model::{ChecksumAlgorithm, Sum, parse_md5};
 use bytes::{Bytes, BytesMut};
@@ -15,13 +19,14 @@ use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use s3s::{Body, S3Error, S3Result};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// KiB of documents in memory at once.
-const TOGETHER_KIB: usize = 64 * 1024;
+/// KiB of documents in memory at once, and of a client's at most: a document is read before its signature is looked at.
+const TOGETHER_KIB: u32 = 64 * 1024;
+const SHARE_KIB: u32 = 48 * 1024;
 /// KiB of a document that are paid for at a time, as they come: who only says that he sends much takes nothing.
 const STEP_KIB: u32 = 64;
 /// Tags of a document at most: 10,000 parts of an upload with a checksum each have 80,000. What is read of an element takes
@@ -33,6 +38,8 @@ const TAGS_FEW: usize = 8192;
 const LARGE_MAX: usize = 2;
 /// How long one may wait for the others.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one may take to come: what has come of it is held meanwhile.
+const ARRIVAL: Duration = Duration::from_secs(60);
 /// Parameters of queries of a PUT that brings a document.
 const OF_DOCUMENTS: &[&str] = &[
     "accelerate",
@@ -58,41 +65,47 @@ const OF_DOCUMENTS: &[&str] = &[
     "versioning",
     "website",
 ];
-/// Longest document that makes a bucket, in bytes. Where the bucket is named by the host, a path of one name is an object's.
+/// Longest document that makes a bucket, in bytes.
 const BUCKET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Room for bodies that are held whole.
 pub(super) struct Room {
-    documents: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    documents: Arc<Turns>,
+    large: Arc<Turns>,
 }
 
 /// A body's part of it, for as long as the request is served.
-pub(super) type Held = Vec<OwnedSemaphorePermit>;
+pub(super) type Held = Vec<Turn>;
 
 impl Room {
     pub(super) fn new() -> Self {
-        let documents = Arc::new(Semaphore::new(TOGETHER_KIB));
-        Self { documents, large: Arc::new(Semaphore::new(LARGE_MAX)) }
+        let documents = Turns::new(TOGETHER_KIB as usize, SHARE_KIB as usize, PATIENCE);
+        Self { documents, large: Turns::new(LARGE_MAX, LARGE_MAX, PATIENCE) }
     }
 
     /// The body as the protocol's library is to have it: a document is read and compared here, everything else streams.
     ///
     /// # Errors
     /// What is wrong with it: its length, its MD5 or checksum (SUM-6), or a client that is too slow.
-    pub(super) async fn take(&self, parts: &Parts, body: Incoming, unread: &Unread) -> S3Result<(Body, Held)> {
+    pub(super) async fn take(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        unread: &Unread,
+        (peer, proved): (IpAddr, &Proved),
+    ) -> S3Result<(Body, Held)> {
         let length = body.size_hint().exact();
         let streaming = is_streaming(&parts.headers);
-        if !is_held(parts, length) || !guard::claims_key(parts) {
+        if !is_held(parts) || !guard::claims_key(parts) {
             let body = Paced::new(body, unread, WIRE_BYTES_MAX);
             let body = match streaming {
                 false => Body::http_body_unsync(body),
                 true if is_unsigned(&parts.headers) => Body::http_body_unsync(Rechunked::new(body)),
-                true => Body::http_body_unsync(Chunked::new(body)),
+                true => Body::http_body_unsync(Resigned::new(body, parts, proved)),
             };
             return Ok((body, Held::new()));
         }
-        let most = XML_BYTES_MAX as u64;
+        let most = if makes_bucket(parts) { BUCKET_BYTES_MAX } else { XML_BYTES_MAX as u64 };
         let mut body = Paced::new(body, unread, most);
         if streaming {
             let message = "a document that is sent in signed chunks is not read: send it whole";
@@ -106,54 +119,51 @@ impl Room {
             let message = format!("the body has {length} bytes, the limit is {most}");
             return Err(refused(StatusCode::BAD_REQUEST, "MaxMessageLengthExceeded", message));
         }
-        let (bytes, mut held) = self.read(&mut body).await?;
+        let read = tokio::time::timeout(ARRIVAL, self.read(&mut body, &client_of(peer).to_string())).await;
+        let (bytes, mut held) = read.unwrap_or_else(|_| Err(body::failed(&STALLED.into())))?;
         let tags = bytes.iter().filter(|byte| **byte == b'<').count();
         if tags > TAGS_MAX {
             let message = format!("the document has more than {TAGS_MAX} tags");
             return Err(refused(StatusCode::BAD_REQUEST, "MaxMessageLengthExceeded", message));
         }
         if tags > TAGS_FEW {
-            held.push(wait_for(&self.large, 1).await?);
+            held.push(self.large.take(None).await?);
         }
         compare(&parts.headers, &bytes, is_of_object(parts))?;
         Ok((Body::from(bytes), held))
     }
 
-    async fn read(&self, body: &mut Paced) -> S3Result<(Bytes, Held)> {
-        let (mut bytes, mut held): (_, Option<OwnedSemaphorePermit>) = (BytesMut::new(), None);
+    async fn read(&self, body: &mut Paced, client: &str) -> S3Result<(Bytes, Held)> {
+        let (mut bytes, mut held) = (BytesMut::new(), Held::new());
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-            let Ok(data) = frame.map_err(|error| super::body::failed(&error))?.into_data() else { continue };
-            while held.as_ref().map_or(0, |held| held.num_permits() * 1024) < bytes.len() + data.len() {
-                let step = wait_for(&self.documents, STEP_KIB).await?;
-                match &mut held {
-                    Some(held) => held.merge(step),
-                    None => held = Some(step),
-                }
+            let Ok(data) = frame.map_err(|error| body::failed(&error))?.into_data() else { continue };
+            while held.len() * STEP_KIB as usize * 1024 < bytes.len() + data.len() {
+                held.push(self.documents.take_many(STEP_KIB, Some(client)).await?);
             }
             bytes.extend_from_slice(&data);
         }
-        Ok((bytes.freeze(), held.into_iter().collect()))
+        Ok((bytes.freeze(), held))
     }
-}
-
-async fn wait_for(room: &Arc<Semaphore>, kib: u32) -> S3Result<OwnedSemaphorePermit> {
-    let busy = || refused(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "too much is being sent: try again later");
-    let held = tokio::time::timeout(PATIENCE, Arc::clone(room).acquire_many_owned(kib)).await;
-    held.map_err(|_| busy())?.map_err(|_| busy())
 }
 
 /// Whether the protocol's library reads a request's body whole: all but the bytes of objects and parts.
-fn is_held(parts: &Parts, length: Option<u64>) -> bool {
-    let query = guard::query(parts.uri.query().unwrap_or_default());
+fn is_held(parts: &Parts) -> bool {
     match parts.method {
         Method::POST => true,
-        Method::PUT if query.keys().any(|name| OF_DOCUMENTS.contains(&name.as_str())) => true,
-        Method::PUT => {
-            let one_name = !parts.uri.path().trim_matches('/').contains('/');
-            one_name && length.is_some_and(|length| length <= BUCKET_BYTES_MAX) && !is_streaming(&parts.headers)
-        }
+        Method::PUT if names_document(parts) => true,
+        Method::PUT => makes_bucket(parts),
         _ => false,
     }
+}
+
+/// Whether a request makes a bucket.
+fn makes_bucket(parts: &Parts) -> bool {
+    parts.method == Method::PUT && place_of(parts).1.is_empty() && !names_document(parts)
+}
+
+fn names_document(parts: &Parts) -> bool {
+    let query = guard::query(parts.uri.query().unwrap_or_default());
+    query.keys().any(|name| OF_DOCUMENTS.contains(&name.as_str()))
 }
 
 fn is_streaming(headers: &HeaderMap) -> bool {
@@ -196,10 +206,11 @@ mod tests {
 
     #[test]
     fn what_is_held_is_all_but_bytes_of_objects() {
-        let held_of = |method: &str, uri: &str, length| {
-            is_held(&Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0, length)
+        let held_at = |host: &str, method: &str, uri: &str| {
+            let head = Request::builder().method(method).uri(uri).header("host", host).body(()).unwrap().into_parts().0;
+            is_held(&head)
         };
-        let held = |method: &str, uri: &str| held_of(method, uri, Some(100));
+        let held = |method: &str, uri: &str| held_at("h", method, uri);
         for (method, uri) in [
             ("POST", "/b?delete"),
             ("POST", "/b/k?uploadId=1"),
@@ -219,9 +230,9 @@ mod tests {
         ] {
             assert!(!held(method, uri), "{method} {uri}");
         }
-        assert!(held("PUT", "/b/"));
-        // With the bucket's name in the host it is an object.
-        assert!(!held_of("PUT", "/big.bin", Some(100 << 20)) && !held_of("PUT", "/big.bin", None));
+        // What is no object's makes a bucket, however long it is; with the bucket's name in the host it is an object.
+        assert!(held("PUT", "/b/") && held_at("b.localhost", "PUT", "/"));
+        assert!(!held("PUT", "/b//") && !held("PUT", "/b%2Fk") && !held_at("b.localhost", "PUT", "/big.bin"));
     }
 
     #[test]

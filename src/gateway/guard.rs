@@ -32,7 +32,10 @@ const USER_METADATA: &str = "x-amz-meta-";
 /// are not signed (AUTH-9), session tokens, headers and bodies over their limits (META-4, SIZE-2).
 pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
     let query = query(parts.uri.query().unwrap_or_default());
-    let authorization = parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let authorization = authorization(parts);
+    if authorization.is_some() && query.contains_key("X-Amz-Signature") {
+        return Err(bad("InvalidArgument", "a request is signed in its head or in its query, not in both"));
+    }
     if authorization.is_some_and(|text| !text.starts_with("AWS4-")) || query.contains_key("AWSAccessKeyId") {
         return Err(of_version_2());
     }
@@ -54,8 +57,12 @@ pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
         in_region(credential, region, "AuthorizationQueryParametersError")?;
         all_signed(&parts.headers, query.get("X-Amz-SignedHeaders").map_or("", String::as_str))?;
     } else if let Some(authorization) = authorization {
-        in_region(member(authorization, "Credential="), region, "AuthorizationHeaderMalformed")?;
-        all_signed(&parts.headers, member(authorization, "SignedHeaders="))?;
+        let malformed = "AuthorizationHeaderMalformed";
+        let (credential, signed, _) = members(authorization).ok_or_else(|| {
+            bad(malformed, "the header is not ALGORITHM Credential=..., SignedHeaders=..., Signature=...")
+        })?;
+        in_region(credential, region, malformed)?;
+        all_signed(&parts.headers, signed)?;
     }
     limits(parts)
 }
@@ -166,10 +173,23 @@ pub(super) fn query(text: &str) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-/// What follows `name` in an `Authorization` header.
-fn member<'a>(authorization: &'a str, name: &str) -> &'a str {
-    let rest = authorization.split_once(name).map_or("", |(_, rest)| rest);
-    rest.split([',', ' ']).next().unwrap_or_default()
+fn authorization(parts: &Parts) -> Option<&str> {
+    parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// Credential and signature of a request that is signed in its head.
+pub(super) fn signature(parts: &Parts) -> Option<(&str, &str)> {
+    members(authorization(parts)?).map(|(credential, _, signature)| (credential, signature))
+}
+
+/// Credential, signed headers and signature of an `Authorization` header, which has nothing else: whatever is read here is what
+/// the protocol's library checks.
+fn members(authorization: &str) -> Option<(&str, &str, &str)> {
+    let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 ")?;
+    let (credential, rest) = rest.trim_start().strip_prefix("Credential=")?.split_once(',')?;
+    let (signed, rest) = rest.trim_start().strip_prefix("SignedHeaders=")?.split_once(',')?;
+    let signature = rest.trim_start().strip_prefix("Signature=")?.trim_end();
+    signature.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some((credential, signed, signature))
 }
 
 fn lives(seconds: &str) -> S3Result<()> {
@@ -196,16 +216,29 @@ pub(super) fn in_region(credential: &str, region: &str, code: &str) -> S3Result<
     }
 }
 
-/// What S3 obeys must be the signer's word (AUTH-9).
+/// What S3 obeys must be the signer's word (AUTH-9), and so must the host be, which may name the bucket. The protocol's library
+/// passes over a name that is that of no header, or of one it cannot read, so such a one is refused here.
 fn all_signed(headers: &HeaderMap, signed: &str) -> S3Result<()> {
-    let is_signed = |name: &str| signed.split(';').any(|signed| signed.eq_ignore_ascii_case(name));
+    let is_signed = |name: &str| signed.split(';').any(|signed| signed == name);
     let own = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-"));
-    let unsigned: Vec<_> = own.filter(|name| !UNSIGNED.contains(name) && !is_signed(name)).collect();
-    if unsigned.is_empty() {
-        return Ok(());
+    let needed = own.filter(|name| !UNSIGNED.contains(name)).chain([header::HOST.as_str()]);
+    let unsigned: Vec<_> = needed.filter(|name| !is_signed(name)).collect();
+    if !unsigned.is_empty() {
+        let message =
+            format!("There were headers present in the request which were not signed: {}", unsigned.join(", "));
+        return Err(refused(StatusCode::FORBIDDEN, "AccessDenied", message));
     }
-    let message = format!("There were headers present in the request which were not signed: {}", unsigned.join(", "));
-    Err(refused(StatusCode::FORBIDDEN, "AccessDenied", message))
+    let is_there = |name: &str| {
+        let mut values = headers.get_all(name).iter().peekable();
+        values.peek().is_some() && values.all(|value| str::from_utf8(value.as_bytes()).is_ok())
+    };
+    match signed.split(';').find(|name| !is_there(name)) {
+        None => Ok(()),
+        Some(absent) => {
+            let message = format!("{absent:?} is signed, and the request has no such header that could be read");
+            Err(refused(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message))
+        }
+    }
 }
 
 fn limits(parts: &Parts) -> S3Result<()> {
@@ -241,7 +274,7 @@ mod tests {
     use hyper::Request;
 
     fn refusal(uri: &str, headers: &[(&'static str, &str)]) -> Option<String> {
-        let mut request = Request::builder().method("PUT").uri(uri);
+        let mut request = Request::builder().method("PUT").uri(uri).header("host", "h");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -268,7 +301,7 @@ mod tests {
     fn auth_4_presigned_urls_live_a_second_to_seven_days() {
         let presigned = |seconds: &str| {
             format!(
-                "/b/k?X-Amz-Signature=00&X-Amz-Credential=AK%2F20261123%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Expires={seconds}"
+                "/b/k?X-Amz-Signature=00&X-Amz-Credential=AK%2F20261123%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-SignedHeaders=host&X-Amz-Expires={seconds}"
             )
         };
         for seconds in ["1", "3600", "604800"] {
@@ -303,8 +336,48 @@ mod tests {
         let signed = authorization("us-east-1", "host;x-amz-acl");
         let headers = [("authorization", signed.as_str()), ("x-amz-acl", "private"), ("x-amz-date", "d")];
         assert_eq!(refusal("/b/k", &headers), None);
-        let headers = [("authorization", signed.as_str()), ("x-amz-tagging", "a=b")];
+        let headers = [("authorization", signed.as_str()), ("x-amz-acl", "private"), ("x-amz-tagging", "a=b")];
         assert_eq!(refusal("/b/k", &headers).as_deref(), Some("AccessDenied"));
+        // The host may name the bucket.
+        let without_host = authorization("us-east-1", "x-amz-date");
+        let headers = [("authorization", without_host.as_str()), ("x-amz-date", "d")];
+        assert_eq!(refusal("/b/k", &headers).as_deref(), Some("AccessDenied"));
+        assert_eq!(refusal("/b/k?X-Amz-Signature=00&X-Amz-Expires=1", &[]).as_deref(), Some("AccessDenied"));
+    }
+
+    /// AUTH-9: a name that the signature does not cover counts for nothing, wherever and however it is written.
+    #[test]
+    fn auth_9_who_holds_a_signature_adds_nothing_to_it() {
+        let with = |authorization: &str| refusal("/b/k", &[("authorization", authorization), ("x-amz-acl", "private")]);
+        let scope = "Credential=AK/20261123/us-east-1/s3/aws4_request";
+        // The library looks names up as they are written, and passes over those it does not find.
+        assert_eq!(with(&authorization("us-east-1", "host;X-Amz-Acl")).as_deref(), Some("AccessDenied"));
+        let absent = authorization("us-east-1", "host;x-amz-acl;x-amz-tagging");
+        assert_eq!(with(&absent).as_deref(), Some("SignatureDoesNotMatch"));
+        for hidden in [
+            format!("AWS4-SignedHeaders=host;x-amz-acl {scope}, SignedHeaders=host, Signature=00"),
+            format!("AWS4-HMAC-SHA256 SignedHeaders=host;x-amz-acl, {scope}, SignedHeaders=host, Signature=00"),
+            format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host;x-amz-acl, Signature=00 {scope}, SignedHeaders=host"),
+            format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host"),
+        ] {
+            assert_eq!(with(&hidden).as_deref(), Some("AuthorizationHeaderMalformed"), "{hidden}");
+        }
+        let spaced = format!("AWS4-HMAC-SHA256  {scope},SignedHeaders=host;x-amz-acl,  Signature=00");
+        assert_eq!(with(&spaced), None);
+        // What the library cannot read it leaves out of what it checks.
+        let mut request = Request::builder().uri("/b/k").header("host", "h");
+        request = request.header("authorization", authorization("us-east-1", "host;x-amz-acl"));
+        let request = request.header("x-amz-acl", HeaderValue::from_bytes(b"\xff").unwrap()).body(()).unwrap();
+        let refused = check(&request.into_parts().0, "us-east-1").unwrap_err();
+        assert_eq!(refused.code().as_str(), "SignatureDoesNotMatch");
+    }
+
+    #[test]
+    fn auth_1_a_request_is_signed_in_one_place() {
+        let signed = authorization("us-east-1", "host");
+        let presigned = "/b/k?X-Amz-Signature=00&X-Amz-SignedHeaders=host&X-Amz-Expires=60";
+        assert_eq!(refusal(presigned, &[]), None);
+        assert_eq!(refusal(presigned, &[("authorization", &signed)]).as_deref(), Some("InvalidArgument"));
     }
 
     #[test]

@@ -37,13 +37,21 @@ impl Turns {
     /// # Errors
     /// `SlowDown` when none comes in time.
     pub(super) async fn take(&self, who: Option<&str>) -> S3Result<Turn> {
+        self.take_many(1, who).await
+    }
+
+    /// Several turns as one.
+    ///
+    /// # Errors
+    /// As [`Turns::take`].
+    pub(super) async fn take_many(&self, count: u32, who: Option<&str>) -> S3Result<Turn> {
         let own = who.map(|who| self.of(who));
         let turn = async {
             let own = match own {
-                Some(own) => Some(own.acquire_owned().await.ok()?),
+                Some(own) => Some(own.acquire_many_owned(count).await.ok()?),
                 None => None,
             };
-            Some(Turn { _own: own, _place: Arc::clone(&self.places).acquire_owned().await.ok()? })
+            Some(Turn { _own: own, _place: Arc::clone(&self.places).acquire_many_owned(count).await.ok()? })
         };
         tokio::time::timeout(self.patience, turn).await.ok().flatten().ok_or_else(|| {
             let message = "too many requests are being served: try again later";

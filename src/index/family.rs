@@ -61,12 +61,14 @@ families! {
     User = "user",
     /// Id to access key.
     AccessKey = "key",
+    /// (bucket, key, upload id): uploads in the order in which they are listed.
+    UploadName = "uploadname",
 }
 
 impl Family {
     /// Whether stores were made without it, by releases that did not have it.
     pub(super) const fn is_young(self) -> bool {
-        matches!(self, Self::Sums | Self::User | Self::AccessKey)
+        matches!(self, Self::Sums | Self::User | Self::AccessKey | Self::UploadName)
     }
 }
 

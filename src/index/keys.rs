@@ -4,7 +4,7 @@
 //! byte order is S3's order of whole keys, since a directory's component keeps its `/` (LIST-1). `ver` keys
 //! need an end mark before the version, so a component's NUL is written `00 FF` and its end `00 00`.
 
-use crate::model::{ContentId, DirId, KEY_BYTES_MAX, Seq, UploadId};
+use crate::model::{BucketId, ContentId, DirId, KEY_BYTES_MAX, Seq, UploadId};
 
 /// An id as an eight-byte big-endian key.
 #[must_use]
@@ -120,17 +120,45 @@ pub fn ver_dir_bounds(dir: DirId, from: &str) -> (Vec<u8>, Vec<u8>) {
 pub fn ver_parts(key: &[u8]) -> Option<(DirId, String, Seq)> {
     let dir = dir_of(key)?;
     let (name, seq) = key.get(8..)?.split_last_chunk::<8>()?;
-    let escaped = name.strip_suffix(&[0, 0])?;
-    let mut component = Vec::with_capacity(escaped.len());
+    let component = unescaped(name.strip_suffix(&[0, 0])?)?;
+    let component = String::from_utf8(component).ok().filter(|component| is_component(component))?;
+    Some((dir, component, Seq(!u64::from_be_bytes(*seq))))
+}
+
+/// What [`escaped_component`] made, without its end.
+fn unescaped(escaped: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(escaped.len());
     let mut bytes = escaped.iter();
     while let Some(&byte) = bytes.next() {
-        component.push(byte);
+        out.push(byte);
         if byte == 0 && bytes.next() != Some(&0xff) {
             return None;
         }
     }
-    let component = String::from_utf8(component).ok().filter(|component| is_component(component))?;
-    Some((dir, component, Seq(!u64::from_be_bytes(*seq))))
+    Some(out)
+}
+
+/// Key under which an upload is listed: by bucket and key, then in the order of initiation.
+#[must_use]
+pub fn upload_name_key(bucket: BucketId, key: &str, upload: UploadId) -> Vec<u8> {
+    let mut name = id_key(bucket.0).to_vec();
+    name.extend_from_slice(&escaped_component(key));
+    name.extend_from_slice(&id_key(upload.0));
+    name
+}
+
+/// A bound behind all of a bucket's.
+#[must_use]
+pub fn upload_names_end(bucket: BucketId) -> Vec<u8> {
+    after_dir(DirId(bucket.0))
+}
+
+/// The key and the upload in such a key.
+#[must_use]
+pub fn upload_name_parts(name: &[u8]) -> Option<(String, UploadId)> {
+    let (key, upload) = name.get(8..)?.split_last_chunk::<8>()?;
+    let key = unescaped(key.strip_suffix(&[0, 0])?)?;
+    Some((String::from_utf8(key).ok()?, UploadId(u64::from_be_bytes(*upload))))
 }
 
 /// Key of an upload's part.

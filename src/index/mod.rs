@@ -47,7 +47,8 @@ pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;
 pub use keys::{
     RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, id_key, id_of, is_component, next_name, part_key,
-    part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
+    part_number_of, upload_name_key, upload_name_parts, upload_names_end, ver_bounds, ver_dir_bounds, ver_key,
+    ver_parts,
 };
 pub use records::{
     Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, Node, OpenSession, PartRecord,

@@ -4,7 +4,7 @@ use super::codec::{Record, fields, unknown_version};
 use super::keys::is_component;
 use crate::model::{
     AccessKey, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino, Metadata,
-    Object, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User, VersionId,
+    Object, ObjectPart, ObjectSum, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User, VersionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -321,6 +321,30 @@ fn sums_flaw(sums: &ObjectSums) -> Option<&'static str> {
     sizes.is_none_or(|sum| sum > BYTES_MAX).then_some("the sizes of its parts cannot be")
 }
 
+/// [`ObjectSums`] in its first version.
+#[derive(Deserialize)]
+struct ObjectSumsV1 {
+    sum: Option<ObjectSum>,
+    parts: Vec<ObjectPart>,
+}
+
+impl Record for ObjectSums {
+    const NAME: &'static str = "checksums";
+    const VERSION: u8 = 2;
+
+    fn flaw(&self) -> Option<&'static str> {
+        sums_flaw(self)
+    }
+
+    fn lift(version: u8, body: &[u8]) -> Result<Self> {
+        if version != 1 {
+            return Err(unknown_version(Self::NAME, version));
+        }
+        let ObjectSumsV1 { sum, parts } = fields(Self::NAME, body)?;
+        Ok(Self { sum, parts, upload: None })
+    }
+}
+
 macro_rules! records {
     ($($type:ty = $name:literal $(unless $flaw:ident)?,)*) => { $(
         impl Record for $type {
@@ -341,7 +365,6 @@ records! {
     Node = "extent tree" unless node_flaw,
     SegRecord = "segment",
     PartRecord = "part",
-    ObjectSums = "checksums" unless sums_flaw,
     Usage = "usage",
     Change = "change",
     OpenSession = "open session" unless session_flaw,

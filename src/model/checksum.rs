@@ -1,6 +1,6 @@
 //! Checksums that S3's clients choose, give and ask for (SUM-6 to SUM-11).
 
-use super::{Error, Kind, Result};
+use super::{Error, Kind, Result, UploadId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -237,6 +237,8 @@ pub struct ObjectSums {
     pub sum: Option<ObjectSum>,
     /// The parts it was made of, in order; none when it came in one piece.
     pub parts: Vec<ObjectPart>,
+    /// The upload that it was made by (MPU-9).
+    pub upload: Option<UploadId>,
 }
 
 /// The MD5 that a client wrote in base64 (Content-MD5).

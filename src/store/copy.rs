@@ -114,7 +114,7 @@ impl Store {
         draft.has_key(bucket.name.as_str(), key.as_str());
         draft.copy_from(0, &content, 0, from.size)?;
         let etag = ETag { digest: md5.finish(), parts: 0 };
-        let sums = ObjectSums { sum: Some(ObjectSum::whole(summer.finish())), parts: Vec::new() };
+        let sums = ObjectSums { sum: Some(ObjectSum::whole(summer.finish())), ..ObjectSums::default() };
         self.put_draft(&bucket, key, draft, options, "ObjectCreated:Copy", sums, |object| {
             object.etag = etag;
             carry(object, from);

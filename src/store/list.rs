@@ -379,7 +379,7 @@ pub(super) fn group_of<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) 
 }
 
 /// The smallest string after every key that begins with `group`.
-fn after_group(group: &str) -> Option<String> {
+pub(super) fn after_group(group: &str) -> Option<String> {
     let mut chars: Vec<char> = group.chars().collect();
     while let Some(last) = chars.pop() {
         let next = match last {

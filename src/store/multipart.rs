@@ -6,6 +6,7 @@ mod pages;
 pub(super) use complete::Completed;
 pub use complete::{CompleteOptions, CompletePart};
 pub use pages::{ListUploads, PartPage, UploadPage};
+pub(super) use pages::{UPLOADS_KEY, name_uploads};
 
 use super::Store;
 use super::bucket::{add_usage, need_bucket};
@@ -15,7 +16,8 @@ use super::promise::{Promise, Promised, check_length};
 use super::stack::drop_content;
 use super::sums::sum_of;
 use crate::index::{
-    Family, PartRecord, Read, Tx, UploadRecord, content_key, decode, id_key, id_of, part_key, part_number_of,
+    Family, PartRecord, Read, Tx, UploadRecord, content_key, decode, id_key, part_key, part_number_of, upload_name_key,
+    upload_name_parts, upload_names_end,
 };
 use crate::model::{
     BucketId, ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectSum, ObjectSums,
@@ -173,6 +175,7 @@ impl Store {
                 checksum,
             };
             tx.put(Family::Upload, &id_key(id.0), &record);
+            tx.put(Family::UploadName, &upload_name_key(bucket.id, key.as_str(), id), &1u64);
             add_usage(tx, bucket.id, Usage { uploads: 1, ..Usage::default() })?;
             Ok(id)
         })
@@ -259,7 +262,7 @@ impl Store {
         sum: Option<Sum>,
     ) -> Result<PartInfo> {
         let mut prepared = self.prepare(&mut draft)?;
-        prepared.keep(&mut draft, ObjectSums { sum: sum.map(ObjectSum::whole), parts: Vec::new() });
+        prepared.keep(&mut draft, ObjectSums { sum: sum.map(ObjectSum::whole), ..ObjectSums::default() });
         let now = self.now();
         let (part, commit) = self.transact_seq(|tx| {
             let record = need_upload(tx, upload)?;
@@ -289,31 +292,33 @@ impl Store {
     pub fn abort_upload(&self, upload: UploadId) -> Result<()> {
         self.transact_durably(|tx| {
             let record = need_upload(tx, upload)?;
-            self.drop_upload(tx, upload, record.bucket)
+            self.drop_upload(tx, upload, &record)
         })
     }
 
     /// Ends all uploads of a bucket that goes.
     pub(super) fn drop_uploads_of(&self, tx: &mut Tx<'_>, bucket: BucketId) -> Result<()> {
         let mut uploads = Vec::new();
-        for found in tx.scan(Family::Upload, &[], &[0xff; 9])? {
-            let (key, value) = found?;
-            if let Some(id) = id_of(&key)
-                && decode::<UploadRecord>(&value)?.bucket == bucket
-            {
-                uploads.push(UploadId(id));
+        for found in tx.scan(Family::UploadName, &id_key(bucket.0), &upload_names_end(bucket))? {
+            uploads.extend(upload_name_parts(&found?.0).map(|(_, upload)| upload));
+        }
+        for upload in uploads {
+            if let Some(record) = tx.record(Family::Upload, &id_key(upload.0))? {
+                self.drop_upload(tx, upload, &record)?;
             }
         }
-        uploads.into_iter().try_for_each(|upload| self.drop_upload(tx, upload, bucket))
+        Ok(())
     }
 
-    fn drop_upload(&self, tx: &mut Tx<'_>, upload: UploadId, bucket: BucketId) -> Result<()> {
+    fn drop_upload(&self, tx: &mut Tx<'_>, upload: UploadId, record: &UploadRecord) -> Result<()> {
+        let bucket = record.bucket;
         for (number, part) in parts_of(tx, upload)? {
             drop_content(tx, part.content)?;
             add_usage(tx, bucket, part_usage(part.size, -1))?;
             tx.delete(Family::Part, &part_key(upload, number));
         }
         tx.delete(Family::Upload, &id_key(upload.0));
+        tx.delete(Family::UploadName, &upload_name_key(bucket, &record.key, upload));
         add_usage(tx, bucket, Usage { uploads: -1, ..Usage::default() })
     }
 }

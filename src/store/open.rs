@@ -565,7 +565,8 @@ pub(super) fn advance_epoch(index: &Index, disk: &dyn Disk, by: u32) -> Result<u
     let epoch = last_epoch(index, disk)?.saturating_add(by);
     index.transact(|tx| {
         tx.put(Family::Sys, EPOCH_KEY.as_bytes(), &u64::from(epoch));
-        Ok(())
+        // In a commit that there is in any case.
+        super::multipart::name_uploads(tx)
     })?;
     let _ = index.seal();
     if let Some(sealed) = index.sealed()? {

@@ -71,7 +71,7 @@ impl Sent {
     /// What is kept of it as an object of its own.
     pub(super) fn sums(&self) -> ObjectSums {
         let sum = self.sum.filter(|sum| sum.algorithm() != ChecksumAlgorithm::Crc64Nvme).map(ObjectSum::whole);
-        ObjectSums { sum, parts: Vec::new() }
+        ObjectSums { sum, ..ObjectSums::default() }
     }
 }
 

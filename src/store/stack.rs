@@ -103,14 +103,22 @@ pub(super) fn release_hold(tx: &mut Tx<'_>, dir: DirId, now: Timestamp) -> Resul
     vanish(tx, dir, record, stat.live, now)
 }
 
-/// A directory without its `dir/` object that has no live name left goes, and so on upwards (KEY-6).
-pub(super) fn vanish(tx: &mut Tx<'_>, dir: DirId, record: DirRecord, live: i64, now: Timestamp) -> Result<()> {
-    if live > 0 || record.marker.is_some() || record.parent == dir || !record.alive {
-        return Ok(());
+/// A directory without its `dir/` object that has no live name left goes, and so on upwards (KEY-6): level by level, as a key may
+/// lie a thousand of them deep.
+pub(super) fn vanish(
+    tx: &mut Tx<'_>,
+    mut dir: DirId,
+    mut record: DirRecord,
+    mut live: i64,
+    now: Timestamp,
+) -> Result<()> {
+    while live <= 0 && record.marker.is_none() && record.parent != dir && record.alive {
+        let (parent, name) = (record.parent, record.name.clone());
+        bury(tx, dir, record, now)?;
+        (record, live) = take_away(tx, parent, &name, now)?;
+        dir = parent;
     }
-    let (parent, name) = (record.parent, record.name.clone());
-    bury(tx, dir, record, now)?;
-    detach(tx, parent, &name, now)
+    Ok(())
 }
 
 /// Gives a live directory a new live name.
@@ -123,10 +131,15 @@ pub(super) fn attach(tx: &mut Tx<'_>, dir: DirId, component: &str, record: &Dent
 
 /// Takes a live name away. A directory that was never made and is empty now goes with it (KEY-6).
 pub(super) fn detach(tx: &mut Tx<'_>, dir: DirId, component: &str, now: Timestamp) -> Result<()> {
+    let (record, live) = take_away(tx, dir, component, now)?;
+    vanish(tx, dir, record, live, now)
+}
+
+/// Takes a live name away and leaves the directory, which is returned with the live names it has left.
+fn take_away(tx: &mut Tx<'_>, dir: DirId, component: &str, now: Timestamp) -> Result<(DirRecord, i64)> {
     tx.delete(Family::Dent, &dent_key(dir, component));
     let stat = touch_dir(tx, dir, -1, -i64::from(is_dir(component)), now)?;
-    let record = dir_record(tx, dir)?;
-    vanish(tx, dir, record, stat.live, now)
+    Ok((dir_record(tx, dir)?, stat.live))
 }
 
 /// A directory loses its live name: it is kept as a ghost while there is history in it.
@@ -146,16 +159,18 @@ pub(super) fn bury(tx: &mut Tx<'_>, dir: DirId, mut record: DirRecord, now: Time
 }
 
 /// Removes a dead directory once no history is left in it, and so on upwards.
-pub(super) fn tidy(tx: &mut Tx<'_>, dir: DirId) -> Result<()> {
-    let Some(record) = tx.record::<DirRecord>(Family::Dir, &id_key(dir.0))? else { return Ok(()) };
-    let (lower, upper) = ver_dir_bounds(dir, "");
-    if record.alive || tx.any(Family::Ver, &lower, &upper)? {
-        return Ok(());
+pub(super) fn tidy(tx: &mut Tx<'_>, mut dir: DirId) -> Result<()> {
+    while let Some(record) = tx.record::<DirRecord>(Family::Dir, &id_key(dir.0))? {
+        let (lower, upper) = ver_dir_bounds(dir, "");
+        if record.alive || tx.any(Family::Ver, &lower, &upper)? {
+            break;
+        }
+        tx.delete(Family::Dir, &id_key(dir.0));
+        tx.delete(Family::DirStat, &id_key(dir.0));
+        tx.delete(Family::Ver, &ver_key(record.parent, &record.name, Seq(dir.0)));
+        dir = record.parent;
     }
-    tx.delete(Family::Dir, &id_key(dir.0));
-    tx.delete(Family::DirStat, &id_key(dir.0));
-    tx.delete(Family::Ver, &ver_key(record.parent, &record.name, Seq(dir.0)));
-    tidy(tx, record.parent)
+    Ok(())
 }
 
 /// Makes a dead directory, and those above it, live again; its ghost goes. Returns the directory that is live under

@@ -56,7 +56,7 @@ impl Store {
     /// # Errors
     /// [`Kind::InvalidPartNumber`] when there is none of that number.
     pub fn part_of(&self, object: &Object, number: u32) -> Result<PartRange> {
-        let ObjectSums { sum, parts } = self.sums(object)?;
+        let ObjectSums { sum, parts, .. } = self.sums(object)?;
         let kind = sum.as_ref().map(ObjectSum::kind);
         if parts.is_empty() && number == 1 {
             return Ok(PartRange { at: 0, len: object.size, count: 0, sum, kind });

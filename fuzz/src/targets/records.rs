@@ -3,9 +3,10 @@
 use keyfold::index::{
     Change, ContentRecord, DentRecord, DirRecord, DirStat, InodeRecord, Node, OpenSession, PartRecord, Record, RefKey,
     SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key, dir_of, encode, id_key, id_of,
-    next_name, part_key, part_number_of, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
+    next_name, part_key, part_number_of, upload_name_key, upload_name_parts, ver_bounds, ver_dir_bounds, ver_key,
+    ver_parts,
 };
-use keyfold::model::{AccessKey, Bucket, DirId, ObjectSums, Seq, UploadId, Usage, User};
+use keyfold::model::{AccessKey, Bucket, BucketId, DirId, ObjectSums, Seq, UploadId, Usage, User};
 use std::fmt::Debug;
 
 /// The record's version in front, so that the fields are reached.
@@ -55,6 +56,9 @@ pub fn records(data: &[u8]) {
 /// Any bytes as a key: refused, or what makes the same key again. Two names never share a key, and each lies within its
 /// own bounds.
 pub fn keys(data: &[u8]) {
+    if let (Some((key, upload)), Some(bucket)) = (upload_name_parts(data), dir_of(data)) {
+        assert_eq!(upload_name_key(BucketId(bucket.0), &key, upload), data);
+    }
     if let Some((dir, component, seq)) = ver_parts(data) {
         assert_eq!(ver_key(dir, &component, seq), data);
         assert_eq!(dir_of(data), Some(dir));

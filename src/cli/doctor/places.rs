@@ -4,8 +4,10 @@ use super::Finding;
 use crate::cli::output::{Collect, size};
 use crate::control::{KernelMount, Request, Row, connect, keyfold_mounts};
 use crate::model::Kind;
+use crate::store::ACCESS_KEY_FILE;
 use crate::sys::process;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -66,6 +68,7 @@ pub(super) fn store(dir: &Path) -> Vec<Finding> {
         Some(free) => Finding::ok("free disk", format!("{} below {}", size(free), dir.display())),
         None => Finding::note("free disk", "cannot be asked for", "see `df`"),
     });
+    findings.push(key_file(&dir.join(ACCESS_KEY_FILE)));
     if let Err(error) = crate::node::options(dir) {
         findings.push(Finding::wrong(
             "keyfold.toml",
@@ -74,6 +77,26 @@ pub(super) fn store(dir: &Path) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// What access keys need; whether there are any, only the index knows.
+fn key_file(file: &Path) -> Finding {
+    const CHECK: &str = "access keys";
+    let what = |what: &str| format!("{} {what}", file.display());
+    match file.symlink_metadata() {
+        Ok(meta) if !meta.is_file() => Finding::wrong(CHECK, what("is no file"), "put the file back from a backup"),
+        Ok(meta) if meta.mode() & 0o077 != 0 => Finding::wrong(
+            CHECK,
+            what("can be read by others than its owner, and with the index all secrets"),
+            format!("chmod 600 {}; make new access keys and delete the old ones", file.display()),
+        ),
+        Ok(_) => Finding::ok(CHECK, what("is there")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Finding::ok(
+            CHECK,
+            what("is not there: no access key was made, or none works any more, which `keyfold fsck` tells"),
+        ),
+        Err(error) => Finding::wrong(CHECK, what(&format!("cannot be looked at: {error}")), "see to the disk"),
+    }
 }
 
 fn format(file: &Path) -> Finding {

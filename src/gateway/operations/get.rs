@@ -1,8 +1,8 @@
 //! Reading objects: whole, by range or part, under conditions (READ, COND-1 to COND-3, SUM-14).
 
-use super::super::body::Piece;
 use super::super::bridge::{Bridge, read_piece};
 use super::super::error::{not_built, refused, told};
+use super::super::piece::Piece;
 use super::checksums::show_sum;
 use super::conditions;
 use super::describe::{self, Shown};

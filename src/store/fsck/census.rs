@@ -90,6 +90,8 @@ pub(super) struct Census {
     /// Inode numbers of files with one name.
     pub single: HashSet<Ino>,
     pub uploads: HashMap<u64, BucketId>,
+    /// Access keys that could be used.
+    pub access_keys: u64,
     pub objects: Vec<Held>,
 }
 

@@ -5,14 +5,19 @@ use super::census::Census;
 use super::watch::Reading;
 use crate::index::{
     Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
+    upload_name_key, upload_name_parts,
 };
-use crate::model::{AccessKey, AccessKeyId, ContentId, DirId, Result, Usage, User, UserName};
+use crate::model::{AccessKey, AccessKeyId, ContentId, DirId, Error, Result, UploadId, Usage, User, UserName};
+use crate::store::ACCESS_KEY_FILE;
 use crate::store::ids::{BLOCK, IDS_KEY, NEXT_MAX};
+use crate::store::multipart::UPLOADS_KEY;
 use crate::store::open::{EPOCH_KEY, SALVAGED_KEY};
-use std::collections::{HashMap, HashSet};
+use crate::sys::disk::Disk;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 /// The store's own numbers; what lies below the index may keep others beside them.
-const NUMBERS: [&str; 5] = [IDS_KEY, EPOCH_KEY, SALVAGED_KEY, "seq", "synced"];
+const NUMBERS: [&str; 6] = [IDS_KEY, EPOCH_KEY, SALVAGED_KEY, UPLOADS_KEY, "seq", "synced"];
 
 /// The number that the store will give out next: none was before that.
 pub(super) fn given(read: &Reading<'_, impl Read>) -> Result<u64> {
@@ -22,15 +27,18 @@ pub(super) fn given(read: &Reading<'_, impl Read>) -> Result<u64> {
 
 impl Census {
     pub fn read_uploads(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
+        let mut names = BTreeSet::new();
         self.each(read, Family::Upload, |census, key, upload: UploadRecord| match id_of(&key) {
             Some(id) if census.buckets.contains_key(&upload.bucket) => {
                 census.number(id.max(upload.seq.0));
                 census.usage.entry(upload.bucket).or_default().uploads += 1;
                 census.uploads.insert(id, upload.bucket);
+                names.insert(upload_name_key(upload.bucket, &upload.key, UploadId(id)));
             }
             Some(_) => census.undecodable(Family::Upload, key, "its bucket is missing"),
             None => census.undecodable(Family::Upload, key, "its key is malformed"),
         })?;
+        self.compare_names_of_uploads(read, names)?;
         self.each(read, Family::Part, |census, key, part: PartRecord| {
             if part.content != ContentId::EMPTY {
                 census.hold(RefKey::Content(part.content.0));
@@ -48,6 +56,30 @@ impl Census {
             let usage = census.usage.entry(bucket).or_default();
             usage.upload_bytes = usage.upload_bytes.saturating_add(i64::try_from(part.size).unwrap_or(0));
         })
+    }
+
+    /// Each upload is listed by its name, and nothing else is; in a store that has names of uploads.
+    fn compare_names_of_uploads(&mut self, read: &Reading<'_, impl Read>, mut names: BTreeSet<Vec<u8>>) -> Result<()> {
+        if read.get(Family::Sys, UPLOADS_KEY.as_bytes())?.is_none() {
+            return Ok(());
+        }
+        self.each(read, Family::UploadName, |census, key, _: u64| {
+            if !names.remove(&key[..]) {
+                let what = "an upload is listed that is not there".to_owned();
+                census.mendable("upload-has-name", what, move |bench| {
+                    bench.tx.delete(Family::UploadName, &key);
+                    Ok(())
+                });
+            }
+        })?;
+        for name in names {
+            let what = format!("the upload {} is not listed", upload_name_parts(&name).map_or(0, |(_, id)| id.0));
+            self.mendable("upload-has-name", what, move |bench| {
+                bench.tx.put(Family::UploadName, &name, &1u64);
+                Ok(())
+            });
+        }
+        Ok(())
     }
 
     /// Records that are only looked at for whether they can be read.
@@ -83,8 +115,25 @@ impl Census {
             } else if record.user.is_some_and(|user| !users.contains(&user)) {
                 let what = format!("{}: its user is missing", census.describe(Family::AccessKey, &key));
                 census.mendable("access-key-has-user", what, move |bench| bench.lay_aside(Family::AccessKey, &key));
+            } else {
+                census.access_keys += 1;
             }
         })
+    }
+
+    /// Secrets are sealed with the key in a file beside the index.
+    pub fn check_key_file(&mut self, disk: &dyn Disk) -> Result<()> {
+        let found = disk.file_len(Path::new(ACCESS_KEY_FILE));
+        let found = found.map_err(|error| Error::io(format!("cannot look at {ACCESS_KEY_FILE}"), error))?;
+        if self.access_keys > 0 && found.is_none() {
+            let what = format!(
+                "{ACCESS_KEY_FILE} is missing, without which none of {} access keys works: put the file back from a backup, or \
+                 delete these keys and make new ones",
+                self.access_keys
+            );
+            self.find("access-keys-have-their-file", what);
+        }
+        Ok(())
     }
 
     pub fn compare_counters(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {

@@ -208,6 +208,7 @@ impl Store {
         census.check_directories();
         census.read_uploads(read)?;
         census.read_the_rest(read)?;
+        census.check_key_file(&*self.disk())?;
         census.check_contents();
         census.compare_counters(read)?;
         progress("segments");

@@ -11,6 +11,7 @@ use crate::store::Store;
 use crate::store::bucket::need_bucket;
 use crate::store::content::again;
 use crate::store::draft::Draft;
+use crate::store::list::{ListVersions, PAGE_MAX, VersionEntry};
 use crate::store::promise::{Promise, bad_digest};
 use crate::store::put::{Condition, PutOptions};
 use crate::store::sums::sum_of;
@@ -94,7 +95,7 @@ fn etag_of(parts: &[CompletePart]) -> ETag {
 impl Store {
     /// Makes the object from the parts named, in their order; others are dropped (MPU-5). The object's place among
     /// the versions is that of its completion, its Last-Modified that of its initiation (META-14). Asked for again with the same
-    /// parts, it answers the same, for the last 1,024 uploads since the store was opened (MPU-9). Durable when it returns.
+    /// parts, it answers the same (MPU-9), as [`Store::completed_upload`] does. Durable when it returns.
     ///
     /// # Errors
     /// [`Kind::NoSuchUpload`], [`Kind::InvalidPartOrder`], [`Kind::InvalidPart`], [`Kind::EntityTooSmall`] (MPU-2, MPU-4),
@@ -117,10 +118,11 @@ impl Store {
         }
     }
 
-    /// The object that an upload of that key became when it was completed of these parts (MPU-9).
+    /// The object that an upload of that key became when it was completed of these parts (MPU-9): it is remembered of the last
+    /// 1,024 since the store was opened, of others while it is among the key's newest 1,000 versions.
     ///
     /// # Errors
-    /// [`Kind::NoSuchUpload`] when none did of late.
+    /// [`Kind::NoSuchUpload`] when none did, or the object is gone.
     pub fn completed_upload(
         &self,
         bucket: &str,
@@ -129,7 +131,29 @@ impl Store {
         parts: &[CompletePart],
     ) -> Result<Object> {
         let done = self.completed.of(upload, bucket, Some(key.as_str()), parts);
-        self.answered(done).unwrap_or_else(|| Err(no_upload(upload)))
+        match self.answered(done) {
+            Some(answered) => answered,
+            None => self.version_made_by(bucket, key, upload, parts)?.ok_or_else(|| no_upload(upload)),
+        }
+    }
+
+    /// The version that says it was made by that upload.
+    fn version_made_by(
+        &self,
+        bucket: &str,
+        key: &ObjectKey,
+        upload: UploadId,
+        parts: &[CompletePart],
+    ) -> Result<Option<Object>> {
+        let request = ListVersions { prefix: key.as_str().to_owned(), limit: PAGE_MAX, ..ListVersions::default() };
+        let tag = etag_of(parts);
+        for VersionEntry { key: of, object, .. } in self.list_versions(bucket, &request)?.versions {
+            if of == key.as_str() && object.etag == tag && self.sums(&object)?.upload == Some(upload) {
+                self.sync()?;
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
     }
 
     /// The same answer as before, when that is durable.
@@ -150,7 +174,7 @@ impl Store {
             let with_sum = |(number, record)| Ok(Chosen { number, sum: sum_of_part(view, &record)?, record });
             Ok((record, found.into_iter().map(with_sum).collect::<Result<Vec<_>>>()?))
         })?;
-        let sums = check_sums(parts, &chosen, &record, options)?;
+        let sums = ObjectSums { upload: Some(upload), ..check_sums(parts, &chosen, &record, options)? };
         let mut draft = self.draft(None)?;
         draft.has_key(bucket, &record.key);
         self.concatenate(&mut draft, &chosen)?;
@@ -182,7 +206,7 @@ impl Store {
                     .mend("complete it again"));
             }
             prepared.commit(tx)?;
-            self.drop_upload(tx, upload, record.bucket)?;
+            self.drop_upload(tx, upload, &record)?;
             let event = "ObjectCreated:CompleteMultipartUpload";
             let fill = |object: &mut Object| {
                 prepared.describe(self, object);
@@ -294,7 +318,7 @@ fn check_sums(
         _ => {}
     }
     let parts = chosen.iter().map(|part| ObjectPart { number: part.number, size: part.record.size, sum: part.sum });
-    Ok(ObjectSums { sum, parts: parts.collect() })
+    Ok(ObjectSums { sum, parts: parts.collect(), upload: None })
 }
 
 fn check_promised(promised: ObjectSum, sum: Sum) -> Result<()> {

@@ -1,10 +1,17 @@
 //! Listings of uploads and of their parts, page by page (MPU-12).
 
 use super::{PartInfo, Upload, need_upload, parts_from, sum_of_part};
-use crate::index::{Family, Read, UploadRecord, decode, id_of};
-use crate::model::{Result, UploadId};
+use crate::index::{
+    Family, Read, Tx, UploadRecord, decode, id_key, id_of, next_name, upload_name_key, upload_name_parts,
+    upload_names_end,
+};
+use crate::model::{BucketId, Kind, Result, UploadId};
 use crate::store::Store;
-use crate::store::list::{PAGE_MAX, group_of, lower_bound};
+use crate::store::bucket::need_bucket;
+use crate::store::list::{PAGE_MAX, after_group, group_of, lower_bound};
+
+/// Says that every upload has a name in the order of listings.
+pub(in crate::store) const UPLOADS_KEY: &str = "uploads";
 
 /// Which uploads to list.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,6 +46,41 @@ pub struct PartPage {
     pub parts: Vec<PartInfo>,
     /// The number that the next page is after; `None` at the end.
     pub next: Option<u32>,
+}
+
+/// Whether every upload has a name.
+fn are_named(read: &impl Read) -> Result<bool> {
+    match Store::sys_number(read, UPLOADS_KEY) {
+        Err(error) if error.kind() == Kind::Corrupt => Ok(false),
+        said => Ok(said?.is_some()),
+    }
+}
+
+/// Names the uploads of a store that was last written before there were names of them. Where they cannot be read, they are
+/// listed without.
+pub(in crate::store) fn name_uploads(tx: &mut Tx<'_>) -> Result<()> {
+    if are_named(tx)? {
+        return Ok(());
+    }
+    let names = || -> Result<Vec<Vec<u8>>> {
+        let mut names = Vec::new();
+        for found in tx.scan(Family::Upload, &[], &[0xff; 9])? {
+            let (key, value) = found?;
+            // A record that cannot be read is told of where it is looked for.
+            if let (Some(id), Ok(record)) = (id_of(&key), decode::<UploadRecord>(&value)) {
+                names.push(upload_name_key(record.bucket, &record.key, UploadId(id)));
+            }
+        }
+        Ok(names)
+    };
+    match names() {
+        Err(error) if error.kind() == Kind::Corrupt => tracing::warn!(%error, "uploads in progress cannot be named"),
+        names => {
+            names?.iter().for_each(|name| tx.put(Family::UploadName, name, &1u64));
+            tx.put(Family::Sys, UPLOADS_KEY.as_bytes(), &1u64);
+        }
+    }
+    Ok(())
 }
 
 impl Store {
@@ -81,11 +123,71 @@ impl Store {
         Ok(out)
     }
 
-    /// A page of a bucket's uploads.
+    /// A page of a bucket's uploads, for as much work as it is long.
     ///
     /// # Errors
     /// As [`Store::uploads`].
     pub fn list_uploads(&self, bucket: &str, request: &ListUploads) -> Result<UploadPage> {
+        if !are_named(&self.index)? {
+            return self.list_unnamed_uploads(bucket, request);
+        }
+        self.index.at_once(|view| self.page_of(view, need_bucket(view, bucket)?.id, request))
+    }
+
+    fn page_of(&self, read: &impl Read, bucket: BucketId, request: &ListUploads) -> Result<UploadPage> {
+        let (prefix, delimiter) = (request.prefix.as_str(), request.delimiter.as_deref());
+        let limit = request.limit.min(PAGE_MAX);
+        let mut page = UploadPage::default();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let after = lower_bound(request.key_marker.as_deref(), prefix, delimiter);
+        let mut from = match (request.key_marker.as_deref(), request.upload_marker) {
+            (Some(key), Some(marker)) if key.starts_with(prefix) && after == next_name(key) => {
+                upload_name_key(bucket, key, UploadId(marker.0.saturating_add(1)))
+            }
+            _ => upload_name_key(bucket, &after, UploadId(0)),
+        };
+        let end = upload_names_end(bucket);
+        loop {
+            let mut past_group = None;
+            for found in read.scan(Family::UploadName, &from, &end)? {
+                let Some((key, id)) = upload_name_parts(&found?.0) else { continue };
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                let group = group_of(&key, prefix, delimiter);
+                let record: Option<UploadRecord> = match read.record(Family::Upload, &id_key(id.0)) {
+                    Ok(record) => record,
+                    Err(error) => {
+                        self.spoiled((Family::Upload, &id_key(id.0)), None, &error);
+                        None
+                    }
+                };
+                let Some(record) = record else { continue };
+                if page.uploads.len() + page.prefixes.len() == limit {
+                    return Ok(page);
+                }
+                if let Some(group) = group {
+                    page.next = Some((group.to_owned(), None));
+                    page.prefixes.push(group.to_owned());
+                    past_group = after_group(group);
+                    break;
+                }
+                page.next = Some((key, Some(id)));
+                page.uploads.push(Upload::of(id, record));
+            }
+            match past_group {
+                Some(next) => from = upload_name_key(bucket, &next, UploadId(0)),
+                None => break,
+            }
+        }
+        page.next = None;
+        Ok(page)
+    }
+
+    /// The same of a store that is only read and was last written before there were names of uploads.
+    fn list_unnamed_uploads(&self, bucket: &str, request: &ListUploads) -> Result<UploadPage> {
         let (prefix, delimiter) = (request.prefix.as_str(), request.delimiter.as_deref());
         let limit = request.limit.min(PAGE_MAX);
         let from = lower_bound(request.key_marker.as_deref(), prefix, delimiter);

@@ -167,7 +167,8 @@ fn keys_come_back_with_a_backup_and_go_with_the_index() {
     let backups = bench.json(&["backup", "--list", dest.to_str().unwrap()]);
     let again = bench.store.with_file_name("again");
     let backup = text(&backups[1], "backup");
-    bench.ok(&["backup", "--restore", backup, again.to_str().unwrap()]);
+    let ran = bench.run(&["backup", "--restore", backup, again.to_str().unwrap()]);
+    assert!(ran.status == Some(0) && ran.err.contains("deleted since works again"), "{ran:?}");
     for place in [Path::new(backup), &again] {
         let place_text = place.to_str().unwrap();
         assert_eq!(place.join("access.key").metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -185,6 +186,17 @@ fn keys_come_back_with_a_backup_and_go_with_the_index() {
     assert!(said.contains("users and access keys"), "{said}");
     assert!(bench.json(&["user", "list"]).is_empty() && bench.json(&["access-key", "list"]).is_empty());
     bench.ok(&["access-key", "create"]);
+    // One that is lost is told of, and how to mend it.
+    let seen = |args: &[&str]| bench.run(args);
+    let key_file = again.join("access.key");
+    assert!(seen(&["doctor", again.to_str().unwrap()]).out.contains("access.key is there"));
+    std::fs::set_permissions(&key_file, PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(seen(&["doctor", again.to_str().unwrap()]).out.contains("chmod 600"));
+    std::fs::remove_file(&key_file).unwrap();
+    assert!(seen(&["doctor", again.to_str().unwrap()]).out.contains("which `keyfold fsck` tells"));
+    let ran = seen(&["fsck", again.to_str().unwrap()]);
+    assert!(ran.status == Some(7) && ran.out.contains("access-keys-have-their-file"), "{ran:?}");
+    assert!(ran.out.contains("put the file back from a backup"), "{ran:?}");
     // A key file that does not fit is told of when it is needed.
     std::fs::write(again.join("access.key"), "nonsense\n").unwrap();
     bench.ok(&["fsck", again.to_str().unwrap()]);

@@ -78,7 +78,7 @@ fn index() -> Seeds {
     // The number by which the target knows the record.
     let kind = |family: Family, key: &[u8]| match (family, key) {
         (Family::Bucket, [b'i', ..]) => Some(0),
-        (Family::Bucket | Family::Refs | Family::Sys, _) => Some(14),
+        (Family::Bucket | Family::Refs | Family::Sys | Family::UploadName, _) => Some(14),
         (Family::Dent, _) => Some(1),
         (Family::Ver, _) => Some(2),
         (Family::Dir, _) => Some(3),
@@ -101,7 +101,8 @@ fn index() -> Seeds {
         if let (Some(kind), Some([_, body @ ..])) = (kind(*family, key), value.as_deref()) {
             seeds.push(("index_records", [&[kind], body].concat()));
         }
-        if matches!(family, Family::Dent | Family::Ver | Family::Refs | Family::Part | Family::Dir) {
+        if matches!(family, Family::Dent | Family::Ver | Family::Refs | Family::Part | Family::Dir | Family::UploadName)
+        {
             seeds.push(("index_keys", key.clone()));
         }
     }

@@ -23,7 +23,7 @@ fn with(sum: Sum) -> Promise {
 }
 
 fn kept(store: &Store, object: &Object) -> ObjectSum {
-    let ObjectSums { sum, parts } = store.sums(object).unwrap();
+    let ObjectSums { sum, parts, .. } = store.sums(object).unwrap();
     assert_eq!(parts, []);
     sum.unwrap()
 }

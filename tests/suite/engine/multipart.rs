@@ -3,13 +3,15 @@
 use super::harness::{
     B, Home, data_segments, fsck, get, key, make_bucket, pattern, put, put_in_parts, put_part, reap, refused, versions,
 };
+use crate::tamper::tamper;
 use keyfold::crypto::{Summer, md5};
+use keyfold::index::{Family, Read, reads_of_thread};
 use keyfold::model::ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use keyfold::model::ChecksumType::{Composite, FullObject};
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::model::{ChecksumAlgorithm, ChecksumType, ETag, Kind, ObjectPart, ObjectSum, StorageClass, UploadId};
 use keyfold::store::{
-    CompleteOptions, CompletePart, Condition, CopyOptions, ListUploads, Promise, Store, Trailer, UploadOptions,
+    CompleteOptions, CompletePart, Condition, CopyOptions, ListUploads, Options, Promise, Store, Trailer, UploadOptions,
 };
 use std::sync::Arc;
 
@@ -287,7 +289,17 @@ fn mpu_9_complete_asked_for_again_answers_the_same() {
     let elsewhere = store.complete_upload("other", upload, &[part], &CompleteOptions::default());
     refused(elsewhere, Kind::NoSuchUpload);
     drop(store);
-    refused(complete(&home.open(), &[part]), Kind::NoSuchUpload);
+    // Whoever asks later finds it by its key, while it is there.
+    let store = home.open();
+    let again = |name: &str, parts: &[CompletePart]| store.completed_upload(B, &key(name), upload, parts);
+    assert_eq!(again("f", &[part]).unwrap().version, object.version);
+    let other = begin(&store, "f");
+    refused(store.completed_upload(B, &key("f"), other, &[part]), Kind::NoSuchUpload);
+    refused(again("other", &[part]), Kind::NoSuchUpload);
+    refused(again("f", &[CompletePart { etag: ETag::EMPTY, ..part }]), Kind::NoSuchUpload);
+    store.delete(B, &key("f"), Some(object.version), Condition::Always).unwrap();
+    refused(again("f", &[part]), Kind::NoSuchUpload);
+    fsck(&store);
 }
 
 #[test]
@@ -352,6 +364,48 @@ fn mpu_12_pages_of_uploads_and_parts() {
     }
     refused(store.find_upload(B, &key("a/2"), upload), Kind::NoSuchUpload);
     assert_eq!(store.find_upload(B, &key("a/1"), upload).unwrap().class, StorageClass::StandardIa);
+}
+
+/// MPU-12: however many uploads there are, a page costs what it is long.
+#[test]
+fn mpu_12_a_page_of_uploads_costs_what_it_is_long() {
+    let (home, store) = Home::with_bucket(Unversioned);
+    for n in 0..400 {
+        begin(&store, &format!("{}/{n:03}", n % 8));
+    }
+    let cost = |request: &ListUploads| {
+        let before = reads_of_thread();
+        let page = store.list_uploads(B, request).unwrap();
+        (page.uploads.len() + page.prefixes.len(), reads_of_thread() - before)
+    };
+    let page = ListUploads { limit: 5, key_marker: Some("4/".into()), ..ListUploads::default() };
+    for request in [page.clone(), ListUploads { delimiter: Some("/".into()), key_marker: None, ..page }] {
+        let (entries, reads) = cost(&request);
+        assert!(entries == 5 && reads < 40, "{entries} entries by {reads} reads");
+    }
+    // A store that an older release wrote: names are made when it is opened, and without them there is the same to see.
+    let all = ListUploads { limit: 1000, delimiter: Some("/".into()), prefix: "3".into(), ..ListUploads::default() };
+    let plain = ListUploads { delimiter: None, ..all.clone() };
+    let pages = |store: &Store| [&all, &plain].map(|request| store.list_uploads(B, request).unwrap());
+    let seen = pages(&store);
+    assert_eq!(seen[1].uploads.len(), 50);
+    drop(store);
+    home.close();
+    tamper(home.dir.path(), |tx| {
+        let names: Vec<_> =
+            tx.scan(Family::UploadName, &[], &[0xff; 40]).unwrap().map(|found| found.unwrap().0).collect();
+        assert_eq!(names.len(), 400);
+        names.iter().for_each(|name| tx.delete(Family::UploadName, name));
+        tx.delete(Family::Sys, b"uploads");
+    });
+    let options = Options { read_only: true, ..home.options() };
+    let store = Store::open(home.dir.path(), options).unwrap();
+    assert_eq!(pages(&store), seen);
+    store.close().unwrap();
+    drop(store);
+    let store = home.open();
+    assert_eq!(pages(&store), seen);
+    fsck(&store);
 }
 
 #[test]

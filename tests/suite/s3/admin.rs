@@ -131,3 +131,19 @@ fn an_admin_address_that_others_reach_is_refused() {
     let said = text(&run.stderr);
     assert!(run.status.code() == Some(2) && said.contains("others than this machine reach it"), "{said}");
 }
+
+/// SHD-2: who only holds connections open keeps nobody from it: the idlest makes room.
+#[test]
+fn shd_2_idle_connections_make_room_at_the_admin_address() {
+    let served = Served::start_with(&["--admin", "127.0.0.1:0"]);
+    let admin = served.admin.unwrap();
+    let mut idle: Vec<_> = (0..72).map(|_| TcpStream::connect(admin).unwrap()).collect();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(expect(admin, "/-/health", 200), "alive\n");
+    let mut is_open = |n: usize| {
+        let stream: &mut TcpStream = &mut idle[n];
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        stream.read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    assert!(!is_open(0) && is_open(60));
+}

@@ -9,7 +9,7 @@ B = "bkt"
 c.create_bucket(Bucket=B)
 odd = ["/leading", "a//b", "../up", "a/../b", "./here", "a/./b", "a/", "a/b/", "trailing.", "sp ace", "plus+", "per%cent",
        "qu?ery", "ha#sh", "quo\"te'", "<&>", "é", "e\u0301", "\u0001\u001f", "tab\tnew\nline", "car\rriage", "\x7f",
-       ".@obj:a", ".versions/x", ".keyfold", "k" * 1024, "d/" * 500 + "x", "\U0001f600", "soap"]
+       ".@obj:a", ".versions/x", ".keyfold", "k" * 1024, "d/" * 500 + "x", "/" * 1023 + "x", "\U0001f600", "soap"]
 for name in odd:
     path = f"/{B}/" + quote(name, safe="/")
     status, _, body = signed("PUT", path, {}, name.encode())

@@ -30,6 +30,26 @@ fn shd_1_heads_are_bounded() {
     assert!(served.client.raw(b"nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
 }
 
+/// A body whose end can be seen in two places ends its connection: what a proxy took for its rest is no request.
+#[test]
+fn shd_2_no_request_hides_in_anothers_body() {
+    let served = Served::start();
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
+    let both = format!(
+        "PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
+        5 + hidden.len()
+    );
+    let answer = served.client.raw(both.as_bytes());
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    for twice in
+        ["Content-Length: 3\r\nContent-Length: 4", "Transfer-Encoding: xchunked\r\nContent-Length: 3", "X: a\r\n b"]
+    {
+        let request = format!("PUT /b/k HTTP/1.1\r\nHost: h\r\n{twice}\r\n\r\nabcd{hidden}");
+        let answer = served.client.raw(request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.matches("HTTP/1.1 ").count() == 1, "{twice}: {answer}");
+    }
+}
+
 /// More connections than are kept: those on which nothing moves make room, and a good client is served all the while.
 #[test]
 fn shd_2_a_flood_of_idle_connections_hinders_nobody() {
@@ -103,6 +123,27 @@ fn size_2_a_body_of_one_unsigned_chunk_takes_little_memory() {
 }
 
 #[test]
+fn auth_3_a_body_of_one_signed_chunk_takes_little_memory() {
+    let served = Served::start();
+    served.client.aws(&["s3api", "create-bucket", "--bucket", "bkt"]);
+    served.client.script("protection.py", &["signed_chunk", &served.pid().to_string()]);
+}
+
+#[test]
+fn auth_9_nothing_is_added_to_a_signed_request() {
+    let served = Served::start();
+    served.client.aws(&["s3api", "create-bucket", "--bucket", "bkt"]);
+    served.client.script("protection.py", &["added"]);
+}
+
+#[test]
+fn shd_1_documents_that_never_end_leave_room_for_others() {
+    let served = Served::start();
+    served.client.aws(&["s3api", "create-bucket", "--bucket", "bkt"]);
+    served.client.script("protection.py", &["hoard"]);
+}
+
+#[test]
 fn key_17_documents_are_bounded_and_answers_are_xml() {
     let served = Served::start();
     served.client.aws(&["s3api", "create-bucket", "--bucket", "bkt"]);
@@ -129,6 +170,12 @@ fn shd_1_answers_that_nobody_takes_hinder_no_other() {
     let url = crate::mount::text(&url.stdout);
     let path = url.trim().split_once(&served.client.address.to_string()).unwrap().1.to_owned();
     let ask = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", served.client.address);
+    let own = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", served.pid())).unwrap();
+        let kib = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap().trim();
+        kib.split_whitespace().next().unwrap().parse::<u64>().unwrap() >> 10
+    };
+    let before = own();
     let takers: Vec<_> = (0..250)
         .map(|_| {
             let mut stream = TcpStream::connect(served.client.address).unwrap();
@@ -138,7 +185,9 @@ fn shd_1_answers_that_nobody_takes_hinder_no_other() {
             stream
         })
         .collect();
-    std::thread::sleep(Duration::from_secs(1));
+    // Larger pieces have 64 MiB together, and each answer two small ones besides.
+    let most = (0..20).map(|_| (std::thread::sleep(Duration::from_millis(200)), own()).1).max().unwrap();
+    assert!(most - before < 150, "answers that nobody takes hold {} MiB", most - before);
     served.client.script("protection.py", &["take"]);
     drop(takers);
 }

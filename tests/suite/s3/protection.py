@@ -1,4 +1,4 @@
-"""What the endpoint bounds and mends: `large_chunk PID`, `documents`, `ranges ID SECRET` with another user's key, `fill`,
+"""What the endpoint bounds and mends: `large_chunk PID`, `signed_chunk PID`, `added`, `hoard`, `documents`, `ranges ID SECRET` with another user's key, `fill`,
 `take`, `rate`."""
 
 import base64
@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import socket
 import sys
 import urllib.error
 import urllib.parse
@@ -18,7 +19,7 @@ import botocore.auth
 import botocore.awsrequest
 import botocore.config
 import botocore.credentials
-from s3 import ENDPOINT, HOST, MIB, REGION, client, md5, refused, signed
+from s3 import ENDPOINT, HOST, MIB, REGION, client, md5, plain, refused, signed
 
 B = "bkt"
 c = client()
@@ -70,6 +71,115 @@ def large_chunk(pid):
     assert most - before < 48 * MIB, f"{(most - before) // MIB} MiB"
     assert c.head_object(Bucket=B, Key="large")["ContentLength"] == size
     assert hashlib.md5(c.get_object(Bucket=B, Key="large")["Body"].read()).digest() == sum_of.digest()
+
+
+def signed_chunk(pid):
+    """A whole body as one signed chunk (AUTH-3)."""
+    size = 96 * MIB
+    piece = bytes(n * 7 % 251 for n in range(MIB))
+    whole, crc = hashlib.sha256(), 0
+    for _ in range(size // MIB):
+        whole.update(piece)
+        crc = zlib.crc32(piece, crc)
+    none = hashlib.sha256(b"").hexdigest()
+    key = botocore.credentials.Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    auth = botocore.auth.S3SigV4Auth(key, "s3", REGION)
+    for name, last, status in [("signed", piece, 200), ("forged", piece[:-1] + b"x", 403)]:
+        kind = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+        request = botocore.awsrequest.AWSRequest("PUT", f"{ENDPOINT}/{B}/{name}")
+        request.headers["x-amz-content-sha256"] = kind
+        request.headers["content-encoding"] = "aws-chunked"
+        request.headers["x-amz-decoded-content-length"] = str(size)
+        request.headers["x-amz-trailer"] = "x-amz-checksum-crc32"
+        auth.payload = lambda _: kind
+        auth.add_auth(request)
+        stamp = request.context["timestamp"]
+        scope = auth.credential_scope(request)
+
+        def sign(what, *lines):
+            request.context["timestamp"] = stamp
+            text = "\n".join(["AWS4-HMAC-SHA256-" + what, stamp, scope, *lines])
+            return auth.signature(text, request)
+
+        seed = request.headers["Authorization"].rsplit("Signature=", 1)[1]
+        first = sign("PAYLOAD", seed, none, whole.hexdigest())
+        end = sign("PAYLOAD", first, none, none)
+        trailer = b"x-amz-checksum-crc32:" + base64.b64encode(crc.to_bytes(4, "big"))
+        signature = sign("TRAILER", end, hashlib.sha256(trailer + b"\n").hexdigest())
+        begin = f"{size:x};chunk-signature={first}\r\n".encode()
+        rest = f"\r\n0;chunk-signature={end}\r\n".encode() + trailer
+        rest += f"\r\nx-amz-trailer-signature:{signature}\r\n\r\n".encode()
+        connection = http.client.HTTPConnection(HOST, timeout=60)
+        connection.putrequest("PUT", f"/{B}/{name}", skip_host=True, skip_accept_encoding=True)
+        for header, value in {**dict(request.headers), "Host": HOST}.items():
+            connection.putheader(header, value)
+        connection.putheader("Content-Length", str(len(begin) + size + len(rest)))
+        before, most = peak(pid), 0
+        connection.endheaders()
+        connection.send(begin)
+        for n in range(size // MIB):
+            connection.send(last if n == size // MIB - 1 else piece)
+            most = max(most, peak(pid))
+        connection.send(rest)
+        answer = connection.getresponse()
+        said = answer.read()
+        assert answer.status == status, (name, answer.status, said)
+        assert most - before < 48 * MIB, f"{(most - before) // MIB} MiB"
+    assert c.head_object(Bucket=B, Key="signed")["ContentLength"] == size
+    refused(404, "404", c.head_object, Bucket=B, Key="forged")
+
+
+def added():
+    # AUTH-9: who sees a signed request adds nothing to it, however the list of what is signed is written.
+    key = botocore.credentials.Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+
+    def sent(rewrite, more):
+        request = botocore.awsrequest.AWSRequest("PUT", f"{ENDPOINT}/{B}/added", data=b"x")
+        botocore.auth.S3SigV4Auth(key, "s3", REGION).add_auth(request)
+        headers = {name: value for name, value in request.headers.items() if name != "Authorization"}
+        authorization = rewrite(request.headers["Authorization"])
+        return plain("PUT", f"/{B}/added", {**headers, "Authorization": authorization, **more}, b"x")
+
+    assert sent(lambda text: text, {})[0] == 200
+    evil = {"x-amz-meta-evil": "1"}
+    for rewrite in [
+        lambda text: text,
+        lambda text: text.replace("SignedHeaders=", "SignedHeaders=X-Amz-Meta-Evil;"),
+        lambda text: text.replace("AWS4-HMAC-SHA256 ", "AWS4-SignedHeaders=x-amz-meta-evil;host;x-amz-date, "),
+    ]:
+        status, _, body = sent(rewrite, evil)
+        assert status in (400, 403), (rewrite("SignedHeaders="), status, body)
+    assert c.head_object(Bucket=B, Key="added")["Metadata"] == {}
+    # What makes a bucket is short, and what is no form is a document, however it is called.
+    body = b"<CreateBucketConfiguration>" + b" " * 100_000 + b"</CreateBucketConfiguration>"
+    status, _, said = signed("PUT", "/made", body=body)
+    assert (status, b"MaxMessageLengthExceeded" in said) == (400, True), (status, said)
+    body = b"<Delete><Object><Key>added</Key></Object></Delete>"
+    for kind in ["multipart/form-datax", "multipart/form-data; boundary=x"]:
+        headers = {"content-md5": md5(b"another"), "content-type": kind}
+        status, _, said = signed("POST", f"/{B}", body=body, query="?delete=", headers=headers)
+        assert (status, b"BadDigest" in said) == (400, True), (kind, status, said)
+    assert c.head_object(Bucket=B, Key="added")["ContentLength"] == 1
+
+
+def hoard():
+    """Documents that never end, from another address, leave room for others'."""
+    host, port = HOST.rsplit(":", 1)
+    scope = f"Credential=AK/20261123/{REGION}/s3/aws4_request, SignedHeaders=host, Signature=00"
+    head = f"POST /{B}?delete HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: AWS4-HMAC-SHA256 {scope}\r\n"
+    head += f"Content-Length: {8 * MIB}\r\n\r\n"
+    held = []
+    for _ in range(9):
+        connection = socket.create_connection((host, int(port)), timeout=2, source_address=("127.0.0.2", 0))
+        try:
+            connection.sendall(head.encode() + b" " * (8 * MIB - 1))
+        except TimeoutError:
+            pass
+        held.append(connection)
+    c.put_object(Bucket=B, Key="k", Body=b"x")
+    assert len(c.delete_objects(Bucket=B, Delete={"Objects": [{"Key": "k"}]})["Deleted"]) == 1
+    for connection in held:
+        connection.close()
 
 
 def documents():
@@ -139,4 +249,4 @@ def rate():
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (large_chunk, documents, ranges, fill, take, rate)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (large_chunk, signed_chunk, added, hoard, documents, ranges, fill, take, rate)}[sys.argv[1]](*sys.argv[2:])

@@ -12,7 +12,7 @@ use keyfold::model::{
     AccessKey, ContentId, DirId, Kind, NUMBER_IN_USE_MAX, Object, ObjectPart, ObjectSums, Seq, Timestamp, Usage, User,
     UserName, VersionId,
 };
-use keyfold::store::{Outcome, Store};
+use keyfold::store::{ACCESS_KEY_FILE, Outcome, Store};
 use std::sync::Arc;
 
 const GARBAGE: &[u8] = &[0xff, 1, 2, 3];
@@ -32,6 +32,8 @@ fn damaged(invariant: &str, cost: Cost, change: impl FnOnce(&Spots, &mut Tx<'_>)
     let before = everything(&store);
     let spots = Spots::of(&store);
     drop(store);
+    // What access keys are sealed with is no part of the index.
+    std::fs::write(home.dir.path().join(ACCESS_KEY_FILE), "").unwrap();
     tamper(&home, |tx| change(&spots, tx));
     let untouched = dump(&home);
     let store = home.open();
@@ -483,6 +485,13 @@ fn uploads() {
     });
     assert!(after.iter().any(|((bucket, _, _), found)| bucket == "lost-found" && found.bytes == pattern(6_000, 26)));
     assert!(store.uploads(B).unwrap().is_empty());
+    damaged("upload-has-name", Cost::Nothing, |_, tx| {
+        let key = find_key(tx, Family::UploadName, |_, _| true);
+        tx.delete(Family::UploadName, &key);
+    });
+    damaged("upload-has-name", Cost::Nothing, |at, tx| {
+        tx.put(Family::UploadName, &[&id(at.root.0)[..], b"none\0\0", &id(1 << 41)].concat(), &1u64);
+    });
     damaged("records-decode", Cost::Nothing, |_, tx| {
         let key = find_key(tx, Family::Part, |_, value| decode::<PartRecord>(value).is_ok());
         spoil(tx, Family::Part, &key);
@@ -496,7 +505,7 @@ fn what_is_kept_of_bytes_that_are_others() {
     });
     damaged("sums-fit-content", Cost::Nothing, |at, tx| {
         let parts = vec![ObjectPart { number: 1, size: at.two.size + 1, sum: None }];
-        tx.put(Family::Sums, &id(at.two.content.0), &ObjectSums { sum: None, parts });
+        tx.put(Family::Sums, &id(at.two.content.0), &ObjectSums { parts, ..ObjectSums::default() });
     });
 }
 
