@@ -28,7 +28,7 @@ pub use principal::{ACCOUNT, Principal};
 pub use secret::Secret;
 pub use signature::{ALGORITHM, SigningKey};
 
-use crate::crypto::{Sealer, sha256};
+use crate::crypto::Sealer;
 use crate::store::Store;
 use crate::sys::entropy::Entropy;
 use parking_lot::RwLock;
@@ -47,12 +47,6 @@ impl Access {
     #[must_use]
     pub fn new(store: Arc<Store>, entropy: Arc<dyn Entropy>) -> Self {
         Self { store, entropy, sealer: RwLock::default() }
-    }
-
-    /// The id by which S3's answers name the account: 64 hexadecimal digits, the same in backups and restored stores.
-    #[must_use]
-    pub fn canonical_id(&self) -> String {
-        hex(&sha256(&self.store.uuid()))
     }
 }
 

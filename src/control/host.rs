@@ -73,7 +73,7 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     /// [`Kind::InvalidArgument`](crate::model::Kind::InvalidArgument) when there is no such setting.
-    fn setting(&self, bucket: &Bucket, setting: &str) -> Result<Option<String>>;
+    fn setting(&self, store: &Store, bucket: &Bucket, setting: &str) -> Result<Option<String>>;
 
     /// Replaces a bucket's setting, or removes it without a text.
     ///

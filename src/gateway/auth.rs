@@ -104,6 +104,11 @@ pub(super) async fn credential(bridge: &Bridge, id: &str) -> S3Result<(Credentia
     Ok((credential, now))
 }
 
+/// Whose key was looked up; whose could not be came no further.
+fn signer() -> Principal {
+    SIGNER.try_with(Cell::take).ok().flatten().unwrap_or(Principal::Anonymous)
+}
+
 /// The secrets of access keys.
 pub(super) struct Keys(Bridge);
 
@@ -147,6 +152,15 @@ pub(super) struct Rights(Bridge, Arc<Rates>);
 impl Rights {
     pub(super) fn new(bridge: Bridge, rates: Arc<Rates>) -> Self {
         Self(bridge, rates)
+    }
+
+    /// Tells a second look at a signed request, which goes without its signature, who made it.
+    pub(super) fn vouch<T>(&self, request: &S3Request<T>) -> S3Result<()> {
+        let Some(credentials) = &request.credentials else { return Ok(()) };
+        if let Some(vouched) = request.extensions.get::<Vouched>() {
+            vouched.tell(signer());
+        }
+        self.1.key(&credentials.access_key)
     }
 
     /// Lets a request begin, once it is known who makes it; `key` is the access key that proved it.
@@ -203,10 +217,8 @@ impl S3Access for Rights {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let vouched = cx.extensions_mut().get::<Vouched>().cloned().unwrap_or_default();
         let key = cx.credentials().map(|credentials| credentials.access_key.clone());
-        // Whose key could not be looked up came no further.
-        let signer = SIGNER.try_with(Cell::take).ok().flatten();
         let principal = match &key {
-            Some(_) => signer.unwrap_or(Principal::Anonymous),
+            Some(_) => signer(),
             None => vouched.principal(),
         };
         let of_version = guard::query(cx.uri().query().unwrap_or_default()).contains_key("versionId");

@@ -60,6 +60,11 @@ impl Bridge {
         }
     }
 
+    /// The id of the account that owns every bucket and object.
+    pub(super) fn account_id(&self) -> String {
+        self.store.account_id()
+    }
+
     /// Who may do what. Its calls block: they belong into a closure of this bridge's.
     pub(super) fn access(&self) -> Arc<Access> {
         Arc::clone(&self.access)

@@ -6,7 +6,7 @@ use super::form::{FIELDS_BYTES_MAX, is_form};
 use crate::access::EXPIRES_MAX;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::{S3Error, S3Result};
@@ -105,11 +105,16 @@ pub(super) fn without_odd_range(parts: &Parts) -> Option<Parts> {
     let mut parts = parts.clone();
     parts.headers.remove(header::RANGE);
     parts.headers.remove(header::AUTHORIZATION);
-    let (path, text) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    parts.uri = unsigned_uri(&parts.uri)?;
+    Some(parts)
+}
+
+/// The same place without what of a signature is in its query.
+pub(super) fn unsigned_uri(uri: &Uri) -> Option<Uri> {
+    let (path, text) = (uri.path(), uri.query().unwrap_or_default());
     let is_of_signature = |pair: &&str| query(pair).keys().any(|name| name.to_ascii_lowercase().starts_with("x-amz-"));
     let kept: Vec<&str> = text.split('&').filter(|pair| !is_of_signature(pair)).collect();
-    parts.uri = format!("{path}?{}", kept.join("&")).parse().ok()?;
-    Some(parts)
+    format!("{path}?{}", kept.join("&")).parse().ok()
 }
 
 /// Joins user metadata that is sent twice into one value (META-7), as signatures see it.

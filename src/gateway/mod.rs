@@ -14,6 +14,7 @@ mod collect;
 mod connections;
 mod cors;
 mod error;
+mod expires;
 mod form;
 mod guard;
 mod listen;
@@ -41,6 +42,7 @@ use crate::telemetry::Metrics;
 use answer::{Door, Served};
 use auth::{Keys, Rights};
 use bridge::Bridge;
+use expires::Again;
 use rates::Rates;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::S3ServiceBuilder;
@@ -63,17 +65,24 @@ impl Gateway {
     pub fn new(store: &Arc<Store>, metrics: &Arc<Metrics>, settings: GatewaySettings) -> Result<Self> {
         let access = Access::new(Arc::clone(store), Arc::new(SystemEntropy));
         let bridge = Bridge::new(Arc::clone(store), Arc::new(access));
-        let mut builder = S3ServiceBuilder::new(Service::new(bridge.clone()));
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
-        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        // Both, always: without the first the second is not asked.
-        builder.set_auth(Keys::new(bridge.clone()));
+        let config = Arc::new(StaticConfigProvider::new(Arc::new(config)));
         let rates = Arc::new(Rates::new(settings.rates));
-        builder.set_access(Rights::new(bridge.clone(), Arc::clone(&rates)));
-        builder.set_host(auth::Hosts);
+        let rights = || Rights::new(bridge.clone(), Arc::clone(&rates));
+        let builder = || {
+            let mut builder = S3ServiceBuilder::new(Service::new(bridge.clone()));
+            builder.set_config(Arc::clone(&config) as _);
+            // Both, always: without the first the second is not asked.
+            builder.set_auth(Keys::new(bridge.clone()));
+            builder.set_access(rights());
+            builder.set_host(auth::Hosts);
+            builder
+        };
+        let mut outer = builder();
+        outer.set_route(Again::new(builder().build(), rights()));
         let scheme = if settings.certificate.is_some() { "https" } else { "http" };
-        let served = Served { service: builder.build(), bridge, rates, scheme };
+        let served = Served { service: outer.build(), bridge: bridge.clone(), rates, scheme };
         let door = Door::new(served, Arc::clone(metrics), Arc::new(SystemEntropy));
         Self::start(door, settings)
     }

@@ -101,8 +101,8 @@ impl Host for Alone {
         file_name(component, shadowed, at_root)
     }
 
-    fn setting(&self, bucket: &Bucket, setting: &str) -> Result<Option<String>> {
-        Ok(settings::document(setting)?.read(bucket))
+    fn setting(&self, store: &Store, bucket: &Bucket, setting: &str) -> Result<Option<String>> {
+        Ok(settings::document(setting)?.read(store, bucket))
     }
 
     fn change_setting(&self, store: &Store, bucket: &Bucket, setting: &str, text: Option<&str>) -> Result<()> {

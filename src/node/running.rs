@@ -252,8 +252,8 @@ impl Host for Arc<Node> {
         file_name(component, shadowed, at_root)
     }
 
-    fn setting(&self, bucket: &Bucket, setting: &str) -> Result<Option<String>> {
-        Ok(settings::document(setting)?.read(bucket))
+    fn setting(&self, store: &Store, bucket: &Bucket, setting: &str) -> Result<Option<String>> {
+        Ok(settings::document(setting)?.read(store, bucket))
     }
 
     fn change_setting(&self, store: &Store, bucket: &Bucket, setting: &str, text: Option<&str>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::cors::{self, CorsRules};
+use crate::crypto::sha256;
 use crate::model::{Bucket, Error, Kind, Result, TagSet, Versioning};
 use serde_json::{Map, Value};
 
@@ -9,6 +10,27 @@ use serde_json::{Map, Value};
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// Most tags of a bucket (BKT-21).
 const BUCKET_TAGS_MAX: usize = 50;
+
+/// Access lists are off: the account has every right to everything, and nobody else has any (ACL-1).
+const OWNERS: &str = r#"{
+    "Grants": [
+        {
+            "Grantee": {
+                "DisplayName": "ACCOUNT_NAME",
+                "ID": "ACCOUNT_ID",
+                "Type": "CanonicalUser"
+            },
+            "Permission": "FULL_CONTROL"
+        }
+    ],
+    "Owner": {
+        "DisplayName": "ACCOUNT_NAME",
+        "ID": "ACCOUNT_ID"
+    }
+}
+"#;
+/// What people read as the account's name.
+pub const ACCOUNT_NAME: &str = "root";
 
 /// Access lists are off: whoever writes, the bucket's owner owns (ACL-1).
 const ENFORCED: &str = r#"{
@@ -46,7 +68,7 @@ enum Engine {
     Tagging,
     /// Stored; the doors of HTTP obey it.
     Cors,
-    /// Always this text: the engine knows no other way.
+    /// Always this text, with the account's name and id: the engine knows no other way.
     Fixed(&'static str),
     /// Nothing yet: setting it is refused, because a stored rule that nobody obeys is a lie.
     Later,
@@ -71,7 +93,7 @@ pub const DOCUMENTS: &[Document] = &[
     document("versioning", Engine::Versioning, "`get-bucket-versioning`"),
     document("lifecycle", Engine::Later, "`get-bucket-lifecycle-configuration`"),
     document("policy", Engine::Later, "`get-bucket-policy`, the policy itself"),
-    document("acl", Engine::Later, "`get-bucket-acl`"),
+    document("acl", Engine::Fixed(OWNERS), "`get-bucket-acl`, the owner's alone (ACL-1)"),
     document("ownership", Engine::Fixed(ENFORCED), "`get-bucket-ownership-controls`, `BucketOwnerEnforced` (ACL-1)"),
     document("public-access-block", Engine::Fixed(BLOCKED), "`get-public-access-block`, all four on (BPA-8)"),
     document("cors", Engine::Cors, "`get-bucket-cors`, at most 100 rules (CORS-2)"),
@@ -108,12 +130,21 @@ impl Document {
         self.engine != Engine::Later
     }
 
-    /// Its text, `None` when it is not set. The versioning document is always there, `{}` when it was never set, and
-    /// so are those that say how this release is.
+    /// Whether it is set. The versioning document always is, `{}` when it was never set, and so are those that say how
+    /// this release is.
     #[must_use]
-    pub fn read(&self, bucket: &Bucket) -> Option<String> {
+    pub fn is_set(&self, bucket: &Bucket) -> bool {
+        match self.engine {
+            Engine::Fixed(_) | Engine::Versioning => true,
+            _ => bucket.documents.contains_key(self.name),
+        }
+    }
+
+    /// Its text, `None` when it is not set.
+    #[must_use]
+    pub fn read(&self, store: &Store, bucket: &Bucket) -> Option<String> {
         match (self.engine, bucket.versioning.status()) {
-            (Engine::Fixed(text), _) => Some(text.to_owned()),
+            (Engine::Fixed(text), _) => Some(always(text, &store.account_id())),
             (Engine::Versioning, None) => Some("{}\n".to_owned()),
             (Engine::Versioning, Some(status)) => Some(format!("{{\n    \"Status\": \"{status}\"\n}}\n")),
             _ => bucket.documents.get(self.name).cloned(),
@@ -132,13 +163,13 @@ impl Document {
             .why("this release has no engine for it, and would only pretend to obey"))
     }
 
-    /// Checks a whole text.
+    /// Checks a whole text, in the store of the account with this id.
     ///
     /// # Errors
     /// [`Kind::InvalidArgument`] for text that is not the document's JSON, [`Kind::InvalidTag`] and
     /// [`Kind::TooManyTags`] for tags, [`Kind::InvalidRequest`] for rules that say nothing good, [`Kind::Unsupported`]
     /// without an engine and for what is not as this release is.
-    pub fn check(&self, text: &[u8]) -> Result<()> {
+    pub fn check(&self, account: &str, text: &[u8]) -> Result<()> {
         self.writable()?;
         let value: Value =
             serde_json::from_slice(text).map_err(|error| self.bad(format!("it is not JSON: {error}")))?;
@@ -151,7 +182,7 @@ impl Document {
             Engine::Cors => serde_json::from_value::<CorsRules>(value)
                 .map_err(|error| self.bad(error.to_string()))
                 .and_then(|rules| rules.check()),
-            Engine::Fixed(text) => self.fixed(&value, text),
+            Engine::Fixed(text) => self.fixed(&value, &always(text, account)),
             Engine::Later => Ok(()),
         }
     }
@@ -161,7 +192,7 @@ impl Document {
     /// # Errors
     /// As [`Document::check`], and the store's; the old one stays.
     pub fn replace(&self, store: &Store, bucket: &Bucket, text: &[u8]) -> Result<()> {
-        self.check(text)?;
+        self.check(&store.account_id(), text)?;
         let text = String::from_utf8_lossy(text).into_owned();
         if let Engine::Fixed(_) = self.engine {
             return Ok(());
@@ -189,7 +220,7 @@ impl Document {
             return Err(never_back());
         }
         if let Engine::Fixed(text) = self.engine {
-            return Err(self.never_else(text));
+            return Err(self.never_else(&always(text, &store.account_id())));
         }
         if !bucket.documents.contains_key(self.name) {
             return Err(Error::new(Kind::NotSet, format!("the bucket's {} is not set", self.name)));
@@ -215,7 +246,7 @@ impl Document {
 
     /// What this release is always like may be said again, as it is printed or without the name around it, as
     /// `put-bucket-...` takes it.
-    fn fixed(&self, value: &Value, text: &'static str) -> Result<()> {
+    fn fixed(&self, value: &Value, text: &str) -> Result<()> {
         let there: Value = serde_json::from_str(text).map_err(|error| self.bad(error.to_string()))?;
         let within = there.as_object().and_then(|members| members.values().next());
         if *value == there || within == Some(value) { Ok(()) } else { Err(self.never_else(text)) }
@@ -284,6 +315,19 @@ impl Document {
     }
 }
 
+/// What is always so, with the account in its place.
+fn always(text: &str, account: &str) -> String {
+    text.replace("ACCOUNT_NAME", ACCOUNT_NAME).replace("ACCOUNT_ID", account)
+}
+
+impl Store {
+    /// The id by which S3's answers name the account: 64 hexadecimal digits, the same in backups and restored stores.
+    #[must_use]
+    pub fn account_id(&self) -> String {
+        sha256(&self.uuid()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 fn never_back() -> Error {
     Error::new(Kind::InvalidState, "cannot unset the bucket's versioning")
         .why("once set it never becomes unversioned again (VER-1)")
@@ -304,7 +348,7 @@ mod tests {
     use super::{DOCUMENTS, Document, Kind, is_incomplete};
 
     fn kind(name: &str, text: &str) -> Option<Kind> {
-        Document::named(name).unwrap().check(text.as_bytes()).err().map(|error| error.kind())
+        Document::named(name).unwrap().check("abc", text.as_bytes()).err().map(|error| error.kind())
     }
 
     #[test]
@@ -360,6 +404,11 @@ mod tests {
         assert_eq!(kind("public-access-block", &blocked.replacen("true", "false", 1)), Some(Kind::Unsupported));
         assert_eq!(kind("ownership", r#"{"Rules":[{"ObjectOwnership":"BucketOwnerEnforced"}]}"#), None);
         assert_eq!(kind("ownership", &super::ENFORCED.replace("Enforced", "Preferred")), Some(Kind::Unsupported));
+        let owners = super::always(super::OWNERS, "abc");
+        assert!(owners.contains(r#""ID": "abc""#) && owners.contains(r#""DisplayName": "root""#), "{owners}");
+        assert_eq!(kind("acl", &owners), None);
+        assert_eq!(kind("acl", &super::always(super::OWNERS, "abd")), Some(Kind::Unsupported));
+        assert_eq!(kind("acl", &owners.replace("FULL_CONTROL", "READ")), Some(Kind::Unsupported));
         assert_eq!(kind("request-payment", r#"{"Payer":"BucketOwner"}"#), None);
         assert_eq!(kind("request-payment", r#"{"Payer":"Requester"}"#), Some(Kind::Unsupported));
     }

@@ -65,7 +65,7 @@ pub use content::{Content, again, lost};
 pub use copy::CopyOptions;
 pub use cors::{Allowed, CorsRule, CorsRules};
 pub use delete::{DELETE_MAX, DeleteOne, Deleted, Removed};
-pub use documents::{DOCUMENT_BYTES_MAX, DOCUMENTS, Document, is_incomplete};
+pub use documents::{ACCOUNT_NAME, DOCUMENT_BYTES_MAX, DOCUMENTS, Document, is_incomplete};
 pub use doors::{Announced, Endpoint};
 pub use draft::Draft;
 pub use fsck::{Finding, Outcome};

@@ -56,21 +56,37 @@ impl Store {
     /// # Errors
     /// [`Kind::InvalidPartNumber`] when there is none of that number.
     pub fn part_of(&self, object: &Object, number: u32) -> Result<PartRange> {
+        self.part(object, |part, _| part == number)?.ok_or_else(|| {
+            Error::new(Kind::InvalidPartNumber, format!("cannot read the part {number}"))
+                .why("the object has no part of that number")
+        })
+    }
+
+    /// The part that has exactly the bytes of `range`, if one has (SUM-14).
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn part_at(&self, object: &Object, range: &Range<u64>) -> Result<Option<PartRange>> {
+        self.part(object, |_, bytes| bytes == range)
+    }
+
+    /// The first part that is wanted, by its number and bytes.
+    fn part(&self, object: &Object, is_wanted: impl Fn(u32, &Range<u64>) -> bool) -> Result<Option<PartRange>> {
         let ObjectSums { sum, parts, .. } = self.sums(object)?;
         let kind = sum.as_ref().map(ObjectSum::kind);
-        if parts.is_empty() && number == 1 {
-            return Ok(PartRange { at: 0, len: object.size, count: 0, sum, kind });
+        if parts.is_empty() {
+            let whole = PartRange { at: 0, len: object.size, count: 0, sum, kind };
+            return Ok(is_wanted(1, &(0..object.size)).then_some(whole));
         }
-        let mut at = 0;
+        let (mut at, count) = (0, u32::try_from(parts.len()).unwrap_or(u32::MAX));
         for part in &parts {
-            if part.number == number {
-                let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-                return Ok(PartRange { at, len: part.size, count, sum: part.sum.map(ObjectSum::whole), kind });
+            if is_wanted(part.number, &(at..at + part.size)) {
+                let sum = part.sum.map(ObjectSum::whole);
+                return Ok(Some(PartRange { at, len: part.size, count, sum, kind }));
             }
             at += part.size;
         }
-        Err(Error::new(Kind::InvalidPartNumber, format!("cannot read the part {number}"))
-            .why(format!("the object was made of {} parts", parts.len().max(1))))
+        Ok(None)
     }
 }
 

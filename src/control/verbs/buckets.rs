@@ -55,7 +55,7 @@ pub(super) fn get(store: &Store, host: &dyn Host, (name, setting): (&str, &str),
     let value = if setting == VERSIONING {
         state(bucket.versioning).to_owned()
     } else {
-        host.setting(&bucket, setting)?.ok_or_else(|| {
+        host.setting(store, &bucket, setting)?.ok_or_else(|| {
             Error::new(Kind::NotSet, format!("{setting} of the bucket {name} is not set"))
                 .why("nobody set it, or it was removed")
                 .mend(format!("`keyfold bucket set {name} {setting} VALUE` sets it"))

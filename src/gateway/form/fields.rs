@@ -179,7 +179,10 @@ where
         if name == "file" {
             fields.fill_in(field.file_name().unwrap_or_default())?;
             pieces.allow(u64::MAX);
-            return Ok((fields, File { pieces, multipart, at: At::Bytes(field), sizes: 0..=u64::MAX, len: 0 }));
+            return Ok((
+                fields,
+                File { pieces, multipart, at: At::Bytes(Box::new(field)), sizes: 0..=u64::MAX, len: 0 },
+            ));
         }
         let mut value = Vec::new();
         while let Some(data) = pieces.within(|cx| Pin::new(&mut field).poll_next(cx)).await? {
@@ -202,7 +205,7 @@ pub(super) struct File<B> {
 }
 
 enum At {
-    Bytes(Field<'static>),
+    Bytes(Box<Field<'static>>),
     /// In the boundary behind it.
     Boundary,
     /// In what is ignored.

@@ -73,10 +73,10 @@ impl Forms<'_> {
         let (principal, file) = self.admitted((parts, peer), (&bucket, &key), &fields, file, trace).await?;
         let wanted = Wanted::of(&mut fields);
         let (tags, headers) = (upload::tags(&mut fields)?, upload::headers(&mut fields));
-        let mut input = upload::input(&mut fields)?;
+        let mut extensions = Extensions::new();
+        let mut input = upload::input(&mut fields, &mut extensions)?;
         (input.bucket, input.key) = (bucket.clone(), key.clone());
         input.body = Some(StreamingBlob::new(file));
-        let mut extensions = Extensions::new();
         extensions.insert(principal);
         let request = S3Request {
             input,

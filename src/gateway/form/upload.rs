@@ -1,6 +1,7 @@
 //! What a form asks of the object that it uploads, as a PUT of that would, and the answer to it.
 
 use super::super::error::{invalid, refused};
+use super::super::expires::OddExpires;
 use super::super::operations::checksums::sums_of;
 use super::super::operations::describe::header_tags;
 use super::super::operations::names::encoded;
@@ -8,6 +9,7 @@ use super::super::operations::tagging::tags_of;
 use super::fields::Fields;
 use crate::model::{ChecksumAlgorithm, TagSet};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::Extensions;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode, Uri};
 use s3s::dto::{ETag, PostResponse, PutObjectInput, PutObjectOutput, Tagging, Timestamp, TimestampFormat};
@@ -31,20 +33,20 @@ pub(super) fn tags(fields: &mut Fields) -> S3Result<TagSet> {
     tags_of(tagging)
 }
 
-/// What a form asks for besides bytes and tags; fields of no meaning are left.
+/// What a form asks for besides bytes and tags, beside the input what that cannot hold; fields of no meaning are left.
 ///
 /// # Errors
 /// `InvalidArgument` for a time that is none.
-pub(super) fn input(fields: &mut Fields) -> S3Result<PutObjectInput> {
+pub(super) fn input(fields: &mut Fields, beside: &mut Extensions) -> S3Result<PutObjectInput> {
     let metadata = fields.take_metadata();
-    let mut time = |name: &str, format| {
-        let text = fields.take(name).filter(|text| !text.is_empty());
-        let time = text.map(|text| Timestamp::parse(format, &text)).transpose();
-        time.map_err(|_| invalid(format!("the field '{name}' is no time")))
-    };
-    let expires = time("expires", TimestampFormat::HttpDate)?;
-    let object_lock_retain_until_date = time("x-amz-object-lock-retain-until-date", TimestampFormat::DateTime)?;
     let mut take = |name: &str| fields.take(name).filter(|text| !text.is_empty());
+    let expires = take("expires");
+    if let Some(odd) = expires.as_deref().and_then(OddExpires::of) {
+        beside.insert(odd);
+    }
+    let until = take("x-amz-object-lock-retain-until-date");
+    let until = until.map(|text| Timestamp::parse(TimestampFormat::DateTime, &text)).transpose();
+    let until = until.map_err(|_| invalid("the field 'x-amz-object-lock-retain-until-date' is no time"))?;
     Ok(PutObjectInput {
         acl: take("acl").or_else(|| take("x-amz-acl")).map(Into::into),
         cache_control: take("cache-control"),
@@ -58,7 +60,7 @@ pub(super) fn input(fields: &mut Fields) -> S3Result<PutObjectInput> {
         content_language: take("content-language"),
         content_md5: take("content-md5"),
         content_type: take("content-type"),
-        expires,
+        expires: expires.and_then(|text| Timestamp::parse(TimestampFormat::HttpDate, &text).ok()),
         grant_full_control: take("x-amz-grant-full-control"),
         grant_read: take("x-amz-grant-read"),
         grant_read_acp: take("x-amz-grant-read-acp"),
@@ -66,7 +68,7 @@ pub(super) fn input(fields: &mut Fields) -> S3Result<PutObjectInput> {
         metadata,
         object_lock_legal_hold_status: take("x-amz-object-lock-legal-hold").map(Into::into),
         object_lock_mode: take("x-amz-object-lock-mode").map(Into::into),
-        object_lock_retain_until_date,
+        object_lock_retain_until_date: until,
         server_side_encryption: take("x-amz-server-side-encryption").map(Into::into),
         sse_customer_algorithm: take("x-amz-server-side-encryption-customer-algorithm"),
         sse_customer_key: take("x-amz-server-side-encryption-customer-key"),
@@ -161,7 +163,10 @@ fn page_after(page: &str, (bucket, key): (&str, &str), tag: &str) -> Option<Head
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, HeaderMap, PutObjectOutput, StatusCode, Wanted, headers, input, page_after, tags};
+    use super::{
+        Extensions, Fields, HeaderMap, OddExpires, PutObjectOutput, StatusCode, Wanted, headers, input, page_after,
+        tags,
+    };
     use hyper::Request;
     use s3s::dto::ETag;
 
@@ -240,13 +245,17 @@ mod tests {
             ("x-amz-meta-a", "1"),
             ("x-amz-server-side-encryption", "AES256"),
         ]);
-        let input = input(&mut said).unwrap();
+        let mut beside = Extensions::new();
+        let input = input(&mut said, &mut beside).unwrap();
         assert_eq!(
             (input.acl.as_ref().unwrap().as_str(), input.content_type.as_deref()),
             ("private", Some("text/plain"))
         );
         assert!(input.expires.is_some() && input.server_side_encryption.is_some() && input.metadata.is_some());
         assert_eq!(headers(&mut said).get("x-amz-sdk-checksum-algorithm").unwrap(), "CRC32");
-        assert!(super::input(&mut fields(&[("expires", "soon")])).is_err());
+        assert!(beside.get::<OddExpires>().is_none());
+        // META-1.
+        assert!(super::input(&mut fields(&[("expires", "soon")]), &mut beside).unwrap().expires.is_none());
+        assert_eq!(beside.get::<OddExpires>().unwrap().0, "soon");
     }
 }

@@ -4,8 +4,8 @@ use super::super::body::AtEnd;
 use super::super::error::{refused, told};
 use crate::model::{ChecksumAlgorithm, Sum, parse_md5};
 use crate::store::{Promise, Trailer};
-use hyper::StatusCode;
 use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
 use s3s::{S3Error, S3Request, S3Result, TrailingHeaders};
 
 /// What checksums are sent under, in headers and trailers.
@@ -71,12 +71,19 @@ pub(super) fn promise<T>(
         }
     }
     let trailer = announced.map(|algorithm| (algorithm, Trailer::new()));
-    let at_end = request.trailing_headers.clone().map(|headers| at_end(headers, trailer.clone()));
+    let trailers = request.trailing_headers.clone().or_else(|| request.extensions.get().cloned());
+    let at_end = trailers.map(|headers| at_end(headers, trailer.clone()));
     // In chunks, of which the last may be lost with nobody noticing (SIZE-6).
     let decoded =
         request.headers.get("x-amz-decoded-content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = decoded.or_else(|| length.and_then(|length| u64::try_from(length).ok()));
+    // SIZE-6. A form has the length of all of it.
+    if length.is_none() && request.method != Method::POST {
+        let message = "You must provide the Content-Length HTTP header.";
+        return Err(refused(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message));
+    }
     let promise = Promise {
-        length: decoded.or_else(|| length.and_then(|length| u64::try_from(length).ok())),
+        length,
         md5: md5.map(parse_md5).transpose().map_err(|error| told(&error))?,
         sums,
         trailer,

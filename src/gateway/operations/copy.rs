@@ -105,7 +105,11 @@ pub(in super::super) async fn copy(
         ),
         key: object_key(&input.key)?,
         tags: tags.then(|| header_tags(input.tagging.as_deref().unwrap_or_default())).transpose()?,
-        metadata: if metadata { Ok(given!(input).metadata()?) } else { Err(input.website_redirect_location) },
+        metadata: if metadata {
+            Ok(given!(input, &request.extensions).metadata()?)
+        } else {
+            Err(input.website_redirect_location)
+        },
         bucket: input.bucket,
         checksum,
         condition: conditions::of_write(condition("if-match")?.as_ref(), condition("if-none-match")?.as_ref())?,

@@ -1,8 +1,10 @@
 //! Metadata and tags between headers and the engine (META, TAG).
 
 use super::super::error::{refused, told};
+use super::super::expires::OddExpires;
 use crate::model::{Kind, Metadata, Object, SystemHeader, TagSet};
 use hyper::StatusCode;
+use hyper::http::Extensions;
 use percent_encoding::percent_decode_str;
 use s3s::S3Result;
 use s3s::dto::{Timestamp, TimestampFormat};
@@ -15,21 +17,26 @@ pub(super) struct Given {
     pub(super) content_language: Option<String>,
     pub(super) content_disposition: Option<String>,
     pub(super) cache_control: Option<String>,
-    pub(super) expires: Option<Timestamp>,
+    pub(super) expires: Option<String>,
     pub(super) redirect: Option<String>,
     pub(super) user: Option<s3s::dto::Metadata>,
 }
 
-/// The description in an input of the protocol.
+/// `Expires` as it was sent.
+pub(super) fn expires(date: Option<Timestamp>, extensions: &Extensions) -> Option<String> {
+    extensions.get().map(|OddExpires(text)| text.clone()).or_else(|| date.as_ref().map(http_date))
+}
+
+/// The description in an input of the protocol and beside it.
 macro_rules! given {
-    ($input:expr) => {
+    ($input:expr, $extensions:expr) => {
         $crate::gateway::operations::describe::Given {
             content_type: $input.content_type.take(),
             content_encoding: $input.content_encoding.take(),
             content_language: $input.content_language.take(),
             content_disposition: $input.content_disposition.take(),
             cache_control: $input.cache_control.take(),
-            expires: $input.expires.take(),
+            expires: $crate::gateway::operations::describe::expires($input.expires.take(), $extensions),
             redirect: $input.website_redirect_location.take(),
             user: $input.metadata.take(),
         }
@@ -40,14 +47,13 @@ pub(super) use given;
 impl Given {
     pub(super) fn metadata(self) -> S3Result<Metadata> {
         let mut metadata = Metadata::default();
-        let expires = self.expires.as_ref().map(http_date);
         let system = [
             (SystemHeader::ContentType, self.content_type),
             (SystemHeader::ContentEncoding, self.content_encoding.as_deref().and_then(content_encoding)),
             (SystemHeader::ContentLanguage, self.content_language),
             (SystemHeader::ContentDisposition, self.content_disposition),
             (SystemHeader::CacheControl, self.cache_control),
-            (SystemHeader::Expires, expires),
+            (SystemHeader::Expires, self.expires),
             (SystemHeader::WebsiteRedirect, self.redirect),
         ];
         for (header, value) in system {

@@ -4,7 +4,7 @@
 use super::super::bridge::Bridge;
 use super::super::error::{not_built, refused};
 use super::acl::is_there;
-use super::settings::{exists, set};
+use super::settings::{exists, set, told_of};
 use hyper::StatusCode;
 use s3s::dto::{
     GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetBucketRequestPaymentInput,
@@ -23,9 +23,12 @@ pub(in super::super) async fn ownership(
     bridge: &Bridge,
     request: S3Request<GetBucketOwnershipControlsInput>,
 ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
-    exists(bridge, request.input.bucket).await?;
-    let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
-    let ownership_controls = Some(OwnershipControls { rules: vec![OwnershipControlsRule { object_ownership }] });
+    let value = told_of(bridge, request.input.bucket, "ownership").await?;
+    let rules = value["OwnershipControls"]["Rules"].as_array().into_iter().flatten();
+    let rules = rules
+        .filter_map(|rule| rule["ObjectOwnership"].as_str())
+        .map(|ownership| OwnershipControlsRule { object_ownership: ObjectOwnership::from(ownership.to_owned()) });
+    let ownership_controls = Some(OwnershipControls { rules: rules.collect() });
     Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
 }
 
@@ -45,14 +48,15 @@ pub(in super::super) async fn public_access(
     bridge: &Bridge,
     request: S3Request<GetPublicAccessBlockInput>,
 ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
-    exists(bridge, request.input.bucket).await?;
-    let on = PublicAccessBlockConfiguration {
-        block_public_acls: Some(true),
-        block_public_policy: Some(true),
-        ignore_public_acls: Some(true),
-        restrict_public_buckets: Some(true),
+    let value = told_of(bridge, request.input.bucket, "public-access-block").await?;
+    let switch = |name: &str| value["PublicAccessBlockConfiguration"][name].as_bool();
+    let told = PublicAccessBlockConfiguration {
+        block_public_acls: switch("BlockPublicAcls"),
+        block_public_policy: switch("BlockPublicPolicy"),
+        ignore_public_acls: switch("IgnorePublicAcls"),
+        restrict_public_buckets: switch("RestrictPublicBuckets"),
     };
-    Ok(S3Response::new(GetPublicAccessBlockOutput { public_access_block_configuration: Some(on) }))
+    Ok(S3Response::new(GetPublicAccessBlockOutput { public_access_block_configuration: Some(told) }))
 }
 
 pub(in super::super) async fn set_public_access(
@@ -75,8 +79,9 @@ pub(in super::super) async fn payer(
     bridge: &Bridge,
     request: S3Request<GetBucketRequestPaymentInput>,
 ) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
-    exists(bridge, request.input.bucket).await?;
-    Ok(S3Response::new(GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) }))
+    let value = told_of(bridge, request.input.bucket, "request-payment").await?;
+    let payer = value["Payer"].as_str().map(|payer| Payer::from(payer.to_owned()));
+    Ok(S3Response::new(GetBucketRequestPaymentOutput { payer }))
 }
 
 pub(in super::super) async fn set_payer(

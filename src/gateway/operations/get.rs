@@ -2,6 +2,7 @@
 
 use super::super::bridge::{Bridge, read_piece};
 use super::super::error::{not_built, refused, told};
+use super::super::expires;
 use super::super::piece::Piece;
 use super::checksums::show_sum;
 use super::conditions;
@@ -12,7 +13,7 @@ use crate::model::{
 };
 use crate::store::{Content, ListVersions, Store, again};
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{EXPIRES, HeaderMap, HeaderValue};
 use s3s::dto::{ChecksumType, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Range};
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 use std::ops;
@@ -102,6 +103,7 @@ pub(in super::super) async fn get(
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
     let input = request.input;
+    let overridden = input.response_expires.is_some();
     let wanted = wanted!(input);
     let mut found = bridge.ask(move |store| look(store, &wanted, true)).await?;
     let mut output = output!(GetObjectOutput, &found);
@@ -109,7 +111,17 @@ pub(in super::super) async fn get(
     if let Some((content, first)) = found.bytes.take() {
         output.body = Some(bridge.send(content, found.range.clone(), first));
     }
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    show_odd_expires(&mut response.headers, &found.object, overridden);
+    Ok(response)
+}
+
+/// An `Expires` that is no date, which the output cannot hold.
+fn show_odd_expires(headers: &mut HeaderMap, object: &Object, overridden: bool) {
+    let text = object.metadata.system(SystemHeader::Expires).filter(|_| !overridden);
+    if let Some(value) = text.and_then(expires::shown) {
+        headers.insert(EXPIRES, value);
+    }
 }
 
 pub(in super::super) async fn head(
@@ -117,12 +129,14 @@ pub(in super::super) async fn head(
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let input = request.input;
+    let overridden = input.response_expires.is_some();
     let wanted = wanted!(input);
     let found = bridge.ask(move |store| look(store, &wanted, false)).await?;
     let mut response = S3Response::new(output!(HeadObjectOutput, &found));
     if let Some(tags) = describe::shown(&found.object).tags {
         response.headers.insert("x-amz-tagging-count", tags.into());
     }
+    show_odd_expires(&mut response.headers, &found.object, overridden);
     Ok(response)
 }
 
@@ -200,6 +214,10 @@ fn choose(store: &Store, wanted: &Wanted, found: &mut Found) -> S3Result<()> {
     }
     if wanted.sums && (whole || (wanted.range.is_some() && found.range == (0..size))) {
         found.sum = store.sums(&found.object).map_err(|error| told(&error))?.sum;
+    } else if wanted.sums && wanted.range.is_some() {
+        // SUM-14: as the part is told that has these bytes.
+        let part = store.part_at(&found.object, &found.range).map_err(|error| told(&error))?;
+        (found.sum, found.sum_kind) = part.map_or((None, None), |part| (part.sum, part.kind));
     }
     Ok(())
 }

@@ -23,16 +23,14 @@ pub(super) mod versions;
 use super::bridge::Bridge;
 use super::error::{invalid, told};
 use crate::model::{Object, ObjectKey, Timestamp, VersionId, Versioning};
+use crate::store::ACCOUNT_NAME;
 use s3s::S3Result;
 use s3s::dto::{ETag, Owner};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What people read as the owner's name.
-const OWNER_NAME: &str = "root";
-
 /// The one account: owner of every bucket and object.
 fn owner(bridge: &Bridge) -> Owner {
-    Owner { display_name: Some(OWNER_NAME.to_owned()), id: Some(bridge.access().canonical_id()) }
+    Owner { display_name: Some(ACCOUNT_NAME.to_owned()), id: Some(bridge.account_id()) }
 }
 
 /// KEY-1, KEY-15: the key as it came, byte for byte.

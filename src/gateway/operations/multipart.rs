@@ -62,7 +62,7 @@ pub(in super::super) async fn create(
     }
     let key = object_key(&input.key)?;
     let options = UploadOptions {
-        metadata: given!(input).metadata()?,
+        metadata: given!(input, &request.extensions).metadata()?,
         tags: input.tagging.as_deref().map_or_else(|| Ok(TagSet::new()), header_tags)?,
         checksum: sums.map(|algorithm| (algorithm, kind)),
         ..UploadOptions::default()

@@ -41,7 +41,7 @@ pub(in super::super) async fn tagged(
     let key = object_key(&input.key)?;
     let bucket = std::mem::take(&mut input.bucket);
     let mut options = PutOptions {
-        metadata: given!(input).metadata()?,
+        metadata: given!(input, &request.extensions).metadata()?,
         tags,
         condition: conditions::of_write(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         promise,

@@ -12,11 +12,21 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The document called `name`; the table has it.
 fn document(name: &str) -> Result<&'static Document> {
     Document::named(name)
         .ok_or_else(|| Error::new(Kind::Unsupported, format!("a bucket has no {name}")).why("no document is called so"))
+}
+
+/// The document called `name` of a bucket, null where it is not set.
+pub(super) async fn told_of(bridge: &Bridge, bucket: String, name: &'static str) -> S3Result<Value> {
+    let read = move |store: &Arc<Store>| -> Result<Option<String>> {
+        Ok(document(name)?.read(store, &store.bucket(&bucket)?))
+    };
+    let text = bridge.ask(move |store| read(store).map_err(|error| told(&error))).await?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 /// Replaces the document called `name`, if the value is valid.
@@ -81,9 +91,7 @@ pub(in super::super) async fn tagging(
     bridge: &Bridge,
     request: S3Request<GetBucketTaggingInput>,
 ) -> S3Result<S3Response<GetBucketTaggingOutput>> {
-    let bucket = request.input.bucket;
-    let text = bridge.ask(move |store| store.document(&bucket, "tagging").map_err(|error| told(&error))).await?;
-    let value: Value = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let value = told_of(bridge, request.input.bucket, "tagging").await?;
     let tags = value["TagSet"]
         .as_array()
         .filter(|tags| !tags.is_empty())

@@ -79,7 +79,7 @@ impl Control {
             return Ok(Some(node(bucket)));
         }
         if let Some(document) = Document::of_file(name) {
-            let set = document.read(&self.store.bucket_by_id(bucket)?).is_some();
+            let set = document.is_set(&self.store.bucket_by_id(bucket)?);
             return Ok(set.then_some(ControlNode::BucketDocument(bucket, document.name)));
         }
         Ok(self.scratch.find(bucket, name).map(|id| ControlNode::Scratch(bucket, id)))
@@ -98,7 +98,7 @@ impl Control {
             ControlNode::BucketDir(id) => {
                 let bucket = self.store.bucket_by_id(*id)?;
                 entries.extend(BUCKET_NAMES.iter().map(|(name, node)| ((*name).to_owned(), node(*id))));
-                for document in DOCUMENTS.iter().filter(|document| document.read(&bucket).is_some()) {
+                for document in DOCUMENTS.iter().filter(|document| document.is_set(&bucket)) {
                     let node = ControlNode::BucketDocument(*id, document.name);
                     entries.push((format!("{}.json", document.name), node));
                 }

@@ -27,7 +27,7 @@ pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
         }
         ControlNode::BucketDocument(bucket, _) => {
             let bucket = store.bucket_by_id(*bucket)?;
-            let text = node.document().and_then(|document| document.read(&bucket));
+            let text = node.document().and_then(|document| document.read(store, &bucket));
             Ok(text.unwrap_or_default().into_bytes())
         }
         ControlNode::Upload(bucket, id) => {

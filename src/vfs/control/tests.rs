@@ -143,7 +143,7 @@ fn documents_without_an_engine_are_refused_with_a_reason() {
 #[test]
 fn what_the_store_writes_is_read_only() {
     let world = world();
-    let always = ["ownership.json", "public-access-block.json", "request-payment.json"];
+    let always = ["acl.json", "ownership.json", "public-access-block.json", "request-payment.json"];
     let names: Vec<_> = world.names().into_iter().filter(|name| !always.contains(&name.as_str())).collect();
     assert_eq!(names, ["at", "errors", "events", "stats.json", "uploads", "versioning.json"]);
     assert_eq!(world.names().len(), names.len() + always.len());

@@ -111,7 +111,7 @@ impl DocumentWriter {
         if gap || is_incomplete(&self.text) {
             return Ok(());
         }
-        let checked = self.document.check(&self.text);
+        let checked = self.document.check(&self.store.account_id(), &self.text);
         self.refused = checked.is_err();
         checked
     }

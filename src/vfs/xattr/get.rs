@@ -3,7 +3,7 @@
 use super::names::{Name, Row, What, classify, find};
 use super::{Target, info, not_set, refused, tagging, tree};
 use crate::model::{Bucket, ChecksumType, Metadata, Object, ObjectSum, Result};
-use crate::store::Store;
+use crate::store::{Document, Store};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::BTreeMap;
@@ -59,9 +59,18 @@ pub(super) fn value(store: &Arc<Store>, target: &Target, row: &Row, rest: &str) 
         What::Rentries => Some(tree::sums(store, target)?.entries.to_string()),
         What::NoncurrentBytes => Some(tree::sums(store, target)?.noncurrent_bytes.to_string()),
         What::Info => Some(info::info(store, target)?),
+        What::Document(document) => document_of(store, target, document),
         _ => plain(target, row, rest),
     };
     Ok(text.map(String::into_bytes))
+}
+
+/// The text of a bucket's document.
+pub(super) fn document_of(store: &Store, target: &Target, document: &Document) -> Option<String> {
+    match target {
+        Target::Bucket(bucket, _) => document.read(store, bucket),
+        _ => None,
+    }
 }
 
 /// Whether it is of bytes that S3 has seen.
@@ -89,7 +98,6 @@ fn of_bucket(bucket: &Bucket, row: &Row) -> Option<String> {
     match row.what {
         What::Versioning => bucket.versioning.status().map(str::to_owned),
         What::Region => Some(REGION.to_owned()),
-        What::Document(document) => document.read(bucket),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! `user.s3.info`: everything in one JSON object, which is how a person finds the names.
 
 use super::Target;
-use super::get::{kept, plain, value};
+use super::get::{document_of, kept, value};
 use super::list::present;
 use super::names::{Class, Place, Row, What, rows};
 use crate::model::{ObjectSum, Result};
@@ -61,7 +61,7 @@ fn add(fields: &mut Fields, store: &Arc<Store>, target: &Target, row: &Row, kept
     match row.what {
         What::Info | What::Later => return Ok(()),
         What::Document(document) => {
-            if let Some(text) = plain(target, row, "") {
+            if let Some(text) = document_of(store, target, document) {
                 let shown = if text.len() > DOCUMENT_BYTES_MAX {
                     format!("{} bytes: read .keyfold/{}.json", text.len(), document.name).into()
                 } else {

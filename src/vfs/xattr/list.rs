@@ -64,6 +64,7 @@ pub(super) fn present<'a>(target: &'a Target, row: &Row, kept: Option<ObjectSum>
         What::Tag => object().into_iter().flat_map(|object| object.tags.iter()).map(|(key, _)| key).collect(),
         What::Key | What::KeyB64 | What::Rbytes | What::Rentries | What::NoncurrentBytes | What::Info => vec![""],
         What::Crc64Nvme | What::ChecksumType => once(has_bytes(target)),
+        What::Document(document) => once(matches!(target, Target::Bucket(bucket, _) if document.is_set(bucket))),
         What::Sum(algorithm) => once(kept.is_some_and(|kept| kept.sum.algorithm() == algorithm)),
         _ => once(plain(target, row, "").is_some()),
     }

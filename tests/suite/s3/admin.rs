@@ -21,7 +21,7 @@ fn ask(address: SocketAddr, request: &str) -> (String, String) {
 }
 
 #[track_caller]
-fn expect(address: SocketAddr, path: &str, status: u16) -> String {
+pub fn expect(address: SocketAddr, path: &str, status: u16) -> String {
     let (head, body) = ask(address, &format!("GET {path}"));
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}\n{body}");
     body
@@ -29,7 +29,7 @@ fn expect(address: SocketAddr, path: &str, status: u16) -> String {
 
 /// The value of a metric.
 #[track_caller]
-fn value(text: &str, name: &str) -> f64 {
+pub fn value(text: &str, name: &str) -> f64 {
     let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
 }

@@ -1,12 +1,13 @@
 """Checksums of bodies: SUM-6 to SUM-14, SIZE-6, AUTH-3: what is wrong leaves nothing behind."""
 
 import hashlib
+import http.client
 import os
 
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
-from s3 import ENDPOINT, MIB, REGION, client, crc32, md5, plain, refused, sha256, signed
+from s3 import ENDPOINT, HOST, MIB, REGION, client, crc32, md5, plain, refused, sha256, signed
 
 c = client()
 B = "bkt"
@@ -58,6 +59,33 @@ botocore.auth.S3SigV4Auth(key, "s3", REGION).add_auth(request)
 status, _, answer = plain("PUT", f"/{B}/k", dict(request.headers), b"forged")
 assert status == 400 and b"XAmzContentSHA256Mismatch" in answer, answer
 absent()
+
+
+def without_length(url, body=None):
+    """The answer to a PUT that says no length: nothing of a body, or chunks of HTTP's own."""
+    connection = http.client.HTTPConnection(HOST, timeout=60)
+    connection.putrequest("PUT", url.removeprefix(ENDPOINT))
+    if body is not None:
+        connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders(body, encode_chunked=True)
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
+
+
+# SIZE-6: without a length there is none to compare with. What has no body needs none.
+v4 = client(signature_version="s3v4")
+upload = c.create_multipart_upload(Bucket=B, Key="p")["UploadId"]
+part = {"Bucket": B, "Key": "p", "UploadId": upload, "PartNumber": 1}
+for operation, asked in [("put_object", {"Bucket": B, "Key": "k"}), ("upload_part", part)]:
+    for body in [None, b"", b"data"]:
+        status, answer = without_length(v4.generate_presigned_url(operation, Params=asked), body)
+        assert status == 411 and b"<Code>MissingContentLength</Code>" in answer, (operation, body, status, answer)
+assert "Parts" not in c.list_parts(Bucket=B, Key="p", UploadId=upload)
+absent()
+bucket = v4.generate_presigned_url("create_bucket", Params={"Bucket": "made-without-length"})
+assert without_length(bucket)[0] == 200
 
 
 def chunked(chunks, trailer, announced="x-amz-checksum-crc32", decoded=None):

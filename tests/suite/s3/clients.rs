@@ -57,13 +57,24 @@ fn boto3_keys() {
     Served::start().client.script("keys.py", &[]);
 }
 
-#[test]
-fn boto3_signatures() {
+/// Runs a script that is told the key of another user, who may make buckets.
+#[track_caller]
+fn with_another(script: &str) {
     let served = Served::start();
     let added = served.keyfold(&["user", "add", "other", "--uid", "2001", "--gid", "2001", "--create-buckets"]);
     assert!(added.status.success(), "{added:?}");
     let other = served.client_of("other").key;
-    served.client.script("auth.py", &[&other.id, &other.secret]);
+    served.client.script(script, &[&other.id, &other.secret]);
+}
+
+#[test]
+fn boto3_signatures() {
+    with_another("auth.py");
+}
+
+#[test]
+fn meta_1_expires_that_is_no_date() {
+    with_another("expires.py");
 }
 
 #[test]

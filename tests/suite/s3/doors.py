@@ -4,7 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import botocore.exceptions
-from s3 import MIB, client, keys
+from s3 import MIB, client, keys, plain
 
 c = client()
 
@@ -51,6 +51,25 @@ def bucket(name):
 
 def versioning(name):
     c.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
+def cors(name, *origins):
+    """Sets a bucket's one rule, for these origins; `none` takes it away, and without a word it is told."""
+    if origins == ("none",):
+        c.delete_bucket_cors(Bucket=name)
+    elif origins:
+        rule = {"AllowedMethods": ["GET"], "AllowedOrigins": list(origins)}
+        c.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [rule]})
+    else:
+        try:
+            return " ".join(c.get_bucket_cors(Bucket=name)["CORSRules"][0]["AllowedOrigins"])
+        except botocore.exceptions.ClientError as error:
+            return error.response["Error"]["Code"]
+
+
+def preflight(name, origin):
+    """The status of an answer to a page's question."""
+    return str(plain("OPTIONS", f"/{name}/k", {"Origin": origin, "Access-Control-Request-Method": "GET"})[0])
 
 
 def list_(name):

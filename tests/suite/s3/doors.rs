@@ -1,6 +1,7 @@
 //! Both doors at once: what S3 acknowledges the mount shows in its next call, and the reverse (GEN-1).
 
-use super::harness::{Client, mounted};
+use super::harness::{Client, mounted, mounted_with};
+use nix::errno::Errno;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -98,6 +99,75 @@ fn sum_8_the_mount_shows_checksums_that_s3_keeps() {
     assert!(attribute("user.s3.checksum.sha1").unwrap().ends_with("-2"));
     fs::write(mounted.path("f"), "other").unwrap();
     assert_eq!((attribute("user.s3.checksum.sha1"), attribute(kind).as_deref()), (None, Some("FULL_OBJECT")));
+}
+
+/// SUM-8: who asks for all names is told of the checksum that is there, and of no other.
+#[test]
+fn sum_8_names_of_checksums_are_listed_when_all_are() {
+    let (mounted, client) = mounted_with("s3=127.0.0.1:0,xattr_list=all", None);
+    let sums = |name: &str| -> Vec<String> {
+        let listed = xattr::list(mounted.path(name)).unwrap().map(|name| name.into_string().unwrap());
+        listed.filter(|name| name.starts_with("user.s3.checksum")).collect()
+    };
+    script(&client, "summed", &["bkt", "f", "hello", "SHA256"]);
+    let crc64 = "user.s3.checksum.crc64nvme";
+    assert_eq!(sums("f"), [crc64, "user.s3.checksum.sha256", "user.s3.checksum-type"]);
+    script(&client, "summed", &["bkt", "f", "hello", "CRC32"]);
+    assert_eq!(sums("f"), ["user.s3.checksum.crc32", crc64, "user.s3.checksum-type"]);
+    fs::write(mounted.path("f"), "other").unwrap();
+    assert_eq!(sums("f"), [crc64, "user.s3.checksum-type"]);
+}
+
+/// CORS-2: the file of a bucket's rules and its document over HTTP are one.
+#[test]
+fn cors_2_rules_are_the_same_at_both_doors() {
+    let (mounted, client) = mounted();
+    let s3 = |act: &str, arguments: &[&str]| script(&client, act, arguments);
+    let file = mounted.path(".keyfold/cors.json");
+    assert_eq!(s3("cors", &["bkt"]), "NoSuchCORSConfiguration");
+    assert!(matches!(fs::metadata(&file), Err(error) if error.kind() == ErrorKind::NotFound));
+    // Set over HTTP, it is read, changed and obeyed by the file.
+    s3("cors", &["bkt", "http://one"]);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("http://one"), "{text}");
+    fs::write(&file, text.replace("http://one", "http://two")).unwrap();
+    assert_eq!(s3("cors", &["bkt"]), "http://two");
+    assert_eq!(s3("preflight", &["bkt", "http://one"]), "403");
+    assert_eq!(s3("preflight", &["bkt", "http://two"]), "200");
+    // What HTTP would refuse the file refuses, and the old one stays.
+    let refused = fs::write(&file, text.replace("http://one", "http://*.*")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    assert_eq!(s3("cors", &["bkt"]), "http://two");
+    // The kernel has read it before.
+    s3("cors", &["bkt", "http://three", "http://four"]);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("http://four") && !text.contains("http://two"), "{text}");
+    assert_eq!(xattr::get(mounted.path(""), "user.s3.cors").unwrap().unwrap(), text.as_bytes());
+    fs::remove_file(&file).unwrap();
+    assert_eq!(s3("cors", &["bkt"]), "NoSuchCORSConfiguration");
+    assert_eq!(s3("preflight", &["bkt", "http://three"]), "403");
+    s3("cors", &["bkt", "http://five"]);
+    s3("cors", &["bkt", "none"]);
+    assert!(matches!(fs::metadata(&file), Err(error) if error.kind() == ErrorKind::NotFound));
+    mounted.fsck();
+}
+
+/// ACL-1: access lists are off, and both doors tell and take the one that this means.
+#[test]
+fn acl_1_the_access_list_is_the_same_at_both_doors() {
+    let (mounted, client) = mounted();
+    let file = mounted.path(".keyfold/acl.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let told = client.aws(&["s3api", "get-bucket-acl", "--bucket", "bkt", "--output", "json"]);
+    assert_eq!(json(&text), json(&told));
+    // It may be said again, and is never another.
+    fs::write(&file, &text).unwrap();
+    client.aws(&["s3api", "put-bucket-acl", "--bucket", "bkt", "--access-control-policy", &text]);
+    let refused = fs::write(&file, text.replace("FULL_CONTROL", "READ")).unwrap_err();
+    assert_eq!(Errno::from_raw(refused.raw_os_error().unwrap()), Errno::EOPNOTSUPP);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    assert!(fs::remove_file(&file).is_err());
 }
 
 /// A file that was there keeps its mode and owner when S3 puts other bytes; a new one is the caller's.

@@ -1,5 +1,6 @@
 //! Forms that browsers send: what they upload, what they are refused for, and that they are requests like any other.
 
+use super::admin::{expect, value};
 use super::harness::Served;
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
@@ -67,12 +68,8 @@ fn gen_4_a_form_is_counted_and_ends_within_a_drain() {
     let form = served.client.script("post.py", &["form", "k", "1000"]);
     let answer = served.client.raw(form.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-    let mut asked = TcpStream::connect(served.admin.unwrap()).unwrap();
-    asked.write_all(b"GET /-/metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
-    let mut told = String::new();
-    asked.read_to_string(&mut told).unwrap();
-    let counted = told.lines().find(|line| line.starts_with("keyfold_s3_requests") && line.contains("PostObject"));
-    assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{told}");
+    let told = expect(served.admin.unwrap(), "/-/metrics", 200);
+    assert_eq!(value(&told, r#"keyfold_s3_requests_total{op="PostObject"}"#), 1.0);
     let (begun, rest) = form.split_at(form.len() - 500);
     let mut stream = TcpStream::connect(served.client.address).unwrap();
     stream.write_all(begun.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-"""Multipart uploads: MPU-1 to MPU-15, SUM-3, SUM-9 to SUM-11, READ-9."""
+"""Multipart uploads: MPU-1 to MPU-15, SUM-3, SUM-9 to SUM-11, SUM-14, READ-9."""
 
 import base64
 import hashlib
@@ -115,6 +115,20 @@ done = c.complete_multipart_upload(Bucket=B, Key="s", UploadId=upload["UploadId"
 digest = base64.b64encode(hashlib.sha256(b"".join(hashlib.sha256(body).digest() for body in data)).digest()).decode()
 assert done["ChecksumSHA256"] == f"{digest}-3" and done["ChecksumType"] == "COMPOSITE", done
 assert c.head_object(Bucket=B, Key="s", ChecksumMode="ENABLED")["ChecksumSHA256"] == f"{digest}-3"
+
+# SUM-14: a range is told the checksum of the part that has exactly its bytes, and of no other.
+size = sum(map(len, data))
+ranges = [(0, 5 * MIB), (5 * MIB, 10 * MIB), (10 * MIB, size)]
+for (first, end), body, total in zip(ranges, data, sums):
+    for call in [c.get_object, c.head_object]:
+        found = call(Bucket=B, Key="s", Range=f"bytes={first}-{end - 1}", ChecksumMode="ENABLED")
+        assert (found["ChecksumSHA256"], found["ChecksumType"]) == (total, "COMPOSITE"), (first, found)
+    assert "ChecksumSHA256" not in c.head_object(Bucket=B, Key="s", Range=f"bytes={first}-{end - 1}")
+assert c.get_object(Bucket=B, Key="s", Range=f"bytes=-{len(data[2])}", ChecksumMode="ENABLED")["ChecksumSHA256"] == sums[2]
+for bytes_ in [f"0-{5 * MIB}", f"1-{5 * MIB - 1}", f"{5 * MIB}-{size - 1}", f"0-{10 * MIB - 1}"]:
+    assert "ChecksumSHA256" not in c.get_object(Bucket=B, Key="s", Range=f"bytes={bytes_}", ChecksumMode="ENABLED"), bytes_
+found = c.get_object(Bucket=B, Key="s", Range=f"bytes=0-{size - 1}", ChecksumMode="ENABLED")
+assert found["ChecksumSHA256"] == f"{digest}-3"
 
 upload = c.create_multipart_upload(Bucket=B, Key="f", ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")["UploadId"]
 parts = [(n, part(upload, n, body, key="f", ChecksumCRC32=crc32(body))["ETag"]) for n, body in enumerate(data, 1)]
