@@ -67,7 +67,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
         ([dest], _, true, _) => verify(dest, global),
         ([backup, to], _, _, true) => {
             let done = ended(global, |reply| restore_backup(backup, to, &crate::node::options(backup)?, reply));
-            if to.join(ACCESS_KEY_FILE).exists() {
+            let made = done.is_ok() || matches!(done, Err(Failed::Status(_)));
+            if made && to.join(ACCESS_KEY_FILE).exists() {
                 eprintln!(
                     "note: access keys are those of the backup: what was disabled or deleted since works again \
                      (`keyfold access-key list --store {}`)",

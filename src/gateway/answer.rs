@@ -148,7 +148,7 @@ impl Door {
         let in_chunks = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let mut crossing = CrossOrigin::of(&parts);
         let form = is_form(&parts);
-        let claims_key = form || guard::claims_key(&parts);
+        let claims_key = parts.method != Method::OPTIONS && (form || guard::claims_key(&parts));
         let stranger = if claims_key { Ok(()) } else { self.served.rates.stranger(peer.ip()) };
         let mut response = match stranger.and_then(|()| guard::check(&parts, &self.region)) {
             Err(refused) => {

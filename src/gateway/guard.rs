@@ -31,6 +31,10 @@ const USER_METADATA: &str = "x-amz-meta-";
 /// SigV2 and foreign regions (AUTH-1, REG-2), lives of presigned URLs that S3 does not allow (AUTH-4), headers of S3's own that
 /// are not signed (AUTH-9), session tokens, headers and bodies over their limits (META-4, SIZE-2).
 pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
+    if parts.method == Method::OPTIONS {
+        // It asks what may be sent (CORS-5): nothing of it is obeyed, and what its URL's signature is of comes later.
+        return limits(parts);
+    }
     let query = query(parts.uri.query().unwrap_or_default());
     let authorization = authorization(parts);
     if authorization.is_some() && query.contains_key("X-Amz-Signature") {
@@ -348,6 +352,16 @@ mod tests {
         let headers = [("authorization", without_host.as_str()), ("x-amz-date", "d")];
         assert_eq!(refusal("/b/k", &headers).as_deref(), Some("AccessDenied"));
         assert_eq!(refusal("/b/k?X-Amz-Signature=00&X-Amz-Expires=1", &[]).as_deref(), Some("AccessDenied"));
+    }
+
+    #[test]
+    fn cors_5_a_preflight_need_not_have_what_its_url_was_signed_with() {
+        let uri = "/b/k?X-Amz-Signature=00&X-Amz-Expires=1&X-Amz-SignedHeaders=host%3Bx-amz-acl";
+        let checked = |method: &str| {
+            let request = Request::builder().method(method).uri(uri).header("host", "h").body(()).unwrap();
+            check(&request.into_parts().0, "us-east-1")
+        };
+        assert!(checked("OPTIONS").is_ok() && checked("PUT").is_err());
     }
 
     /// AUTH-9: a name that the signature does not cover counts for nothing, wherever and however it is written.

@@ -341,7 +341,7 @@ impl Record for ObjectSums {
             return Err(unknown_version(Self::NAME, version));
         }
         let ObjectSumsV1 { sum, parts } = fields(Self::NAME, body)?;
-        Ok(Self { sum, parts, upload: None })
+        Ok(Self { sum, parts, made_by: None })
     }
 }
 

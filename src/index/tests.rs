@@ -1,7 +1,7 @@
 //! The index from outside: commits, walks across stage and disk, reopening, preconditions under concurrency.
 
 use super::*;
-use crate::model::{Error, Kind};
+use crate::model::{Error, Kind, ObjectPart, ObjectSums};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -138,6 +138,14 @@ proptest! {
         let _ = decode::<UploadRecord>(&bytes);
         let _ = decode::<Change>(&bytes);
     }
+}
+
+#[test]
+fn checksums_of_the_first_version_are_read() {
+    // No checksum; one part, number 7 of 5 bytes, without one.
+    let sums: ObjectSums = decode(&[1, 0, 1, 7, 5, 0]).unwrap();
+    assert_eq!(sums, ObjectSums { parts: vec![ObjectPart { number: 7, size: 5, sum: None }], ..ObjectSums::default() });
+    assert_eq!(encode(&sums)[0], 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Checksums that S3's clients choose, give and ask for (SUM-6 to SUM-11).
 
-use super::{Error, Kind, Result, UploadId};
+use super::{Error, Kind, Result, Timestamp, UploadId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -230,6 +230,15 @@ pub struct ObjectPart {
     pub sum: Option<Sum>,
 }
 
+/// The upload that an object was made by (MPU-9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// Its id.
+    pub upload: UploadId,
+    /// When it was begun: the object's Last-Modified, and no copy's (META-14).
+    pub begun: Timestamp,
+}
+
 /// What is known of an object's bytes beside their length and tag.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ObjectSums {
@@ -237,8 +246,8 @@ pub struct ObjectSums {
     pub sum: Option<ObjectSum>,
     /// The parts it was made of, in order; none when it came in one piece.
     pub parts: Vec<ObjectPart>,
-    /// The upload that it was made by (MPU-9).
-    pub upload: Option<UploadId>,
+    /// What put it together, when parts were.
+    pub made_by: Option<MadeBy>,
 }
 
 /// The MD5 that a client wrote in base64 (Content-MD5).

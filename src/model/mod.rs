@@ -16,7 +16,7 @@ mod time;
 
 pub use attrs::{FileKind, Posix, XATTRS_BYTES_MAX, Xattrs};
 pub use bucket::{Bucket, BucketName, Usage, Versioning};
-pub use checksum::{ChecksumAlgorithm, ChecksumType, ObjectPart, ObjectSum, ObjectSums, Sum, parse_md5};
+pub use checksum::{ChecksumAlgorithm, ChecksumType, MadeBy, ObjectPart, ObjectSum, ObjectSums, Sum, parse_md5};
 pub use conditions::{Conditions, Tags, Verdict};
 pub use error::{Error, Kind, Result};
 pub use etag::ETag;

@@ -16,8 +16,8 @@ use super::promise::{Promise, Promised, check_length};
 use super::stack::drop_content;
 use super::sums::sum_of;
 use crate::index::{
-    Family, PartRecord, Read, Tx, UploadRecord, content_key, decode, id_key, part_key, part_number_of, upload_name_key,
-    upload_name_parts, upload_names_end,
+    Family, PartRecord, Read, Tx, UploadRecord, content_key, decode, id_key, id_of, part_key, part_number_of,
+    upload_name_key, upload_name_parts, upload_names_end,
 };
 use crate::model::{
     BucketId, ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectSum, ObjectSums,
@@ -285,6 +285,15 @@ impl Store {
         Ok(PartInfo::of(number, &part, sum))
     }
 
+    /// An upload of a bucket.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchUpload`] when it has none of that number.
+    pub fn upload(&self, bucket: BucketId, upload: UploadId) -> Result<Upload> {
+        let record = need_upload(&self.index, upload)?;
+        if record.bucket == bucket { Ok(Upload::of(upload, record)) } else { Err(no_upload(upload)) }
+    }
+
     /// Ends an upload without an object; its space comes back (MPU-10).
     ///
     /// # Errors
@@ -299,11 +308,18 @@ impl Store {
     /// Ends all uploads of a bucket that goes.
     pub(super) fn drop_uploads_of(&self, tx: &mut Tx<'_>, bucket: BucketId) -> Result<()> {
         let mut uploads = Vec::new();
-        for found in tx.scan(Family::UploadName, &id_key(bucket.0), &upload_names_end(bucket))? {
-            uploads.extend(upload_name_parts(&found?.0).map(|(_, upload)| upload));
+        if pages::are_named(tx)? {
+            for found in tx.scan(Family::UploadName, &id_key(bucket.0), &upload_names_end(bucket))? {
+                uploads.extend(upload_name_parts(&found?.0).map(|(_, upload)| upload));
+            }
+        } else {
+            for found in tx.scan(Family::Upload, &[], &[0xff; 9])? {
+                uploads.extend(id_of(&found?.0).map(UploadId));
+            }
         }
         for upload in uploads {
-            if let Some(record) = tx.record(Family::Upload, &id_key(upload.0))? {
+            let record = tx.record::<UploadRecord>(Family::Upload, &id_key(upload.0))?;
+            if let Some(record) = record.filter(|record| record.bucket == bucket) {
                 self.drop_upload(tx, upload, &record)?;
             }
         }

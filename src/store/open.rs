@@ -332,7 +332,9 @@ impl Store {
             last_epoch(&index, &*disk)?
         } else {
             catch_up(&index, &journal)?;
-            advance_epoch(&index, &*disk, 1)?
+            let epoch = advance_epoch(&index, &*disk, 1)?;
+            super::multipart::name_uploads(&index);
+            epoch
         };
         let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
         settings.segment_bytes = settings.segment_bytes.min((total / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
@@ -565,8 +567,7 @@ pub(super) fn advance_epoch(index: &Index, disk: &dyn Disk, by: u32) -> Result<u
     let epoch = last_epoch(index, disk)?.saturating_add(by);
     index.transact(|tx| {
         tx.put(Family::Sys, EPOCH_KEY.as_bytes(), &u64::from(epoch));
-        // In a commit that there is in any case.
-        super::multipart::name_uploads(tx)
+        Ok(())
     })?;
     let _ = index.seal();
     if let Some(sealed) = index.sealed()? {

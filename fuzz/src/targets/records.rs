@@ -24,7 +24,7 @@ fn sound<R: Record + PartialEq + Debug>(bytes: &[u8]) {
 /// record the rest is taken for.
 pub fn records(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
-    match kind % 20 {
+    match kind % 21 {
         0 => record::<Bucket>(data),
         1 => record::<DentRecord>(data),
         2 => record::<VerRecord>(data),
@@ -45,6 +45,7 @@ pub fn records(data: &[u8]) {
         16 => sound::<UploadRecord>(&[&[1], data].concat()),
         17 => record::<User>(data),
         18 => record::<AccessKey>(data),
+        19 => sound::<ObjectSums>(&[&[1], data].concat()),
         // Another format version, or none at all.
         _ => {
             let _ = decode::<DentRecord>(data);

@@ -4,14 +4,14 @@ use super::{PART_BYTES_MIN, need_upload, no_upload, parts_of, sum_of_part};
 use crate::crypto::{Summer, combine, md5};
 use crate::index::{PartRecord, UploadRecord};
 use crate::model::{
-    ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Object, ObjectKey, ObjectPart, ObjectSum, ObjectSums, Posix,
-    Result, Sum, UploadId,
+    ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, MadeBy, Object, ObjectKey, ObjectPart, ObjectSum, ObjectSums,
+    Posix, Result, Sum, UploadId,
 };
 use crate::store::Store;
 use crate::store::bucket::need_bucket;
 use crate::store::content::again;
 use crate::store::draft::Draft;
-use crate::store::list::{ListVersions, PAGE_MAX, VersionEntry};
+use crate::store::list::{ListVersions, VersionEntry};
 use crate::store::promise::{Promise, bad_digest};
 use crate::store::put::{Condition, PutOptions};
 use crate::store::sums::sum_of;
@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Uploads whose completion is remembered.
 const REMEMBERED: usize = 1024;
+/// Newest versions of a key among which an upload that nobody remembers is looked for.
+const LOOKED_AT: usize = 100;
 
 /// A part as Complete names it (MPU-4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,10 +121,10 @@ impl Store {
     }
 
     /// The object that an upload of that key became when it was completed of these parts (MPU-9): it is remembered of the last
-    /// 1,024 since the store was opened, of others while it is among the key's newest 1,000 versions.
+    /// 1,024 since the store was opened, of others while it is among the key's newest 100 versions.
     ///
     /// # Errors
-    /// [`Kind::NoSuchUpload`] when none did, or the object is gone.
+    /// [`Kind::NoSuchUpload`] when none did, or nobody remembers it.
     pub fn completed_upload(
         &self,
         bucket: &str,
@@ -145,10 +147,15 @@ impl Store {
         upload: UploadId,
         parts: &[CompletePart],
     ) -> Result<Option<Object>> {
-        let request = ListVersions { prefix: key.as_str().to_owned(), limit: PAGE_MAX, ..ListVersions::default() };
+        let request = ListVersions { prefix: key.as_str().to_owned(), limit: LOOKED_AT, ..ListVersions::default() };
         let tag = etag_of(parts);
         for VersionEntry { key: of, object, .. } in self.list_versions(bucket, &request)?.versions {
-            if of == key.as_str() && object.etag == tag && self.sums(&object)?.upload == Some(upload) {
+            if of != key.as_str() {
+                break;
+            }
+            // A copy shares the bytes and what is kept of them.
+            let made_by = Some(MadeBy { upload, begun: object.modified });
+            if object.etag == tag && self.sums(&object)?.made_by == made_by {
                 self.sync()?;
                 return Ok(Some(object));
             }
@@ -174,7 +181,8 @@ impl Store {
             let with_sum = |(number, record)| Ok(Chosen { number, sum: sum_of_part(view, &record)?, record });
             Ok((record, found.into_iter().map(with_sum).collect::<Result<Vec<_>>>()?))
         })?;
-        let sums = ObjectSums { upload: Some(upload), ..check_sums(parts, &chosen, &record, options)? };
+        let made_by = Some(MadeBy { upload, begun: record.initiated });
+        let sums = ObjectSums { made_by, ..check_sums(parts, &chosen, &record, options)? };
         let mut draft = self.draft(None)?;
         draft.has_key(bucket, &record.key);
         self.concatenate(&mut draft, &chosen)?;
@@ -318,7 +326,7 @@ fn check_sums(
         _ => {}
     }
     let parts = chosen.iter().map(|part| ObjectPart { number: part.number, size: part.record.size, sum: part.sum });
-    Ok(ObjectSums { sum, parts: parts.collect(), upload: None })
+    Ok(ObjectSums { sum, parts: parts.collect(), made_by: None })
 }
 
 fn check_promised(promised: ObjectSum, sum: Sum) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{PartInfo, Upload, need_upload, parts_from, sum_of_part};
 use crate::index::{
-    Family, Read, Tx, UploadRecord, decode, id_key, id_of, next_name, upload_name_key, upload_name_parts,
+    Family, Index, Read, UploadRecord, decode, id_key, id_of, next_name, upload_name_key, upload_name_parts,
     upload_names_end,
 };
 use crate::model::{BucketId, Kind, Result, UploadId};
@@ -12,6 +12,8 @@ use crate::store::list::{PAGE_MAX, after_group, group_of, lower_bound};
 
 /// Says that every upload has a name in the order of listings.
 pub(in crate::store) const UPLOADS_KEY: &str = "uploads";
+/// Uploads that are named in one commit: a few MiB.
+const NAMED_AT_ONCE: usize = 10_000;
 
 /// Which uploads to list.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -49,38 +51,61 @@ pub struct PartPage {
 }
 
 /// Whether every upload has a name.
-fn are_named(read: &impl Read) -> Result<bool> {
+pub(super) fn are_named(read: &impl Read) -> Result<bool> {
     match Store::sys_number(read, UPLOADS_KEY) {
         Err(error) if error.kind() == Kind::Corrupt => Ok(false),
         said => Ok(said?.is_some()),
     }
 }
 
-/// Names the uploads of a store that was last written before there were names of them. Where they cannot be read, they are
-/// listed without.
-pub(in crate::store) fn name_uploads(tx: &mut Tx<'_>) -> Result<()> {
-    if are_named(tx)? {
-        return Ok(());
-    }
-    let names = || -> Result<Vec<Vec<u8>>> {
-        let mut names = Vec::new();
-        for found in tx.scan(Family::Upload, &[], &[0xff; 9])? {
-            let (key, value) = found?;
-            // A record that cannot be read is told of where it is looked for.
-            if let (Some(id), Ok(record)) = (id_of(&key), decode::<UploadRecord>(&value)) {
-                names.push(upload_name_key(record.bucket, &record.key, UploadId(id)));
-            }
+/// Names the uploads of a store that was last written before there were names of them, some at a time; a store that is cut short
+/// goes on from the beginning. What cannot be named is listed without names.
+pub(in crate::store) fn name_uploads(index: &Index) {
+    let named = || -> Result<()> {
+        if are_named(index)? {
+            return Ok(());
         }
-        Ok(names)
-    };
-    match names() {
-        Err(error) if error.kind() == Kind::Corrupt => tracing::warn!(%error, "uploads in progress cannot be named"),
-        names => {
-            names?.iter().for_each(|name| tx.put(Family::UploadName, name, &1u64));
+        let mut from = Some(Vec::new());
+        while let Some(lower) = from.take() {
+            from = name_some(index, &lower)?;
+        }
+        index.transact(|tx| {
             tx.put(Family::Sys, UPLOADS_KEY.as_bytes(), &1u64);
+            Ok(())
+        })?;
+        Ok(())
+    };
+    if let Err(error) = named() {
+        tracing::warn!(%error, "uploads in progress have no names yet: listings of them take longer");
+    }
+}
+
+/// Names uploads from a key on; where to go on.
+fn name_some(index: &Index, lower: &[u8]) -> Result<Option<Vec<u8>>> {
+    let (mut names, mut next) = (Vec::new(), None);
+    for (n, found) in index.scan(Family::Upload, lower, &[0xff; 9])?.enumerate() {
+        let (key, value) = found?;
+        if n == NAMED_AT_ONCE {
+            next = Some(key.to_vec());
+            break;
+        }
+        // A record that cannot be read is told of where it is looked for.
+        if let (Some(id), Ok(record)) = (id_of(&key), decode::<UploadRecord>(&value)) {
+            names.push(upload_name_key(record.bucket, &record.key, UploadId(id)));
         }
     }
-    Ok(())
+    if names.is_empty() {
+        return Ok(next);
+    }
+    index.transact(|tx| {
+        names.iter().for_each(|name| tx.put(Family::UploadName, name, &1u64));
+        Ok(())
+    })?;
+    let _ = index.seal();
+    if let Some(sealed) = index.sealed()? {
+        index.write_sealed(sealed, true)?;
+    }
+    Ok(next)
 }
 
 impl Store {
@@ -164,7 +189,9 @@ impl Store {
                         None
                     }
                 };
-                let Some(record) = record else { continue };
+                // A name that is another's is told of by fsck.
+                let its_own = |record: &UploadRecord| record.bucket == bucket && record.key == key;
+                let Some(record) = record.filter(its_own) else { continue };
                 if page.uploads.len() + page.prefixes.len() == limit {
                     return Ok(page);
                 }

@@ -23,7 +23,7 @@ pub use instant::parse_instant;
 pub use node::{ControlAttr, ControlNode};
 pub use writer::{DocumentWriter, ScratchWriter, Writer};
 
-use crate::model::{BucketId, Error, Kind, Result};
+use crate::model::{BucketId, Error, Kind, Result, UploadId};
 use crate::store::{DOCUMENTS, Document, Store};
 use crate::sys::sync::Mutex;
 use crate::telemetry::Metrics;
@@ -62,8 +62,13 @@ impl Control {
             }
             ControlNode::BucketDir(bucket) => self.lookup_in_bucket(*bucket, name),
             ControlNode::Uploads(bucket) => {
-                let uploads = uploads(&self.store, *bucket)?;
-                Ok(uploads.into_iter().find(|(known, _)| known == name).map(|(_, node)| node))
+                let number = name.strip_suffix(".json").and_then(|number| number.parse().ok()).map(UploadId);
+                let Some(id) = number.filter(|id| file_of(*id) == name) else { return Ok(None) };
+                match self.store.upload(*bucket, id) {
+                    Ok(_) => Ok(Some(ControlNode::Upload(*bucket, id))),
+                    Err(error) if error.kind() == Kind::NoSuchUpload => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
             // The future is not known yet.
             ControlNode::At(bucket) => Ok(parse_instant(name)
@@ -258,7 +263,11 @@ impl Control {
 /// Names and nodes of a bucket's uploads.
 fn uploads(store: &Store, bucket: BucketId) -> Result<Vec<(String, ControlNode)>> {
     let uploads = store.uploads(store.bucket_by_id(bucket)?.name.as_str())?;
-    Ok(uploads.iter().map(|upload| (format!("{}.json", upload.id), ControlNode::Upload(bucket, upload.id))).collect())
+    Ok(uploads.iter().map(|upload| (file_of(upload.id), ControlNode::Upload(bucket, upload.id))).collect())
+}
+
+fn file_of(upload: UploadId) -> String {
+    format!("{upload}.json")
 }
 
 fn bucket_dir(dir: &ControlNode) -> Result<BucketId> {

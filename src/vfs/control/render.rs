@@ -31,9 +31,7 @@ pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
             Ok(text.unwrap_or_default().into_bytes())
         }
         ControlNode::Upload(bucket, id) => {
-            let bucket = store.bucket_by_id(*bucket)?;
-            let found = store.uploads(bucket.name.as_str())?.into_iter().find(|upload| upload.id == *id);
-            let upload = found.ok_or_else(|| Error::new(Kind::NoSuchUpload, "the upload has ended"))?;
+            let upload = store.upload(*bucket, *id)?;
             let parts = store.list_parts(*id, 0, PARTS_MAX)?.parts;
             json(&Upload {
                 upload: upload.id.to_string(),

@@ -288,6 +288,11 @@ fn mpu_9_complete_asked_for_again_answers_the_same() {
     make_bucket(&store, "other");
     let elsewhere = store.complete_upload("other", upload, &[part], &CompleteOptions::default());
     refused(elsewhere, Kind::NoSuchUpload);
+    // Copies share its bytes and what is kept of them.
+    for (bucket, name) in [(B, "f"), (B, "copy"), ("other", "f")] {
+        home.later();
+        store.copy(&object, bucket, &key(name), &CopyOptions::default()).unwrap();
+    }
     drop(store);
     // Whoever asks later finds it by its key, while it is there.
     let store = home.open();
@@ -296,6 +301,8 @@ fn mpu_9_complete_asked_for_again_answers_the_same() {
     let other = begin(&store, "f");
     refused(store.completed_upload(B, &key("f"), other, &[part]), Kind::NoSuchUpload);
     refused(again("other", &[part]), Kind::NoSuchUpload);
+    refused(again("copy", &[part]), Kind::NoSuchUpload);
+    refused(store.completed_upload("other", &key("f"), upload, &[part]), Kind::NoSuchUpload);
     refused(again("f", &[CompletePart { etag: ETag::EMPTY, ..part }]), Kind::NoSuchUpload);
     store.delete(B, &key("f"), Some(object.version), Condition::Always).unwrap();
     refused(again("f", &[part]), Kind::NoSuchUpload);
