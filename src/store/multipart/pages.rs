@@ -248,3 +248,37 @@ impl Store {
         Ok(page)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Family, NAMED_AT_ONCE, Read, UploadRecord, are_named, id_key, name_uploads, upload_name_parts};
+    use crate::index::{Index, Settings};
+    use crate::model::{BucketId, Metadata, Seq, StorageClass, TagSet, Timestamp};
+    use crate::sys::disk::MemDisk;
+    use std::sync::Arc;
+
+    #[test]
+    fn mpu_12_every_upload_gets_its_name_however_many_there_are() {
+        let index = Index::in_memory(Arc::new(MemDisk::new()), Settings::default()).unwrap();
+        let count = 2 * NAMED_AT_ONCE as u64 + 1;
+        let record = |n: u64| UploadRecord {
+            bucket: BucketId(17),
+            key: format!("{:05}", count - n),
+            initiated: Timestamp::default(),
+            seq: Seq(n),
+            metadata: Metadata::default(),
+            tags: TagSet::new(),
+            class: StorageClass::default(),
+            checksum: None,
+        };
+        let put = |tx: &mut crate::index::Tx<'_>, n: u64| tx.put(Family::Upload, &id_key(n), &record(n));
+        index.transact(|tx| Ok((0..count).for_each(|n| put(tx, n)))).unwrap();
+        for _ in 0..2 {
+            name_uploads(&index);
+            let names = index.scan(Family::UploadName, &[], &[0xff; 9]).unwrap();
+            let named: Vec<u64> = names.map(|found| upload_name_parts(&found.unwrap().0).unwrap().1.0).collect();
+            assert!(named.into_iter().eq((0..count).rev()));
+            assert!(are_named(&index).unwrap());
+        }
+    }
+}
