@@ -3,7 +3,7 @@
 use super::auth::{self, Proved};
 use super::bridge::Bridge;
 use super::collect::Room;
-use super::connections::Activity;
+use super::connections::{Activity, client_of};
 use super::cors::{self, CrossOrigin};
 use super::form::{Forms, is_form};
 use super::guard::WIRE_BYTES_MAX;
@@ -26,7 +26,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use s3s::service::S3Service;
 use s3s::{Body, S3Error};
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -39,7 +39,15 @@ const ERROR_BYTES_MAX: usize = 64 * 1024;
 
 /// What is found out about a request while it is served: who asks, and for which operation.
 #[derive(Clone, Default)]
-pub(super) struct Trace(Arc<OnceLock<(String, String)>>);
+pub(super) struct Trace(Arc<Found>);
+
+#[derive(Default)]
+struct Found {
+    /// Operation and principal.
+    asked: OnceLock<(String, String)>,
+    /// The client that holds what somebody else signed: a form, or a URL.
+    holder: OnceLock<String>,
+}
 
 tokio::task_local! {
     /// That of the request which the protocol's library serves.
@@ -54,26 +62,39 @@ impl Trace {
 
     /// Operation and principal, once they are known.
     pub(super) fn told(&self) -> Option<(&str, &str)> {
-        self.0.get().map(|(operation, principal)| (operation.as_str(), principal.as_str()))
+        self.0.asked.get().map(|(operation, principal)| (operation.as_str(), principal.as_str()))
     }
 
     /// Told once, by the check of access.
     pub(super) fn tell(&self, operation: String, principal: String) {
-        let _ = self.0.set((operation, principal));
+        let _ = self.0.asked.set((operation, principal));
+    }
+
+    /// The client that holds what the principal signed and may have given away.
+    pub(super) fn holder(&self) -> Option<&str> {
+        self.0.holder.get().map(String::as_str)
+    }
+
+    fn is_held_by(&self, client: IpAddr) {
+        let _ = self.0.holder.set(client_of(client).to_string());
     }
 }
 
-/// Whom a signature proved that a second look at the same request goes without.
+/// Whom a signature proved that a second look at the same request goes without, and the access key.
 #[derive(Clone, Default)]
-pub(super) struct Vouched(Arc<OnceLock<Principal>>);
+pub(super) struct Vouched(Arc<OnceLock<(Principal, String)>>);
 
 impl Vouched {
-    pub(super) fn tell(&self, principal: Principal) {
-        let _ = self.0.set(principal);
+    pub(super) fn tell(&self, principal: Principal, key: &str) {
+        let _ = self.0.set((principal, key.to_owned()));
     }
 
     pub(super) fn principal(&self) -> Principal {
-        self.0.get().cloned().unwrap_or(Principal::Anonymous)
+        self.0.get().map_or(Principal::Anonymous, |(principal, _)| principal.clone())
+    }
+
+    pub(super) fn key(&self) -> Option<String> {
+        self.0.get().map(|(_, key)| key.clone())
     }
 
     fn is_told(&self) -> bool {
@@ -149,6 +170,9 @@ impl Door {
         let mut crossing = CrossOrigin::of(&parts);
         let form = is_form(&parts);
         let claims_key = parts.method != Method::OPTIONS && (form || guard::claims_key(&parts));
+        if form || guard::is_presigned(&parts) {
+            asked.trace.is_held_by(peer.ip());
+        }
         let stranger = if claims_key { Ok(()) } else { self.served.rates.stranger(peer.ip()) };
         let mut response = match stranger.and_then(|()| guard::check(&parts, &self.region)) {
             Err(refused) => {
@@ -173,7 +197,7 @@ impl Door {
                 announce_trailer(&mut parts.headers);
                 parts.extensions.insert(asked.trace.clone());
                 let proved = Proved::default();
-                match self.room.take(&parts, body, unread, (peer.ip(), &proved)).await {
+                match self.room.take(&parts, body, unread, (peer.ip(), &proved), &self.served.bridge).await {
                     Err(refused) => response_of(refused),
                     Ok((body, _held)) => self.serve_within(parts, body, (&asked.trace, proved)).await,
                 }

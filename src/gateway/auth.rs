@@ -3,6 +3,7 @@
 use super::answer::{Trace, Vouched};
 use super::bridge::Bridge;
 use super::error::{refused, told};
+use super::expires::OddExpires;
 use super::guard;
 use super::rates::Rates;
 use crate::access::{ACCOUNT, Credential, Principal, Resource, Secret, decided};
@@ -155,12 +156,10 @@ impl Rights {
     }
 
     /// Tells a second look at a signed request, which goes without its signature, who made it.
-    pub(super) fn vouch<T>(&self, request: &S3Request<T>) -> S3Result<()> {
-        let Some(credentials) = &request.credentials else { return Ok(()) };
-        if let Some(vouched) = request.extensions.get::<Vouched>() {
-            vouched.tell(signer());
+    pub(super) fn vouch<T>(request: &S3Request<T>) {
+        if let (Some(credentials), Some(vouched)) = (&request.credentials, request.extensions.get::<Vouched>()) {
+            vouched.tell(signer(), &credentials.access_key);
         }
-        self.1.key(&credentials.access_key)
     }
 
     /// Lets a request begin, once it is known who makes it; `key` is the access key that proved it.
@@ -224,9 +223,14 @@ impl S3Access for Rights {
         let of_version = guard::query(cx.uri().query().unwrap_or_default()).contains_key("versionId");
         let (operation, path) = (cx.s3_op().name().to_owned(), path_of(cx.s3_path()));
         let trace = cx.extensions_mut().get::<Trace>().cloned();
-        self.begin(cx.headers(), trace.as_ref(), &operation, (&principal, key.as_deref()))?;
-        if key.is_some() {
-            vouched.tell(principal.clone());
+        // A second look at a range has been charged for, one at an odd `Expires` has not.
+        let charged = match cx.extensions_mut().get::<OddExpires>() {
+            Some(_) => key.clone().or_else(|| vouched.key()),
+            None => key.clone(),
+        };
+        self.begin(cx.headers(), trace.as_ref(), &operation, (&principal, charged.as_deref()))?;
+        if let Some(key) = key {
+            vouched.tell(principal.clone(), &key);
         }
         cx.extensions_mut().insert(principal.clone());
         self.may(principal, action(&operation, of_version), path).await

@@ -29,8 +29,11 @@ const LONG_SHARE: usize = 12;
 /// Uploads at once: each has a thread for as long as its client takes; of a principal's at most.
 const UPLOADS_MAX: usize = 128;
 const UPLOADS_SHARE: usize = 96;
+/// Besides, uploads at once by forms and URLs that were signed for others to hold; of such a client's at most.
+const HELD_MAX: usize = 32;
+const HELD_SHARE: usize = 16;
 /// Threads for all of them, and one that looks after certificates.
-pub(super) const THREADS_MAX: usize = CALLS_MAX + LOOKS_MAX + LONG_MAX + UPLOADS_MAX + 1;
+pub(super) const THREADS_MAX: usize = CALLS_MAX + LOOKS_MAX + LONG_MAX + UPLOADS_MAX + HELD_MAX + 1;
 /// The operations whose calls are long.
 const LONG: &[&str] = &["CompleteMultipartUpload", "CopyObject", "DeleteObjects", "UploadPartCopy"];
 /// How long a request may wait for its turn.
@@ -46,6 +49,7 @@ pub(super) struct Bridge {
     looks: Arc<Turns>,
     long: Arc<Turns>,
     uploads: Arc<Turns>,
+    held: Arc<Turns>,
 }
 
 impl Bridge {
@@ -57,6 +61,7 @@ impl Bridge {
             looks: Turns::new(LOOKS_MAX, LOOKS_MAX, TURN),
             long: Turns::new(LONG_MAX, LONG_SHARE, TURN),
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_SHARE, TURN),
+            held: Turns::new(HELD_MAX, HELD_SHARE, TURN),
         }
     }
 
@@ -107,8 +112,13 @@ impl Bridge {
         work: impl FnOnce(&Arc<Store>, &mut dyn Read) -> Result<T> + Send + 'static,
     ) -> S3Result<T> {
         let trace = Trace::current();
-        let principal = trace.as_ref().and_then(Trace::told).map(|(_, principal)| principal);
-        let turn = self.uploads.take(principal).await?;
+        let turn = match trace.as_ref().and_then(Trace::holder) {
+            Some(holder) => self.held.take(Some(holder)).await?,
+            None => {
+                let principal = trace.as_ref().and_then(Trace::told).map(|(_, principal)| principal);
+                self.uploads.take(principal).await?
+            }
+        };
         let (sender, mut incoming) = Incoming::new();
         let mut pump = std::pin::pin!(body::pump(body, at_end, sender));
         // What came with the head goes into the queue before a thread is woken to read it: of a small body, all.

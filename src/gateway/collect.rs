@@ -2,8 +2,9 @@
 //! checksums say.
 
 use super::XML_BYTES_MAX;
-use super::auth::{Proved, place_of};
+use super::auth::{Proved, credential, place_of};
 use super::body::{self, STALLED};
+use super::bridge::Bridge;
 use super::connections::client_of;
 use super::error::{refused, told};
 use super::guard::{self, WIRE_BYTES_MAX};
@@ -11,7 +12,8 @@ use super::pace::{Paced, Unread};
 use super::rechunked::Rechunked;
 use super::resigned::Resigned;
 use super::turns::{Turn, Turns};
-use crate::crypto::{Summer, md5};
+use crate::access::hex;
+use crate::crypto::{Summer, md5, sha256};
 use crate::model::{ChecksumAlgorithm, Sum, parse_md5};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
@@ -93,6 +95,7 @@ impl Room {
         body: Incoming,
         unread: &Unread,
         (peer, proved): (IpAddr, &Proved),
+        bridge: &Bridge,
     ) -> S3Result<(Body, Held)> {
         let length = body.size_hint().exact();
         let streaming = is_streaming(&parts.headers);
@@ -119,6 +122,8 @@ impl Room {
             let message = format!("the body has {length} bytes, the limit is {most}");
             return Err(refused(StatusCode::BAD_REQUEST, "MaxMessageLengthExceeded", message));
         }
+        // Room is for those who at least name a key.
+        credential(bridge, &guard::key_of(parts).unwrap_or_default()).await?;
         let read = tokio::time::timeout(ARRIVAL, self.read(&mut body, &client_of(peer).to_string())).await;
         let (bytes, mut held) = read.unwrap_or_else(|_| Err(body::failed(&STALLED.into())))?;
         let tags = bytes.iter().filter(|byte| **byte == b'<').count();
@@ -189,6 +194,13 @@ fn compare(headers: &HeaderMap, bytes: &[u8], of_object: bool) -> S3Result<()> {
     {
         return Err(other("Content-MD5"));
     }
+    let is_sum = |text: &&str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(promised) = text("x-amz-content-sha256").filter(is_sum)
+        && !promised.eq_ignore_ascii_case(&hex(&sha256(bytes)))
+    {
+        let message = "the body is not what x-amz-content-sha256 says";
+        return Err(refused(StatusCode::BAD_REQUEST, "XAmzContentSHA256Mismatch", message));
+    }
     for algorithm in ChecksumAlgorithm::ALL.iter().filter(|_| !of_object) {
         let name = format!("x-amz-checksum-{}", algorithm.name().to_ascii_lowercase());
         let Some(promised) = text(&name) else { continue };
@@ -247,6 +259,11 @@ mod tests {
         assert_eq!(with("content-md5", "hello"), Err("InvalidDigest".into()));
         assert_eq!(with("x-amz-checksum-crc32", "NhCmhg=="), Ok(()));
         assert_eq!(with("x-amz-checksum-crc32", "NhCmhQ=="), Err("BadDigest".into()));
+        let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        assert_eq!(with("x-amz-content-sha256", sum), Ok(()));
+        let of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(with("x-amz-content-sha256", of_nothing), Err("XAmzContentSHA256Mismatch".into()));
+        assert_eq!(with("x-amz-content-sha256", "UNSIGNED-PAYLOAD"), Ok(()));
         assert_eq!(with("x-other", "1"), Ok(()));
     }
 }

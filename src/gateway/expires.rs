@@ -34,15 +34,12 @@ fn odd(headers: &HeaderMap) -> Option<OddExpires> {
 }
 
 /// Serves requests with one.
-pub(super) struct Again {
-    service: S3Service,
-    rights: Rights,
-}
+pub(super) struct Again(S3Service);
 
 impl Again {
     /// By a service that does not know this way.
-    pub(super) fn new(service: S3Service, rights: Rights) -> Self {
-        Self { service, rights }
+    pub(super) fn new(service: S3Service) -> Self {
+        Self(service)
     }
 }
 
@@ -59,7 +56,7 @@ impl S3Route for Again {
     }
 
     async fn call(&self, mut request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        self.rights.vouch(&request)?;
+        Rights::vouch(&request);
         let mut again = Request::new(request.input);
         *again.method_mut() = request.method;
         *again.uri_mut() = guard::unsigned_uri(&request.uri).ok_or(S3ErrorCode::InvalidURI)?;
@@ -74,7 +71,7 @@ impl S3Route for Again {
         }
         *again.headers_mut() = request.headers;
         *again.extensions_mut() = request.extensions;
-        let answer = for_one_request(Proved::default(), self.service.call(again)).await;
+        let answer = for_one_request(Proved::default(), self.0.call(again)).await;
         let (parts, body) =
             answer.map_err(|error| S3Error::with_source(S3ErrorCode::InternalError, error.into()))?.into_parts();
         let mut response = S3Response::with_headers(body, parts.headers);

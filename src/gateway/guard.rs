@@ -25,6 +25,12 @@ const UNSIGNED: &[&str] = &["x-amz-content-sha256", "x-amz-date", "x-amz-user-ag
 /// What user metadata is sent as.
 const USER_METADATA: &str = "x-amz-meta-";
 
+/// Headers that S3 reads one value of. Of several, those who look may take different ones for it: the protocol's library passes
+/// over values that it cannot read.
+const SINGLE: &[&str] = &["authorization", "content-md5", "content-type", "date", "expires", "host", "range"];
+/// Headers of S3's own that are lists.
+const LISTS: &[&str] = &["x-amz-object-attributes", "x-amz-optional-object-attributes"];
+
 /// Refuses a request by its head.
 ///
 /// # Errors
@@ -34,6 +40,9 @@ pub(super) fn check(parts: &Parts, region: &str) -> S3Result<()> {
     if parts.method == Method::OPTIONS {
         // It asks what may be sent (CORS-5): nothing of it is obeyed, and what its URL's signature is of comes later.
         return limits(parts);
+    }
+    if let Some(name) = parts.headers.keys().find(|name| is_ambiguous(&parts.headers, name)) {
+        return Err(bad("InvalidArgument", format!("the header {name} is there twice, and only one can be meant")));
     }
     let query = query(parts.uri.query().unwrap_or_default());
     let authorization = authorization(parts);
@@ -95,8 +104,21 @@ pub(super) fn date_of(headers: &mut HeaderMap) {
 
 /// Whether a request claims to be signed with a key in its head.
 pub(super) fn claims_key(parts: &Parts) -> bool {
-    parts.headers.contains_key(header::AUTHORIZATION)
-        || query(parts.uri.query().unwrap_or_default()).contains_key("X-Amz-Signature")
+    parts.headers.contains_key(header::AUTHORIZATION) || is_presigned(parts)
+}
+
+/// Whether it claims to be signed in its query: whoever has the URL may send it.
+pub(super) fn is_presigned(parts: &Parts) -> bool {
+    query(parts.uri.query().unwrap_or_default()).contains_key("X-Amz-Signature")
+}
+
+/// The access key that a request claims to be signed with in its head.
+pub(super) fn key_of(parts: &Parts) -> Option<String> {
+    let credential = match signature(parts) {
+        Some((credential, _)) => credential.to_owned(),
+        None => query(parts.uri.query().unwrap_or_default()).remove("X-Amz-Credential")?,
+    };
+    credential.split_once('/').map(|(key, _)| key.to_owned())
 }
 
 /// The head of a read that names no single range, without range and signature: S3 ignores such a range (READ-8), and the
@@ -132,6 +154,13 @@ pub(super) fn join_twice_sent(headers: &mut HeaderMap) {
             headers.insert(name, joined);
         }
     }
+}
+
+/// Whether a header has several values and S3 reads one. User metadata that is sent twice is joined (META-7).
+fn is_ambiguous(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let own = name.starts_with("x-amz-") && !name.starts_with(USER_METADATA) && !LISTS.contains(&name);
+    (own || SINGLE.contains(&name)) && headers.get_all(name).iter().nth(1).is_some()
 }
 
 /// Whether a parameter names an operation that the protocol's library does not know: it would take it for a plain one, and
@@ -352,6 +381,17 @@ mod tests {
         let headers = [("authorization", without_host.as_str()), ("x-amz-date", "d")];
         assert_eq!(refusal("/b/k", &headers).as_deref(), Some("AccessDenied"));
         assert_eq!(refusal("/b/k?X-Amz-Signature=00&X-Amz-Expires=1", &[]).as_deref(), Some("AccessDenied"));
+    }
+
+    #[test]
+    fn auth_9_what_can_mean_one_thing_is_said_once() {
+        let twice = |name: &'static str| refusal("/b/k", &[(name, "1"), (name, "2")]);
+        for name in ["content-type", "x-amz-content-sha256", "range", "x-amz-acl", "host"] {
+            assert_eq!(twice(name).as_deref(), Some("InvalidArgument"), "{name}");
+        }
+        for name in ["x-amz-meta-a", "x-amz-object-attributes", "accept", "cache-control"] {
+            assert_eq!(twice(name), None, "{name}");
+        }
     }
 
     #[test]

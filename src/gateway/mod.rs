@@ -67,20 +67,21 @@ impl Gateway {
         let bridge = Bridge::new(Arc::clone(store), Arc::new(access));
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
+        // No form comes here.
+        (config.post_object_max_file_size, config.form_max_fields_size, config.form_max_parts) = (0, 0, 0);
         let config = Arc::new(StaticConfigProvider::new(Arc::new(config)));
         let rates = Arc::new(Rates::new(settings.rates));
-        let rights = || Rights::new(bridge.clone(), Arc::clone(&rates));
         let builder = || {
             let mut builder = S3ServiceBuilder::new(Service::new(bridge.clone()));
             builder.set_config(Arc::clone(&config) as _);
             // Both, always: without the first the second is not asked.
             builder.set_auth(Keys::new(bridge.clone()));
-            builder.set_access(rights());
+            builder.set_access(Rights::new(bridge.clone(), Arc::clone(&rates)));
             builder.set_host(auth::Hosts);
             builder
         };
         let mut outer = builder();
-        outer.set_route(Again::new(builder().build(), rights()));
+        outer.set_route(Again::new(builder().build()));
         let scheme = if settings.certificate.is_some() { "https" } else { "http" };
         let served = Served { service: outer.build(), bridge: bridge.clone(), rates, scheme };
         let door = Door::new(served, Arc::clone(metrics), Arc::new(SystemEntropy));

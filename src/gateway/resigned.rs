@@ -27,6 +27,8 @@ const TRAILERS_BYTES_MAX: usize = 16 * 1024;
 const SIGNATURE: &str = ";chunk-signature=";
 const SIGNATURE_BYTES: usize = 64;
 const TRAILER_SIGNATURE: &[u8] = b"x-amz-trailer-signature";
+/// What is wrong with a body that ends before its last chunk, which is empty.
+const CUT_OFF: &str = "the body ended before its last chunk";
 
 /// Where in the chunks a body is: `LENGTH;chunk-signature=SIGNATURE CR LF BYTES CR LF`, the length in hexadecimal digits.
 enum At {
@@ -72,7 +74,7 @@ impl Chains {
     /// A chunk has come to its end.
     fn compare(&mut self, sum: &[u8], signature: &str) -> Result<(), &'static str> {
         self.theirs = self.chunk(&self.theirs, sum);
-        if self.theirs == signature { Ok(()) } else { Err(BAD_SIGNATURE) }
+        if is_same(&self.theirs, signature.as_bytes()) { Ok(()) } else { Err(BAD_SIGNATURE) }
     }
 
     /// The line before a chunk of these bytes that goes on.
@@ -99,7 +101,7 @@ impl Chains {
         lines.sort_by(|one, other| one.0.cmp(&other.0));
         let canonical: Vec<u8> =
             lines.iter().flat_map(|(name, value)| [name, &b":"[..], value, b"\n"].concat()).collect();
-        if self.trailers(&self.theirs, &canonical).as_bytes() != signature {
+        if !is_same(&self.trailers(&self.theirs, &canonical), signature) {
             return Err(BAD_SIGNATURE);
         }
         let ours = self.trailers(&self.ours, &canonical);
@@ -219,10 +221,11 @@ impl<B> Resigned<B> {
         })
     }
 
-    /// The body has come to its end.
+    /// The body has come to its end. What goes on of a long chunk is signed before that is compared, so none may end within one.
     fn end(&mut self) -> Result<(), &'static str> {
         self.ended = true;
-        if let (Some(chains), At::Rest(came)) = (&mut self.chains, &self.at) {
+        let At::Rest(came) = &self.at else { return Err(CUT_OFF) };
+        if let Some(chains) = &mut self.chains {
             self.ready.push_back(chains.sign_anew(came)?);
         }
         Ok(())
@@ -239,6 +242,11 @@ impl Seed {
         let stamp = parts.headers.get("x-amz-date")?.to_str().ok()?;
         Some(Self { scope: format!("{stamp}\n{scope}"), date, region, signature: signature.to_owned() })
     }
+}
+
+/// Takes a time that says nothing of where a wrong signature differs.
+fn is_same(signature: &str, claimed: &[u8]) -> bool {
+    sha256(signature.as_bytes()) == sha256(claimed)
 }
 
 /// Length and signature in the line before a chunk.
@@ -280,7 +288,8 @@ impl<B: Body<Data = Bytes, Error = StdError> + Unpin> Body for Resigned<B> {
 #[cfg(test)]
 mod tests {
     use super::{
-        BAD_CHUNK, BAD_SIGNATURE, Bytes, CHUNK_BYTES_MAX, Chains, Proved, Resigned, SIGNATURE, chunk_of, sha256,
+        BAD_CHUNK, BAD_SIGNATURE, Bytes, CHUNK_BYTES_MAX, CUT_OFF, Chains, Proved, Resigned, SIGNATURE, chunk_of,
+        sha256,
     };
     use crate::access::{Secret, SigningKey};
     use hyper::Request;
@@ -358,6 +367,23 @@ mod tests {
         for step in 1..body.len() {
             assert_eq!(out(&body, step).unwrap(), body, "{step}");
         }
+    }
+
+    #[test]
+    fn auth_3_a_body_that_is_cut_off_is_refused_wherever_it_is() {
+        let long = vec![b'x'; usize::try_from(CHUNK_BYTES_MAX + 1).unwrap()];
+        for chunks in [&[&b"hello"[..], &b"abc"[..]][..], &[&long[..]][..]] {
+            let body = signed(chunks, "");
+            // Up to the last chunk's line, whose end is no more than a line's.
+            let last = body.len() - 2;
+            for cut in (0..last).filter(|cut| cut % 9973 < 200 || cut + 400 > last) {
+                assert_eq!(out(&body[..cut], body.len()).err(), Some(CUT_OFF), "{cut}");
+            }
+            assert!(out(&body, body.len()).is_ok());
+        }
+        // Bytes that nobody signed, in a chunk that never ends.
+        let forged = format!("100001{SIGNATURE}{}\r\nEVIL!", "0".repeat(64));
+        assert_eq!(out(forged.as_bytes(), forged.len()).err(), Some(CUT_OFF));
     }
 
     #[test]

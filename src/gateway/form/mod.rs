@@ -37,9 +37,9 @@ const OF_FILES: &[&str] = &["content-md5", "if-match", "if-none-match", "x-amz-c
 /// Whether a request is such a form. Whatever only begins like one is, too: the protocol's library may read it as one.
 pub(super) fn is_form(parts: &Parts) -> bool {
     const FORM: &[u8] = b"multipart/form-data";
-    let kind = parts.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().trim_ascii_start());
-    let form = kind.and_then(|kind| kind.get(..FORM.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(FORM));
-    parts.method == Method::POST && form
+    let kinds = parts.headers.get_all(header::CONTENT_TYPE).iter();
+    let mut kinds = kinds.filter_map(|kind| kind.as_bytes().trim_ascii_start().get(..FORM.len()));
+    parts.method == Method::POST && kinds.any(|kind| kind.eq_ignore_ascii_case(FORM))
 }
 
 /// What forms are served with.
@@ -75,6 +75,7 @@ impl Forms<'_> {
         let (tags, headers) = (upload::tags(&mut fields)?, upload::headers(&mut fields));
         let mut extensions = Extensions::new();
         let mut input = upload::input(&mut fields, &mut extensions)?;
+        upload::nothing_asked(&fields)?;
         (input.bucket, input.key) = (bucket.clone(), key.clone());
         input.body = Some(StreamingBlob::new(file));
         extensions.insert(principal);
@@ -169,6 +170,9 @@ mod tests {
         }
         assert!(!form("POST", "text/plain") && !form("POST", "multipart/mixed"));
         assert!(!is_form(&head("POST", "/b?delete", &[])));
+        // The library reads the last that it can read.
+        let twice = [("content-type", "text/xml"), ("content-type", "multipart/form-data; boundary=x")];
+        assert!(is_form(&head("POST", "/b", &twice)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a form asks of the object that it uploads, as a PUT of that would, and the answer to it.
 
-use super::super::error::{invalid, refused};
+use super::super::error::{invalid, not_built, refused};
 use super::super::expires::OddExpires;
 use super::super::operations::checksums::sums_of;
 use super::super::operations::describe::header_tags;
@@ -39,6 +39,10 @@ pub(super) fn tags(fields: &mut Fields) -> S3Result<TagSet> {
 /// `InvalidArgument` for a time that is none.
 pub(super) fn input(fields: &mut Fields, beside: &mut Extensions) -> S3Result<PutObjectInput> {
     let metadata = fields.take_metadata();
+    // SUM-6: an empty one is not none.
+    if fields.get("content-md5").is_some_and(str::is_empty) {
+        return Err(refused(StatusCode::BAD_REQUEST, "InvalidDigest", "The Content-MD5 you specified is not valid."));
+    }
     let mut take = |name: &str| fields.take(name).filter(|text| !text.is_empty());
     let expires = take("expires");
     if let Some(odd) = expires.as_deref().and_then(OddExpires::of) {
@@ -84,6 +88,19 @@ pub(super) fn headers(fields: &mut Fields) -> HeaderMap {
     let named = ["x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm"].map(|name| fields.take(name));
     let named = named.into_iter().flatten().find_map(|name| HeaderValue::from_str(&name).ok());
     named.map(|name| (HeaderName::from_static("x-amz-sdk-checksum-algorithm"), name)).into_iter().collect()
+}
+
+/// Refuses a form that asks for more than was taken from it: what is not obeyed is not passed over.
+///
+/// # Errors
+/// 501.
+pub(super) fn nothing_asked(fields: &Fields) -> S3Result<()> {
+    let asks =
+        |name: &&String| ["if-", "x-amz-checksum-", "x-amz-server-side-"].iter().any(|ask| name.starts_with(ask));
+    match fields.0.keys().find(asks) {
+        Some(name) => Err(not_built(&format!("the field {name} of a form"))),
+        None => Ok(()),
+    }
 }
 
 /// How a form wants to be answered.
@@ -254,6 +271,12 @@ mod tests {
         assert!(input.expires.is_some() && input.server_side_encryption.is_some() && input.metadata.is_some());
         assert_eq!(headers(&mut said).get("x-amz-sdk-checksum-algorithm").unwrap(), "CRC32");
         assert!(beside.get::<OddExpires>().is_none());
+        assert!(super::nothing_asked(&said).is_ok());
+        for name in ["if-none-match", "x-amz-checksum-sha512", "x-amz-server-side-encryption-context"] {
+            assert!(super::nothing_asked(&fields(&[(name, "*")])).is_err(), "{name}");
+        }
+        let refused = super::input(&mut fields(&[("content-md5", "")]), &mut beside).err().unwrap();
+        assert_eq!(refused.code().as_str(), "InvalidDigest");
         // META-1.
         assert!(super::input(&mut fields(&[("expires", "soon")]), &mut beside).unwrap().expires.is_none());
         assert_eq!(beside.get::<OddExpires>().unwrap().0, "soon");

@@ -271,8 +271,11 @@ mod tests {
             class: StorageClass::default(),
             checksum: None,
         };
-        let put = |tx: &mut crate::index::Tx<'_>, n: u64| tx.put(Family::Upload, &id_key(n), &record(n));
-        index.transact(|tx| Ok((0..count).for_each(|n| put(tx, n)))).unwrap();
+        let made = index.transact(|tx| {
+            (0..count).for_each(|n| tx.put(Family::Upload, &id_key(n), &record(n)));
+            Ok(())
+        });
+        made.unwrap();
         for _ in 0..2 {
             name_uploads(&index);
             let names = index.scan(Family::UploadName, &[], &[0xff; 9]).unwrap();

@@ -57,6 +57,11 @@ fn shd_3_forms_have_the_rates_of_their_keys_and_of_strangers() {
 }
 
 #[test]
+fn shd_1_forms_that_are_given_away_hold_up_nobody_else() {
+    served().client.script("post.py", &["held"]);
+}
+
+#[test]
 fn cors_6_the_page_of_a_form_reads_its_answer() {
     served().client.script("post.py", &["crossing"]);
 }

@@ -282,6 +282,19 @@ def rate():
         print(sum(status != 503 for status in statuses))
 
 
+def held():
+    """Forms that are held up by whoever was given them do not hold up those who signed them."""
+    host, port = HOST.rsplit(":", 1)
+    body = body_of(fields_of([]), b"x" * MIB)
+    head = f"POST /{B} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {KIND['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    connections = [socket.create_connection((host, int(port)), timeout=10) for _ in range(150)]
+    for connection in connections:
+        connection.sendall(head.encode() + body[:MIB // 2])
+    c.put_object(Bucket=B, Key="mine", Body=b"x")
+    for connection in connections:
+        connection.close()
+
+
 def form(key, size):
     """Prints a request with a form, whose file has so many bytes."""
     body = body_of(fields_of([], key=key), b"x" * int(size))
@@ -299,4 +312,4 @@ def crossing():
         assert "access-control-allow-origin" not in send(fields, headers={"Origin": "http://other.example"})[1]
 
 
-{act.__name__: act for act in [answers, refusals, large, rate, form, crossing]}[sys.argv[1]](*sys.argv[2:])
+{act.__name__: act for act in [answers, refusals, large, rate, held, form, crossing]}[sys.argv[1]](*sys.argv[2:])

@@ -150,6 +150,30 @@ def added():
         status, _, body = sent(rewrite, evil)
         assert status in (400, 403), (rewrite("SignedHeaders="), status, body)
     assert c.head_object(Bucket=B, Key="added")["Metadata"] == {}
+    # AUTH-3: nor bytes, in a chunk that never ends.
+    kind = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    request = botocore.awsrequest.AWSRequest("PUT", f"{ENDPOINT}/{B}/cut")
+    request.headers["x-amz-content-sha256"] = kind
+    request.headers["x-amz-decoded-content-length"] = "5"
+    auth = botocore.auth.S3SigV4Auth(key, "s3", REGION)
+    auth.payload = lambda _: kind
+    auth.add_auth(request)
+    forged = b"100001;chunk-signature=" + b"0" * 64 + b"\r\nEVIL!"
+    status, _, said = plain("PUT", f"/{B}/cut", dict(request.headers), forged)
+    assert (status, b"IncompleteBody" in said) == (400, True), (status, said)
+    refused(404, "404", c.head_object, Bucket=B, Key="cut")
+    # Nor may a header say one thing to one who looks and another to the next.
+    for name, values in [("Content-Type", [b"\xff", b"multipart/form-data; boundary=x"]),
+                         ("x-amz-content-sha256", [b"\xff", kind.encode()])]:
+        connection = http.client.HTTPConnection(HOST, timeout=30)
+        connection.putrequest("POST", f"/{B}")
+        for value in values:
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(5 << 30))
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert (answer.status, b"there twice" in answer.read()) == (400, True), name
+        connection.close()
     # What makes a bucket is short, and what begins like a form is one, which its head does not sign.
     body = b"<CreateBucketConfiguration>" + b" " * 100_000 + b"</CreateBucketConfiguration>"
     status, _, said = signed("PUT", "/made", body=body)
@@ -164,15 +188,17 @@ def added():
 def hoard():
     """Documents that never end, from another address, leave room for others'."""
     host, port = HOST.rsplit(":", 1)
-    scope = f"Credential=AK/20261123/{REGION}/s3/aws4_request, SignedHeaders=host, Signature=00"
-    head = f"POST /{B}?delete HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: AWS4-HMAC-SHA256 {scope}\r\n"
-    head += f"Content-Length: {8 * MIB}\r\n\r\n"
     held = []
-    for _ in range(9):
-        connection = socket.create_connection((host, int(port)), timeout=2, source_address=("127.0.0.2", 0))
+    # Who knows a key's id from one address, and who knows none from any.
+    known = [(os.environ["AWS_ACCESS_KEY_ID"], "127.0.0.2")]
+    for name, address in known * 9 + [("AKIAIOSFODNN7EXAMPLE", f"127.0.0.{n}") for n in range(3, 6)] * 3:
+        scope = f"Credential={name}/20261123/{REGION}/s3/aws4_request, SignedHeaders=host, Signature=00"
+        head = f"POST /{B}?delete HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: AWS4-HMAC-SHA256 {scope}\r\n"
+        head += f"Content-Length: {8 * MIB}\r\n\r\n"
+        connection = socket.create_connection((host, int(port)), timeout=2, source_address=(address, 0))
         try:
             connection.sendall(head.encode() + b" " * (8 * MIB - 1))
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             pass
         held.append(connection)
     c.put_object(Bucket=B, Key="k", Body=b"x")
