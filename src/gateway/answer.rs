@@ -45,8 +45,8 @@ pub(super) struct Trace(Arc<Found>);
 struct Found {
     /// Operation and principal.
     asked: OnceLock<(String, String)>,
-    /// The client that holds what somebody else signed: a form, or a URL.
-    holder: OnceLock<String>,
+    /// The client that holds what somebody else signed, a form or a URL; none for one on this machine: a proxy speaks for many.
+    holder: OnceLock<Option<String>>,
 }
 
 tokio::task_local! {
@@ -70,13 +70,14 @@ impl Trace {
         let _ = self.0.asked.set((operation, principal));
     }
 
-    /// The client that holds what the principal signed and may have given away.
-    pub(super) fn holder(&self) -> Option<&str> {
-        self.0.holder.get().map(String::as_str)
+    /// Is there of what the principal signed and may have given away: the client that holds it, where that is known.
+    pub(super) fn holder(&self) -> Option<Option<&str>> {
+        self.0.holder.get().map(Option::as_deref)
     }
 
     fn is_held_by(&self, client: IpAddr) {
-        let _ = self.0.holder.set(client_of(client).to_string());
+        let client = Some(client_of(client)).filter(|client| !client.is_loopback());
+        let _ = self.0.holder.set(client.map(|client| client.to_string()));
     }
 }
 

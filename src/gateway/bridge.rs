@@ -5,7 +5,7 @@ use super::answer::Trace;
 use super::body::{self, AtEnd, Incoming, Outgoing};
 use super::error::{refused, told};
 use super::piece::{PIECES_OF_ANSWER, Piece};
-use super::turns::{Turn, Turns};
+use super::turns::Turns;
 use crate::access::Access;
 use crate::model::Result;
 use crate::store::{Content, Store};
@@ -29,9 +29,10 @@ const LONG_SHARE: usize = 12;
 /// Uploads at once: each has a thread for as long as its client takes; of a principal's at most.
 const UPLOADS_MAX: usize = 128;
 const UPLOADS_SHARE: usize = 96;
-/// Besides, uploads at once by forms and URLs that were signed for others to hold; of such a client's at most.
-const HELD_MAX: usize = 32;
-const HELD_SHARE: usize = 16;
+/// Besides, uploads at once by forms and URLs that were signed for others to hold; of a principal's at most, and of a client's.
+const HELD_MAX: usize = 128;
+const HELD_SHARE: usize = 96;
+const HOLDERS_SHARE: usize = 48;
 /// Threads for all of them, and one that looks after certificates.
 pub(super) const THREADS_MAX: usize = CALLS_MAX + LOOKS_MAX + LONG_MAX + UPLOADS_MAX + HELD_MAX + 1;
 /// The operations whose calls are long.
@@ -50,6 +51,7 @@ pub(super) struct Bridge {
     long: Arc<Turns>,
     uploads: Arc<Turns>,
     held: Arc<Turns>,
+    holders: Arc<Turns>,
 }
 
 impl Bridge {
@@ -62,6 +64,7 @@ impl Bridge {
             long: Turns::new(LONG_MAX, LONG_SHARE, TURN),
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_SHARE, TURN),
             held: Turns::new(HELD_MAX, HELD_SHARE, TURN),
+            holders: Turns::new(HELD_MAX, HOLDERS_SHARE, TURN),
         }
     }
 
@@ -112,12 +115,10 @@ impl Bridge {
         work: impl FnOnce(&Arc<Store>, &mut dyn Read) -> Result<T> + Send + 'static,
     ) -> S3Result<T> {
         let trace = Trace::current();
+        let principal = trace.as_ref().and_then(Trace::told).map(|(_, principal)| principal);
         let turn = match trace.as_ref().and_then(Trace::holder) {
-            Some(holder) => self.held.take(Some(holder)).await?,
-            None => {
-                let principal = trace.as_ref().and_then(Trace::told).map(|(_, principal)| principal);
-                self.uploads.take(principal).await?
-            }
+            Some(client) => (Some(self.holders.take(client).await?), self.held.take(principal).await?),
+            None => (None, self.uploads.take(principal).await?),
         };
         let (sender, mut incoming) = Incoming::new();
         let mut pump = std::pin::pin!(body::pump(body, at_end, sender));
@@ -140,7 +141,7 @@ impl Bridge {
 
     async fn run<T: Send + 'static>(
         &self,
-        turn: Turn,
+        turn: impl Send + 'static,
         work: impl FnOnce(&Arc<Store>) -> S3Result<T> + Send + 'static,
     ) -> S3Result<T> {
         let store = Arc::clone(&self.store);

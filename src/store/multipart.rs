@@ -314,7 +314,10 @@ impl Store {
             }
         } else {
             for found in tx.scan(Family::Upload, &[], &[0xff; 9])? {
-                uploads.extend(id_of(&found?.0).map(UploadId));
+                let (key, value) = found?;
+                // One that cannot be read is told of where it is looked for.
+                let its = decode::<UploadRecord>(&value).is_ok_and(|record| record.bucket == bucket);
+                uploads.extend(id_of(&key).filter(|_| its).map(UploadId));
             }
         }
         for upload in uploads {

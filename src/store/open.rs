@@ -333,7 +333,9 @@ impl Store {
         } else {
             catch_up(&index, &journal)?;
             let epoch = advance_epoch(&index, &*disk, 1)?;
-            super::multipart::name_uploads(&index);
+            super::multipart::name_uploads(&index, &|| {
+                disk.space().is_ok_and(|space| space.free > settings.reserve.of(space.total))
+            })?;
             epoch
         };
         let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;

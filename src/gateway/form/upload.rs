@@ -97,7 +97,7 @@ pub(super) fn headers(fields: &mut Fields) -> HeaderMap {
 pub(super) fn nothing_asked(fields: &Fields) -> S3Result<()> {
     let asks =
         |name: &&String| ["if-", "x-amz-checksum-", "x-amz-server-side-"].iter().any(|ask| name.starts_with(ask));
-    match fields.0.keys().find(asks) {
+    match fields.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name).find(asks) {
         Some(name) => Err(not_built(&format!("the field {name} of a form"))),
         None => Ok(()),
     }

@@ -5,7 +5,7 @@ use crate::index::{
     Family, Index, Read, UploadRecord, decode, id_key, id_of, next_name, upload_name_key, upload_name_parts,
     upload_names_end,
 };
-use crate::model::{BucketId, Kind, Result, UploadId};
+use crate::model::{BucketId, Error, Kind, Result, UploadId};
 use crate::store::Store;
 use crate::store::bucket::need_bucket;
 use crate::store::list::{PAGE_MAX, after_group, group_of, lower_bound};
@@ -58,29 +58,33 @@ pub(super) fn are_named(read: &impl Read) -> Result<bool> {
     }
 }
 
-/// Names the uploads of a store that was last written before there were names of them, some at a time; a store that is cut short
-/// goes on from the beginning. What cannot be named is listed without names.
-pub(in crate::store) fn name_uploads(index: &Index) {
+/// Names the uploads of a store that was last written before there were names of them, some at a time and as long as there `is_room`;
+/// one that is cut short goes on from the beginning when it is opened again. What has no name is listed without.
+///
+/// # Errors
+/// When the index has failed.
+pub(in crate::store) fn name_uploads(index: &Index, is_room: &dyn Fn() -> bool) -> Result<()> {
     let named = || -> Result<()> {
-        if are_named(index)? {
-            return Ok(());
-        }
-        let mut from = Some(Vec::new());
+        let mut from = if are_named(index)? { None } else { Some(Vec::new()) };
         while let Some(lower) = from.take() {
+            if !is_room() {
+                return Err(Error::new(Kind::Full, "no room for names of uploads"));
+            }
             from = name_some(index, &lower)?;
         }
-        index.transact(|tx| {
-            tx.put(Family::Sys, UPLOADS_KEY.as_bytes(), &1u64);
-            Ok(())
-        })?;
         Ok(())
     };
-    if let Err(error) = named() {
-        tracing::warn!(%error, "uploads in progress have no names yet: listings of them take longer");
+    match named() {
+        Err(error) if index.has_failed() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "uploads in progress have no names yet: listings of them take longer");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 
-/// Names uploads from a key on; where to go on.
+/// Names uploads from a key on, and says so behind the last; where to go on.
 fn name_some(index: &Index, lower: &[u8]) -> Result<Option<Vec<u8>>> {
     let (mut names, mut next) = (Vec::new(), None);
     for (n, found) in index.scan(Family::Upload, lower, &[0xff; 9])?.enumerate() {
@@ -94,11 +98,11 @@ fn name_some(index: &Index, lower: &[u8]) -> Result<Option<Vec<u8>>> {
             names.push(upload_name_key(record.bucket, &record.key, UploadId(id)));
         }
     }
-    if names.is_empty() {
-        return Ok(next);
-    }
     index.transact(|tx| {
         names.iter().for_each(|name| tx.put(Family::UploadName, name, &1u64));
+        if next.is_none() {
+            tx.put(Family::Sys, UPLOADS_KEY.as_bytes(), &1u64);
+        }
         Ok(())
     })?;
     let _ = index.seal();
@@ -277,7 +281,7 @@ mod tests {
         });
         made.unwrap();
         for _ in 0..2 {
-            name_uploads(&index);
+            name_uploads(&index, &|| true).unwrap();
             let names = index.scan(Family::UploadName, &[], &[0xff; 9]).unwrap();
             let named: Vec<u64> = names.map(|found| upload_name_parts(&found.unwrap().0).unwrap().1.0).collect();
             assert!(named.into_iter().eq((0..count).rev()));
