@@ -5,8 +5,8 @@ mod pages;
 
 pub(super) use complete::Completed;
 pub use complete::{CompleteOptions, CompletePart};
+pub(super) use pages::UPLOADS_KEY;
 pub use pages::{ListUploads, PartPage, UploadPage};
-pub(super) use pages::{UPLOADS_KEY, name_uploads};
 
 use super::Store;
 use super::bucket::{add_usage, need_bucket};

@@ -332,11 +332,7 @@ impl Store {
             last_epoch(&index, &*disk)?
         } else {
             catch_up(&index, &journal)?;
-            let epoch = advance_epoch(&index, &*disk, 1)?;
-            super::multipart::name_uploads(&index, &|| {
-                disk.space().is_ok_and(|space| space.free > settings.reserve.of(space.total))
-            })?;
-            epoch
+            advance_epoch(&index, &*disk, 1)?
         };
         let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
         settings.segment_bytes = settings.segment_bytes.min((total / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
@@ -401,6 +397,7 @@ impl Store {
             store.spawn("keyfold-rounds", Self::run_rounds)?;
         }
         store.finish_sessions()?;
+        store.name_uploads()?;
         if options.workers {
             store.spawn("keyfold-reaper", Self::run_reaper)?;
             if store.settings.compact_rate > 0 {

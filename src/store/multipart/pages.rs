@@ -2,8 +2,7 @@
 
 use super::{PartInfo, Upload, need_upload, parts_from, sum_of_part};
 use crate::index::{
-    Family, Index, Read, UploadRecord, decode, id_key, id_of, next_name, upload_name_key, upload_name_parts,
-    upload_names_end,
+    Family, Read, UploadRecord, decode, id_key, id_of, next_name, upload_name_key, upload_name_parts, upload_names_end,
 };
 use crate::model::{BucketId, Error, Kind, Result, UploadId};
 use crate::store::Store;
@@ -58,61 +57,60 @@ pub(super) fn are_named(read: &impl Read) -> Result<bool> {
     }
 }
 
-/// Names the uploads of a store that was last written before there were names of them, some at a time and as long as there `is_room`;
-/// one that is cut short goes on from the beginning when it is opened again. What has no name is listed without.
-///
-/// # Errors
-/// When the index has failed.
-pub(in crate::store) fn name_uploads(index: &Index, is_room: &dyn Fn() -> bool) -> Result<()> {
-    let named = || -> Result<()> {
-        let mut from = if are_named(index)? { None } else { Some(Vec::new()) };
-        while let Some(lower) = from.take() {
-            if !is_room() {
-                return Err(Error::new(Kind::Full, "no room for names of uploads"));
-            }
-            from = name_some(index, &lower)?;
-        }
-        Ok(())
-    };
-    match named() {
-        Err(error) if index.has_failed() => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "uploads in progress have no names yet: listings of them take longer");
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
-}
-
-/// Names uploads from a key on, and says so behind the last; where to go on.
-fn name_some(index: &Index, lower: &[u8]) -> Result<Option<Vec<u8>>> {
-    let (mut names, mut next) = (Vec::new(), None);
-    for (n, found) in index.scan(Family::Upload, lower, &[0xff; 9])?.enumerate() {
-        let (key, value) = found?;
-        if n == NAMED_AT_ONCE {
-            next = Some(key.to_vec());
-            break;
-        }
-        // A record that cannot be read is told of where it is looked for.
-        if let (Some(id), Ok(record)) = (id_of(&key), decode::<UploadRecord>(&value)) {
-            names.push(upload_name_key(record.bucket, &record.key, UploadId(id)));
-        }
-    }
-    index.transact(|tx| {
-        names.iter().for_each(|name| tx.put(Family::UploadName, name, &1u64));
-        if next.is_none() {
-            tx.put(Family::Sys, UPLOADS_KEY.as_bytes(), &1u64);
-        }
-        Ok(())
-    })?;
-    let _ = index.seal();
-    if let Some(sealed) = index.sealed()? {
-        index.write_sealed(sealed, true)?;
-    }
-    Ok(next)
-}
-
 impl Store {
+    /// Names the uploads of a store that was last written before there were names of them, some at a time and as long as there is
+    /// room; one that is cut short goes on from the beginning when it is opened again. What has no name is listed without.
+    ///
+    /// # Errors
+    /// When the index has failed.
+    pub(in crate::store) fn name_uploads(&self) -> Result<()> {
+        let named = || -> Result<()> {
+            let mut from = if are_named(&self.index)? { None } else { Some(Vec::new()) };
+            while let Some(lower) = from.take() {
+                from = self.name_some(&lower)?;
+            }
+            Ok(())
+        };
+        match named() {
+            Err(error) if self.index.has_failed() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "uploads in progress have no names yet: listings of them take longer");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Names uploads from a key on, and says so behind the last; where to go on.
+    fn name_some(&self, lower: &[u8]) -> Result<Option<Vec<u8>>> {
+        let (mut names, mut next) = (Vec::new(), None);
+        for (n, found) in self.index.scan(Family::Upload, lower, &[0xff; 9])?.enumerate() {
+            let (key, value) = found?;
+            if n == NAMED_AT_ONCE {
+                next = Some(key.to_vec());
+                break;
+            }
+            // A record that cannot be read is told of where it is looked for.
+            if let (Some(id), Ok(record)) = (id_of(&key), decode::<UploadRecord>(&value)) {
+                names.push(upload_name_key(record.bucket, &record.key, UploadId(id)));
+            }
+        }
+        if !names.is_empty() && self.is_scarce() {
+            return Err(Error::new(Kind::Full, "cannot name uploads").why("little room is left on the store's disk"));
+        }
+        self.transact(|tx| {
+            names.iter().for_each(|name| tx.put(Family::UploadName, name, &1u64));
+            if next.is_none() {
+                tx.put(Family::Sys, UPLOADS_KEY.as_bytes(), &1u64);
+            }
+            Ok(())
+        })?;
+        if !names.is_empty() {
+            self.sync()?;
+        }
+        Ok(next)
+    }
+
     /// Parts with numbers after `after`, at most `limit`.
     ///
     /// # Errors
@@ -255,15 +253,19 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::{Family, NAMED_AT_ONCE, Read, UploadRecord, are_named, id_key, name_uploads, upload_name_parts};
-    use crate::index::{Index, Settings};
+    use super::{Family, NAMED_AT_ONCE, Read, Store, UPLOADS_KEY, UploadRecord, id_key, upload_name_parts};
     use crate::model::{BucketId, Metadata, Seq, StorageClass, TagSet, Timestamp};
+    use crate::store::Options;
     use crate::sys::disk::MemDisk;
+    use std::path::Path;
     use std::sync::Arc;
 
     #[test]
     fn mpu_12_every_upload_gets_its_name_however_many_there_are() {
-        let index = Index::in_memory(Arc::new(MemDisk::new()), Settings::default()).unwrap();
+        let (disk, place) = (MemDisk::new(), Path::new("simulated"));
+        let options = || Options { workers: false, ..Options::system() };
+        Store::init_on(&disk, place, &options()).unwrap();
+        let store = Store::open_simulated(Arc::new(disk), place, options()).unwrap();
         let count = 2 * NAMED_AT_ONCE as u64 + 1;
         let record = |n: u64| UploadRecord {
             bucket: BucketId(17),
@@ -275,17 +277,18 @@ mod tests {
             class: StorageClass::default(),
             checksum: None,
         };
-        let made = index.transact(|tx| {
+        let made = store.index.transact(|tx| {
             (0..count).for_each(|n| tx.put(Family::Upload, &id_key(n), &record(n)));
+            tx.delete(Family::Sys, UPLOADS_KEY.as_bytes());
             Ok(())
         });
         made.unwrap();
         for _ in 0..2 {
-            name_uploads(&index, &|| true).unwrap();
-            let names = index.scan(Family::UploadName, &[], &[0xff; 9]).unwrap();
+            store.name_uploads().unwrap();
+            let names = store.index.scan(Family::UploadName, &[], &[0xff; 9]).unwrap();
             let named: Vec<u64> = names.map(|found| upload_name_parts(&found.unwrap().0).unwrap().1.0).collect();
             assert!(named.into_iter().eq((0..count).rev()));
-            assert!(are_named(&index).unwrap());
+            assert!(super::are_named(&store.index).unwrap());
         }
     }
 }
