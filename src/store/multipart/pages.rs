@@ -114,7 +114,7 @@ impl Store {
     /// Parts with numbers after `after`, at most `limit`.
     ///
     /// # Errors
-    /// [`Kind::NoSuchUpload`](crate::model::Kind::NoSuchUpload).
+    /// [`Kind::NoSuchUpload`].
     pub fn list_parts(&self, upload: UploadId, after: u32, limit: usize) -> Result<PartPage> {
         self.index.at_once(|view| {
             need_upload(view, upload)?;
@@ -133,7 +133,7 @@ impl Store {
     /// All of a bucket's uploads by key, then in the order in which they were begun.
     ///
     /// # Errors
-    /// [`Kind::NoSuchBucket`](crate::model::Kind::NoSuchBucket).
+    /// [`Kind::NoSuchBucket`].
     pub fn uploads(&self, bucket: &str) -> Result<Vec<Upload>> {
         let bucket = self.bucket(bucket)?;
         let mut out = Vec::new();
