@@ -1,6 +1,6 @@
 //! The key file: made once, on first use, and read by whoever opens a secret.
 
-use crate::crypto::Sealer;
+use crate::crypto::{Sealer, hex};
 use crate::model::{Error, Result};
 use crate::store::ACCESS_KEY_FILE;
 use crate::sys::disk::{Access, Disk};
@@ -50,7 +50,7 @@ pub(super) fn read_or_make(disk: &dyn Disk, entropy: &dyn Entropy) -> Result<Sea
     }
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     entropy.fill(key.as_mut_slice())?;
-    let text = Zeroizing::new(format!("{}\n", *Zeroizing::new(super::hex(key.as_slice()))));
+    let text = Zeroizing::new(format!("{}\n", *Zeroizing::new(hex(key.as_slice()))));
     let write = || -> io::Result<()> {
         match disk.remove(Path::new(NEW)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

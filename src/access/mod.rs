@@ -26,7 +26,7 @@ pub use post_policy::PostPolicy;
 pub use presign::{EXPIRES_MAX, Endpoint, Presign};
 pub use principal::{ACCOUNT, Principal};
 pub use secret::Secret;
-pub use signature::{ALGORITHM, SigningKey};
+pub use signature::{ALGORITHM, SigningKey, is_signature};
 
 use crate::crypto::Sealer;
 use crate::store::Store;
@@ -48,10 +48,4 @@ impl Access {
     pub fn new(store: Arc<Store>, entropy: Arc<dyn Entropy>) -> Self {
         Self { store, entropy, sealer: RwLock::default() }
     }
-}
-
-/// Bytes as hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

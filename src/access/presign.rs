@@ -2,7 +2,7 @@
 
 use super::Credential;
 use super::signature::{ALGORITHM, SigningKey};
-use crate::crypto::sha256;
+use crate::crypto::{hex, sha256};
 use crate::model::{Error, Kind, Result, Timestamp};
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl Presign<'_> {
         let query = pairs.join("&");
         let host = &self.endpoint.host;
         let request = format!("{}\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD", self.method);
-        let text = format!("{ALGORITHM}\n{stamp}\n{scope}\n{}", super::hex(&sha256(request.as_bytes())));
+        let text = format!("{ALGORITHM}\n{stamp}\n{scope}\n{}", hex(&sha256(request.as_bytes())));
         let key = SigningKey::new(&credential.secret, date, self.region);
         format!("{query}&X-Amz-Signature={}", key.sign(text.as_bytes()))
     }

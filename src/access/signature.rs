@@ -1,7 +1,7 @@
 //! Signatures of version 4: a text under a secret's key of one day and region (AUTH-1). Pure.
 
-use super::{Credential, Secret, hex};
-use crate::crypto::{hmac_sha256, sha256};
+use super::{Credential, Secret};
+use crate::crypto::{hex, hmac_sha256, sha256};
 use zeroize::Zeroizing;
 
 /// What signatures of version 4 call themselves.
@@ -30,12 +30,17 @@ impl SigningKey {
 }
 
 impl Credential {
-    /// Whether this credential signed `text`. Takes a time that says nothing of where a wrong signature differs.
+    /// Whether this credential signed `text`.
     #[must_use]
     pub fn has_signed(&self, date: &str, region: &str, text: &[u8], signature: &str) -> bool {
-        let signed = SigningKey::new(&self.secret, date, region).sign(text);
-        sha256(signed.as_bytes()) == sha256(signature.as_bytes())
+        is_signature(&SigningKey::new(&self.secret, date, region).sign(text), signature.as_bytes())
     }
+}
+
+/// Whether the signature that was given is the right one. Takes a time that says nothing of where a wrong one differs.
+#[must_use]
+pub fn is_signature(right: &str, given: &[u8]) -> bool {
+    sha256(right.as_bytes()) == sha256(given)
 }
 
 #[cfg(test)]

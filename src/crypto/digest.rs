@@ -112,6 +112,12 @@ const fn multiply(a: u64, mut b: u64) -> u64 {
     product
 }
 
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Crc64, crc32c, crc64_combine, crc64_zeros, sha256};

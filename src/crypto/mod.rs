@@ -5,7 +5,7 @@ mod opaque;
 mod seal;
 mod summer;
 
-pub use digest::{Crc64, crc32c, crc64_combine, crc64_zeros, sha256};
+pub use digest::{Crc64, crc32c, crc64_combine, crc64_zeros, hex, sha256};
 pub use opaque::Opaque;
 pub use seal::{Sealer, hmac_sha256};
 pub use summer::{Md5, Summer, combine, md5};

@@ -106,7 +106,6 @@ impl Vouched {
 /// The door behind the listener.
 pub(super) struct Door {
     served: Served,
-    region: String,
     metrics: Arc<Metrics>,
     entropy: Arc<dyn Entropy>,
     room: Room,
@@ -140,7 +139,7 @@ impl Asked {
 
 impl Door {
     pub(super) fn new(served: Served, metrics: Arc<Metrics>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { served, region: REGION.to_owned(), metrics, entropy, room: Room::new() }
+        Self { served, metrics, entropy, room: Room::new() }
     }
 
     /// Answers a request of a connection on which that goes on.
@@ -170,12 +169,13 @@ impl Door {
         let in_chunks = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let mut crossing = CrossOrigin::of(&parts);
         let form = is_form(&parts);
-        let claims_key = parts.method != Method::OPTIONS && (form || guard::claims_key(&parts));
-        if form || guard::is_presigned(&parts) {
+        let held = form || guard::is_presigned(&parts);
+        if held {
             asked.trace.is_held_by(peer.ip());
         }
+        let claims_key = parts.method != Method::OPTIONS && (held || guard::claims_key(&parts));
         let stranger = if claims_key { Ok(()) } else { self.served.rates.stranger(peer.ip()) };
-        let mut response = match stranger.and_then(|()| guard::check(&parts, &self.region)) {
+        let mut response = match stranger.and_then(|()| guard::check(&parts, REGION)) {
             Err(refused) => {
                 drop(Paced::new(body, unread, 0));
                 response_of(refused)

@@ -19,6 +19,8 @@ const PIECES_MAX: usize = 4;
 const DRAINED_BYTES_MAX: usize = 4 << 20;
 /// What a body that came too slowly is told by.
 pub(super) const STALLED: &str = "the body came too slowly";
+/// What a body that is not what its head says is told by, as the protocol's library does.
+pub(super) const BAD_SUM: &str = "Sha256Mismatch";
 /// What a chunk that is not signed well is told by, as the protocol's library does.
 pub(super) const BAD_SIGNATURE: &str = "SignatureMismatch";
 /// What a chunk without a plain length before it, or an end behind it, is told by.
@@ -103,12 +105,7 @@ async fn next(body: &mut StreamingBlob) -> Option<Result<Bytes, StdError>> {
 
 /// Words of an error of a body, and the code it is told by. The protocol's errors have no public types, only words.
 const FAILURES: &[(&str, StatusCode, &str, &str)] = &[
-    (
-        "Sha256Mismatch",
-        StatusCode::BAD_REQUEST,
-        "XAmzContentSHA256Mismatch",
-        "the body is not what x-amz-content-sha256 says",
-    ),
+    (BAD_SUM, StatusCode::BAD_REQUEST, "XAmzContentSHA256Mismatch", "the body is not what x-amz-content-sha256 says"),
     (BAD_SIGNATURE, StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "a chunk of the body is not signed well"),
     (TOO_LONG, StatusCode::BAD_REQUEST, "EntityTooLarge", "the body is longer than 5 GiB (SIZE-2)"),
     (BAD_CHUNK, StatusCode::BAD_REQUEST, "InvalidRequest", "the body is not in the chunks that its head tells of"),

@@ -3,7 +3,7 @@
 
 use super::XML_BYTES_MAX;
 use super::auth::{Proved, credential, place_of};
-use super::body::{self, STALLED};
+use super::body::{self, BAD_SUM, STALLED};
 use super::bridge::Bridge;
 use super::connections::client_of;
 use super::error::{refused, told};
@@ -12,8 +12,7 @@ use super::pace::{Paced, Unread};
 use super::rechunked::Rechunked;
 use super::resigned::Resigned;
 use super::turns::{Turn, Turns};
-use crate::access::hex;
-use crate::crypto::{Summer, md5, sha256};
+use crate::crypto::{Summer, hex, md5, sha256};
 use crate::model::{ChecksumAlgorithm, Sum, parse_md5};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
@@ -198,8 +197,7 @@ fn compare(headers: &HeaderMap, bytes: &[u8], of_object: bool) -> S3Result<()> {
     if let Some(promised) = text("x-amz-content-sha256").filter(is_sum)
         && !promised.eq_ignore_ascii_case(&hex(&sha256(bytes)))
     {
-        let message = "the body is not what x-amz-content-sha256 says";
-        return Err(refused(StatusCode::BAD_REQUEST, "XAmzContentSHA256Mismatch", message));
+        return Err(body::failed(&BAD_SUM.into()));
     }
     for algorithm in ChecksumAlgorithm::ALL.iter().filter(|_| !of_object) {
         let name = format!("x-amz-checksum-{}", algorithm.name().to_ascii_lowercase());

@@ -199,6 +199,11 @@ pub(super) fn of_version_2() -> S3Error {
     bad("InvalidRequest", message)
 }
 
+/// The refusal of an MD5 that is there and empty, which is not none (SUM-6).
+pub(super) fn of_empty_md5() -> S3Error {
+    bad("InvalidDigest", "The Content-MD5 you specified is not valid.")
+}
+
 /// The refusal of a session's token.
 pub(super) fn with_token() -> S3Error {
     bad("InvalidToken", "there are no temporary credentials here, so no token of one is valid")
@@ -287,9 +292,8 @@ fn limits(parts: &Parts) -> S3Result<()> {
         let message = format!("its headers have {bytes} bytes, the limit is {most} (META-4)");
         return Err(bad("RequestHeaderSectionTooLarge", message));
     }
-    // SUM-6: an empty one is not none.
     if parts.headers.get("content-md5").is_some_and(HeaderValue::is_empty) {
-        return Err(bad("InvalidDigest", "The Content-MD5 you specified is not valid."));
+        return Err(of_empty_md5());
     }
     let number = |name: &str| parts.headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
     let decoded = number("x-amz-decoded-content-length");

@@ -5,8 +5,8 @@
 use super::auth::Proved;
 use super::body::{BAD_CHUNK, BAD_SIGNATURE};
 use super::guard;
-use crate::access::{SigningKey, hex};
-use crate::crypto::{Summer, sha256};
+use crate::access::{SigningKey, is_signature};
+use crate::crypto::{Summer, hex, sha256};
 use crate::model::ChecksumAlgorithm;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
@@ -74,7 +74,7 @@ impl Chains {
     /// A chunk has come to its end.
     fn compare(&mut self, sum: &[u8], signature: &str) -> Result<(), &'static str> {
         self.theirs = self.chunk(&self.theirs, sum);
-        if is_same(&self.theirs, signature.as_bytes()) { Ok(()) } else { Err(BAD_SIGNATURE) }
+        if is_signature(&self.theirs, signature.as_bytes()) { Ok(()) } else { Err(BAD_SIGNATURE) }
     }
 
     /// The line before a chunk of these bytes that goes on.
@@ -101,7 +101,7 @@ impl Chains {
         lines.sort_by(|one, other| one.0.cmp(&other.0));
         let canonical: Vec<u8> =
             lines.iter().flat_map(|(name, value)| [name, &b":"[..], value, b"\n"].concat()).collect();
-        if !is_same(&self.trailers(&self.theirs, &canonical), signature) {
+        if !is_signature(&self.trailers(&self.theirs, &canonical), signature) {
             return Err(BAD_SIGNATURE);
         }
         let ours = self.trailers(&self.ours, &canonical);
@@ -244,17 +244,12 @@ impl Seed {
     }
 }
 
-/// Takes a time that says nothing of where a wrong signature differs.
-fn is_same(signature: &str, claimed: &[u8]) -> bool {
-    sha256(signature.as_bytes()) == sha256(claimed)
-}
-
 /// Length and signature in the line before a chunk.
 fn chunk_of(line: &[u8]) -> Option<(u64, &str)> {
     let (digits, signature) = str::from_utf8(line.strip_suffix(b"\r\n")?).ok()?.split_once(SIGNATURE)?;
     let is_length = (1..=DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_signature = signature.len() == SIGNATURE_BYTES;
-    (is_length && is_signature).then(|| Some((u64::from_str_radix(digits, 16).ok()?, signature))).flatten()
+    let is_whole = signature.len() == SIGNATURE_BYTES;
+    (is_length && is_whole).then(|| Some((u64::from_str_radix(digits, 16).ok()?, signature))).flatten()
 }
 
 impl<B: Body<Data = Bytes, Error = StdError> + Unpin> Body for Resigned<B> {

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::cors::{self, CorsRules};
-use crate::crypto::sha256;
+use crate::crypto::{hex, sha256};
 use crate::model::{Bucket, Error, Kind, Result, TagSet, Versioning};
 use serde_json::{Map, Value};
 
@@ -324,7 +324,7 @@ impl Store {
     /// The id by which S3's answers name the account: 64 hexadecimal digits, the same in backups and restored stores.
     #[must_use]
     pub fn account_id(&self) -> String {
-        sha256(&self.uuid()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&sha256(&self.uuid()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Endpoint, Hindrance, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree};
 use crate::chunklog::{self, ChunkLog, Journal};
-use crate::crypto::Opaque;
+use crate::crypto::{Opaque, hex};
 use crate::index::{self, Family, Index};
 use crate::model::{Error, Kind, Result};
 use crate::sys::clock::{Clock, SystemClock};
@@ -695,10 +695,6 @@ fn parse_format(bytes: &[u8], what: String) -> Result<Format> {
             .mend("use the keyfold release that wrote it, or a newer one"));
     }
     Ok(format)
-}
-
-fn hex(bytes: &[u8; 16]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<[u8; 16]> {

@@ -2,6 +2,7 @@
 
 use super::super::error::{invalid, not_built, refused};
 use super::super::expires::OddExpires;
+use super::super::guard;
 use super::super::operations::checksums::sums_of;
 use super::super::operations::describe::header_tags;
 use super::super::operations::names::encoded;
@@ -39,9 +40,8 @@ pub(super) fn tags(fields: &mut Fields) -> S3Result<TagSet> {
 /// `InvalidArgument` for a time that is none.
 pub(super) fn input(fields: &mut Fields, beside: &mut Extensions) -> S3Result<PutObjectInput> {
     let metadata = fields.take_metadata();
-    // SUM-6: an empty one is not none.
     if fields.get("content-md5").is_some_and(str::is_empty) {
-        return Err(refused(StatusCode::BAD_REQUEST, "InvalidDigest", "The Content-MD5 you specified is not valid."));
+        return Err(guard::of_empty_md5());
     }
     let mut take = |name: &str| fields.take(name).filter(|text| !text.is_empty());
     let expires = take("expires");
