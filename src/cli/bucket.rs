@@ -6,7 +6,7 @@ use super::arguments::Global;
 use super::failure::Done;
 use super::output::{View, show, size};
 use super::target;
-use crate::control::{Request, Row, Target};
+use crate::control::{BucketRow, Request, Row, Target};
 use crate::model::{Error, Kind, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -200,9 +200,16 @@ fn shown(row: &Row) -> Vec<Vec<String>> {
         line("objects", format!("{} ({})", row.objects, bytes(row.bytes))),
         line("noncurrent", format!("{} ({})", row.noncurrent, bytes(row.noncurrent_bytes))),
         line("delete markers", row.markers.to_string()),
-        line("uploads", row.uploads.to_string()),
+        line("uploads", format!("{} ({})", row.uploads, bytes(row.upload_bytes))),
+        line("quota", row.quota.map_or_else(|| "none".to_owned(), |quota| quota_line(row, quota))),
         line("settings", if row.settings.is_empty() { "none".to_owned() } else { row.settings.join(", ") }),
     ]
+}
+
+/// The quota, and how much of it is used.
+fn quota_line(row: &BucketRow, quota: u64) -> String {
+    let held = [row.bytes, row.noncurrent_bytes, row.upload_bytes].map(|bytes| u64::try_from(bytes).unwrap_or(0));
+    format!("{} ({} used)", size(quota), size(held.into_iter().fold(0, u64::saturating_add)))
 }
 
 /// A setting's value may have lines of its own, and goes out as it is.

@@ -121,6 +121,7 @@ const fn status(kind: Kind) -> u8 {
         | Kind::InvalidRange
         | Kind::TooManyLinks
         | Kind::Full
+        | Kind::QuotaExceeded
         | Kind::Io
         | Kind::Unsupported => FAILED,
     }

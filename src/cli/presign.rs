@@ -4,8 +4,8 @@ use super::arguments::Global;
 use super::failure::Done;
 use super::output::{View, show};
 use super::target;
-use crate::config::parse_duration;
 use crate::control::{Request, Row};
+use crate::model::parse_duration;
 use crate::model::{Error, Kind, Result};
 use std::path::PathBuf;
 

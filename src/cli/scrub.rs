@@ -5,8 +5,8 @@ use super::failure::{Done, Failed};
 use super::output::{Printer, View, show, size};
 use super::progress::ProgressLine;
 use super::target;
-use crate::config::parse_size;
 use crate::control::{ProgressRow, Reply, Request, Row};
+use crate::model::parse_size;
 use crate::model::{Error, Kind, Result};
 use std::path::PathBuf;
 

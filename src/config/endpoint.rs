@@ -1,6 +1,5 @@
 //! Where a process is reached over HTTP: addresses, and what it proves itself by.
 
-use super::bad_value;
 use crate::model::{Error, Kind, Result};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,7 +45,7 @@ pub fn parse_address(text: &str) -> Result<SocketAddr> {
         None => text.parse(),
     };
     let mend = "write it like 127.0.0.1:9000, [::1]:9000 or 0.0.0.0:9000 for every network";
-    address.map_err(|_| bad_value("address", text, "it is no IP address and port", mend))
+    address.map_err(|_| Error::bad_value("address", text, "it is no IP address and port", mend))
 }
 
 /// Reads an address that only this machine reaches.
@@ -59,7 +58,7 @@ pub fn parse_local_address(text: &str) -> Result<SocketAddr> {
         return Ok(address);
     }
     let why = "others than this machine reach it, and who asks there is not asked for a name";
-    Err(bad_value("address", text, why, "write it like 127.0.0.1:9001 or [::1]:9001"))
+    Err(Error::bad_value("address", text, why, "write it like 127.0.0.1:9001 or [::1]:9001"))
 }
 
 #[cfg(test)]

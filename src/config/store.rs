@@ -1,7 +1,7 @@
 //! A store's `keyfold.toml` into resolved settings; errors name the line.
 
-use super::{Complaints, parse_duration, parse_size};
-use crate::model::{Error, Kind, Result};
+use super::Complaints;
+use crate::model::{Error, Kind, Result, parse_duration, parse_size, size_text};
 use crate::store::Reserve;
 use serde::Deserialize;
 use std::fmt::Display;
@@ -341,12 +341,6 @@ fn size(value: &Value) -> Result<u64> {
 
 fn outside(low: impl Display, high: impl Display) -> Error {
     Error::new(Kind::InvalidArgument, "cannot use the value").why(format!("it is not from {low} to {high}"))
-}
-
-fn size_text(bytes: u64) -> String {
-    let units = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
-    let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
-    unit.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
 fn wrong_type(value: &Value, wanted: &str) -> Error {

@@ -114,6 +114,10 @@ pub struct BucketRow {
     pub markers: i64,
     /// Multipart uploads in progress.
     pub uploads: i64,
+    /// Bytes of their parts.
+    pub upload_bytes: i64,
+    /// Most bytes it may hold.
+    pub quota: Option<u64>,
     /// Names of the documents that are set.
     pub settings: Vec<String>,
 }

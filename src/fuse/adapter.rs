@@ -422,8 +422,8 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        self.answer(move |vfs| match vfs.statfs() {
+    fn statfs(&self, _req: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        self.answer(move |vfs| match vfs.statfs(ino.0) {
             Ok(space) => reply.statfs(
                 space.total / BLOCK,
                 space.free / BLOCK,

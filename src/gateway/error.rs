@@ -38,7 +38,7 @@ const fn status(kind: Kind) -> StatusCode {
         | Kind::TooManyLinks => StatusCode::BAD_REQUEST,
         Kind::PreconditionFailed | Kind::AlreadyExists => StatusCode::PRECONDITION_FAILED,
         Kind::IsMarker => StatusCode::METHOD_NOT_ALLOWED,
-        Kind::Denied | Kind::NotPermitted | Kind::ReadOnly => StatusCode::FORBIDDEN,
+        Kind::Denied | Kind::NotPermitted | Kind::ReadOnly | Kind::QuotaExceeded => StatusCode::FORBIDDEN,
         Kind::InvalidRange | Kind::InvalidPartNumber => StatusCode::RANGE_NOT_SATISFIABLE,
         Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
         Kind::Corrupt | Kind::Io => StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,10 +3,12 @@
 use super::codec::{Record, fields, unknown_version};
 use super::keys::is_component;
 use crate::model::{
-    AccessKey, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino, Metadata,
-    Object, ObjectPart, ObjectSum, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User, VersionId,
+    AccessKey, Bucket, BucketId, BucketName, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino,
+    Metadata, Object, ObjectPart, ObjectSum, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User,
+    VersionId, Versioning,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a live name stands for.
 #[expect(clippy::large_enum_variant, reason = "nearly every value is an object")]
@@ -178,6 +180,30 @@ pub struct UploadRecord {
     pub class: StorageClass,
     /// The checksum chosen at Create (SUM-9).
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+}
+
+/// [`Bucket`] in its first version.
+#[derive(Deserialize)]
+struct BucketV1 {
+    id: BucketId,
+    name: BucketName,
+    root: DirId,
+    created: Timestamp,
+    versioning: Versioning,
+    documents: BTreeMap<String, String>,
+}
+
+impl Record for Bucket {
+    const NAME: &'static str = "bucket";
+    const VERSION: u8 = 2;
+
+    fn lift(version: u8, body: &[u8]) -> Result<Self> {
+        if version != 1 {
+            return Err(unknown_version(Self::NAME, version));
+        }
+        let BucketV1 { id, name, root, created, versioning, documents } = fields(Self::NAME, body)?;
+        Ok(Self { id, name, root, created, versioning, documents, quota: None })
+    }
 }
 
 /// [`UploadRecord`] in its first version.
@@ -355,7 +381,6 @@ macro_rules! records {
 }
 
 records! {
-    Bucket = "bucket",
     DentRecord = "directory entry",
     VerRecord = "version",
     DirRecord = "directory" unless dir_flaw,

@@ -131,6 +131,8 @@ pub struct Bucket {
     pub versioning: Versioning,
     /// Bucket documents by name (`lifecycle`, `policy`, `tagging`, ...), JSON as `aws s3api` prints it.
     pub documents: BTreeMap<String, String>,
+    /// Most bytes it may hold, older versions and the parts of uploads included.
+    pub quota: Option<u64>,
 }
 
 /// What a bucket holds. Bytes are logical bytes, before sharing and compression.
@@ -150,6 +152,16 @@ pub struct Usage {
     pub uploads: i64,
     /// Bytes of their parts.
     pub upload_bytes: i64,
+}
+
+impl Usage {
+    /// All bytes that count against a quota.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        [self.bytes, self.noncurrent_bytes, self.upload_bytes]
+            .into_iter()
+            .fold(0, |sum: u64, bytes| sum.saturating_add(u64::try_from(bytes).unwrap_or(0)))
+    }
 }
 
 impl std::ops::AddAssign for Usage {

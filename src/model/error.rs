@@ -107,6 +107,8 @@ kinds! {
     TooManyLinks = "InvalidRequest",
     /// The disk has no room.
     Full = "InsufficientStorage",
+    /// The bucket's quota has no room.
+    QuotaExceeded = "QuotaExceeded",
     /// Stored bytes fail their checksum; they are never handed out.
     Corrupt = "InternalError",
     /// The operating system reported an error.
@@ -135,6 +137,11 @@ impl Error {
     /// An error of `kind`; `what` names the act and the thing it failed on.
     pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, what: what.into(), why: None, mend: None, source: None }
+    }
+
+    /// A value that people wrote and that cannot be read.
+    pub fn bad_value(what: &str, text: &str, why: &'static str, mend: &'static str) -> Self {
+        Self::new(Kind::InvalidArgument, format!("cannot read the {what} {text:?}")).why(why).mend(mend)
     }
 
     /// An operating system's error: `Full` for ENOSPC and EDQUOT, `Io` otherwise.

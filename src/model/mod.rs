@@ -11,6 +11,7 @@ mod key;
 mod metadata;
 mod object;
 mod principal;
+mod quantity;
 mod tags;
 mod time;
 
@@ -25,5 +26,6 @@ pub use key::{KEY_BYTES_MAX, ObjectKey};
 pub use metadata::{METADATA_BYTES_MAX, Metadata, SystemHeader};
 pub use object::{Checksum, Object, StorageClass};
 pub use principal::{ACCESS_KEY_ID_BYTES, AccessKey, AccessKeyId, User, UserName};
+pub use quantity::{parse_duration, parse_size, size_text};
 pub use tags::{TAGS_MAX, TagSet};
 pub use time::{Timestamp, parse_rfc3339};

@@ -52,7 +52,7 @@ pub(super) fn document(setting: &str) -> Result<&'static Document> {
     Document::named(setting).ok_or_else(|| {
         let names: Vec<_> = DOCUMENTS.iter().map(|document| document.name).collect();
         Error::new(Kind::InvalidArgument, format!("a bucket has no setting {setting:?}"))
-            .why(format!("its settings are {}", names.join(", ")))
+            .why(format!("its settings are quota, {}", names.join(", ")))
             .mend("choose one of them")
     })
 }

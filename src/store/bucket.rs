@@ -75,6 +75,7 @@ impl Store {
             created: now,
             versioning: Versioning::Unversioned,
             documents: std::collections::BTreeMap::new(),
+            quota: None,
         };
         self.transact_durably(|tx| {
             if find_bucket(tx, name.as_str())?.is_some() {
@@ -105,7 +106,7 @@ impl Store {
     /// # Errors
     /// [`Kind::BucketNotEmpty`], [`Kind::NoSuchBucket`].
     pub fn delete_bucket(&self, name: &str) -> Result<()> {
-        self.transact_durably(|tx| {
+        let id = self.transact_durably(|tx| {
             let bucket = need_bucket(tx, name)?;
             let usage: Usage = tx.record(Family::Usage, &id_key(bucket.id.0))?.unwrap_or_default();
             let stat: DirStat = tx.record(Family::DirStat, &id_key(bucket.root.0))?.unwrap_or_default();
@@ -122,12 +123,13 @@ impl Store {
                 tx.delete(Family::Usage, &id_key(bucket.id.0));
                 tx.delete(Family::Dir, &id_key(bucket.root.0));
                 tx.delete(Family::DirStat, &id_key(bucket.root.0));
-                return Ok(());
+                return Ok(bucket.id);
             };
             Err(Error::new(Kind::BucketNotEmpty, format!("cannot delete the bucket {name}"))
                 .why(why)
                 .mend("delete them first: `rm -r` the objects, purge the entries of .versions, abort the uploads"))
-        })
+        })?;
+        self.no_quota(id)
     }
 
     /// The bucket of that name.
@@ -164,7 +166,7 @@ impl Store {
         Ok(out)
     }
 
-    fn change_bucket(&self, name: &str, change: impl FnOnce(&mut Bucket) -> Result<()>) -> Result<()> {
+    pub(super) fn change_bucket(&self, name: &str, change: impl FnOnce(&mut Bucket) -> Result<()>) -> Result<()> {
         self.transact_durably(|tx| {
             let mut bucket = need_bucket(tx, name)?;
             change(&mut bucket)?;

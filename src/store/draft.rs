@@ -3,6 +3,7 @@
 //! Bytes written in sequence become a file of their own once there are enough; everything else becomes runs.
 //! Nothing here is visible to other doors until the session is published.
 
+mod room;
 mod told;
 
 use super::Store;
@@ -11,6 +12,7 @@ use super::extents::{Edit, part};
 use super::moves::Staying;
 use super::origin::Origin;
 use super::pins::PendingSet;
+use super::quota::Room;
 use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter};
 use crate::crypto::{Crc64, crc64_combine, crc64_zeros};
 use crate::index::{Extent, Source};
@@ -119,6 +121,8 @@ pub struct Draft {
     lent: bool,
     running: Option<Running>,
     pending: PendingSet,
+    /// What it takes of its bucket's quota, once any bucket has one.
+    room: Option<Room>,
     dirty: bool,
     /// Its file of its own that could not be completed, and why: what was in it is gone.
     lost: Option<(SoloId, Kind, String)>,
@@ -164,6 +168,7 @@ impl Store {
             lent: false,
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
+            room: None,
             dirty: false,
             lost: None,
         }
@@ -174,6 +179,7 @@ impl Draft {
     /// Begins anew over what was just published.
     pub(super) fn rebase(&mut self, content: Arc<Content>) {
         self.size = content.size();
+        self.settle_room();
         self.running = content.crc64().map(|value| Running { crc: Crc64::resume(value), at: content.size() });
         self.published(content.id());
         (self.cut, self.noted, self.told) = (None, false, false);
@@ -269,12 +275,13 @@ impl Draft {
     /// Writes `data` at `at`; bytes between the end and `at` become zeros.
     ///
     /// # Errors
-    /// [`Kind::Full`], [`Kind::EntityTooLarge`], or what the disk says.
+    /// [`Kind::Full`], [`Kind::QuotaExceeded`], [`Kind::EntityTooLarge`], or what the disk says.
     pub fn write_at(&mut self, at: u64, data: &[u8]) -> Result<()> {
         if data.is_empty() {
             return Ok(());
         }
         let end = Self::check_end(at, data.len() as u64)?;
+        self.admit(self.size.max(end))?;
         self.store.room_for_data(data.len() as u64)?;
         if at > self.size {
             self.extend(at)?;
@@ -440,11 +447,12 @@ impl Draft {
     /// Sets the length; new bytes are zeros.
     ///
     /// # Errors
-    /// [`Kind::EntityTooLarge`].
+    /// [`Kind::EntityTooLarge`], [`Kind::QuotaExceeded`].
     pub fn truncate(&mut self, size: u64) -> Result<()> {
         if size >= self.size {
             return self.extend(size);
         }
+        self.admit(size)?;
         self.carve(size, u64::MAX);
         self.cut = Some(self.cut.unwrap_or(u64::MAX).min(size));
         self.base_len = self.base_len.min(size);
@@ -462,12 +470,13 @@ impl Draft {
     /// Makes it at least `size` bytes long; new bytes are zeros.
     ///
     /// # Errors
-    /// [`Kind::EntityTooLarge`].
+    /// [`Kind::EntityTooLarge`], [`Kind::QuotaExceeded`].
     pub fn extend(&mut self, size: u64) -> Result<()> {
         Self::check_end(size, 0)?;
         if size <= self.size {
             return Ok(());
         }
+        self.admit(size)?;
         if let Some(running) = self.running.as_mut().filter(|running| running.at == self.size) {
             let zeros = size - self.size;
             running.crc = Crc64::resume(crc64_combine(running.crc.value(), crc64_zeros(zeros), zeros));
@@ -483,10 +492,11 @@ impl Draft {
     /// Makes `[at, at + len)` zeros without storing them; the length stays.
     ///
     /// # Errors
-    /// None today; the disk is not touched.
+    /// [`Kind::QuotaExceeded`] when that makes a version; the disk is not touched.
     pub fn punch(&mut self, at: u64, len: u64) -> Result<()> {
         let end = at.saturating_add(len).min(self.size);
         if at < end {
+            self.admit(self.size)?;
             self.carve(at, end);
             self.pieces.insert(at, Piece::Zeros(end - at));
             self.running = None;
@@ -513,6 +523,7 @@ impl Draft {
             return Ok(len);
         }
         self.store.writable()?;
+        self.admit(self.size.max(end))?;
         self.extend(at)?;
         let sum = source.crc64().filter(|_| self.size <= end && from == 0 && len == source.size());
         self.carve(at, end);

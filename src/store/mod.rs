@@ -44,6 +44,7 @@ mod principals;
 mod promise;
 mod publish;
 mod put;
+mod quota;
 mod reap;
 mod rebuild;
 mod rename;
@@ -132,6 +133,7 @@ pub struct Store {
     /// One pass of compaction at a time. Taken before any lock but the reaper's.
     compactor: crate::sys::sync::Mutex<compact::Compactor>,
     brakes: compact::Brakes,
+    quotas: Arc<quota::Quotas>,
     feed: feed::Feed,
     listeners: changed::Listeners,
     completed: multipart::Completed,
@@ -168,10 +170,14 @@ impl Store {
     fn transact_seq<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
         self.make_room()?;
-        self.commit(body)
+        self.commit(|tx| {
+            let result = body(tx)?;
+            self.quotas.judge(tx)?;
+            Ok(result)
+        })
     }
 
-    /// The same without waiting for room.
+    /// The same without waiting for room, whatever the quotas say.
     fn commit<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
         let (mut gone, mut told) = (Vec::new(), None);

@@ -209,9 +209,13 @@ impl Store {
         promise: &Promise,
     ) -> Result<PartInfo> {
         check_number(number)?;
-        let promise = promise_of(&need_upload(&self.index, upload)?, promise)?;
+        let record = need_upload(&self.index, upload)?;
+        let promise = promise_of(&record, promise)?;
         let mut draft = self.draft(None)?;
         let mut body = Promised::new(body, &promise)?;
+        let replaces = self.index.record::<PartRecord>(Family::Part, &part_key(upload, number))?;
+        draft.counts_in(record.bucket, replaces.map_or(0, |part| part.size));
+        draft.admit(promise.length.unwrap_or(0))?;
         draft.fill(&mut body)?;
         let sent = body.kept()?;
         self.store_part(upload, number, draft, Some(ETag { digest: sent.md5, parts: 0 }), sent.sum)

@@ -373,6 +373,7 @@ impl Store {
             holds: super::snapshot::Holds::default(),
             compactor: crate::sys::sync::Mutex::default(),
             brakes: super::compact::Brakes::default(),
+            quotas: Arc::default(),
             feed: feed::Feed::default(),
             listeners: super::changed::Listeners::default(),
             completed: super::multipart::Completed::default(),
@@ -397,6 +398,7 @@ impl Store {
             store.spawn("keyfold-rounds", Self::run_rounds)?;
         }
         store.finish_sessions()?;
+        store.load_quotas()?;
         store.name_uploads()?;
         if options.workers {
             store.spawn("keyfold-reaper", Self::run_reaper)?;

@@ -15,6 +15,14 @@ enum Place {
     Key(Vec<u8>),
 }
 
+/// The name a session's bytes are about to have.
+pub(super) enum Named<'a> {
+    /// In a directory.
+    In(DirId, &'a str),
+    /// A bucket and a key.
+    Key(&'a str, &'a str),
+}
+
 /// What a session says of itself in the log.
 pub(super) struct Origin {
     ino: Ino,
@@ -53,6 +61,17 @@ impl Origin {
     pub(super) fn has_key(&mut self, bucket: &str, key: &str) {
         self.place = Some(Place::Key(whole_key(bucket, key)));
         self.key = None;
+    }
+
+    /// The name it is about to have, once it is known.
+    pub(super) fn named(&self) -> Option<Named<'_>> {
+        match self.place.as_ref()? {
+            Place::In(dir, name) => Some(Named::In(*dir, name)),
+            Place::Key(whole) => {
+                let (bucket, key) = std::str::from_utf8(whole).ok()?.split_once('/')?;
+                Some(Named::Key(bucket, key))
+            }
+        }
     }
 
     /// The number of the content it makes.

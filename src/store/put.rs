@@ -97,7 +97,7 @@ impl Store {
     /// one, whole).
     ///
     /// # Errors
-    /// [`Kind::NoSuchBucket`], [`Kind::PreconditionFailed`], [`Kind::Full`]; [`Kind::BadDigest`], [`Kind::IncompleteBody`] when the
+    /// [`Kind::NoSuchBucket`], [`Kind::PreconditionFailed`], [`Kind::Full`], [`Kind::QuotaExceeded`]; [`Kind::BadDigest`], [`Kind::IncompleteBody`] when the
     /// body is not what was promised, [`Kind::EntityTooLarge`] over [`BODY_BYTES_MAX`](super::BODY_BYTES_MAX), or what reading it
     /// returns; nothing is left behind then (SIZE-6).
     pub fn put(
@@ -111,6 +111,7 @@ impl Store {
         let mut draft = self.draft(None)?;
         draft.has_key(bucket.name.as_str(), key.as_str());
         let mut body = Promised::new(body, &options.promise)?;
+        draft.admit(options.promise.length.unwrap_or(0))?;
         draft.fill(&mut body)?;
         let sent = body.kept()?;
         let etag = ETag { digest: sent.md5, parts: 0 };

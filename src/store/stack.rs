@@ -317,7 +317,7 @@ pub(super) fn bucket_of(read: &impl Read, dir: DirId) -> Result<Bucket> {
 }
 
 /// Whether a version stays when a newer one or a marker takes its place (VER-4, VER-6).
-fn stays(bucket: &Bucket, object: &Object) -> bool {
+pub(super) fn stays(bucket: &Bucket, object: &Object) -> bool {
     match bucket.versioning {
         Versioning::Unversioned => false,
         Versioning::Enabled => true,

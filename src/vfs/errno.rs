@@ -51,6 +51,7 @@ pub const fn errno(kind: Kind) -> Errno {
         Kind::InvalidName => Errno::EILSEQ,
         Kind::KeyTooLong => Errno::ENAMETOOLONG,
         Kind::TooManyTags | Kind::MetadataTooLarge | Kind::Full => Errno::ENOSPC,
+        Kind::QuotaExceeded => Errno::EDQUOT,
         Kind::PreconditionFailed => Errno::ESTALE,
         Kind::Conflict => Errno::EAGAIN,
         Kind::IsDirectory => Errno::EISDIR,

@@ -464,12 +464,17 @@ impl Vfs {
         }
     }
 
-    /// Room in the store.
+    /// Room for what is made at a node: in a bucket with a quota, what that leaves.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn statfs(&self) -> std::result::Result<Space, Errno> {
-        self.told("statfs", || (None, String::new()), self.store.space().map_err(Fault::Store))
+    pub fn statfs(&self, id: u64) -> std::result::Result<Space, Errno> {
+        let node = self.node(id)?;
+        let space = match self.path(&node).0 {
+            Some(bucket) => self.store.space_of(&bucket),
+            None => self.store.space(),
+        };
+        self.told("statfs", || self.path(&node), space.map_err(Fault::Store))
     }
 
     /// Whether opening or changing a node is refused because of what it is, with the reason.

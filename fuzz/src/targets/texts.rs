@@ -3,8 +3,8 @@
 
 use keyfold::access::PostPolicy;
 use keyfold::backup::{Record, check_place};
-use keyfold::config::{MountSettings, StoreSettings, parse_duration, parse_size};
-use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_rfc3339};
+use keyfold::config::{MountSettings, StoreSettings};
+use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_duration, parse_rfc3339, parse_size};
 use keyfold::store::DOCUMENTS;
 use keyfold::store::check_format;
 use keyfold::sys::process::Identity;

@@ -208,7 +208,7 @@ impl Kernel {
             _ => {
                 done(&vfs.getattr(node));
                 done(&vfs.readlink(node));
-                done(&vfs.statfs());
+                done(&vfs.statfs(node));
             }
         }
     }

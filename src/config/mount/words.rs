@@ -1,8 +1,8 @@
 //! The words of `-o`: one table says what each means; parsing and hints derive from it.
 
 use super::{Atime, Durability, Raw, XattrList};
-use crate::config::{parse_address, parse_duration, parse_local_address};
-use crate::model::{BucketName, Error, Kind, ObjectKey, Result, parse_rfc3339};
+use crate::config::{parse_address, parse_local_address};
+use crate::model::{BucketName, Error, Kind, ObjectKey, Result, parse_duration, parse_rfc3339};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,12 +1,14 @@
 //! `bucket ...`: buckets and their settings, all by one pattern.
 
 use crate::control::{ActRow, BucketRow, Host, Reply, Row, SettingRow};
-use crate::model::{Bucket, BucketName, Error, FileKind, Kind, Posix, Result, Versioning};
+use crate::model::{Bucket, BucketName, Error, FileKind, Kind, Posix, Result, Versioning, parse_size, size_text};
 use crate::store::Store;
 use crate::sys::process;
 
 /// The setting that is a state of the bucket: a word does for it.
 const VERSIONING: &str = "versioning";
+/// The setting that is a number of bytes, written like `10GiB`.
+const QUOTA: &str = "quota";
 
 pub(super) fn list(store: &Store, reply: &mut dyn Reply) -> Result<()> {
     for bucket in store.buckets()? {
@@ -52,15 +54,16 @@ pub(super) fn delete(store: &Store, name: &str, dry_run: bool, reply: &mut dyn R
 
 pub(super) fn get(store: &Store, host: &dyn Host, (name, setting): (&str, &str), reply: &mut dyn Reply) -> Result<()> {
     let bucket = store.bucket(name)?;
-    let value = if setting == VERSIONING {
-        state(bucket.versioning).to_owned()
-    } else {
-        host.setting(store, &bucket, setting)?.ok_or_else(|| {
-            Error::new(Kind::NotSet, format!("{setting} of the bucket {name} is not set"))
-                .why("nobody set it, or it was removed")
-                .mend(format!("`keyfold bucket set {name} {setting} VALUE` sets it"))
-        })?
+    let value = match setting {
+        VERSIONING => Some(state(bucket.versioning).to_owned()),
+        QUOTA => bucket.quota.map(size_text),
+        _ => host.setting(store, &bucket, setting)?,
     };
+    let value = value.ok_or_else(|| {
+        Error::new(Kind::NotSet, format!("{setting} of the bucket {name} is not set"))
+            .why("nobody set it, or it was removed")
+            .mend(format!("`keyfold bucket set {name} {setting} VALUE` sets it"))
+    })?;
     reply.row(Row::Setting(SettingRow { bucket: name.to_owned(), setting: setting.to_owned(), value }))
 }
 
@@ -80,6 +83,8 @@ pub(super) fn set(
                 store.set_versioning(name, to)?;
             }
         }
+        Some(size) if setting == QUOTA => store.set_quota(name, Some(parse_size(size)?))?,
+        None if setting == QUOTA => store.set_quota(name, None)?,
         text => host.change_setting(store, &bucket, setting, text)?,
     }
     act(done, &format!("{name} {setting}"), false, reply)
@@ -101,6 +106,8 @@ fn row(store: &Store, bucket: &Bucket) -> Result<BucketRow> {
         noncurrent_bytes: usage.noncurrent_bytes,
         markers: usage.markers,
         uploads: usage.uploads,
+        upload_bytes: usage.upload_bytes,
+        quota: bucket.quota,
         settings: bucket.documents.keys().cloned().collect(),
     })
 }

@@ -212,6 +212,7 @@ impl<'a, 't> Bench<'a, 't> {
             created: self.now,
             versioning: Versioning::Enabled,
             documents: BTreeMap::new(),
+            quota: None,
         };
         self.tx.put(Family::Bucket, &name_key(name), &id.0);
         self.tx.put(Family::Bucket, &bucket_key(id), &bucket);

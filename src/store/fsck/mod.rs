@@ -148,7 +148,9 @@ impl Store {
             return Ok(findings);
         }
         let mut seen = None;
-        let done = self.transact(|tx| {
+        // What counters are found to be, no quota refuses.
+        self.make_room()?;
+        let done = self.commit(|tx| {
             let (mended, first, last) = self.mend(tx, dry_run, &goes_on, progress)?;
             findings.extend(mended);
             seen = first.filter(|_| dry_run).or(Some(last));

@@ -185,6 +185,8 @@ impl Store {
         let sums = ObjectSums { made_by, ..check_sums(parts, &chosen, &record, options)? };
         let mut draft = self.draft(None)?;
         draft.has_key(bucket, &record.key);
+        // Its bytes count already, as those of the parts.
+        draft.counts_in(record.bucket, u64::MAX);
         self.concatenate(&mut draft, &chosen)?;
         if let Some(promised) = options.sum.filter(|_| record.checksum.is_none()) {
             check_promised(promised, whole_sum(&draft)?)?;

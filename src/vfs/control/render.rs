@@ -22,6 +22,7 @@ pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
                 bucket: bucket.name.as_str(),
                 created: bucket.created.rfc3339(),
                 versioning: bucket.versioning.status(),
+                quota: bucket.quota,
                 usage: store.usage(*id)?,
             })
         }
@@ -88,6 +89,7 @@ struct Stats<'a> {
     bucket: &'a str,
     created: String,
     versioning: Option<&'static str>,
+    quota: Option<u64>,
     #[serde(flatten)]
     usage: Usage,
 }

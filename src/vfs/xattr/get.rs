@@ -2,7 +2,7 @@
 
 use super::names::{Name, Row, What, classify, find};
 use super::{Target, info, not_set, refused, tagging, tree};
-use crate::model::{Bucket, ChecksumType, Metadata, Object, ObjectSum, Result};
+use crate::model::{Bucket, ChecksumType, Metadata, Object, ObjectSum, Result, size_text};
 use crate::store::{Document, Store};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -98,6 +98,7 @@ fn of_bucket(bucket: &Bucket, row: &Row) -> Option<String> {
     match row.what {
         What::Versioning => bucket.versioning.status().map(str::to_owned),
         What::Region => Some(REGION.to_owned()),
+        What::Quota => bucket.quota.map(size_text),
         _ => None,
     }
 }

@@ -84,6 +84,8 @@ pub enum What {
     Versioning,
     /// A bucket's region.
     Region,
+    /// A bucket's quota.
+    Quota,
     /// A bucket document.
     Document(&'static Document),
     /// Everything as JSON.
@@ -191,7 +193,7 @@ pub const TABLE: &[Row] = &[
     row("versioning", What::Versioning, Class::Setting, BUCKET, "`Enabled` or `Suspended` (VER-1)"),
     row("region", What::Region, Class::Computed, BUCKET, "region (BKT-10)"),
     row("default-retention", What::Later, Class::Setting, BUCKET, "default retention of new objects"),
-    row("quota", What::Later, Class::Setting, BUCKET, "most bytes the bucket may hold"),
+    row("quota", What::Quota, Class::Setting, BUCKET, "most bytes the bucket may hold, such as `10GiB`"),
     row("info", What::Info, Class::Computed, EVERYWHERE, "all of the above as one JSON object"),
 ];
 

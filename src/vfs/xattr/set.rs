@@ -4,7 +4,7 @@ use super::apply::{self, computed, later, unknown};
 use super::get::{foreign, of_object, value as read};
 use super::names::{Class, Name, Row, What, classify, find};
 use super::{SetEffect, Target, XattrList, XattrView, not_set, refused, spelled};
-use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Versioning};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Versioning, parse_size};
 use crate::store::{Carried, Store, XattrMode};
 use std::sync::Arc;
 
@@ -172,6 +172,9 @@ fn change_bucket(store: &Arc<Store>, bucket: &Bucket, row: &Row, edit: &Edit<'_>
                 .why("once set it never becomes unversioned again (VER-1)")
                 .mend("set it to Suspended"));
         }
+        (What::Quota, Some(value)) => store.set_quota(bucket.name.as_str(), Some(parse_size(apply::word(value)?)?))?,
+        (What::Quota, None) if bucket.quota.is_none() => return Err(not_set()),
+        (What::Quota, None) => store.set_quota(bucket.name.as_str(), None)?,
         (What::Document(document), Some(value)) => document.replace(store, bucket, value)?,
         (What::Document(document), None) => document.unset(store, bucket)?,
         _ => return Err(unknown(row.name)),

@@ -20,6 +20,7 @@ mod multipart;
 mod notes;
 mod objects;
 pub mod ops;
+mod quotas;
 mod races;
 mod rebuild;
 mod repair;

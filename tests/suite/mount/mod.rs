@@ -31,6 +31,7 @@ mod passthrough;
 mod past;
 mod posix;
 mod programs;
+mod quotas;
 mod rebuild;
 mod refusals;
 mod renames;
@@ -49,6 +50,6 @@ mod users;
 
 use crate::long;
 pub use group::Group;
-pub use harness::{KEYFOLD, Mounted, copy_file_range, end, text};
-use harness::{errno, names_in, pattern};
+pub use harness::{KEYFOLD, Mounted, copy_file_range, end, errno, text};
+use harness::{names_in, pattern};
 pub use histories::Program;

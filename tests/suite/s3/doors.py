@@ -88,6 +88,14 @@ def digest(bucket, key):
     return f"{len(data)} {data[:4]}"
 
 
+def refused(act, *arguments):
+    """The status and code of an act that must fail."""
+    try:
+        globals()[act](*arguments)
+    except botocore.exceptions.ClientError as error:
+        return f'{error.response["ResponseMetadata"]["HTTPStatusCode"]} {error.response["Error"]["Code"]}'
+
+
 def load(bucket, names, rounds):
     """Puts and gets; each body is one word over and over, so that a mixture shows."""
     def work(number):

@@ -1,6 +1,7 @@
 //! Both doors at once: what S3 acknowledges the mount shows in its next call, and the reverse (GEN-1).
 
 use super::harness::{Client, mounted, mounted_with};
+use crate::mount::errno;
 use nix::errno::Errno;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -57,6 +58,19 @@ fn gen_1_what_s3_acknowledges_the_mount_shows() {
     s3("put", &["bkt", "marked/", "body"]);
     assert_eq!(fs::read(mounted.path("marked/.@self")).unwrap(), b"body");
     mounted.fsck();
+}
+
+#[test]
+fn a_quota_holds_at_both_doors() {
+    let (mounted, client) = mounted();
+    let s3 = |act: &str, arguments: &[&str]| script(&client, act, arguments);
+    xattr::set(mounted.path(""), "user.s3.quota", b"10").unwrap();
+    s3("put", &["bkt", "k", "ten bytes!"]);
+    assert_eq!(s3("refused", &["put", "bkt", "more", "x"]), "403 QuotaExceeded");
+    assert_eq!(errno(fs::write(mounted.path("file"), b"x")), Errno::EDQUOT);
+    s3("delete", &["bkt", "k"]);
+    s3("put", &["bkt", "more", "x"]);
+    fs::write(mounted.path("file"), b"x").unwrap();
 }
 
 #[test]
