@@ -5,6 +5,7 @@
 
 mod bites;
 mod documents;
+mod rules;
 mod source;
 
 use self::source::{Finding, Source, Token};
@@ -101,6 +102,9 @@ const PURPOSE_WORDS_MIN: usize = 3;
 const CODE_COMMENT_RUN: usize = 3;
 /// Where someone's own machine shows through. Split, so that this file does not name them.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
+/// Areas of the rule book whose rules all have a test or a reason, and how many rules each has.
+const RULES: &[(&str, u32)] =
+    &[("SC", 17), ("IT", 12), ("RST", 15), ("LC", 38), ("SCA", 10), ("LOCK", 23), ("MFA", 9), ("VAULT", 9)];
 /// Files that cargo compiles from; every other file must be declared by one that is compiled.
 const ENTRIES: &[&str] = &["src/lib.rs", "src/main.rs", "tests/suite/main.rs", "tests/schedules/main.rs"];
 
@@ -394,6 +398,14 @@ fn every_test_that_is_named_is_there() {
     assert_eq!(documents.len(), 1);
     let sources = all_rust();
     assert_none(documents.iter().flat_map(|document| documents::missing_tests(document, &sources)));
+}
+
+#[test]
+fn every_rule_has_a_test_or_a_reason() {
+    let page = read(&["tests/RULES.md"], &[]);
+    let mut sources = all_rust();
+    sources.extend(read(&["tests/suite"], &["py", "sh"]));
+    assert_none(rules::unproven(RULES, &page[0], &sources));
 }
 
 #[test]

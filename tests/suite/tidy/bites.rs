@@ -1,6 +1,7 @@
 //! Each rule of the style bites: a bad sample is found, a good one is let pass.
 
 use super::documents::missing_tests;
+use super::rules::unproven;
 use super::source::{Finding, Source};
 use super::{
     LINES_MAX, MACHINE_PATHS, commented_out, house, leftovers, length, machines, packages, packages_without_rooms,
@@ -151,6 +152,26 @@ fn a_path_of_one_machine_is_found() {
         assert_eq!(lines(machines, "src/a.rs", &format!("\nlet a = \"{path}x\";")), [2]);
         assert_eq!(lines(machines, "src/a.rs", &format!("see https://example.org{path}x, ~{path}x, a{path}")), [0; 0]);
     }
+}
+
+#[test]
+fn a_rule_without_test_and_reason_is_found() {
+    let sources = [
+        Source::new("src/store/a.rs", "/// LC-1\nfn lc_2_x() {}\n#[cfg(test)]\nmod tests {\n// LC-3 to LC-5\n}"),
+        Source::new("tests/suite/engine/a.rs", "fn lc_6_and_lc_7_hold() {}\n// XLC-8, slc_9, LC-10x, LC-11, LC-99"),
+        Source::new("src/a/tests/b.rs", "fn lc_12_to_lc_14() {}"),
+    ];
+    let found = |page: &str| -> Vec<String> {
+        let page = Source::new("RULES.md", page);
+        unproven(&[("LC", 15)], &page, &sources).iter().map(|finding| finding.what.clone()).collect()
+    };
+    let missing = |rules: &[u32]| -> Vec<String> {
+        rules.iter().map(|n| format!("LC-{n} has no test that names it and no line here")).collect()
+    };
+    assert_eq!(found(""), missing(&[1, 2, 8, 9, 15]));
+    assert_eq!(found("| LC-1, LC-2 | not yet |\n| LC-8 to LC-9 | why |"), missing(&[15]));
+    let bad = found("| LC-1 to LC-2 | |\n| LC-8 | why |\n| LC-9 | why |\n| LC-15 | why |\n| LC-7 | why |");
+    assert_eq!(bad, ["nothing is said of LC-1 to LC-2", "LC-7 has a test: take it out"]);
 }
 
 #[test]
