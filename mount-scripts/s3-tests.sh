@@ -15,6 +15,8 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=mount-scripts/say.sh
 . "$scripts/say.sh"
 helpers=$scripts/../tests/s3-tests
+# Seconds that a day of rules lasts.
+day=2
 
 usage() {
     sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
@@ -68,8 +70,10 @@ at_store() {
 
 serve() {
     local main alt tenant endpoint
-    "$keyfold" init "$scratch/store" >"$scratch/log" 2>&1 ||
+    "$keyfold" init --debug-clock "$scratch/store" >"$scratch/log" 2>&1 ||
         fail "no store can be made in $scratch" "$(tail -n 3 "$scratch/log")" "look at what it says"
+    # Lifecycle rules are tested by waiting for days.
+    printf 'day = "%ss"\n' "$day" >>"$scratch/store/keyfold.toml"
     at_store user add alt --uid 2001 --gid 2001 --create-buckets >/dev/null
     at_store user add tenant --uid 2002 --gid 2002 --create-buckets >/dev/null
     main=$(at_store access-key create)
@@ -83,7 +87,7 @@ serve() {
     done
     endpoint=$(sed 's/.*"endpoint":"\([^"]*\)".*/\1/' "$scratch/served")
     note "$keyfold serves $endpoint"
-    "$python" "$helpers/suite.py" config "$scratch/s3tests.conf" "$endpoint" "$main" "$alt" "$tenant"
+    "$python" "$helpers/suite.py" config "$scratch/s3tests.conf" "$endpoint" "$main" "$alt" "$tenant" "$day"
 }
 
 # `run RESULTS ARGUMENT...`: the suite, without a trace in its directory. Its own status says less than the table.

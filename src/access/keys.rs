@@ -6,6 +6,7 @@ use crate::crypto::Sealer;
 use crate::model::{ACCESS_KEY_ID_BYTES, AccessKey, AccessKeyId, Error, Kind, Result, User, UserName};
 use crate::store::{ACCESS_KEY_FILE, no_such_key};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What ids begin with, so that they are known for what they are when they turn up somewhere.
 const PREFIX: &str = "KF";
@@ -67,14 +68,7 @@ impl Access {
                 Principal::User { name: name.clone(), uid, gid, makes_buckets }
             }
         };
-        let disk = self.store.disk();
-        // A new file beside old keys would be lost when the old one is put back.
-        if key_file::read(&*disk)?.is_none() && !self.store.access_keys()?.is_empty() {
-            return Err(Error::new(Kind::Corrupt, "cannot make an access key")
-                .why(format!("{ACCESS_KEY_FILE} is missing, with which the store's access keys are sealed"))
-                .mend("put it back from a backup, or delete all access keys first (`keyfold access-key delete`)"));
-        }
-        let sealer = key_file::read_or_make(&*disk, &*self.entropy)?;
+        let sealer = self.sealer_to_make()?;
         let letters = draw(&*self.entropy, ACCESS_KEY_ID_BYTES - PREFIX.len(), ID_LETTERS)?;
         let id = format!("{PREFIX}{}", *letters);
         let secret = Secret::new(draw(&*self.entropy, SECRET_BYTES, SECRET_LETTERS)?.to_string());
@@ -119,24 +113,48 @@ impl Access {
         self.store.delete_access_key(&known(id)?)
     }
 
+    /// What seals a new secret; its file is made with the first.
+    pub(super) fn sealer_to_make(&self) -> Result<Sealer> {
+        let disk = self.store.disk();
+        // A new file beside old keys would be lost when the old one is put back.
+        let sealed =
+            || -> Result<bool> { Ok(!self.store.access_keys()?.is_empty() || !self.store.mfa_devices()?.is_empty()) };
+        if key_file::read(&*disk)?.is_none() && sealed()? {
+            return Err(Error::new(Kind::Corrupt, "cannot make an access key")
+                .why(format!("{ACCESS_KEY_FILE} is missing, with which the store's access keys are sealed"))
+                .mend("put it back from a backup, or delete all access keys first (`keyfold access-key delete`)"));
+        }
+        key_file::read_or_make(&*disk, &*self.entropy)
+    }
+
     fn secret(&self, id: &AccessKeyId, key: &AccessKey) -> Result<Secret> {
         let about = about(id, key.user.as_ref());
-        let open = |sealer: &Sealer| {
-            let plain = sealer.open(&key.nonce, &about, &key.sealed)?;
-            std::str::from_utf8(&plain).ok().map(|text| Secret::new(text.to_owned()))
-        };
+        let plain = self.open_sealed(&Opened { nonce: &key.nonce, about: &about, sealed: &key.sealed })?;
+        let text = std::str::from_utf8(&plain).map_err(|_| key_file::damaged("a secret that it sealed is no text"))?;
+        Ok(Secret::new(text.to_owned()))
+    }
+
+    /// Opens what was sealed with the store's key file.
+    pub(super) fn open_sealed(&self, what: &Opened<'_>) -> Result<Zeroizing<Vec<u8>>> {
+        let open = |sealer: &Sealer| sealer.open(what.nonce, what.about, what.sealed);
         let cached = self.sealer.read().clone();
-        if let Some(secret) = cached.and_then(|sealer| open(&sealer)) {
-            return Ok(secret);
+        if let Some(plain) = cached.and_then(|sealer| open(&sealer)) {
+            return Ok(plain);
         }
         // Not read yet, or another file has taken its place since.
         let sealer = key_file::read(&*self.store.disk())?;
         let sealer = Arc::new(sealer.ok_or_else(|| key_file::damaged("it is missing"))?);
-        let secret =
-            open(&sealer).ok_or_else(|| key_file::damaged("it is not the one that the secret was sealed with"));
+        let plain = open(&sealer).ok_or_else(|| key_file::damaged("it is not the one that the secret was sealed with"));
         *self.sealer.write() = Some(sealer);
-        secret
+        plain
     }
+}
+
+/// What is to be opened.
+pub(super) struct Opened<'a> {
+    pub nonce: &'a [u8; 12],
+    pub about: &'a [u8],
+    pub sealed: &'a [u8],
 }
 
 /// What a secret is bound to: no record opens as another's, or as another user's.

@@ -13,6 +13,7 @@
 mod authorize;
 mod key_file;
 mod keys;
+mod mfa;
 mod post_policy;
 mod presign;
 mod principal;
@@ -22,6 +23,7 @@ mod users;
 
 pub use authorize::{Resource, decided};
 pub use keys::Credential;
+pub use mfa::{NewDevice, serial};
 pub use post_policy::PostPolicy;
 pub use presign::{EXPIRES_MAX, Endpoint, Presign};
 pub use principal::{ACCOUNT, Principal};

@@ -6,10 +6,10 @@ use super::arguments::Global;
 use super::failure::Done;
 use super::output::{View, show, size};
 use super::target;
-use crate::control::{BucketRow, Request, Row, Target};
-use crate::model::{Error, Kind, Result};
+use crate::control::{BucketRow, Request, Row};
+use crate::model::{Error, Result};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Longest value read from a file or stdin.
 const VALUE_BYTES_MAX: u64 = 1 << 20;
@@ -26,11 +26,15 @@ enum Verb {
     /// Make a bucket
     #[command(after_help = "Examples:
   keyfold bucket create photos
-  keyfold bucket create --store /srv/keyfold photos")]
+  keyfold bucket create --store /srv/keyfold photos
+  keyfold bucket create books --object-lock")]
     Create {
         /// Its name, or its path on a mount
         #[arg(value_name = "BUCKET")]
         bucket: PathBuf,
+        /// With object lock, and so with versioning, for good
+        #[arg(long)]
+        object_lock: bool,
     },
     /// Delete an empty bucket
     #[command(after_help = "Examples:
@@ -81,6 +85,9 @@ enum Verb {
         setting: String,
         /// A word or JSON; @FILE reads it from a file, - from stdin
         value: String,
+        /// A device's serial number, a blank, and its code, for versioning with MFA delete
+        #[arg(long, value_name = "SERIAL CODE")]
+        mfa: Option<String>,
     },
     /// Edit a setting with $VISUAL or $EDITOR
     #[command(after_help = "Examples:
@@ -109,12 +116,12 @@ enum Verb {
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
     match &args.verb {
-        Verb::Create { bucket } => {
-            let (store, bucket) = named(global, bucket)?;
-            show(global, &store, &Request::BucketCreate { bucket }, View::ACTS)
+        Verb::Create { bucket, object_lock } => {
+            let (store, bucket) = target::bucket(global, bucket)?;
+            show(global, &store, &Request::BucketCreate { bucket, object_lock: *object_lock }, View::ACTS)
         }
         Verb::Rm { bucket, dry_run } => {
-            let (store, bucket) = named(global, bucket)?;
+            let (store, bucket) = target::bucket(global, bucket)?;
             show(global, &store, &Request::BucketDelete { bucket, dry_run: *dry_run }, View::ACTS)
         }
         Verb::Ls => {
@@ -122,43 +129,30 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
             show(global, &target::store(global, None)?, &Request::Buckets, View { header, lines: listed })
         }
         Verb::Show { bucket } => {
-            let (store, bucket) = named(global, bucket)?;
+            let (store, bucket) = target::bucket(global, bucket)?;
             show(global, &store, &Request::BucketShow { bucket }, View { header: &["", ""], lines: shown })
         }
         Verb::Get { bucket, setting } => {
-            let (store, bucket) = named(global, bucket)?;
+            let (store, bucket) = target::bucket(global, bucket)?;
             let request = Request::SettingGet { bucket, setting: setting.clone() };
             show(global, &store, &request, View { header: &[], lines: value })
         }
-        Verb::Set { bucket, setting, value } => {
-            let (store, bucket) = named(global, bucket)?;
+        Verb::Set { bucket, setting, value, mfa } => {
+            let (store, bucket) = target::bucket(global, bucket)?;
             let value = Some(read(value)?);
-            show(global, &store, &Request::SettingSet { bucket, setting: setting.clone(), value }, View::ACTS)
+            let request = Request::SettingSet { bucket, setting: setting.clone(), value, mfa: mfa.clone() };
+            show(global, &store, &request, View::ACTS)
         }
         Verb::Edit { bucket, setting } => {
-            let (store, bucket) = named(global, bucket)?;
+            let (store, bucket) = target::bucket(global, bucket)?;
             edit::run(global, &store, &bucket, setting)
         }
         Verb::Unset { bucket, setting } => {
-            let (store, bucket) = named(global, bucket)?;
-            show(global, &store, &Request::SettingSet { bucket, setting: setting.clone(), value: None }, View::ACTS)
+            let (store, bucket) = target::bucket(global, bucket)?;
+            let request = Request::SettingSet { bucket, setting: setting.clone(), value: None, mfa: None };
+            show(global, &store, &request, View::ACTS)
         }
     }
-}
-
-/// The store and the name of a bucket that need not exist yet.
-fn named(global: &Global, bucket: &Path) -> Result<(PathBuf, String)> {
-    let (store, target) = target::target(global, bucket)?;
-    let name = match &target {
-        Target::Key { bucket, key } if key.is_empty() => bucket.clone(),
-        Target::Path { path, .. } if !path.is_empty() && !path.contains('/') => path.clone(),
-        Target::Store | Target::Key { .. } | Target::Path { .. } => {
-            return Err(Error::new(Kind::InvalidArgument, format!("{} is no bucket", bucket.display()))
-                .why("a bucket is a name without '/', or a directory directly below the mount point")
-                .mend("`keyfold bucket ls` lists the buckets"));
-        }
-    };
-    Ok((store, name))
 }
 
 /// A value as it stands, or from a file.

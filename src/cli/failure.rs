@@ -86,16 +86,20 @@ const fn status(kind: Kind) -> u8 {
         | Kind::NoSuchVersion
         | Kind::NoSuchUpload
         | Kind::NotSet
+        | Kind::NoBucketLock
+        | Kind::NoObjectLock
         | Kind::NoSuchEntity
         | Kind::IsMarker => NOT_FOUND,
         Kind::InvalidBucketName
         | Kind::InvalidArgument
         | Kind::InvalidRequest
+        | Kind::Malformed
         | Kind::InvalidDigest
         | Kind::InvalidName
         | Kind::KeyTooLong
+        | Kind::InvalidRetentionPeriod
         | Kind::InvalidTag => USAGE,
-        Kind::Denied | Kind::NotPermitted | Kind::ReadOnly => DENIED,
+        Kind::Denied | Kind::Locked | Kind::NotPermitted | Kind::ReadOnly => DENIED,
         Kind::BucketExists
         | Kind::BucketNotEmpty
         | Kind::PreconditionFailed
@@ -103,6 +107,10 @@ const fn status(kind: Kind) -> u8 {
         | Kind::Conflict
         | Kind::NotEmpty
         | Kind::InvalidState
+        | Kind::Archived
+        | Kind::NotArchived
+        | Kind::InActiveTier
+        | Kind::Restoring
         | Kind::IsDirectory
         | Kind::NotDirectory => CONFLICT,
         Kind::StoreBusy | Kind::StoreUnavailable | Kind::StoreFormat => UNAVAILABLE,

@@ -17,10 +17,13 @@ pub(super) struct Args {
     /// The store's directory
     #[arg(value_name = "DIR")]
     dir: PathBuf,
+    /// Let days be short, for tests: `day = "10s"` below `[debug]` in its keyfold.toml
+    #[arg(long)]
+    debug_clock: bool,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
-    let dir = crate::node::init(&args.dir)?;
+    let dir = crate::node::init(&args.dir, args.debug_clock)?;
     let mut printer = Printer::new(global, View { header: &[], lines });
     let act = ActRow { act: "created".to_owned(), on: dir.display().to_string(), ..ActRow::default() };
     let done = printer.row(Row::Act(act));

@@ -19,6 +19,9 @@ pub(super) struct Args {
     /// Also what lies deeper
     #[arg(short, long)]
     recursive: bool,
+    /// Also the storage classes
+    #[arg(short, long, conflicts_with = "versions")]
+    long: bool,
     /// Also noncurrent versions and delete markers
     #[arg(long)]
     versions: bool,
@@ -29,10 +32,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
     let (store, target) = target::target_or_store(global, args.path.as_deref())?;
-    let header: &'static [&'static str] =
-        if args.versions { &["MODIFIED", ">SIZE", "VERSION", "STATE", "KEY"] } else { &["MODIFIED", ">SIZE", "KEY"] };
+    let view = match (args.versions, args.long) {
+        (true, _) => View { header: &["MODIFIED", ">SIZE", "VERSION", "STATE", "KEY"], lines: versions },
+        (false, true) => View { header: &["MODIFIED", ">SIZE", "CLASS", "KEY"], lines: long },
+        (false, false) => View { header: &["MODIFIED", ">SIZE", "KEY"], lines },
+    };
     let request = Request::List { target, recursive: args.recursive, versions: args.versions, at: args.at.clone() };
-    show(global, &store, &request, View { header, lines: if args.versions { versions } else { lines } })
+    show(global, &store, &request, view)
 }
 
 fn lines(row: &Row) -> Vec<Vec<String>> {
@@ -44,6 +50,16 @@ fn lines(row: &Row) -> Vec<Vec<String>> {
         Row::Bucket(row) => vec![vec![row.created.clone(), row.bytes.to_string(), format!("{}/", row.bucket)]],
         _ => vec![],
     }
+}
+
+fn long(row: &Row) -> Vec<Vec<String>> {
+    let class = match row {
+        Row::Entry(row) => row.class.clone().unwrap_or_default(),
+        _ => String::new(),
+    };
+    let mut lines = lines(row);
+    lines.iter_mut().for_each(|line| line.insert(2, class.clone()));
+    lines
 }
 
 fn versions(row: &Row) -> Vec<Vec<String>> {

@@ -6,6 +6,8 @@ mod access_key;
 mod arguments;
 mod backup;
 mod bucket;
+mod class;
+mod classes;
 mod completions;
 mod doctor;
 mod du;
@@ -17,23 +19,29 @@ mod fsck;
 mod gc;
 mod helper;
 mod init;
+mod legal_hold;
+mod lifecycle;
 mod ls;
 mod man;
 mod meta;
+mod mfa;
 mod mount;
 mod output;
 mod pairs;
 mod presign;
 mod progress;
+mod protect;
 mod purge;
 mod rebuild;
 mod restore;
+mod retention;
 mod scrub;
 mod serve;
 mod stat;
 mod status;
 mod tag;
 mod target;
+mod thaw;
 mod umount;
 mod undelete;
 mod user;
@@ -78,8 +86,14 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => restore::run(args, &global),
         Command::Undelete(args) => undelete::run(args, &global),
         Command::Purge(args) => purge::run(args, &global),
+        Command::Retention(args) => retention::run(args, &global),
+        Command::LegalHold(args) => legal_hold::run(args, &global),
         Command::Tag(args) => tag::run(args, &global),
         Command::Meta(args) => meta::run(args, &global),
+        Command::Lifecycle(args) => lifecycle::run(args, &global),
+        Command::Class(args) => class::run(args, &global),
+        Command::Classes(args) => classes::run(args, &global),
+        Command::Thaw(args) => thaw::run(args, &global),
         Command::Events(args) => events::run(args, &global),
         Command::Export(args) => export::run(args, &global),
         Command::Fsck(args) => fsck::run(args, &global),
@@ -88,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Scrub(args) => scrub::run(args, &global),
         Command::User(args) => user::run(args, &global),
         Command::AccessKey(args) => access_key::run(args, &global),
+        Command::Mfa(args) => mfa::run(args, &global),
         Command::Presign(args) => presign::run(args, &global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -24,10 +24,23 @@ pub(super) struct Args {
     /// Only say what would be deleted
     #[arg(long)]
     dry_run: bool,
+    /// Also when GOVERNANCE retains it, for who has the right to
+    #[arg(long)]
+    bypass_governance: bool,
+    /// A device's serial number, a blank, and its code, where the bucket has MFA delete
+    #[arg(long, value_name = "SERIAL CODE")]
+    mfa: Option<String>,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
     let (store, target) = target::target(global, &args.path)?;
-    let request = Request::Purge { target, version: args.version.clone(), dry_run: args.dry_run };
+    let Args { version, dry_run, bypass_governance, mfa, .. } = args;
+    let request = Request::Purge {
+        target,
+        version: version.clone(),
+        dry_run: *dry_run,
+        bypass_governance: *bypass_governance,
+        mfa: mfa.clone(),
+    };
     show(global, &store, &request, View::ACTS)
 }

@@ -58,6 +58,8 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<Vec<String>>) {
         Value::Array(items) if name == "mounts" => items.iter().for_each(|item| lines.push(mount(item))),
         Value::Array(items) => items.iter().for_each(|item| flatten(name, item, lines)),
         Value::Null => {}
+        // What rules have not done needs no line.
+        Value::Number(number) if name.starts_with("lifecycle.") && number.as_u64() == Some(0) => {}
         Value::Number(number) if is_bytes(name) => {
             lines.push(vec![name.to_owned(), number.as_u64().map_or_else(|| number.to_string(), size)]);
         }

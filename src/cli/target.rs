@@ -31,6 +31,21 @@ pub(super) fn target(global: &Global, name: &Path) -> Result<(PathBuf, Target)> 
     Ok((store, Target::Key { bucket: bucket.to_owned(), key: key.to_owned() }))
 }
 
+/// The store and the name of a bucket that need not exist yet.
+pub(super) fn bucket(global: &Global, bucket: &Path) -> Result<(PathBuf, String)> {
+    let (store, target) = target(global, bucket)?;
+    let name = match &target {
+        Target::Key { bucket, key } if key.is_empty() => bucket.clone(),
+        Target::Path { path, .. } if !path.is_empty() && !path.contains('/') => path.clone(),
+        Target::Store | Target::Key { .. } | Target::Path { .. } => {
+            return Err(Error::new(Kind::InvalidArgument, format!("{} is no bucket", bucket.display()))
+                .why("a bucket is a name without '/', or a directory directly below the mount point")
+                .mend("`keyfold bucket ls` lists the buckets"));
+        }
+    };
+    Ok((store, name))
+}
+
 /// The store and the target that `name` means; without a name, the whole store.
 pub(super) fn target_or_store(global: &Global, name: Option<&Path>) -> Result<(PathBuf, Target)> {
     match name {

@@ -2,7 +2,7 @@
 
 use super::Complaints;
 use crate::model::{Error, Kind, Result, parse_duration, parse_size, size_text};
-use crate::store::Reserve;
+use crate::store::{Reserve, RestoreDelay};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -43,10 +43,23 @@ pub const STORE_TEMPLATE: &str = "\
 # scrub_every = \"14d\"         # everything is read against its checksums this often; \"off\" never
 # scrub_rate = \"16MiB\"        # bytes a second that this may read
 
+[archive]
+# restore_delay = \"none\"      # how long a restore takes: \"none\", or \"aws\" as long as S3 does
+
+[lifecycle]
+# enabled = true               # buckets' lifecycle rules are obeyed, after each midnight in UTC
+# rate = 100000                # objects a second that are held against them, a quarter of that while others use the store
+
 [s3]
 # connections_per_client = 512  # at once from one address; from this machine three times as many
 # request_rate = \"off\"        # requests a second with one access key, beyond which the answer is SlowDown
 # unsigned_rate = 1000         # the same from one address, of requests that prove no key
+";
+
+/// What stands below that in a store with a debug clock.
+pub const DEBUG_TEMPLATE: &str = "
+[debug]
+# day = \"24h\"                # how long a day of the rules about time lasts, at least 10ms
 ";
 
 /// What clients of the S3 API may do (SHD-1, SHD-3).
@@ -90,8 +103,14 @@ pub struct StoreSettings {
     pub scrub_every: Option<Duration>,
     /// Bytes a second that this may read.
     pub scrub_rate: u64,
+    /// Whether lifecycle rules are obeyed in the background.
+    pub lifecycle_enabled: bool,
+    /// Objects a second that are held against them at most.
+    pub lifecycle_rate: usize,
     /// What clients of the S3 API may do.
     pub door: DoorLimits,
+    /// How long restores of archived objects take (RST-2, RST-3).
+    pub restore_delay: RestoreDelay,
     /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
     pub day: Duration,
 }
@@ -109,7 +128,10 @@ impl Default for StoreSettings {
             compact_rate: 32 * MIB,
             scrub_every: Some(14 * DAY),
             scrub_rate: 16 * MIB,
+            lifecycle_enabled: true,
+            lifecycle_rate: 100_000,
             door: DoorLimits::default(),
+            restore_delay: RestoreDelay::None,
             day: DAY,
         }
     }
@@ -141,6 +163,9 @@ impl StoreSettings {
         let every = Duration::from_secs(1)..=366 * DAY;
         reader.duration_or_off("care.scrub_every", raw.care.scrub_every, every, &mut settings.scrub_every);
         reader.size("care.scrub_rate", raw.care.scrub_rate, 64 * KIB..=1024 * GIB, &mut settings.scrub_rate);
+        reader.restore_delay(raw.archive.restore_delay, &mut settings.restore_delay);
+        reader.switch("lifecycle.enabled", raw.lifecycle.enabled, &mut settings.lifecycle_enabled);
+        reader.count("lifecycle.rate", raw.lifecycle.rate, &mut settings.lifecycle_rate);
         reader.count(
             "s3.connections_per_client",
             raw.s3.connections_per_client,
@@ -153,7 +178,7 @@ impl StoreSettings {
             let why = "only a store made with `keyfold init --debug-clock` has short days";
             reader.complaints.add(format!("line {line}: debug.day: {why}"));
         } else {
-            reader.duration("debug.day", raw.debug.day, Duration::from_millis(1)..=DAY, &mut settings.day);
+            reader.duration("debug.day", raw.debug.day, Duration::from_millis(10)..=DAY, &mut settings.day);
         }
         reader.complaints.result(WHAT, MEND)?;
         Ok(settings)
@@ -172,6 +197,8 @@ struct Raw {
     write: Write,
     disk: Disk,
     care: Care,
+    archive: Archive,
+    lifecycle: Lifecycle,
     s3: S3,
     debug: Debug,
 }
@@ -219,6 +246,19 @@ struct Care {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [archive]")]
+struct Archive {
+    restore_delay: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [lifecycle]")]
+struct Lifecycle {
+    enabled: Setting,
+    rate: Setting,
+}
+
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default, expecting = "the table [s3]")]
 struct S3 {
     connections_per_client: Setting,
@@ -259,10 +299,23 @@ impl Reader<'_> {
         });
     }
 
+    fn switch(&mut self, name: &str, setting: Setting, slot: &mut bool) {
+        self.take(name, setting, slot, |value| value.as_bool().ok_or_else(|| wrong_type(value, "true or false")));
+    }
+
     fn count(&mut self, name: &str, setting: Setting, slot: &mut usize) {
         self.take(name, setting, slot, |value| {
             let count = value.as_integer().ok_or_else(|| wrong_type(value, "a number such as 512"))?;
             usize::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| outside(1, u32::MAX))
+        });
+    }
+
+    fn restore_delay(&mut self, setting: Setting, slot: &mut RestoreDelay) {
+        self.take("archive.restore_delay", setting, slot, |value| match value.as_str() {
+            Some("none") => Ok(RestoreDelay::None),
+            Some("aws") => Ok(RestoreDelay::Aws),
+            Some(_) => Err(Error::new(Kind::InvalidArgument, "cannot use the value").why("it is \"none\" or \"aws\"")),
+            None => Err(wrong_type(value, "\"none\" or \"aws\"")),
         });
     }
 
@@ -355,7 +408,10 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{DAY, DoorLimits, GIB, KIB, MIB, NonZeroU32, Reserve, STORE_TEMPLATE, StoreSettings};
+    use super::{
+        DAY, DEBUG_TEMPLATE, DoorLimits, GIB, KIB, MIB, NonZeroU32, Reserve, RestoreDelay, STORE_TEMPLATE,
+        StoreSettings,
+    };
     use crate::model::Kind;
     use std::time::Duration;
 
@@ -372,7 +428,10 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 13);
+        assert_eq!(said.matches('=').count(), 16);
+        let said = said + &DEBUG_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
+        assert_eq!(StoreSettings::parse(&said, true).unwrap(), StoreSettings::default());
+        let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
         assert_eq!(StoreSettings::parse(&said, false).unwrap(), StoreSettings::default());
     }
 
@@ -380,7 +439,7 @@ mod tests {
     fn every_setting_is_taken() {
         let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
                     [write]\ncommit_interval = '250ms'\ninline_max = 0\n[memory]\nceiling = '1GiB'\n[disk]\nreserve = '5GiB'\n\
-                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n\
+                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n[archive]\nrestore_delay = 'aws'\n[lifecycle]\nenabled = false\nrate = 5\n\
                     [s3]\nconnections_per_client = 7\nrequest_rate = 100\nunsigned_rate = 'off'\n[debug]\nday = '10s'\n";
         let want = StoreSettings {
             segment_size: GIB,
@@ -393,6 +452,9 @@ mod tests {
             compact_rate: 0,
             scrub_every: None,
             scrub_rate: MIB,
+            restore_delay: RestoreDelay::Aws,
+            lifecycle_enabled: false,
+            lifecycle_rate: 5,
             door: DoorLimits { connections_per_client: 7, request_rate: NonZeroU32::new(100), unsigned_rate: None },
             day: Duration::from_secs(10),
         };

@@ -19,10 +19,11 @@ pub use answer::{Answer, Failure, Reply};
 pub use frame::{FRAME_BYTES_MAX, read_frame, write_frame};
 pub use host::{Host, Place, Spot, Waiting};
 pub use mounts::{FSTYPE, KernelMount, all_mounts, keyfold_mounts, mount_of};
-pub use request::{Attribute, Edit, Envelope, PROTOCOL, Request, Target, Which};
+pub use request::{Attribute, ClassEdit, Edit, Envelope, LockEdit, PROTOCOL, Protection, Request, Target, Thaw, Which};
 pub use row::{
-    AccessKeyRow, ActRow, BackupRow, BucketRow, ComplaintRow, DamageRow, EntryRow, EventRow, FindingRow, HurtRow,
-    MountRow, ObjectRow, PairRow, ProgressRow, Row, SettingRow, TallyRow, UrlRow, UsageRow, UserRow, VersionRow,
+    AccessKeyRow, ActRow, ActionRow, ArchiveRow, BackupRow, BucketRow, ComplaintRow, DamageRow, EntryRow, EventRow,
+    FindingRow, HurtRow, MfaRow, MountRow, ObjectRow, OutlookRow, PairRow, PlanDayRow, PlanRow, ProgressRow, Row,
+    RuleRow, RunRow, SettingRow, TallyRow, UrlRow, UsageRow, UserRow, VersionRow,
 };
 pub use serve::{Caller, serve};
 pub use socket::{Address, Connection, SOCKET, connect};

@@ -78,6 +78,46 @@ pub enum Edit {
     Clear,
 }
 
+/// One of the two things that protect a version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Protection {
+    /// Until when it is kept.
+    Retention,
+    /// Whether it is held.
+    LegalHold,
+}
+
+/// What to do with it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum LockEdit {
+    /// Show it.
+    Get,
+    /// Set it: `MODE TIME`, or `ON` or `OFF`.
+    Set(String),
+    /// Remove it.
+    Remove,
+}
+
+/// What to do with storage classes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ClassEdit {
+    /// Show them.
+    Get,
+    /// Move objects to this one; new files in a directory get it.
+    Set(String),
+    /// New files in a directory get that of the directory above.
+    Clear,
+}
+
+/// How archived objects are to be restored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Thaw {
+    /// For how many days.
+    pub days: u32,
+    /// How fast: `Expedited`, `Standard` or `Bulk`.
+    pub tier: String,
+}
+
 /// Everything that can be asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Request {
@@ -99,6 +139,9 @@ pub enum Request {
     BucketCreate {
         /// Its name.
         bucket: String,
+        /// With object lock, and so with versioning.
+        #[serde(default)]
+        object_lock: bool,
     },
     /// Deletes an empty bucket.
     BucketDelete {
@@ -122,6 +165,9 @@ pub enum Request {
         setting: String,
         /// A word, or a document's JSON.
         value: Option<String>,
+        /// `SERIAL CODE` of a second factor.
+        #[serde(default)]
+        mfa: Option<String>,
     },
     /// What lies below a target.
     List {
@@ -168,6 +214,25 @@ pub enum Request {
         version: String,
         /// Only say what would be deleted.
         dry_run: bool,
+        /// Also one that GOVERNANCE retains.
+        #[serde(default)]
+        bypass_governance: bool,
+        /// `SERIAL CODE` of a second factor.
+        #[serde(default)]
+        mfa: Option<String>,
+    },
+    /// Reads or changes what protects a version.
+    Lock {
+        /// Of which object.
+        target: Target,
+        /// Of which version; the current one when none is named.
+        version: Option<String>,
+        /// Which protection.
+        protection: Protection,
+        /// What to do.
+        edit: LockEdit,
+        /// Also against GOVERNANCE.
+        bypass_governance: bool,
     },
     /// Reads or changes tags or metadata.
     Pairs {
@@ -179,6 +244,30 @@ pub enum Request {
         version: Option<String>,
         /// What to do.
         edit: Edit,
+    },
+    /// Shows or changes storage classes.
+    Class {
+        /// Of which object, or of new files in which directory.
+        target: Target,
+        /// Of which version.
+        version: Option<String>,
+        /// Of every object below.
+        recursive: bool,
+        /// What to do.
+        edit: ClassEdit,
+        /// Only say what would be moved.
+        dry_run: bool,
+    },
+    /// Restores archived objects, or tells how their restores are.
+    Thaw {
+        /// Which.
+        target: Target,
+        /// Which version.
+        version: Option<String>,
+        /// Everything archived below.
+        recursive: bool,
+        /// How; nothing is asked for without.
+        ask: Option<Thaw>,
     },
     /// How much lies below a target.
     Usage {
@@ -225,6 +314,29 @@ pub enum Request {
         /// Which of both.
         paused: bool,
     },
+    /// What a bucket's lifecycle rules will do.
+    LifecyclePreview {
+        /// The bucket.
+        bucket: String,
+        /// Until this RFC 3339 instant or day; without, for a year.
+        until: Option<String>,
+    },
+    /// What the rules have in mind for one version, and why.
+    LifecycleExplain {
+        /// Of which object.
+        target: Target,
+        /// Of which version; without, the newest.
+        version: Option<String>,
+    },
+    /// Does now what rules want done.
+    LifecycleRun {
+        /// In these buckets; in all when none is named.
+        buckets: Vec<String>,
+        /// As of this RFC 3339 instant or day.
+        now: Option<String>,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
     /// The change feed.
     Events {
         /// Only changes of this bucket.
@@ -242,6 +354,20 @@ pub enum Request {
         to: PathBuf,
         /// As it was at this RFC 3339 instant.
         at: Option<String>,
+    },
+    /// Every device of the account's root that shows one-time codes, without secrets.
+    MfaDevices,
+    /// Registers such a device; the answer has its secret.
+    MfaAdd {
+        /// Its name.
+        name: String,
+    },
+    /// Removes such a device.
+    MfaRemove {
+        /// Its name.
+        name: String,
+        /// Only say whether it could be removed.
+        dry_run: bool,
     },
     /// Every user.
     Users,
@@ -344,6 +470,9 @@ impl Request {
             | Self::Undelete { .. }
             | Self::Purge { .. }
             | Self::Pairs { .. }
+            | Self::Lock { .. }
+            | Self::Class { .. }
+            | Self::Thaw { .. }
             | Self::Usage { .. }
             | Self::Fsck
             | Self::Repair { .. }
@@ -351,7 +480,13 @@ impl Request {
             | Self::Compaction { .. }
             | Self::Scrub { .. }
             | Self::ScrubPause { .. }
+            | Self::LifecyclePreview { .. }
+            | Self::LifecycleExplain { .. }
+            | Self::LifecycleRun { .. }
             | Self::Events { .. }
+            | Self::MfaDevices
+            | Self::MfaAdd { .. }
+            | Self::MfaRemove { .. }
             | Self::Users
             | Self::UserAdd { .. }
             | Self::UserRemove { .. }
@@ -368,7 +503,11 @@ impl Request {
     pub const fn changes_what_is_shown(&self) -> bool {
         match self {
             Self::BucketCreate { .. } | Self::SettingSet { .. } | Self::Restore { .. } | Self::Undelete { .. } => true,
-            Self::BucketDelete { dry_run, .. } | Self::Purge { dry_run, .. } | Self::Repair { dry_run } => !*dry_run,
+            Self::Lock { edit, .. } => !matches!(edit, LockEdit::Get),
+            Self::BucketDelete { dry_run, .. }
+            | Self::Purge { dry_run, .. }
+            | Self::Repair { dry_run }
+            | Self::LifecycleRun { dry_run, .. } => !*dry_run,
             Self::Pairs { edit, .. } => !matches!(edit, Edit::Get(_)),
             _ => false,
         }

@@ -2,6 +2,7 @@
 
 use crate::access::Secret;
 use crate::backup::Record;
+use crate::store::LifecycleTally;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub enum Row {
     Version(VersionRow),
     /// A tag or a piece of metadata.
     Pair(PairRow),
+    /// A storage class, or how a restore is.
+    Archive(ArchiveRow),
     /// How much lies somewhere.
     Usage(UsageRow),
     /// Damage.
@@ -37,6 +40,14 @@ pub enum Row {
     Progress(ProgressRow),
     /// How much there is of something.
     Tally(TallyRow),
+    /// What a lifecycle rule does, would do or will do.
+    Plan(PlanRow),
+    /// What rules will do on one day.
+    PlanDay(PlanDayRow),
+    /// What rules have in mind for a version.
+    Outlook(OutlookRow),
+    /// A pass of rules over a bucket.
+    Run(RunRow),
     /// A change.
     Event(EventRow),
     /// A backup.
@@ -45,6 +56,8 @@ pub enum Row {
     User(UserRow),
     /// An access key.
     AccessKey(AccessKeyRow),
+    /// A device that shows one-time codes.
+    Mfa(MfaRow),
     /// A presigned URL.
     Url(UrlRow),
     /// Something was done, or would be.
@@ -160,6 +173,29 @@ pub struct EntryRow {
     pub latest: Option<bool>,
 }
 
+/// The storage class of an object, or of new files in a directory, and how its restore is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ArchiveRow {
+    /// Its key.
+    pub key: String,
+    /// Storage class.
+    pub class: String,
+    /// Bytes.
+    pub size: u64,
+    /// Version id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// `archived`, `restoring` or `restored`, where restores are asked about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state: Option<String>,
+    /// When a copy can be read that cannot be yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ready: Option<String>,
+    /// When it cannot be read any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<String>,
+}
+
 /// An object or a directory.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ObjectRow {
@@ -189,6 +225,18 @@ pub struct ObjectRow {
     /// Storage class.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub class: Option<String>,
+    /// Tier within `INTELLIGENT_TIERING`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tier: Option<String>,
+    /// Its restore, as `x-amz-restore` has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restore: Option<String>,
+    /// How strictly and until when it is kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retention: Option<String>,
+    /// Whether a legal hold is on it: `ON` or `OFF`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub legal_hold: Option<String>,
     /// Inode number.
     pub inode: u64,
     /// Permission bits, octal.
@@ -326,6 +374,105 @@ pub struct TallyRow {
     pub note: String,
 }
 
+/// What a lifecycle rule does to a version or an upload.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// Since when it is due.
+    pub date: String,
+    /// `delete`, `mark`, `replace`, `transition` or `abort`.
+    pub action: String,
+    /// The storage class of a transition.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+    /// Bucket.
+    pub bucket: String,
+    /// Key.
+    pub key: String,
+    /// Version id; none of an upload, and of a delete marker that does not exist yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The rule's ID.
+    pub rule: String,
+    /// Whether it was only tried.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
+}
+
+/// What rules will do on one day, in sum.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlanDayRow {
+    /// The day.
+    pub date: String,
+    /// As in [`PlanRow`].
+    pub action: String,
+    /// The storage class of a transition.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+    /// To how many objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What rules have in mind for a version.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutlookRow {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its id.
+    pub version: String,
+    /// `current`, `noncurrent` or `deleted` (a delete marker).
+    pub state: String,
+    /// What comes next.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<ActionRow>,
+    /// By which rule.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<String>,
+    /// What each rule says.
+    pub rules: Vec<RuleRow>,
+}
+
+/// Something that a rule does to a version.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ActionRow {
+    /// As in [`PlanRow`].
+    pub action: String,
+    /// The storage class of a transition.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+    /// Since when it is due, or will be.
+    pub date: String,
+}
+
+/// What one rule says of a version.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RuleRow {
+    /// Its ID.
+    pub rule: String,
+    /// What it does.
+    pub does: Vec<ActionRow>,
+    /// Why it does not, or not sooner.
+    pub why: Vec<String>,
+}
+
+/// A pass of rules over a bucket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RunRow {
+    /// The bucket.
+    pub bucket: String,
+    /// How much was done, or would be.
+    #[serde(flatten)]
+    pub tally: LifecycleTally,
+    /// Whether it was only tried.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
+}
+
 /// A change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EventRow {
@@ -399,6 +546,23 @@ pub struct AccessKeyRow {
     pub secret: Option<Secret>,
 }
 
+/// A device that shows one-time codes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MfaRow {
+    /// Its name.
+    pub name: String,
+    /// Its serial number, as requests name it.
+    pub serial: String,
+    /// When it was registered.
+    pub created: String,
+    /// Its secret in base32, once: when it is made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub secret: Option<Secret>,
+    /// The same as applications read it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uri: Option<Secret>,
+}
+
 /// A presigned URL.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UrlRow {
@@ -447,15 +611,21 @@ impl Row {
             Self::Object(row) => serde_json::to_value(row),
             Self::Version(row) => serde_json::to_value(row),
             Self::Pair(row) => serde_json::to_value(row),
+            Self::Archive(row) => serde_json::to_value(row),
             Self::Usage(row) => serde_json::to_value(row),
             Self::Finding(row) => serde_json::to_value(row),
             Self::Damage(row) => serde_json::to_value(row),
             Self::Progress(row) => serde_json::to_value(row),
             Self::Tally(row) => serde_json::to_value(row),
+            Self::Plan(row) => serde_json::to_value(row),
+            Self::PlanDay(row) => serde_json::to_value(row),
+            Self::Outlook(row) => serde_json::to_value(row),
+            Self::Run(row) => serde_json::to_value(row),
             Self::Event(row) => serde_json::to_value(row),
             Self::Backup(row) => serde_json::to_value(row),
             Self::User(row) => serde_json::to_value(row),
             Self::AccessKey(row) => serde_json::to_value(row),
+            Self::Mfa(row) => serde_json::to_value(row),
             Self::Url(row) => serde_json::to_value(row),
             Self::Act(row) => serde_json::to_value(row),
         };

@@ -2,6 +2,9 @@
 //!
 //! Decisions are pure functions; threads are in `worker`. May not know: kernels, sockets, terminals.
 
+pub mod aging;
+pub mod lifecycle;
+mod pace;
 pub mod scrub;
 mod worker;
 

@@ -1,5 +1,6 @@
 //! Scrub in the background: when a pass begins, and how fast it goes.
 
+use super::pace::{Allowance, Load, nanos_between};
 use super::{Turn, Wait, Worker};
 use crate::model::{Kind, Result, Timestamp};
 use crate::store::{ScrubTurn, Store};
@@ -18,11 +19,8 @@ const PAUSED: Duration = Duration::from_secs(10);
 const FAILED: Duration = Duration::from_secs(60);
 /// A reader may meet damage, and clocks may be set: what is due later is looked at again after this.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Traffic of others, in bytes a second, from which on the pass takes a part of its rate only, and which part.
-const BUSY: u64 = 256 << 10;
+/// Which part of its rate the pass takes while others are busy.
 const BUSY_PART: u64 = 4;
-/// How long traffic is counted.
-const SAMPLE: Duration = Duration::from_secs(1);
 
 /// What the settings say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,23 +31,6 @@ struct Rules {
     opened: Timestamp,
 }
 
-/// Bytes that may be read, filled at a rate. Goes below zero when a step reads more than there is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Bucket {
-    bytes: i64,
-    at: Timestamp,
-}
-
-impl Bucket {
-    fn fill(self, rate: u64, now: Timestamp) -> Self {
-        let nanos = u128::try_from(nanos_between(self.at, now)).unwrap_or(0);
-        let more = nanos.saturating_mul(u128::from(rate)) / 1_000_000_000;
-        let bytes = self.bytes.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)).min(STEP.cast_signed());
-        // A clock that was set back gives nothing, and takes nothing.
-        Self { bytes, at: now }
-    }
-}
-
 /// What to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Deed {
@@ -57,11 +38,6 @@ enum Deed {
     Rest(Duration),
     /// Check about so many bytes.
     Check(u64),
-}
-
-fn nanos_between(from: Timestamp, to: Timestamp) -> i128 {
-    let nanos = |time: Timestamp| i128::from(time.secs) * 1_000_000_000 + i128::from(time.nanos);
-    nanos(to) - nanos(from)
 }
 
 /// What is left of `span` since `from`.
@@ -78,8 +54,8 @@ const fn rate(rules: Rules, turn: ScrubTurn, busy: bool) -> u64 {
     if busy && !turn.has_found { rules.rate / BUSY_PART } else { rules.rate }
 }
 
-/// What to do now. `bucket` is filled.
-fn decide(rules: Rules, turn: ScrubTurn, bucket: Bucket, rate: u64, now: Timestamp) -> Deed {
+/// What to do now. `allowance` is filled.
+fn decide(rules: Rules, turn: ScrubTurn, allowance: Allowance, rate: u64, now: Timestamp) -> Deed {
     if turn.by_hand {
         return Deed::Rest(BY_HAND);
     }
@@ -95,30 +71,10 @@ fn decide(rules: Rules, turn: ScrubTurn, bucket: Bucket, rate: u64, now: Timesta
     if !due.is_zero() {
         return Deed::Rest(due.min(LONGEST));
     }
-    if bucket.bytes <= 0 {
-        let owed = bucket.bytes.unsigned_abs().saturating_add(STEP / 2);
-        return Deed::Rest(Duration::from_nanos(owed.saturating_mul(1_000_000_000) / rate.max(1)).min(LONGEST));
+    if allowance.left <= 0 {
+        return Deed::Rest(allowance.rest(STEP / 2, rate).min(LONGEST));
     }
     Deed::Check(STEP)
-}
-
-/// Traffic of others, sampled.
-#[derive(Clone, Copy, Debug)]
-struct Load {
-    at: Timestamp,
-    traffic: u64,
-    busy: bool,
-}
-
-impl Load {
-    fn look(self, now: Timestamp, traffic: u64) -> Self {
-        let past = nanos_between(self.at, now);
-        if past >= 0 && past < i128::try_from(SAMPLE.as_nanos()).unwrap_or(0) {
-            return self;
-        }
-        let moved = i128::from(traffic.saturating_sub(self.traffic)) * 1_000_000_000;
-        Self { at: now, traffic, busy: past > 0 && moved / past >= i128::from(BUSY) }
-    }
 }
 
 /// Starts the background pass of a store; none when its settings say so, or when it takes no changes.
@@ -132,8 +88,8 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
     let now = clock.now();
     let rules = Rules { every, rate: settings.scrub_rate.max(1), opened: now };
     let store = Arc::clone(store);
-    let mut bucket = Bucket { bytes: 0, at: now };
-    let mut load = Load { at: now, traffic: store.traffic(), busy: false };
+    let mut allowance = Allowance::empty(now);
+    let mut load = Load::begin(now, store.traffic());
     let mut first = true;
     let step = move |turn: &Turn<'_>| {
         if std::mem::take(&mut first) {
@@ -142,15 +98,15 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
         let scrub = store.scrub_turn();
         load = load.look(turn.now, store.traffic());
         let rate = rate(rules, scrub, load.busy);
-        bucket = bucket.fill(rate, turn.now);
-        match decide(rules, scrub, bucket, rate, turn.now) {
+        allowance = allowance.fill(rate, STEP, turn.now);
+        match decide(rules, scrub, allowance, rate, turn.now) {
             Deed::Rest(time) => Wait::For(time),
             Deed::Check(budget) => match store.scrub_in_background(budget) {
                 // It is to end.
                 Err(error) if error.kind() == Kind::StoreUnavailable => Wait::For(FAILED),
                 done => match store.tried("scrub", done) {
                     Some(bytes) => {
-                        bucket.bytes = bucket.bytes.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+                        allowance = allowance.took(bytes);
                         Wait::For(Duration::ZERO)
                     }
                     None => Wait::For(FAILED),
@@ -163,7 +119,7 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
 
 #[cfg(test)]
 mod tests {
-    use super::{BY_HAND, Bucket, Deed, LONGEST, Load, PAUSED, Rules, STEP, decide, rate};
+    use super::{Allowance, BY_HAND, Deed, LONGEST, PAUSED, Rules, STEP, decide, rate};
     use crate::model::Timestamp;
     use crate::store::ScrubTurn;
     use std::time::Duration;
@@ -171,7 +127,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
     const DAY: Duration = Duration::from_secs(86_400);
     const RULES: Rules = Rules { every: DAY, rate: 16 * MIB, opened: Timestamp { secs: 1_000_000, nanos: 0 } };
-    const FULL: Bucket = Bucket { bytes: 1 << 20, at: at(0) };
+    const FULL: Allowance = Allowance { left: 1 << 20, at: at(0) };
 
     /// So many seconds after the process began.
     const fn at(secs: i64) -> Timestamp {
@@ -213,26 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn the_bucket_holds_the_rate() {
-        let bucket = Bucket { bytes: 0, at: at(0) };
-        for (secs, nanos, bytes) in
-            [(0, 0, 0), (0, 1_000_000, 16_777), (0, 62_500_000, 1 << 20), (5, 0, 1 << 20), (-5, 0, 0)]
-        {
-            let now = Timestamp::new(at(secs).secs, nanos);
-            assert_eq!(bucket.fill(16 * MIB, now), Bucket { bytes, at: now }, "{secs} {nanos}");
-        }
-        // Whatever steps take, over a long time it is the rate.
+    fn the_rate_is_held_whatever_steps_take() {
         let turn = ScrubTurn { begun: true, ..ScrubTurn::default() };
-        let (mut bucket, mut now, mut read) = (Bucket { bytes: 0, at: at(100) }, 100_000_000_000u64, 0u64);
+        let (mut allowance, mut now, mut read) = (Allowance::empty(at(100)), 100_000_000_000u64, 0u64);
         for n in 0..2000u64 {
             let instant = at((now / 1_000_000_000).cast_signed());
             let instant = Timestamp::new(instant.secs, (now % 1_000_000_000) as u32);
-            bucket = bucket.fill(RULES.rate, instant);
-            match decide(RULES, turn, bucket, RULES.rate, instant) {
+            allowance = allowance.fill(RULES.rate, STEP, instant);
+            match decide(RULES, turn, allowance, RULES.rate, instant) {
                 Deed::Rest(time) => now += u64::try_from(time.as_nanos()).unwrap(),
                 Deed::Check(budget) => {
                     let took = budget + n % 7 * MIB;
-                    bucket.bytes -= took.cast_signed();
+                    allowance = allowance.took(took);
                     read += took;
                     now += 500_000;
                 }
@@ -247,10 +195,6 @@ mod tests {
         let (clean, found) = (ScrubTurn::default(), ScrubTurn { has_found: true, ..ScrubTurn::default() });
         for (turn, busy, mib) in [(clean, false, 16), (clean, true, 4), (found, false, 16), (found, true, 16)] {
             assert_eq!(rate(RULES, turn, busy), mib * MIB);
-        }
-        let load = Load { at: at(0), traffic: 0, busy: false };
-        for (secs, traffic, busy) in [(0, 1 << 30, false), (1, 1 << 30, true), (1, 1000, false), (100, MIB, false)] {
-            assert_eq!(load.look(at(secs), traffic).busy, busy, "{secs} {traffic}");
         }
     }
 }

@@ -78,8 +78,16 @@ impl Worker {
 
     /// Makes the next step due now.
     pub fn wake(&self) {
-        self.shared.state.lock().woken = true;
-        self.shared.changed.notify_all();
+        self.waker()();
+    }
+
+    /// The same for who does not have the worker.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || {
+            shared.state.lock().woken = true;
+            shared.changed.notify_all();
+        }
     }
 
     /// Begins no further step until [`Worker::resume`]; the one that runs comes to its end.

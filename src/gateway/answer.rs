@@ -7,6 +7,7 @@ use super::connections::{Activity, client_of};
 use super::cors::{self, CrossOrigin};
 use super::form::{Forms, is_form};
 use super::guard::WIRE_BYTES_MAX;
+use super::operations::archive::Accepted;
 use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
 use super::rates::Rates;
@@ -273,6 +274,9 @@ impl Door {
         {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
+        if response.extensions_mut().remove::<Accepted>().is_some() {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
         let status = response.status();
         let mut code = None;
         if status.is_client_error() || status.is_server_error() || status == StatusCode::NOT_MODIFIED {
@@ -341,6 +345,7 @@ fn complete_error(asked: &Asked, response: &mut Response<Body>) -> String {
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map_or("", |(code, _)| code);
     let code = if code.is_empty() { Kind::Io.s3_code().to_owned() } else { code.to_owned() };
     response.headers_mut().remove(header::CONTENT_LENGTH);
+    let facts = facts(response.headers_mut());
     if asked.method == Method::HEAD || response.status() == StatusCode::NOT_MODIFIED {
         response.headers_mut().remove(header::CONTENT_TYPE);
         return code;
@@ -348,7 +353,7 @@ fn complete_error(asked: &Asked, response: &mut Response<Body>) -> String {
     let message =
         if text.contains("<Message>") { String::new() } else { format!("<Message>{}</Message>", error::reason(&code)) };
     let about = format!(
-        "{message}<Resource>{}</Resource><RequestId>{}</RequestId><HostId>{}</HostId></Error>",
+        "{message}{facts}<Resource>{}</Resource><RequestId>{}</RequestId><HostId>{}</HostId></Error>",
         escaped(&asked.path),
         asked.id,
         asked.host_id
@@ -361,6 +366,18 @@ fn complete_error(asked: &Asked, response: &mut Response<Body>) -> String {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     *response.body_mut() = Body::from(Bytes::from(text));
     code
+}
+
+/// Facts of a refusal as elements of its body.
+fn facts(headers: &mut HeaderMap) -> String {
+    let mut elements = String::new();
+    for fact in headers.get_all(error::FACT) {
+        if let Some((name, value)) = fact.to_str().ok().and_then(|fact| fact.split_once('=')) {
+            let _ = write!(elements, "<{name}>{value}</{name}>");
+        }
+    }
+    headers.remove(error::FACT);
+    elements
 }
 
 /// SUM-15: attributes show the tag without the quotes that it has everywhere else.

@@ -2,6 +2,7 @@
 
 use crate::model::{Error, Kind};
 use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{S3Error, S3ErrorCode};
 
 /// The HTTP status of each kind; its code is [`Kind::s3_code`].
@@ -12,10 +13,15 @@ const fn status(kind: Kind) -> StatusCode {
         | Kind::NoSuchVersion
         | Kind::NoSuchUpload
         | Kind::NoSuchEntity
-        | Kind::NotSet => StatusCode::NOT_FOUND,
-        Kind::BucketExists | Kind::BucketNotEmpty | Kind::NotEmpty | Kind::Conflict | Kind::InvalidState => {
-            StatusCode::CONFLICT
-        }
+        | Kind::NotSet
+        | Kind::NoBucketLock
+        | Kind::NoObjectLock => StatusCode::NOT_FOUND,
+        Kind::BucketExists
+        | Kind::BucketNotEmpty
+        | Kind::NotEmpty
+        | Kind::Conflict
+        | Kind::InvalidState
+        | Kind::Restoring => StatusCode::CONFLICT,
         Kind::InvalidBucketName
         | Kind::InvalidArgument
         | Kind::InvalidName
@@ -32,13 +38,22 @@ const fn status(kind: Kind) -> StatusCode {
         | Kind::EntityTooSmall
         | Kind::EntityTooLarge
         | Kind::InvalidRequest
+        | Kind::Malformed
         | Kind::InvalidDigest
         | Kind::BadDigest
         | Kind::IncompleteBody
+        | Kind::InvalidRetentionPeriod
         | Kind::TooManyLinks => StatusCode::BAD_REQUEST,
         Kind::PreconditionFailed | Kind::AlreadyExists => StatusCode::PRECONDITION_FAILED,
         Kind::IsMarker => StatusCode::METHOD_NOT_ALLOWED,
-        Kind::Denied | Kind::NotPermitted | Kind::ReadOnly | Kind::QuotaExceeded => StatusCode::FORBIDDEN,
+        Kind::Denied
+        | Kind::Locked
+        | Kind::NotPermitted
+        | Kind::ReadOnly
+        | Kind::Archived
+        | Kind::NotArchived
+        | Kind::InActiveTier
+        | Kind::QuotaExceeded => StatusCode::FORBIDDEN,
         Kind::InvalidRange | Kind::InvalidPartNumber => StatusCode::RANGE_NOT_SATISFIABLE,
         Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
         Kind::Corrupt | Kind::Io => StatusCode::INTERNAL_SERVER_ERROR,
@@ -56,8 +71,21 @@ pub(super) fn told(error: &Error) -> S3Error {
     } else {
         error.to_string()
     };
-    refused(status, error.kind().s3_code(), message)
+    let mut refusal = refused(status, error.kind().s3_code(), message);
+    let mut headers = HeaderMap::new();
+    for (name, value) in error.facts() {
+        if let Ok(value) = HeaderValue::from_str(&format!("{name}={value}")) {
+            headers.append(FACT, value);
+        }
+    }
+    if !headers.is_empty() {
+        refusal.set_headers(headers);
+    }
+    refusal
 }
+
+/// The header in which a refusal carries what becomes an element of its answer's body: `NAME=VALUE`.
+pub(super) const FACT: HeaderName = HeaderName::from_static("x-keyfold-fact");
 
 /// A refusal with any code.
 pub(super) fn refused(status: StatusCode, code: &str, message: impl Into<String>) -> S3Error {

@@ -2,7 +2,8 @@
 
 use super::bridge::Bridge;
 use super::operations::{
-    acl, attributes, buckets, copy, cors, delete, fixed, get, list, multipart, put, settings, tagging, versions,
+    acl, archive, attributes, buckets, copy, cors, delete, fixed, get, lifecycle, list, lock, multipart, put, settings,
+    tagging, tiering, versions,
 };
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
@@ -38,15 +39,17 @@ use s3s::dto::{
     ListBucketMetricsConfigurationsInput, ListBucketMetricsConfigurationsOutput, ListBucketsInput, ListBucketsOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
     ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
-    PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput, PutBucketLoggingInput,
+    PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput,
+    PutBucketIntelligentTieringConfigurationInput, PutBucketIntelligentTieringConfigurationOutput,
+    PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput, PutBucketLoggingInput,
     PutBucketLoggingOutput, PutBucketNotificationConfigurationInput, PutBucketNotificationConfigurationOutput,
     PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketRequestPaymentInput,
     PutBucketRequestPaymentOutput, PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput,
     PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput, PutObjectLegalHoldInput,
-    PutObjectLegalHoldOutput, PutObjectOutput, PutObjectRetentionInput, PutObjectRetentionOutput,
-    PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
-    RestoreObjectInput, RestoreObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    PutObjectLegalHoldOutput, PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput, PutObjectOutput,
+    PutObjectRetentionInput, PutObjectRetentionOutput, PutObjectTaggingInput, PutObjectTaggingOutput,
+    PutPublicAccessBlockInput, PutPublicAccessBlockOutput, RestoreObjectInput, RestoreObjectOutput,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
@@ -125,6 +128,9 @@ operations! {
         get_bucket_cors GetBucketCorsInput GetBucketCorsOutput => cors::get;
         put_bucket_cors PutBucketCorsInput PutBucketCorsOutput => cors::put;
         delete_bucket_cors DeleteBucketCorsInput DeleteBucketCorsOutput => cors::delete;
+        get_bucket_lifecycle_configuration GetBucketLifecycleConfigurationInput GetBucketLifecycleConfigurationOutput => lifecycle::get;
+        put_bucket_lifecycle_configuration PutBucketLifecycleConfigurationInput PutBucketLifecycleConfigurationOutput => lifecycle::put;
+        delete_bucket_lifecycle DeleteBucketLifecycleInput DeleteBucketLifecycleOutput => lifecycle::delete;
         get_bucket_ownership_controls GetBucketOwnershipControlsInput GetBucketOwnershipControlsOutput => fixed::ownership;
         put_bucket_ownership_controls PutBucketOwnershipControlsInput PutBucketOwnershipControlsOutput => fixed::set_ownership;
         get_public_access_block GetPublicAccessBlockInput GetPublicAccessBlockOutput => fixed::public_access;
@@ -133,11 +139,19 @@ operations! {
         put_bucket_request_payment PutBucketRequestPaymentInput PutBucketRequestPaymentOutput => fixed::set_payer;
         put_bucket_logging PutBucketLoggingInput PutBucketLoggingOutput => fixed::set_logging;
         put_bucket_notification_configuration PutBucketNotificationConfigurationInput PutBucketNotificationConfigurationOutput => fixed::set_notification;
-        restore_object RestoreObjectInput RestoreObjectOutput => fixed::restore;
+        get_object_lock_configuration GetObjectLockConfigurationInput GetObjectLockConfigurationOutput => lock::config;
+        put_object_lock_configuration PutObjectLockConfigurationInput PutObjectLockConfigurationOutput => lock::set_config;
+        get_object_retention GetObjectRetentionInput GetObjectRetentionOutput => lock::retention;
+        put_object_retention PutObjectRetentionInput PutObjectRetentionOutput => lock::set_retention;
+        get_object_legal_hold GetObjectLegalHoldInput GetObjectLegalHoldOutput => lock::legal_hold;
+        put_object_legal_hold PutObjectLegalHoldInput PutObjectLegalHoldOutput => lock::set_legal_hold;
+        restore_object RestoreObjectInput RestoreObjectOutput => archive::restore;
+        get_bucket_intelligent_tiering_configuration GetBucketIntelligentTieringConfigurationInput GetBucketIntelligentTieringConfigurationOutput => tiering::get;
+        put_bucket_intelligent_tiering_configuration PutBucketIntelligentTieringConfigurationInput PutBucketIntelligentTieringConfigurationOutput => tiering::put;
+        delete_bucket_intelligent_tiering_configuration DeleteBucketIntelligentTieringConfigurationInput DeleteBucketIntelligentTieringConfigurationOutput => tiering::delete;
+        list_bucket_intelligent_tiering_configurations ListBucketIntelligentTieringConfigurationsInput ListBucketIntelligentTieringConfigurationsOutput => tiering::list;
     }
     absent {
-        get_bucket_lifecycle_configuration GetBucketLifecycleConfigurationInput GetBucketLifecycleConfigurationOutput
-            => "NoSuchLifecycleConfiguration";
         get_bucket_policy GetBucketPolicyInput GetBucketPolicyOutput => "NoSuchBucketPolicy";
         get_bucket_policy_status GetBucketPolicyStatusInput GetBucketPolicyStatusOutput => "NoSuchBucketPolicy";
         get_bucket_website GetBucketWebsiteInput GetBucketWebsiteOutput => "NoSuchWebsiteConfiguration";
@@ -145,18 +159,10 @@ operations! {
             => "ServerSideEncryptionConfigurationNotFoundError";
         get_bucket_replication GetBucketReplicationInput GetBucketReplicationOutput
             => "ReplicationConfigurationNotFoundError";
-        get_object_lock_configuration GetObjectLockConfigurationInput GetObjectLockConfigurationOutput
-            => "ObjectLockConfigurationNotFoundError";
-        get_object_retention GetObjectRetentionInput GetObjectRetentionOutput => "InvalidRequest";
-        put_object_retention PutObjectRetentionInput PutObjectRetentionOutput => "InvalidRequest";
-        get_object_legal_hold GetObjectLegalHoldInput GetObjectLegalHoldOutput => "InvalidRequest";
-        put_object_legal_hold PutObjectLegalHoldInput PutObjectLegalHoldOutput => "InvalidRequest";
         get_bucket_analytics_configuration GetBucketAnalyticsConfigurationInput GetBucketAnalyticsConfigurationOutput => "NoSuchConfiguration";
-        get_bucket_intelligent_tiering_configuration GetBucketIntelligentTieringConfigurationInput GetBucketIntelligentTieringConfigurationOutput => "NoSuchConfiguration";
         get_bucket_inventory_configuration GetBucketInventoryConfigurationInput GetBucketInventoryConfigurationOutput => "NoSuchConfiguration";
         get_bucket_metrics_configuration GetBucketMetricsConfigurationInput GetBucketMetricsConfigurationOutput => "NoSuchConfiguration";
         delete_bucket_analytics_configuration DeleteBucketAnalyticsConfigurationInput DeleteBucketAnalyticsConfigurationOutput => "NoSuchConfiguration";
-        delete_bucket_intelligent_tiering_configuration DeleteBucketIntelligentTieringConfigurationInput DeleteBucketIntelligentTieringConfigurationOutput => "NoSuchConfiguration";
         delete_bucket_inventory_configuration DeleteBucketInventoryConfigurationInput DeleteBucketInventoryConfigurationOutput => "NoSuchConfiguration";
         delete_bucket_metrics_configuration DeleteBucketMetricsConfigurationInput DeleteBucketMetricsConfigurationOutput => "NoSuchConfiguration";
     }
@@ -165,12 +171,10 @@ operations! {
         get_bucket_logging GetBucketLoggingInput GetBucketLoggingOutput;
         get_bucket_notification_configuration GetBucketNotificationConfigurationInput GetBucketNotificationConfigurationOutput;
         delete_bucket_encryption DeleteBucketEncryptionInput DeleteBucketEncryptionOutput;
-        delete_bucket_lifecycle DeleteBucketLifecycleInput DeleteBucketLifecycleOutput;
         delete_bucket_policy DeleteBucketPolicyInput DeleteBucketPolicyOutput;
         delete_bucket_replication DeleteBucketReplicationInput DeleteBucketReplicationOutput;
         delete_bucket_website DeleteBucketWebsiteInput DeleteBucketWebsiteOutput;
         list_bucket_analytics_configurations ListBucketAnalyticsConfigurationsInput ListBucketAnalyticsConfigurationsOutput;
-        list_bucket_intelligent_tiering_configurations ListBucketIntelligentTieringConfigurationsInput ListBucketIntelligentTieringConfigurationsOutput;
         list_bucket_inventory_configurations ListBucketInventoryConfigurationsInput ListBucketInventoryConfigurationsOutput;
         list_bucket_metrics_configurations ListBucketMetricsConfigurationsInput ListBucketMetricsConfigurationsOutput;
     }

@@ -61,14 +61,18 @@ families! {
     User = "user",
     /// Id to access key.
     AccessKey = "key",
+    /// Name to device of the account's root that shows one-time codes.
+    Mfa = "mfa",
     /// (bucket, key, upload id): uploads in the order in which they are listed.
     UploadName = "uploadname",
+    /// (instant, directory, component, place): versions that time is about to change, in the order of when.
+    Due = "due",
 }
 
 impl Family {
     /// Whether stores were made without it, by releases that did not have it.
     pub(super) const fn is_young(self) -> bool {
-        matches!(self, Self::Sums | Self::User | Self::AccessKey | Self::UploadName)
+        matches!(self, Self::Sums | Self::User | Self::AccessKey | Self::UploadName | Self::Due | Self::Mfa)
     }
 }
 

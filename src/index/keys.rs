@@ -4,7 +4,7 @@
 //! byte order is S3's order of whole keys, since a directory's component keeps its `/` (LIST-1). `ver` keys
 //! need an end mark before the version, so a component's NUL is written `00 FF` and its end `00 00`.
 
-use crate::model::{BucketId, ContentId, DirId, KEY_BYTES_MAX, Seq, UploadId};
+use crate::model::{BucketId, ContentId, DirId, KEY_BYTES_MAX, Seq, Timestamp, UploadId};
 
 /// An id as an eight-byte big-endian key.
 #[must_use]
@@ -138,6 +138,21 @@ fn unescaped(escaped: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Key of a version that time is about to change: by the second that is not before `at`, then as in `ver`.
+#[must_use]
+pub fn due_key(at: Timestamp, dir: DirId, component: &str, seq: Seq) -> Vec<u8> {
+    let secs = at.secs.saturating_add(i64::from(at.nanos > 0)).max(0).unsigned_abs();
+    [&id_key(secs)[..], &ver_key(dir, component, seq)].concat()
+}
+
+/// When the version of a `due` key is to change, in seconds since 1970, and where it is.
+#[must_use]
+pub fn due_parts(key: &[u8]) -> Option<(i64, DirId, String, Seq)> {
+    let secs = i64::try_from(id_of(key.get(..8)?)?).ok()?;
+    let (dir, component, seq) = ver_parts(key.get(8..)?)?;
+    Some((secs, dir, component, seq))
+}
+
 /// Key under which an upload is listed: by bucket and key, then in the order of initiation.
 #[must_use]
 pub fn upload_name_key(bucket: BucketId, key: &str, upload: UploadId) -> Vec<u8> {
@@ -245,6 +260,16 @@ mod tests {
         fn ver_keys_read_back(name in component(), dir in any::<u64>(), seq in any::<u64>()) {
             let key = ver_key(DirId(dir), &name, Seq(seq));
             prop_assert_eq!(ver_parts(&key), Some((DirId(dir), name, Seq(seq))));
+        }
+
+        #[test]
+        fn due_keys_read_back_and_sort_by_time(
+            name in component(), dir in any::<u64>(), seq in any::<u64>(), a in 0..1i64 << 40, b in 0..1i64 << 40,
+        ) {
+            let key = |secs| due_key(Timestamp::new(secs, 0), DirId(dir), &name, Seq(seq));
+            prop_assert_eq!(due_parts(&key(a)), Some((a, DirId(dir), name.clone(), Seq(seq))));
+            prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+            prop_assert_eq!(due_key(Timestamp::new(a, 1), DirId(dir), &name, Seq(seq)), key(a + 1));
         }
 
         #[test]

@@ -13,6 +13,7 @@ mod backend;
 mod cache;
 mod codec;
 mod db;
+mod earlier;
 mod family;
 mod keys;
 mod memory;
@@ -46,9 +47,9 @@ pub use codec::{Record, decode, encode};
 pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;
 pub use keys::{
-    RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, id_key, id_of, is_component, next_name, part_key,
-    part_number_of, upload_name_key, upload_name_parts, upload_names_end, ver_bounds, ver_dir_bounds, ver_key,
-    ver_parts,
+    RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, due_key, due_parts, id_key, id_of, is_component,
+    next_name, part_key, part_number_of, upload_name_key, upload_name_parts, upload_names_end, ver_bounds,
+    ver_dir_bounds, ver_key, ver_parts,
 };
 pub use records::{
     Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, Node, OpenSession, PartRecord,

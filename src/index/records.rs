@@ -1,14 +1,14 @@
 //! The records of each family.
 
 use super::codec::{Record, fields, unknown_version};
+use super::earlier;
 use super::keys::is_component;
 use crate::model::{
-    AccessKey, Bucket, BucketId, BucketName, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino,
-    Metadata, Object, ObjectPart, ObjectSum, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User,
-    VersionId, Versioning,
+    AccessKey, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino, Metadata,
+    MfaDevice, Object, ObjectLock, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User, VersionId,
+    Versioning,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What a live name stands for.
 #[expect(clippy::large_enum_variant, reason = "nearly every value is an object")]
@@ -59,6 +59,8 @@ pub struct DirRecord {
     pub marker: Option<Object>,
     /// Foreign xattrs.
     pub xattrs: crate::model::Xattrs,
+    /// The class that new files in it and below get on a mount; that of the directory above when absent.
+    pub class: Option<StorageClass>,
 }
 
 /// A directory's counters and times.
@@ -180,55 +182,8 @@ pub struct UploadRecord {
     pub class: StorageClass,
     /// The checksum chosen at Create (SUM-9).
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
-}
-
-/// [`Bucket`] in its first version.
-#[derive(Deserialize)]
-struct BucketV1 {
-    id: BucketId,
-    name: BucketName,
-    root: DirId,
-    created: Timestamp,
-    versioning: Versioning,
-    documents: BTreeMap<String, String>,
-}
-
-impl Record for Bucket {
-    const NAME: &'static str = "bucket";
-    const VERSION: u8 = 2;
-
-    fn lift(version: u8, body: &[u8]) -> Result<Self> {
-        if version != 1 {
-            return Err(unknown_version(Self::NAME, version));
-        }
-        let BucketV1 { id, name, root, created, versioning, documents } = fields(Self::NAME, body)?;
-        Ok(Self { id, name, root, created, versioning, documents, quota: None })
-    }
-}
-
-/// [`UploadRecord`] in its first version.
-#[derive(Deserialize)]
-struct UploadRecordV1 {
-    bucket: BucketId,
-    key: String,
-    initiated: Timestamp,
-    seq: crate::model::Seq,
-    metadata: Metadata,
-    tags: TagSet,
-    class: StorageClass,
-}
-
-impl Record for UploadRecord {
-    const NAME: &'static str = "upload";
-    const VERSION: u8 = 2;
-
-    fn lift(version: u8, body: &[u8]) -> Result<Self> {
-        if version != 1 {
-            return Err(unknown_version(Self::NAME, version));
-        }
-        let UploadRecordV1 { bucket, key, initiated, seq, metadata, tags, class } = fields(Self::NAME, body)?;
-        Ok(Self { bucket, key, initiated, seq, metadata, tags, class, checksum: None })
-    }
+    /// From Create: what protects the object; the bucket's default when nothing.
+    pub lock: ObjectLock,
 }
 
 /// A part of an upload.
@@ -347,53 +302,57 @@ fn sums_flaw(sums: &ObjectSums) -> Option<&'static str> {
     sizes.is_none_or(|sum| sum > BYTES_MAX).then_some("the sizes of its parts cannot be")
 }
 
-/// [`ObjectSums`] in its first version.
-#[derive(Deserialize)]
-struct ObjectSumsV1 {
-    sum: Option<ObjectSum>,
-    parts: Vec<ObjectPart>,
+fn instant_flaw(instant: &Timestamp) -> Option<&'static str> {
+    (!instant.is_sane()).then_some("no clock shows it")
 }
 
-impl Record for ObjectSums {
-    const NAME: &'static str = "checksums";
-    const VERSION: u8 = 2;
-
-    fn flaw(&self) -> Option<&'static str> {
-        sums_flaw(self)
+fn bucket_flaw(bucket: &Bucket) -> Option<&'static str> {
+    let lock = bucket.lock?;
+    if bucket.versioning != Versioning::Enabled {
+        return Some("it has object lock and no versioning");
     }
-
-    fn lift(version: u8, body: &[u8]) -> Result<Self> {
-        if version != 1 {
-            return Err(unknown_version(Self::NAME, version));
-        }
-        let ObjectSumsV1 { sum, parts } = fields(Self::NAME, body)?;
-        Ok(Self { sum, parts, made_by: None })
-    }
+    let allowed = lock.default.is_none_or(|default| default.period.is_allowed());
+    (!allowed).then_some("the period of its default retention cannot be")
 }
 
 macro_rules! records {
-    ($($type:ty = $name:literal $(unless $flaw:ident)?,)*) => { $(
+    ($($type:ty = $name:literal $(since $($old:literal $before:ident),+)? $(unless $flaw:ident)?,)*) => { $(
         impl Record for $type {
             const NAME: &'static str = $name;
+            $(
+                const VERSION: u8 = 1 + [$($old),+].len() as u8;
+
+                fn lift(version: u8, body: &[u8]) -> Result<Self> {
+                    match version {
+                        $($old => fields::<earlier::$before>(Self::NAME, body).map(Self::from),)+
+                        _ => Err(unknown_version(Self::NAME, version)),
+                    }
+                }
+            )?
             $(fn flaw(&self) -> Option<&'static str> { $flaw(self) })?
         }
     )* };
 }
 
 records! {
-    DentRecord = "directory entry",
-    VerRecord = "version",
-    DirRecord = "directory" unless dir_flaw,
+    Bucket = "bucket" since 1 BucketV1 unless bucket_flaw,
+    DentRecord = "directory entry" since 1 DentRecordV1,
+    VerRecord = "version" since 1 VerRecordV1,
+    DirRecord = "directory" since 1 DirRecordV1 unless dir_flaw,
     DirStat = "directory counter",
-    InodeRecord = "inode" unless inode_flaw,
+    InodeRecord = "inode" since 1 InodeRecordV1 unless inode_flaw,
+    UploadRecord = "upload" since 1 UploadRecordV1, 2 UploadRecordV2,
     ContentRecord = "content" unless content_flaw,
+    ObjectSums = "checksums" since 1 ObjectSumsV1 unless sums_flaw,
     Node = "extent tree" unless node_flaw,
     SegRecord = "segment",
     PartRecord = "part",
     Usage = "usage",
     Change = "change",
     OpenSession = "open session" unless session_flaw,
+    Timestamp = "instant" unless instant_flaw,
     User = "user",
     AccessKey = "access key",
+    MfaDevice = "device",
     u64 = "counter",
 }

@@ -1,6 +1,6 @@
 //! Buckets: names (BKT-1 to BKT-7), versioning states (VER-1) and usage counters.
 
-use super::{BucketId, DirId, Error, Kind, Result, Timestamp};
+use super::{BucketId, BucketLock, DirId, Error, Kind, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -133,6 +133,10 @@ pub struct Bucket {
     pub documents: BTreeMap<String, String>,
     /// Most bytes it may hold, older versions and the parts of uploads included.
     pub quota: Option<u64>,
+    /// Object lock, where it was enabled.
+    pub lock: Option<BucketLock>,
+    /// Whether deleting a version for good needs a second factor; `None` while nobody said so or not (MFA-8).
+    pub mfa_delete: Option<bool>,
 }
 
 /// What a bucket holds. Bytes are logical bytes, before sharing and compression.

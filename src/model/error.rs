@@ -39,6 +39,14 @@ kinds! {
     NotSet = "NoSuchConfiguration",
     /// No user or access key of that name.
     NoSuchEntity = "NoSuchEntity",
+    /// The object lies in an archive and must be restored before it is read (RST-9, IT-8).
+    Archived = "InvalidObjectState",
+    /// The object lies in no archive (RST-14).
+    NotArchived = "InvalidObjectState",
+    /// The object in `INTELLIGENT_TIERING` lies in no archive tier (RST-14).
+    InActiveTier = "ObjectAlreadyInActiveTierError",
+    /// A restore of the object runs (RST-5).
+    Restoring = "RestoreAlreadyInProgress",
     /// The bucket exists already.
     BucketExists = "BucketAlreadyOwnedByYou",
     /// The bucket holds objects, versions or markers (BKT-12).
@@ -47,6 +55,8 @@ kinds! {
     InvalidBucketName = "InvalidBucketName",
     /// A value is malformed.
     InvalidArgument = "InvalidArgument",
+    /// A document that lacks what it must have, or has what it cannot have.
+    Malformed = "MalformedXML",
     /// What was asked does not go together.
     InvalidRequest = "InvalidRequest",
     /// A digest is malformed (SUM-6).
@@ -85,6 +95,14 @@ kinds! {
     CrossBucket = "InvalidRequest",
     /// The caller may not do this.
     Denied = "AccessDenied",
+    /// A version is retained or on hold (LOCK-4, LOCK-5, LOCK-12).
+    Locked = "AccessDenied",
+    /// The bucket has no object lock (LOCK-11).
+    NoBucketLock = "ObjectLockConfigurationNotFoundError",
+    /// The version has no retention or no legal hold (LOCK-11).
+    NoObjectLock = "NoSuchObjectLockConfiguration",
+    /// A default retention that is none (LOCK-8).
+    InvalidRetentionPeriod = "InvalidRetentionPeriod",
     /// The thing is read-only by its nature.
     NotPermitted = "AccessDenied",
     /// The mount or the store takes no changes now.
@@ -130,13 +148,14 @@ pub struct Error {
     what: Cow<'static, str>,
     why: Option<Cow<'static, str>>,
     mend: Option<Cow<'static, str>>,
+    facts: Vec<(&'static str, &'static str)>,
     source: Option<std::io::Error>,
 }
 
 impl Error {
     /// An error of `kind`; `what` names the act and the thing it failed on.
     pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, what: what.into(), why: None, mend: None, source: None }
+        Self { kind, what: what.into(), why: None, mend: None, facts: Vec::new(), source: None }
     }
 
     /// A value that people wrote and that cannot be read.
@@ -174,6 +193,19 @@ impl Error {
     pub fn mend(mut self, mend: impl Into<Cow<'static, str>>) -> Self {
         self.mend = Some(mend.into());
         self
+    }
+
+    /// Adds a fact that programs can act on, by its name.
+    #[must_use]
+    pub fn fact(mut self, name: &'static str, value: &'static str) -> Self {
+        self.facts.push((name, value));
+        self
+    }
+
+    /// The facts, each with its name.
+    #[must_use]
+    pub fn facts(&self) -> &[(&'static str, &'static str)] {
+        &self.facts
     }
 
     /// What the caller can act on.

@@ -1,6 +1,6 @@
 //! One version of an object: what S3 says of it, without its name.
 
-use super::{ContentId, ETag, Ino, Metadata, Posix, Seq, TagSet, Timestamp, VersionId, Xattrs};
+use super::{Aging, ContentId, ETag, Ino, Metadata, ObjectLock, Posix, Seq, TagSet, Timestamp, VersionId, Xattrs};
 use serde::{Deserialize, Serialize};
 
 /// S3's storage classes.
@@ -24,6 +24,23 @@ pub enum StorageClass {
 }
 
 impl StorageClass {
+    /// Every class.
+    pub const ALL: &'static [Self] = &[
+        Self::Standard,
+        Self::StandardIa,
+        Self::OnezoneIa,
+        Self::IntelligentTiering,
+        Self::GlacierIr,
+        Self::Glacier,
+        Self::DeepArchive,
+    ];
+
+    /// The class that S3 calls so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|class| class.name() == name)
+    }
+
     /// S3's word for it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -80,6 +97,10 @@ pub struct Object {
     pub tags: TagSet,
     /// Foreign xattrs.
     pub xattrs: Xattrs,
+    /// What time has done to it.
+    pub aging: Aging,
+    /// What protects it; a delete marker is never protected (LOCK-14).
+    pub lock: ObjectLock,
 }
 
 impl Object {
@@ -104,6 +125,8 @@ impl Object {
             metadata: Metadata::default(),
             tags: TagSet::new(),
             xattrs: Xattrs::default(),
+            aging: Aging::default(),
+            lock: ObjectLock::NONE,
         }
     }
 }

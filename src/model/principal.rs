@@ -102,6 +102,23 @@ pub struct AccessKey {
     pub sealed: Vec<u8>,
 }
 
+/// A device that shows one-time codes, as it is kept: the secret is sealed (MFA-5).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MfaDevice {
+    /// When it was registered.
+    pub created: Timestamp,
+    /// Used for no other secret.
+    pub nonce: [u8; 12],
+    /// The secret, sealed with the store's key file.
+    pub sealed: Vec<u8>,
+    /// The step of 30 seconds since 1970 whose code was taken last: none of it or before is taken again.
+    pub last_step: u64,
+    /// Wrong codes since one was taken.
+    pub wrong: u32,
+    /// When the last of them came.
+    pub last_wrong: Timestamp,
+}
+
 #[cfg(test)]
 mod tests {
     use super::{AccessKeyId, UserName};

@@ -1,8 +1,8 @@
 //! Making and opening a store as its `keyfold.toml` says.
 
-use crate::config::{DoorLimits, STORE_TEMPLATE, StoreSettings};
+use crate::config::{DEBUG_TEMPLATE, DoorLimits, STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
-use crate::store::{Budget, Options, Settings, Store};
+use crate::store::{Budget, Identity, Options, Settings, Store};
 use crate::sys::disk::plain_file;
 use crate::sys::process;
 use std::fs::File;
@@ -22,7 +22,12 @@ const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 /// Every complaint about its `keyfold.toml` at once.
 pub fn options(dir: &Path) -> Result<Options> {
     let text = read(dir)?;
-    Ok(Options { settings: settings(&StoreSettings::parse(&text, false)?), ..Options::system() })
+    Ok(Options { settings: settings(&StoreSettings::parse(&text, has_debug_clock(dir))?), ..Options::system() })
+}
+
+/// Whether the store was made to have short days; of one that cannot be read, opening it says so.
+fn has_debug_clock(dir: &Path) -> bool {
+    Identity::of(dir).is_ok_and(|identity| identity.has_debug_clock())
 }
 
 /// The text of the store's settings; empty when it has none.
@@ -43,20 +48,24 @@ fn read(dir: &Path) -> Result<String> {
     }
 }
 
-/// Makes a store in an absent or empty directory, its settings commented out; the directory's whole path.
+/// Makes a store in an absent or empty directory, its settings commented out; the directory's whole path. With a debug clock
+/// its days may be short.
 ///
 /// # Errors
 /// What [`Store::init`] says.
-pub fn init(dir: &Path) -> Result<PathBuf> {
+pub fn init(dir: &Path, debug_clock: bool) -> Result<PathBuf> {
     let what = || format!("cannot make a store in {}", dir.display());
     // Whoever may enter the directory can read every object.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|error| Error::io(what(), error))?;
     let dir = dir.canonicalize().map_err(|error| Error::io(what(), error))?;
-    Store::init(&dir, &Options::system())?;
+    Store::init(&dir, &Options { debug_clock, ..Options::system() })?;
     // Synced: half a file would keep the store from being opened.
     let written = File::create_new(dir.join(FILE)).and_then(|mut file| {
         file.write_all(STORE_TEMPLATE.as_bytes())?;
+        if debug_clock {
+            file.write_all(DEBUG_TEMPLATE.as_bytes())?;
+        }
         file.sync_all()
     });
     written.map_err(|error| Error::io(what(), error))?;
@@ -78,7 +87,7 @@ pub(super) fn ensure(dir: &Path) -> Result<PathBuf> {
             .mend("name the store's directory, or an empty one for a new store"));
     }
     if empty {
-        match init(dir) {
+        match init(dir, false) {
             // Another process was faster.
             Err(error) if error.kind() == Kind::AlreadyExists => {}
             made => return made,
@@ -107,6 +116,9 @@ fn settings(from: &StoreSettings) -> Settings {
         compact_rate: from.compact_rate,
         scrub_every: from.scrub_every,
         scrub_rate: from.scrub_rate,
+        day: from.day,
+        restore_delay: from.restore_delay,
+        lifecycle_rate: if from.lifecycle_enabled { from.lifecycle_rate as u64 } else { 0 },
     }
 }
 
@@ -128,5 +140,5 @@ pub(super) fn door_limits(dir: &Path) -> DoorLimits {
 
 /// The settings as they are, the defaults when somebody has spoiled them since the store was opened.
 fn settings_now(dir: &Path) -> StoreSettings {
-    read(dir).and_then(|text| StoreSettings::parse(&text, false)).unwrap_or_default()
+    read(dir).and_then(|text| StoreSettings::parse(&text, has_debug_clock(dir))).unwrap_or_default()
 }

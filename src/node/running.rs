@@ -7,7 +7,7 @@ use super::plan::{Plan, check_options};
 use super::settings;
 use crate::config::EndpointSettings;
 use crate::control::{ActRow, Host, MountRow, Spot, Waiting};
-use crate::daemon::{Worker, scrub};
+use crate::daemon::{Worker, aging, lifecycle, scrub};
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
 use crate::sys::clock::SystemClock;
@@ -155,6 +155,14 @@ impl Node {
             Ok(worker) => self.workers.lock().extend(worker),
             Err(error) => tracing::error!(%error, "scrub does not run in the background"),
         }
+        match lifecycle::start(&self.store, Arc::new(SystemClock)) {
+            Ok(worker) => self.workers.lock().extend(worker),
+            Err(error) => tracing::error!(%error, "lifecycle rules are not obeyed in the background"),
+        }
+        match aging::start(&self.store, Arc::new(SystemClock)) {
+            Ok(worker) => self.workers.lock().extend(worker),
+            Err(error) => tracing::error!(%error, "nothing of what comes due is told of"),
+        }
     }
 
     /// Ends it.
@@ -162,6 +170,9 @@ impl Node {
         drop(std::mem::take(&mut *self.workers.lock()));
         if let Err(error) = self.store.keep_scrub(true) {
             tracing::warn!(%error, "the next process does not know how far scrub has come");
+        }
+        if let Err(error) = self.store.keep_lifecycle(true) {
+            tracing::warn!(%error, "the next process judges again what this one has judged");
         }
     }
 

@@ -2,11 +2,24 @@
 
 use super::Store;
 use super::names::readable;
-use crate::index::{DirRecord, DirStat, Family, Read, Tx, decode, id_key};
-use crate::model::{Bucket, BucketId, BucketName, DirId, Error, Kind, Posix, Result, Usage, Versioning, Xattrs};
+use super::tiering;
+use crate::index::{DirRecord, DirStat, Family, Read, Tx, decode, dent_bounds, id_key, ver_dir_bounds};
+use crate::model::{
+    Bucket, BucketId, BucketLock, BucketName, DirId, Error, Kind, Leave, Posix, Result, Usage, Versioning, Xattrs,
+};
 
 /// Most uploads in progress that go with their bucket: what one transaction can delete.
 const UPLOADS_MAX: i64 = 1000;
+
+/// Where a bucket has MFA delete, a second factor is needed (MFA-1).
+pub(super) fn need_factor(bucket: &Bucket, leave: Leave, what: &str) -> Result<()> {
+    if leave.mfa || bucket.mfa_delete != Some(true) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Denied, format!("cannot {what} in {}", bucket.name))
+        .why("the bucket has MFA delete, and no code of a device was given (MFA-1)")
+        .mend("use the command line with --mfa \"SERIAL CODE\", or S3 with x-amz-mfa, as the account's root"))
+}
 
 pub(super) fn name_key(name: &str) -> Vec<u8> {
     [b"n", name.as_bytes()].concat()
@@ -45,7 +58,7 @@ pub(super) fn need_same_bucket(read: &impl Read, bucket: &Bucket) -> Result<Buck
         .mend("do it again, if it is meant for the new bucket"))
 }
 
-fn write_bucket(tx: &mut Tx<'_>, bucket: &Bucket) {
+pub(super) fn write_bucket(tx: &mut Tx<'_>, bucket: &Bucket) {
     tx.put(Family::Bucket, &bucket_key(bucket.id), bucket);
 }
 
@@ -67,17 +80,34 @@ impl Store {
     /// # Errors
     /// [`Kind::BucketExists`] when the name is taken (BKT-9).
     pub fn create_bucket(&self, name: &BucketName, posix: &Posix) -> Result<Bucket> {
+        self.make_bucket(name, posix, None)
+    }
+
+    /// Makes a bucket with object lock, and so with versioning (LOCK-1), else as [`Store::create_bucket`].
+    ///
+    /// # Errors
+    /// As [`Store::create_bucket`].
+    pub fn create_locked_bucket(&self, name: &BucketName, posix: &Posix) -> Result<Bucket> {
+        self.make_bucket(name, posix, Some(BucketLock::default()))
+    }
+
+    fn make_bucket(&self, name: &BucketName, posix: &Posix, lock: Option<BucketLock>) -> Result<Bucket> {
         let (id, root, now) = (BucketId(self.ids.take()), DirId(self.ids.take()), self.now());
         let bucket = Bucket {
             id,
             name: name.clone(),
             root,
             created: now,
-            versioning: Versioning::Unversioned,
+            versioning: lock.map_or(Versioning::Unversioned, |_| Versioning::Enabled),
             documents: std::collections::BTreeMap::new(),
             quota: None,
+            lock,
+            mfa_delete: None,
         };
         self.transact_durably(|tx| {
+            if lock.is_some() {
+                self.reckon(tx)?;
+            }
             if find_bucket(tx, name.as_str())?.is_some() {
                 return Err(Error::new(Kind::BucketExists, format!("cannot make the bucket {name}"))
                     .why("the name is taken")
@@ -91,6 +121,7 @@ impl Store {
                 posix: posix.clone(),
                 marker: None,
                 xattrs: Xattrs::default(),
+                class: None,
             };
             tx.put(Family::Dir, &id_key(root.0), &record);
             tx.put(Family::DirStat, &id_key(root.0), &DirStat { mtime: now, ctime: now, ..DirStat::default() });
@@ -110,14 +141,19 @@ impl Store {
             let bucket = need_bucket(tx, name)?;
             let usage: Usage = tx.record(Family::Usage, &id_key(bucket.id.0))?.unwrap_or_default();
             let stat: DirStat = tx.record(Family::DirStat, &id_key(bucket.root.0))?.unwrap_or_default();
-            let why = if stat.live > 0 || usage.objects > 0 {
+            // Counted, and looked for: a damaged counter lets nothing go.
+            let found = |family, (lower, upper): (Vec<u8>, Vec<u8>)| tx.any(family, &lower, &upper);
+            let names = found(Family::Dent, dent_bounds(bucket.root))?;
+            let history = found(Family::Ver, ver_dir_bounds(bucket.root, ""))?;
+            let why = if stat.live > 0 || usage.objects > 0 || names {
                 "it holds objects"
-            } else if usage.noncurrent + usage.markers > 0 {
+            } else if usage.noncurrent + usage.markers > 0 || history {
                 "it holds older versions or delete markers, which `ls` does not show"
             } else if usage.uploads > UPLOADS_MAX {
                 "too many multipart uploads are in progress in it"
             } else {
                 self.drop_uploads_of(tx, bucket.id)?;
+                super::obey::forget(tx, bucket.id)?;
                 tx.delete(Family::Bucket, &name_key(name));
                 tx.delete(Family::Bucket, &bucket_key(bucket.id));
                 tx.delete(Family::Usage, &id_key(bucket.id.0));
@@ -129,7 +165,8 @@ impl Store {
                 .why(why)
                 .mend("delete them first: `rm -r` the objects, purge the entries of .versions, abort the uploads"))
         })?;
-        self.no_quota(id)
+        self.quotas.forget(id);
+        Ok(())
     }
 
     /// The bucket of that name.
@@ -178,17 +215,51 @@ impl Store {
     /// Sets a bucket's versioning (VER-1).
     ///
     /// # Errors
-    /// [`Kind::InvalidState`] for a return to unversioned.
+    /// [`Kind::InvalidState`] for a return to unversioned, and for any other state than Enabled with object lock (LOCK-1, VER-17).
     pub fn set_versioning(&self, name: &str, to: Versioning) -> Result<()> {
+        self.set_versioning_with(name, to, None, Leave::default())
+    }
+
+    /// The same, and where it is said whether deleting a version for good is to need a second factor, for a caller who may what
+    /// others may not.
+    ///
+    /// # Errors
+    /// As [`Store::set_versioning`]; [`Kind::Denied`] without a second factor where one is needed, which is also to turn that on
+    /// (MFA-1, MFA-3); [`Kind::InvalidState`] to turn it on beside lifecycle rules (MFA-7).
+    pub fn set_versioning_with(
+        &self,
+        name: &str,
+        to: Versioning,
+        mfa_delete: Option<bool>,
+        leave: Leave,
+    ) -> Result<()> {
         self.change_bucket(name, |bucket| {
+            need_factor(bucket, leave, "change the versioning")?;
+            let turned_on = mfa_delete == Some(true) && bucket.mfa_delete != Some(true);
+            if turned_on {
+                need_factor(&Bucket { mfa_delete, ..bucket.clone() }, leave, "turn on MFA delete")?;
+                if bucket.documents.contains_key(super::obey::DOCUMENT) {
+                    return Err(Error::new(Kind::InvalidState, format!("cannot turn on MFA delete on {name}"))
+                        .why("the bucket has lifecycle rules, which could not give a code (MFA-7)")
+                        .mend("remove its lifecycle first"));
+                }
+            }
+            bucket.mfa_delete = mfa_delete.or(bucket.mfa_delete);
             if to == Versioning::Unversioned && bucket.versioning != to {
                 return Err(Error::new(Kind::InvalidState, format!("cannot make the bucket {name} unversioned"))
                     .why("versioning was set once and can only be suspended (VER-1)")
                     .mend("set it to Suspended"));
             }
+            if to != Versioning::Enabled && bucket.lock.is_some() {
+                return Err(Error::new(Kind::InvalidState, format!("cannot suspend the versioning of {name}"))
+                    .why("An Object Lock configuration is present on this bucket, so the versioning state cannot be changed. (LOCK-1)")
+                    .mend("leave it Enabled: object lock is for good"));
+            }
             bucket.versioning = to;
             Ok(())
-        })
+        })?;
+        self.tell_advice(name);
+        Ok(())
     }
 
     /// A bucket's document, such as `lifecycle`.
@@ -202,15 +273,40 @@ impl Store {
     /// Sets or removes a bucket's document. The door has validated it.
     ///
     /// # Errors
-    /// [`Kind::NoSuchBucket`].
+    /// [`Kind::NoSuchBucket`]; [`Kind::InvalidState`] for lifecycle rules beside MFA delete (MFA-7).
     pub fn set_document(&self, bucket: &str, document: &str, text: Option<String>) -> Result<()> {
-        self.change_bucket(bucket, |bucket| {
+        self.edit_document(bucket, document, |_| Ok(text))
+    }
+
+    /// The same of one whose text follows from the one before. Nothing comes in between.
+    pub(super) fn edit_document(
+        &self,
+        bucket: &str,
+        document: &str,
+        edit: impl FnOnce(Option<String>) -> Result<Option<String>>,
+    ) -> Result<()> {
+        self.transact_durably(|tx| {
+            let mut bucket = need_bucket(tx, bucket)?;
+            let text = edit(bucket.documents.get(document).cloned())?;
+            if document == super::obey::DOCUMENT && text.is_some() && bucket.mfa_delete == Some(true) {
+                return Err(Error::new(Kind::InvalidState, "cannot set the bucket's lifecycle")
+                    .why("the bucket has MFA delete, and rules could not give a code (MFA-7)")
+                    .mend("turn MFA delete off first"));
+            }
             match text {
                 Some(text) => bucket.documents.insert(document.to_owned(), text),
                 None => bucket.documents.remove(document),
             };
+            write_bucket(tx, &bucket);
+            if document == tiering::DOCUMENT {
+                tiering::look_at_all(tx, bucket.id);
+            }
             Ok(())
-        })
+        })?;
+        if document == super::obey::DOCUMENT {
+            self.rules_have_changed(bucket);
+        }
+        Ok(())
     }
 
     /// What a bucket holds.

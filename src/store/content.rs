@@ -66,11 +66,21 @@ pub(super) fn inline(bytes: Vec<u8>) -> ContentRecord {
 }
 
 impl Store {
-    /// Opens an object's bytes. They stay readable after an overwrite or delete.
+    /// Opens an object's bytes for a reader. They stay readable after an overwrite or delete, and when a restored copy goes.
     ///
     /// # Errors
+    /// [`Kind::Archived`] when they must be restored before;
     /// [`Kind::NoSuchVersion`] when the object was replaced since it was looked up: look it up again.
     pub fn open_content(self: &Arc<Self>, object: &Object) -> Result<Content> {
+        self.readable(object)?;
+        self.content(object.content)
+    }
+
+    /// The same for who had the bytes open before: archived or not.
+    ///
+    /// # Errors
+    /// As [`Store::open_content`], but for archives.
+    pub fn open_unasked(self: &Arc<Self>, object: &Object) -> Result<Content> {
         self.content(object.content)
     }
 
@@ -118,7 +128,7 @@ impl Store {
         if let Some(value) = object.crc64.0 {
             return Ok(value);
         }
-        let content = self.open_content(object)?;
+        let content = self.content(object.content)?;
         if let Checksum(Some(value)) = content.crc64 {
             return Ok(value);
         }

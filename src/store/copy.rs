@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::bucket::need_bucket;
+use super::class::may_copy;
 use super::promise::{BODY_BYTES_MAX, Promise};
 use super::put::{Condition, PutOptions};
 use super::stack::hold_content;
@@ -10,7 +11,7 @@ use crate::crypto::{Md5, Summer};
 use crate::index::{Family, Read, Tx, content_key};
 use crate::model::{
     Bucket, ChecksumAlgorithm, Conditions, ContentId, DirId, ETag, Error, FileKind, Kind, Metadata, Object, ObjectKey,
-    ObjectSum, ObjectSums, Posix, Result, Seq, StorageClass, TagSet, Timestamp,
+    ObjectLock, ObjectSum, ObjectSums, Posix, Result, Seq, StorageClass, TagSet, Timestamp,
 };
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub struct CopyOptions {
     pub source: Conditions,
     /// The copy's checksum; the source's when absent (COPY-11).
     pub checksum: Option<ChecksumAlgorithm>,
+    /// What protects the copy; it is never taken from the source, and the bucket's default when nothing (LOCK-9).
+    pub lock: ObjectLock,
 }
 
 impl CopyOptions {
@@ -43,13 +46,18 @@ impl CopyOptions {
             posix: self.posix.clone(),
             condition: self.condition,
             promise: Promise::default(),
+            lock: self.lock,
         }
     }
 
     /// Whether a copy of `from` is the same in all that can be chosen: onto itself it would do nothing (COPY-7).
     #[must_use]
     pub fn changes_nothing(&self, from: &Object) -> bool {
-        self.metadata.is_none() && self.tags.is_none() && self.checksum.is_none() && self.class == from.class
+        self.metadata.is_none()
+            && self.tags.is_none()
+            && self.checksum.is_none()
+            && self.class == from.class
+            && self.lock == ObjectLock::NONE
     }
 }
 
@@ -72,7 +80,9 @@ impl Store {
     /// [`Store::put`].
     pub fn copy(self: &Arc<Self>, from: &Object, bucket: &str, key: &ObjectKey, how: &CopyOptions) -> Result<Object> {
         how.source.of_source(from)?;
+        self.check_copy(from, bucket, key, how.class)?;
         let options = how.options(from);
+        self.check_lock(&self.bucket(bucket)?, how.lock)?;
         if let Some(algorithm) = how.checksum {
             let sum = self.sums(from)?.sum;
             if sum.is_none_or(|sum| sum.parts > 0 || sum.sum.algorithm() != algorithm) {
@@ -87,6 +97,15 @@ impl Store {
         })?;
         self.note_copy(&object, bucket, key.as_str());
         Ok(object)
+    }
+
+    /// SC-12: what no copy of an object onto itself may do.
+    fn check_copy(&self, from: &Object, bucket: &str, key: &ObjectKey, class: StorageClass) -> Result<()> {
+        if may_copy(from.class, class) || !self.get(bucket, key, None).is_ok_and(|there| there.ino == from.ino) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::InvalidRequest, format!("cannot move the object to {}", class.name()))
+            .why(format!("no copy leads there from {} (SC-12)", from.class.name())))
     }
 
     /// A copy whose bytes are shared, and read once for their checksum.
@@ -131,6 +150,7 @@ impl Store {
         options: &PutOptions,
         (now, seq): (Timestamp, Seq),
     ) -> Result<Object> {
+        self.readable(from)?;
         // Held before the old version is retired: it may be the only other holder.
         if from.content != ContentId::EMPTY {
             // One in `gone` has no holder left and is about to be freed.

@@ -10,8 +10,8 @@ use super::stack::{
 };
 use crate::index::{DentRecord, DirRecord, DirStat, Family, InodeRecord, Tx, VerRecord, id_key, ver_key};
 use crate::model::{
-    Bucket, DirId, Error, FileKind, Ino, Kind, Object, ObjectKey, Posix, Result, Seq, Timestamp, VersionId, Versioning,
-    Xattrs,
+    Bucket, DirId, Error, FileKind, Ino, Kind, Leave, Object, ObjectKey, Posix, Result, Seq, Timestamp, VersionId,
+    Versioning, Xattrs,
 };
 
 /// What a removal on the mount left.
@@ -23,6 +23,33 @@ pub struct Removed {
     pub nlink: u32,
     /// The delete marker that stands on top now.
     pub marker: Option<VersionId>,
+}
+
+/// On whose account something is deleted, which is how it is told (LC-32).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// Somebody asked.
+    Asked,
+    /// A lifecycle rule.
+    Lifecycle,
+}
+
+impl Cause {
+    /// The event of what goes for good.
+    pub(super) const fn deleted(self) -> &'static str {
+        match self {
+            Self::Asked => "ObjectRemoved:Delete",
+            Self::Lifecycle => "LifecycleExpiration:Delete",
+        }
+    }
+
+    /// The event of a delete marker.
+    const fn marked(self) -> &'static str {
+        match self {
+            Self::Asked => "ObjectRemoved:DeleteMarkerCreated",
+            Self::Lifecycle => "LifecycleExpiration:DeleteMarkerCreated",
+        }
+    }
 }
 
 /// Keys of one call of [`Store::delete_many`] at most (DEL-8).
@@ -37,6 +64,8 @@ pub struct DeleteOne {
     pub version: Option<VersionId>,
     /// Condition on the current version (COND-12).
     pub condition: Condition,
+    /// What the caller may that others may not.
+    pub leave: Leave,
 }
 
 /// What a DELETE did.
@@ -65,9 +94,22 @@ impl Store {
         })
     }
 
-    /// Takes a live name away by the rules of the bucket's versioning.
+    /// Takes a live name away by the rules of the bucket's versioning, since somebody asked for it.
     pub(super) fn unname(
         &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        at: (DirId, &str),
+        old: &Current,
+        now: Timestamp,
+    ) -> Result<Option<VersionId>> {
+        self.unname_for(Cause::Asked, tx, bucket, at, old, now)
+    }
+
+    /// The same on anybody's account.
+    pub(super) fn unname_for(
+        &self,
+        cause: Cause,
         tx: &mut Tx<'_>,
         bucket: &Bucket,
         at: (DirId, &str),
@@ -87,11 +129,14 @@ impl Store {
         } else {
             retire(tx, bucket, at, old, now)?;
         }
-        let marker =
-            if versioned { Some(self.add_marker(tx, bucket, at, old.object.ino, now, is_null(old))?) } else { None };
+        let marker = if versioned {
+            Some(self.add_marker((cause, is_null(old)), tx, bucket, at, old.object.ino, now)?)
+        } else {
+            None
+        };
         // Told before the directory goes with its last name, and its path with it.
         if !old.draft && marker.is_none() {
-            self.announce(tx, "ObjectRemoved:Delete", at, &old.object)?;
+            self.announce(tx, cause.deleted(), at, &old.object)?;
         }
         if is_dir(at.1) {
             Self::clear_marker_object(tx, at, now)?;
@@ -114,7 +159,7 @@ impl Store {
         retire(tx, bucket, at, old, now)?;
         match bucket.versioning {
             Versioning::Unversioned => Ok(None),
-            _ => self.add_marker(tx, bucket, at, old.object.ino, now, is_null(old)).map(Some),
+            _ => self.add_marker((Cause::Asked, is_null(old)), tx, bucket, at, old.object.ino, now).map(Some),
         }
     }
 
@@ -155,14 +200,14 @@ impl Store {
 
     /// Puts a delete marker on top of a name's stack (DEL-2 to DEL-4). Where it takes a null version's place there is no
     /// other (VER-9).
-    fn add_marker(
+    pub(super) fn add_marker(
         &self,
+        (cause, over_null): (Cause, bool),
         tx: &mut Tx<'_>,
         bucket: &Bucket,
         at: (DirId, &str),
         ino: Ino,
         now: Timestamp,
-        over_null: bool,
     ) -> Result<VersionId> {
         let seq = Seq(self.ids.take());
         let version = self.version_id(bucket.versioning, seq, ino);
@@ -173,7 +218,7 @@ impl Store {
         let mut marker = Object::empty(ino, seq, version, &posix, now);
         marker.marker = true;
         push_older(tx, bucket.id, at.0, at.1, &marker)?;
-        self.announce(tx, "ObjectRemoved:DeleteMarkerCreated", at, &marker)?;
+        self.announce(tx, cause.marked(), at, &marker)?;
         Ok(version)
     }
 
@@ -181,7 +226,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::PreconditionFailed`], [`Kind::NoSuchKey`] for a condition on an absent object (COND-13), [`Kind::Unsupported`] for
-    /// one on a version (COND-12). A missing key or version is no error (DEL-1, DEL-7).
+    /// one on a version (COND-12), [`Kind::Locked`] for a version that is protected. A missing key or version is no error (DEL-1, DEL-7).
     pub fn delete(
         &self,
         bucket: &str,
@@ -189,16 +234,25 @@ impl Store {
         version: Option<VersionId>,
         condition: Condition,
     ) -> Result<Deleted> {
-        match version {
+        self.delete_with(bucket, &DeleteOne { key: key.clone(), version, condition, leave: Leave::default() })
+    }
+
+    /// The same of what is named, for a caller who may what others may not.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn delete_with(&self, bucket: &str, one: &DeleteOne) -> Result<Deleted> {
+        let DeleteOne { key, version, condition, leave } = one;
+        match *version {
             Some(version) => {
-                let (deleted, found) = self.delete_by_id(bucket, key, version, condition)?;
+                let (deleted, found) = self.delete_by_id(bucket, key, version, *condition, *leave)?;
                 if found {
                     self.sync()?;
                 }
                 Ok(deleted)
             }
             None => {
-                let (deleted, commit) = self.delete_current(bucket, key, condition)?;
+                let (deleted, commit) = self.delete_current(bucket, key, *condition)?;
                 self.wait_durable(commit)?;
                 Ok(deleted)
             }
@@ -216,8 +270,8 @@ impl Store {
                 .why(format!("{} were named, {DELETE_MAX} is the limit (DEL-8)", keys.len())));
         }
         self.bucket(bucket)?;
-        let answers = keys.iter().map(|DeleteOne { key, version, condition }| match version {
-            Some(version) => self.delete_by_id(bucket, key, *version, *condition).map(|(deleted, _)| deleted),
+        let answers = keys.iter().map(|DeleteOne { key, version, condition, leave }| match version {
+            Some(version) => self.delete_by_id(bucket, key, *version, *condition, *leave).map(|(deleted, _)| deleted),
             None => self.delete_current(bucket, key, *condition).map(|(deleted, _)| deleted),
         });
         let answers = answers.collect();
@@ -247,7 +301,7 @@ impl Store {
             // DEL-2: a marker is made although the key may never have existed.
             let dir = self.ensure_any_dirs(tx, &bucket, &parts, now)?;
             let ino = Ino(self.ids.take());
-            let marker = self.add_marker(tx, &bucket, (dir, name), ino, now, false)?;
+            let marker = self.add_marker((Cause::Asked, false), tx, &bucket, (dir, name), ino, now)?;
             Ok(Deleted { version: Some(marker), marker: true })
         })
     }
@@ -259,6 +313,7 @@ impl Store {
         key: &ObjectKey,
         version: VersionId,
         condition: Condition,
+        leave: Leave,
     ) -> Result<(Deleted, bool)> {
         if condition != Condition::Always {
             return Err(Error::new(Kind::Unsupported, "cannot delete a version on a condition")
@@ -268,7 +323,7 @@ impl Store {
         // Searched where no commit waits for it.
         let Some((.., seen)) = self.version_of(bucket, key, version)? else { return Ok((deleted, false)) };
         let place = Some(seen.seq).filter(|_| version != VersionId::Null);
-        match self.purge(version, place, |tx| history_place_in(tx, bucket, key)) {
+        match self.purge(version, place, leave, |tx| history_place_in(tx, bucket, key)) {
             Ok(marker) => deleted.marker = marker,
             Err(error) if error.kind() == Kind::NoSuchVersion => deleted.marker = seen.marker,
             Err(error) => return Err(error),
@@ -292,6 +347,7 @@ impl Store {
                         posix: super::stack::dir_posix(now),
                         marker: None,
                         xattrs: Xattrs::default(),
+                        class: None,
                     };
                     tx.put(Family::Dir, &id_key(id.0), &record);
                     tx.put(Family::DirStat, &id_key(id.0), &DirStat { mtime: now, ctime: now, ..DirStat::default() });

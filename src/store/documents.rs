@@ -2,8 +2,11 @@
 
 use super::Store;
 use super::cors::{self, CorsRules};
+use super::lifecycle::{self, LifecycleDocument};
+use super::lock_document;
+use super::tiering::{self, TieringDocument};
 use crate::crypto::{hex, sha256};
-use crate::model::{Bucket, Error, Kind, Result, TagSet, Versioning};
+use crate::model::{Bucket, Error, Kind, Leave, Result, TagSet, Versioning};
 use serde_json::{Map, Value};
 
 /// Longest document in bytes; S3's longest (a policy, a lifecycle configuration) fit.
@@ -68,6 +71,12 @@ enum Engine {
     Tagging,
     /// Stored; the doors of HTTP obey it.
     Cors,
+    /// Stored; says when objects go into archive tiers.
+    Tiering,
+    /// Stored, with an ID for each rule; the engine obeys it.
+    Lifecycle,
+    /// It is the bucket's object lock, not stored text.
+    ObjectLock,
     /// Always this text, with the account's name and id: the engine knows no other way.
     Fixed(&'static str),
     /// Nothing yet: setting it is refused, because a stored rule that nobody obeys is a lie.
@@ -91,7 +100,7 @@ const fn document(name: &'static str, engine: Engine, text: &'static str) -> Doc
 /// Every bucket document (INTERFACE section 6), as `aws s3api get-bucket-...` prints and `put-bucket-...` reads it.
 pub const DOCUMENTS: &[Document] = &[
     document("versioning", Engine::Versioning, "`get-bucket-versioning`"),
-    document("lifecycle", Engine::Later, "`get-bucket-lifecycle-configuration`"),
+    document("lifecycle", Engine::Lifecycle, "`get-bucket-lifecycle-configuration`, at most 1,000 rules (LC-1)"),
     document("policy", Engine::Later, "`get-bucket-policy`, the policy itself"),
     document("acl", Engine::Fixed(OWNERS), "`get-bucket-acl`, the owner's alone (ACL-1)"),
     document("ownership", Engine::Fixed(ENFORCED), "`get-bucket-ownership-controls`, `BucketOwnerEnforced` (ACL-1)"),
@@ -103,12 +112,16 @@ pub const DOCUMENTS: &[Document] = &[
     document("logging", Engine::Later, "`get-bucket-logging`"),
     document("inventory", Engine::Later, "`list-bucket-inventory-configurations`"),
     document("analytics", Engine::Later, "`list-bucket-analytics-configurations`"),
-    document("object-lock", Engine::Later, "`get-object-lock-configuration`"),
+    document("object-lock", Engine::ObjectLock, "`get-object-lock-configuration`; for good, once it is set (LOCK-1)"),
     document("encryption", Engine::Later, "`get-bucket-encryption`"),
     document("tagging", Engine::Tagging, "`get-bucket-tagging`, at most 50 tags (BKT-21)"),
     document("request-payment", Engine::Fixed(OWNER_PAYS), "`get-bucket-request-payment`, `BucketOwner`"),
     document("accelerate", Engine::Later, "`get-bucket-accelerate-configuration`"),
-    document("intelligent-tiering", Engine::Later, "`list-bucket-intelligent-tiering-configurations`"),
+    document(
+        "intelligent-tiering",
+        Engine::Tiering,
+        "`list-bucket-intelligent-tiering-configurations`, at most 1,000 (IT-10)",
+    ),
 ];
 
 impl Document {
@@ -136,6 +149,7 @@ impl Document {
     pub fn is_set(&self, bucket: &Bucket) -> bool {
         match self.engine {
             Engine::Fixed(_) | Engine::Versioning => true,
+            Engine::ObjectLock => bucket.lock.is_some(),
             _ => bucket.documents.contains_key(self.name),
         }
     }
@@ -145,8 +159,8 @@ impl Document {
     pub fn read(&self, store: &Store, bucket: &Bucket) -> Option<String> {
         match (self.engine, bucket.versioning.status()) {
             (Engine::Fixed(text), _) => Some(always(text, &store.account_id())),
-            (Engine::Versioning, None) => Some("{}\n".to_owned()),
-            (Engine::Versioning, Some(status)) => Some(format!("{{\n    \"Status\": \"{status}\"\n}}\n")),
+            (Engine::Versioning, status) => Some(versioning_text(status, bucket.mfa_delete)),
+            (Engine::ObjectLock, _) => bucket.lock.map(lock_document::print),
             _ => bucket.documents.get(self.name).cloned(),
         }
     }
@@ -167,8 +181,8 @@ impl Document {
     ///
     /// # Errors
     /// [`Kind::InvalidArgument`] for text that is not the document's JSON, [`Kind::InvalidTag`] and
-    /// [`Kind::TooManyTags`] for tags, [`Kind::InvalidRequest`] for rules that say nothing good, [`Kind::Unsupported`]
-    /// without an engine and for what is not as this release is.
+    /// [`Kind::TooManyTags`] for tags, [`Kind::InvalidRequest`] and [`Kind::Malformed`] for rules that say nothing good,
+    /// [`Kind::Unsupported`] without an engine and for what is not as this release is.
     pub fn check(&self, account: &str, text: &[u8]) -> Result<()> {
         self.writable()?;
         let value: Value =
@@ -177,11 +191,16 @@ impl Document {
             return Err(self.bad("it is not a JSON object".to_owned()));
         };
         match self.engine {
+            Engine::Lifecycle => LifecycleDocument::parse(text)?.check().map(drop),
             Engine::Versioning => self.versioning(members).map(|_| ()),
             Engine::Tagging => self.tagging(members),
             Engine::Cors => serde_json::from_value::<CorsRules>(value)
                 .map_err(|error| self.bad(error.to_string()))
                 .and_then(|rules| rules.check()),
+            Engine::Tiering => serde_json::from_value::<TieringDocument>(value)
+                .map_err(|error| self.bad(error.to_string()))
+                .and_then(|document| document.check()),
+            Engine::ObjectLock => lock_document::parse(&value).map(|_| ()),
             Engine::Fixed(text) => self.fixed(&value, &always(text, account)),
             Engine::Later => Ok(()),
         }
@@ -193,36 +212,66 @@ impl Document {
     /// As [`Document::check`], and the store's; the old one stays.
     pub fn replace(&self, store: &Store, bucket: &Bucket, text: &[u8]) -> Result<()> {
         self.check(&store.account_id(), text)?;
-        let text = String::from_utf8_lossy(text).into_owned();
-        if let Engine::Fixed(_) = self.engine {
-            return Ok(());
-        }
+        let text = match self.engine {
+            Engine::Fixed(_) => return Ok(()),
+            Engine::ObjectLock => {
+                let value = serde_json::from_slice(text).map_err(|error| self.bad(error.to_string()))?;
+                return store.set_bucket_lock(bucket.name.as_str(), lock_document::parse(&value)?);
+            }
+            Engine::Lifecycle => LifecycleDocument::parse(text)?.text(),
+            _ => String::from_utf8_lossy(text).into_owned(),
+        };
         if self.engine != Engine::Versioning {
             return store.set_document(bucket.name.as_str(), self.name, Some(text));
         }
         let members: Map<String, Value> = serde_json::from_str(&text).map_err(|error| self.bad(error.to_string()))?;
-        match self.versioning(&members)? {
+        self.set_versioning(store, bucket, &members, Leave::default())
+    }
+
+    /// Replaces the document as a whole for a caller who may what others may not; only that of versioning asks for that.
+    ///
+    /// # Errors
+    /// As [`Document::replace`].
+    pub fn replace_with(&self, store: &Store, bucket: &Bucket, text: &[u8], leave: Leave) -> Result<()> {
+        if self.engine != Engine::Versioning {
+            return self.replace(store, bucket, text);
+        }
+        self.check(&store.account_id(), text)?;
+        let members: Map<String, Value> = serde_json::from_slice(text).map_err(|error| self.bad(error.to_string()))?;
+        self.set_versioning(store, bucket, &members, leave)
+    }
+
+    fn set_versioning(&self, store: &Store, bucket: &Bucket, members: &Map<String, Value>, leave: Leave) -> Result<()> {
+        match self.versioning(members)? {
             // As `get-bucket-versioning` tells of a bucket where it was never set: writing it back changes nothing.
-            None if bucket.versioning == Versioning::Unversioned => Ok(()),
-            None => Err(never_back()),
-            Some(to) if to == bucket.versioning => Ok(()),
-            Some(to) => store.set_versioning(bucket.name.as_str(), to),
+            (None, None) if bucket.versioning == Versioning::Unversioned => Ok(()),
+            (None, Some(_)) => Err(self.bad("MFADelete comes with Status (MFA-8)")),
+            (None, None) => Err(never_back()),
+            (Some(to), mfa) if to == bucket.versioning && (mfa.is_none() || mfa == bucket.mfa_delete) => Ok(()),
+            // That it is off was never in question.
+            (Some(to), Some(false)) if to == bucket.versioning && bucket.mfa_delete.is_none() => Ok(()),
+            (Some(to), mfa) => store.set_versioning_with(bucket.name.as_str(), to, mfa, leave),
         }
     }
 
     /// Unsets the document.
     ///
     /// # Errors
-    /// [`Kind::NotSet`] when it is not set, [`Kind::InvalidState`] for versioning (VER-1), [`Kind::Unsupported`] for
+    /// [`Kind::NotSet`] when it is not set, [`Kind::InvalidState`] for versioning (VER-1) and object lock (LOCK-1), [`Kind::Unsupported`] for
     /// what this release is always like.
     pub fn unset(&self, store: &Store, bucket: &Bucket) -> Result<()> {
         if self.engine == Engine::Versioning {
             return Err(never_back());
         }
+        if self.engine == Engine::ObjectLock && bucket.lock.is_some() {
+            return Err(Error::new(Kind::InvalidState, "cannot unset the bucket's object-lock")
+                .why("once enabled it is never switched off (LOCK-1)")
+                .mend("write it without Rule to have no default retention"));
+        }
         if let Engine::Fixed(text) = self.engine {
             return Err(self.never_else(&always(text, &store.account_id())));
         }
-        if !bucket.documents.contains_key(self.name) {
+        if !self.is_set(bucket) {
             return Err(Error::new(Kind::NotSet, format!("the bucket's {} is not set", self.name)));
         }
         store.set_document(bucket.name.as_str(), self.name, None)
@@ -237,6 +286,9 @@ impl Document {
                 match self.engine {
                     Engine::Tagging => r#"{"TagSet":[{"Key":"project","Value":"blue"}]}"#,
                     Engine::Cors => cors::EXAMPLE,
+                    Engine::Tiering => tiering::EXAMPLE,
+                    Engine::Lifecycle => lifecycle::EXAMPLE,
+                    Engine::ObjectLock => lock_document::EXAMPLE,
                     Engine::Fixed(text) => text,
                     Engine::Versioning | Engine::Later => r#"{"Status":"Enabled"}"#,
                 }
@@ -265,21 +317,20 @@ impl Document {
         }
     }
 
-    fn versioning(&self, members: &Map<String, Value>) -> Result<Option<Versioning>> {
+    fn versioning(&self, members: &Map<String, Value>) -> Result<(Option<Versioning>, Option<bool>)> {
         self.only(members, &["Status", "MFADelete", "MfaDelete"])?;
+        let mut mfa = None;
         for name in ["MFADelete", "MfaDelete"] {
             match members.get(name).map(Value::as_str) {
-                None | Some(Some("Disabled")) => {}
-                Some(Some("Enabled")) => {
-                    return Err(Error::new(Kind::Unsupported, "cannot turn on MFA delete")
-                        .why("this release does not ask for a second factor"));
-                }
+                None => {}
+                Some(Some("Disabled")) => mfa = Some(false),
+                Some(Some("Enabled")) => mfa = Some(true),
                 Some(_) => return Err(self.bad(format!("{name} is Enabled or Disabled"))),
             }
         }
         match members.get("Status").map(Value::as_str) {
-            None => Ok(None),
-            Some(Some(status)) => Versioning::parse(status).map(Some),
+            None => Ok((None, mfa)),
+            Some(Some(status)) => Ok((Some(Versioning::parse(status)?), mfa)),
             Some(None) => Err(self.bad("Status is a string")),
         }
     }
@@ -313,6 +364,18 @@ impl Document {
         }
         Ok(())
     }
+}
+
+/// The versioning document of that status; whether there is MFA delete only where that was ever said (MFA-8).
+fn versioning_text(status: Option<&str>, mfa_delete: Option<bool>) -> String {
+    let mfa = mfa_delete.map(|on| ("MFADelete", if on { "Enabled" } else { "Disabled" }));
+    let members: Vec<String> = status
+        .map(|status| ("Status", status))
+        .into_iter()
+        .chain(mfa)
+        .map(|(name, value)| format!("    \"{name}\": \"{value}\""))
+        .collect();
+    if members.is_empty() { "{}\n".to_owned() } else { format!("{{\n{}\n}}\n", members.join(",\n")) }
 }
 
 /// What is always so, with the account in its place.
@@ -361,7 +424,11 @@ mod tests {
         {
             assert_eq!(kind("versioning", bad), Some(Kind::InvalidArgument), "{bad}");
         }
-        assert_eq!(kind("versioning", r#"{"MFADelete":"Enabled"}"#), Some(Kind::Unsupported));
+        assert_eq!(kind("versioning", r#"{"Status":"Enabled","MFADelete":"Enabled"}"#), None);
+        assert_eq!(kind("versioning", r#"{"Status":"Enabled","MFADelete":"on"}"#), Some(Kind::InvalidArgument));
+        assert_eq!(super::versioning_text(None, None), "{}\n");
+        let both = super::versioning_text(Some("Enabled"), Some(true));
+        assert_eq!(both, "{\n    \"Status\": \"Enabled\",\n    \"MFADelete\": \"Enabled\"\n}\n");
     }
 
     #[test]

@@ -179,7 +179,6 @@ impl Draft {
     /// Begins anew over what was just published.
     pub(super) fn rebase(&mut self, content: Arc<Content>) {
         self.size = content.size();
-        self.settle_room();
         self.running = content.crc64().map(|value| Running { crc: Crc64::resume(value), at: content.size() });
         self.published(content.id());
         (self.cut, self.noted, self.told) = (None, false, false);
@@ -281,10 +280,10 @@ impl Draft {
             return Ok(());
         }
         let end = Self::check_end(at, data.len() as u64)?;
-        self.admit(self.size.max(end))?;
         self.store.room_for_data(data.len() as u64)?;
+        self.admit(self.size.max(end))?;
         if at > self.size {
-            self.extend(at)?;
+            self.lengthen(at);
         }
         let grows = at == self.size;
         if grows && self.append_solo(at, data)? {
@@ -477,6 +476,11 @@ impl Draft {
             return Ok(());
         }
         self.admit(size)?;
+        self.lengthen(size);
+        Ok(())
+    }
+
+    fn lengthen(&mut self, size: u64) {
         if let Some(running) = self.running.as_mut().filter(|running| running.at == self.size) {
             let zeros = size - self.size;
             running.crc = Crc64::resume(crc64_combine(running.crc.value(), crc64_zeros(zeros), zeros));
@@ -486,7 +490,6 @@ impl Draft {
         }
         self.size = size;
         self.changed();
-        Ok(())
     }
 
     /// Makes `[at, at + len)` zeros without storing them; the length stays.
@@ -524,7 +527,9 @@ impl Draft {
         }
         self.store.writable()?;
         self.admit(self.size.max(end))?;
-        self.extend(at)?;
+        if at > self.size {
+            self.lengthen(at);
+        }
         let sum = source.crc64().filter(|_| self.size <= end && from == 0 && len == source.size());
         self.carve(at, end);
         for (start, extent) in source.extents(from, len)? {

@@ -42,6 +42,21 @@ impl Store {
         metrics.set(MetricId::ScrubFindings, &[], count(scrub.findings));
         metrics.set(MetricId::ScrubPasses, &[], count(scrub.passes));
         metrics.set(MetricId::ScrubLastFindings, &[], count(scrub.last_findings.unwrap_or(0)));
+        let rules = self.lifecycle_status();
+        metrics.set(MetricId::LifecyclePasses, &[], count(rules.passes));
+        metrics.set(MetricId::LifecycleJudged, &[], count(rules.total.judged));
+        for (action, deeds) in [
+            ("delete", rules.total.deleted),
+            ("mark", rules.total.marked),
+            ("unmark", rules.total.unmarked),
+            ("transition", rules.total.moved),
+            ("abort", rules.total.aborted),
+            ("failed", rules.total.failed),
+        ] {
+            metrics.set(MetricId::LifecycleDeeds, &[action], count(deeds));
+        }
+        metrics.set(MetricId::LifecycleBytes, &["delete"], count(rules.total.deleted_bytes));
+        metrics.set(MetricId::LifecycleBytes, &["transition"], count(rules.total.moved_bytes));
         metrics.set(MetricId::Complaints, &[], count(self.complaints(None).len() as u64));
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! History: listing a name's versions, purging one, restoring one, undeleting (DEL-5, DEL-6, VER-13, VER-14).
 
 use super::Store;
-use super::bucket::read_bucket;
+use super::bucket::{need_factor, read_bucket};
 use super::copy::CopyOptions;
+use super::delete::Cause;
 use super::find::{Found, Part, has_versions, versions_in};
+use super::locks::Warrant;
 use super::names::{dent, history_place_in, is_dir, live_dir, readable};
 use super::stack::{
     Current, bucket_of, current, detach, dethrone, drop_content, hold_dir, newest_older, promote, release_hold,
@@ -12,7 +14,7 @@ use super::stack::{
 use crate::index::{
     DentRecord, Family, OneCommit, Tx, component_of, dent_bounds, dent_key, next_name, ver_dir_bounds, ver_parts,
 };
-use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, ObjectKey, Result, Seq, Timestamp, VersionId};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Leave, Object, ObjectKey, Result, Seq, Timestamp, VersionId};
 
 /// A name that has history.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,9 +96,23 @@ impl Store {
     /// newest was deleted; deleting the topmost marker undeletes (VER-14).
     ///
     /// # Errors
-    /// [`Kind::NoSuchVersion`].
+    /// [`Kind::NoSuchVersion`]; [`Kind::Locked`] while it is protected; [`Kind::Denied`] without a second factor where one is needed (MFA-1).
     pub fn delete_version(&self, dirs: &[DirId], component: &str, version: VersionId, seq: Seq) -> Result<()> {
-        self.purge(version, Some(seq), |_| Ok((dirs.to_vec(), component.to_owned()))).map(drop)
+        self.delete_version_with(dirs, component, (version, seq), Leave::default())
+    }
+
+    /// The same for a caller who may what others may not.
+    ///
+    /// # Errors
+    /// As [`Store::delete_version`].
+    pub fn delete_version_with(
+        &self,
+        dirs: &[DirId],
+        component: &str,
+        (version, seq): (VersionId, Seq),
+        leave: Leave,
+    ) -> Result<()> {
+        self.purge(version, Some(seq), leave, |_| Ok((dirs.to_vec(), component.to_owned()))).map(drop)
     }
 
     /// The same of a name that `find` finds in the transaction. Returns whether it was a marker.
@@ -104,15 +120,19 @@ impl Store {
         &self,
         version: VersionId,
         place: Option<Seq>,
+        leave: Leave,
         find: impl FnOnce(&Tx<'_>) -> Result<(Vec<DirId>, String)>,
     ) -> Result<bool> {
         let (now, spare) = (self.now(), Ino(self.ids.take()));
-        self.transact(|tx| {
+        self.writable()?;
+        self.make_room()?;
+        let purged = self.commit_with(Warrant { leave, ..Warrant::default() }, |tx| {
             let (dirs, component) = find(tx)?;
             let found = self.find_version(tx, &dirs, &component, (version, place))?;
             let Found { dir, object, top } = found.ok_or_else(|| Self::no_version(version))?;
             let at = (dir, component.as_str());
             let bucket = bucket_of(tx, dir)?;
+            need_factor(&bucket, leave, "delete a version for good")?;
             match top {
                 Some(top) => {
                     self.drop_top(tx, &bucket, at, &top, now)?;
@@ -127,17 +147,31 @@ impl Store {
                     release_hold(tx, dir, now)?;
                 }
                 None => {
-                    let was_top = newest_of(tx, &dirs, &component)? == Some((dir, object.seq));
-                    remove_older(tx, bucket.id, dir, &component, &object)?;
-                    self.announce(tx, "ObjectRemoved:Delete", at, &object)?;
-                    if was_top {
-                        promote_next(tx, &dirs, &bucket, &component, spare, now)?;
-                    }
-                    tidy(tx, dir)?;
+                    self.purge_older(Cause::Asked, tx, (&bucket, &dirs), at, &object, (spare, now))?;
                 }
             }
             Ok(object.marker)
-        })
+        });
+        purged.map(|(marker, _)| marker)
+    }
+
+    /// Deletes for good what lies below the current entry of a name, or a marker on top of it, in one of its directories.
+    pub(super) fn purge_older(
+        &self,
+        cause: Cause,
+        tx: &mut Tx<'_>,
+        (bucket, dirs): (&Bucket, &[DirId]),
+        at: (DirId, &str),
+        object: &Object,
+        (spare, now): (Ino, Timestamp),
+    ) -> Result<()> {
+        let was_top = newest_of(tx, dirs, at.1)? == Some((at.0, object.seq));
+        remove_older(tx, bucket.id, at.0, at.1, object)?;
+        self.announce(tx, cause.deleted(), at, object)?;
+        if was_top {
+            promote_next(tx, dirs, bucket, at.1, spare, now)?;
+        }
+        tidy(tx, at.0)
     }
 
     /// The bytes of a current entry go, and its name from its file's.
@@ -197,7 +231,8 @@ impl Store {
             let (bucket, prefix) = Self::key_prefix(tx, at.0)?;
             let key = ObjectKey::parse(&format!("{prefix}{component}"))?;
             let bucket = read_bucket(tx, bucket)?;
-            let how = CopyOptions { class: from.class, posix: Some(from.posix.clone()), ..CopyOptions::default() };
+            let class = Self::class_of_new(tx, at.0, &from)?;
+            let how = CopyOptions { class, posix: Some(from.posix.clone()), ..CopyOptions::default() };
             let object = self.copy_in(tx, &from, &bucket, at, &how.options(&from), now)?;
             Ok((object, bucket.name, key))
         })?;

@@ -51,6 +51,7 @@ impl Store {
             if !source.draft {
                 super::stack::enthrone(tx, &bucket, to, &object)?;
                 self.announce(tx, "ObjectCreated:Copy", to, &object)?;
+                self.await_time(tx, to, &object)?;
             }
             Ok(FileEntry { object, draft: source.draft, nlink })
         })

@@ -3,9 +3,9 @@
 use super::names::{Entry, FileEntry, dir_record, dir_stat, directory_of, is_dir, no_such_name};
 use super::stack::{Current, bucket_of, current, hold_content, rewrite};
 use super::{Session, Store};
-use crate::index::{Family, OneCommit, Tx, VerRecord, id_key, ver_key};
+use crate::index::{Family, OneCommit, Tx, id_key};
 use crate::model::{
-    DirId, Error, Ino, Kind, Metadata, Object, Posix, Result, TagSet, Timestamp, VersionId, Versioning,
+    DirId, Error, Ino, Kind, Metadata, Object, ObjectLock, Posix, Result, TagSet, Timestamp, VersionId, Versioning,
 };
 
 /// A change of POSIX attributes; what is `None` stays.
@@ -99,7 +99,8 @@ impl Store {
         session: Option<&Session>,
         edit: impl FnOnce(&mut Object) -> Result<()>,
     ) -> Result<Option<Object>> {
-        let is_own = |file: &Current| file.draft || session.is_some_and(|session| session.made(&file.object));
+        let now = self.now();
+        let is_own = |file: &Current| file.draft || session.is_some_and(|session| session.owns(&file.object, now));
         self.edit_in_place(at, ino, is_own, edit)
     }
 
@@ -119,8 +120,11 @@ impl Store {
             }
             file.object.posix.ctime = now;
             edit(&mut file.object)?;
-            let object = file.object.clone();
+            let (object, draft) = (file.object.clone(), file.draft);
             rewrite(tx, at.0, at.1, file)?;
+            if !draft {
+                self.await_time(tx, at, &object)?;
+            }
             Ok(Some(object))
         })
     }
@@ -206,35 +210,12 @@ impl Store {
     ) -> Result<(Object, bool)> {
         let event = |tags: &TagSet| if tags.is_empty() { "ObjectTagging:Delete" } else { "ObjectTagging:Put" };
         self.transact(|tx| {
-            let now_current = current(tx, at.0, at.1)?;
-            if let Some(mut file) =
-                now_current.filter(|file| version.is_none_or(|version| !file.draft && file.object.version == version))
-            {
-                let changed = edit(&mut file.object)?;
-                let object = file.object.clone();
-                if changed {
-                    let draft = file.draft;
-                    rewrite(tx, at.0, at.1, file)?;
-                    if !draft {
-                        self.announce(tx, event(&object.tags), at, &object)?;
-                    }
-                }
-                return Ok((object, changed));
+            let edited = self.edit_version(tx, at, version.map(|version| (version, None)), edit)?;
+            if edited.changed && !edited.draft {
+                self.announce(tx, event(&edited.object.tags), at, &edited.object)?;
+                self.await_time(tx, at, &edited.object)?;
             }
-            let Some(version) = version else { return Err(no_such_name(at.1)) };
-            let found = self.find_version(tx, &[at.0], at.1, (version, None))?;
-            let mut object = found.ok_or_else(|| Self::no_version(version))?.object;
-            if object.marker {
-                return Err(
-                    Error::new(Kind::IsMarker, "cannot tag a delete marker").why("a marker has no tags (TAG-9)")
-                );
-            }
-            let changed = edit(&mut object)?;
-            if changed {
-                self.announce(tx, event(&object.tags), at, &object)?;
-                tx.put(Family::Ver, &ver_key(at.0, at.1, object.seq), &VerRecord::Object(object.clone()));
-            }
-            Ok((object, changed))
+            Ok((edited.object, edited.changed))
         })
     }
 
@@ -290,7 +271,9 @@ impl Store {
                 self.announce(tx, event, at, &edited)?;
             }
             file.object.tags = edited.tags;
+            let object = file.object.clone();
             rewrite(tx, at.0, at.1, file)?;
+            self.await_time(tx, at, &object)?;
             Ok(Carried::Tagged)
         })
     }
@@ -310,12 +293,14 @@ impl Store {
                 object.seq = seq;
                 object.version = self.version_id(bucket.versioning, seq, object.ino);
                 object.since = now;
+                object.lock = self.new_lock(tx, &bucket, ObjectLock::NONE)?;
                 let new = Current { object: object.clone(), draft: false, names: file.names.clone() };
                 super::stack::enthrone_all(tx, &bucket, at, &new, Some(&file))?;
             }
             self.announce(tx, "ObjectCreated:Copy", at, &object)?;
         }
         rewrite(tx, at.0, at.1, Current { object: object.clone(), ..file })?;
+        self.await_time(tx, at, &object)?;
         Ok(object)
     }
 

@@ -8,9 +8,11 @@
 //! Locks: the reaper's own is outermost, then the index's commit lock; `pins`, `pending`, caches and queues are leaves,
 //! taken alone, but for `pins` under `gone`.
 
+mod archive;
 mod asof;
 mod bucket;
 mod changed;
+mod class;
 mod compact;
 mod complaints;
 mod content;
@@ -28,8 +30,11 @@ mod gauges;
 mod hindered;
 mod history;
 mod ids;
+pub mod lifecycle;
 mod link;
 mod list;
+mod lock_document;
+mod locks;
 mod memory;
 mod metadata;
 mod moves;
@@ -37,6 +42,7 @@ mod multipart;
 mod names;
 mod node;
 mod notes;
+mod obey;
 mod open;
 mod origin;
 mod pins;
@@ -56,10 +62,14 @@ mod stack;
 mod sum;
 mod sums;
 mod takeover;
+mod tiering;
 mod tree;
+mod writers;
 
+pub use archive::{Granted, RESTORE_DAYS_MAX, RestoreDelay, RestoreWish, archived, restore_text};
 pub use asof::AsOf;
 pub use changed::{Acting, Changed, Listener, Origin};
+pub use class::{ClassFacts, DURABILITY, DURABILITY_IN_WORDS, Mover, Step, facts, may_copy, may_move};
 pub use compact::Compacted;
 pub use complaints::Complaint;
 pub use content::{Content, again, lost};
@@ -72,7 +82,9 @@ pub use draft::Draft;
 pub use fsck::{Finding, Outcome};
 pub use hindered::Hindrance;
 pub use history::HistoryName;
+pub use lifecycle::{RuleStatus, TagElement, leads};
 pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
+pub use locks::Locked;
 pub use memory::Budget;
 pub use metadata::{Carried, PosixChange, XattrMode};
 pub use multipart::{
@@ -80,6 +92,7 @@ pub use multipart::{
     UploadOptions, UploadPage,
 };
 pub use names::{Directory, Entry, FileEntry, LEVELS_MAX};
+pub use obey::{Deed, LifecyclePass, LifecycleStatus, LifecycleTally, LifecycleTurn, Outlook, Planned, Reason};
 pub use open::{FORMAT_FILE, Identity, LOCK_FILE, META_DIR, Options, Reserve, Settings, Space, Status, check_format};
 pub use principals::{ACCESS_KEY_FILE, no_such_key};
 pub use promise::{BODY_BYTES_MAX, Promise, Trailer};
@@ -91,7 +104,13 @@ pub use salvage::Stretch;
 pub use scrub::{ScrubByHand, ScrubFinding, ScrubObject, ScrubPass, ScrubStatus, ScrubTurn};
 pub use snapshot::{LogFile, Snapshot, check_copy_of_index, runs_of_copy, set_apart};
 pub use sums::PartRange;
+pub use tiering::{
+    AccessTier, ArchiveDays, TierElement, TierName, TieringAnd, TieringDocument, TieringElement, TieringFilter, Used,
+    WATCHED_BYTES_MIN, access_tier,
+};
+pub use writers::Writing;
 
+use self::locks::Warrant;
 use crate::chunklog::{ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{Family, Index, Read, Tx};
@@ -117,6 +136,7 @@ pub struct Store {
     ids: ids::Ids,
     nodes: tree::NodeCache,
     pins: Arc<pins::Pins>,
+    writers: Arc<writers::Writers>,
     moves: moves::Moves,
     /// Bytes of all write sessions that are in memory only.
     buffered: Arc<crate::sys::sync::atomic::AtomicUsize>,
@@ -137,11 +157,15 @@ pub struct Store {
     feed: feed::Feed,
     listeners: changed::Listeners,
     completed: multipart::Completed,
+    uses: tiering::Uses,
     notes: notes::Notes,
     complaints: complaints::Complaints,
     hindrances: hindered::Hindrances,
+    /// Held for a look or a step only, also within transactions.
+    locks: locks::Locks,
     doors: doors::Doors,
     scrubs: scrub::Scrubs,
+    rulebook: obey::Rulebook,
     /// Why the store takes no changes any more, once something failed that only reopening can mend.
     stopped: OnceLock<String>,
     closed: crate::sys::sync::atomic::AtomicBool,
@@ -179,10 +203,20 @@ impl Store {
 
     /// The same without waiting for room, whatever the quotas say.
     fn commit<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
+        self.commit_with(Warrant::default(), body)
+    }
+
+    /// Every change of the store ends here, and none that a lock forbids does (LOCK-5).
+    fn commit_with<T>(&self, warrant: Warrant, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
         let (mut gone, mut told) = (Vec::new(), None);
         let done = self.index.transact(|tx| {
             let result = body(tx)?;
+            let now = self.now();
+            if self.locks.any() {
+                locks::guard(tx, now, warrant)?;
+                self.locks.mark(tx, now, locks::MARK_STEP)?;
+            }
             self.ids.reserve(tx);
             gone.extend(tx.added(Family::Gone));
             told = changed::Told::of(&self.listeners, tx);
@@ -212,11 +246,14 @@ impl Store {
         self.index.visible()
     }
 
-    /// A measure of what is asked of the store: bytes of data that came and went, and a page for each commit.
+    /// A measure of what is asked of the store: bytes of data that came and went, and a page for each commit but those of
+    /// lifecycle rules.
     #[must_use]
     pub fn traffic(&self) -> u64 {
         let log = self.log.stats();
-        log.read.saturating_add(log.appended).saturating_add(self.commits().saturating_mul(4096))
+        let by_rules = self.rulebook.commits.load(crate::sys::sync::atomic::Ordering::Relaxed);
+        let commits = self.commits().saturating_sub(by_rules);
+        log.read.saturating_add(log.appended).saturating_add(commits.saturating_mul(4096))
     }
 
     /// Whether it takes changes.

@@ -20,8 +20,8 @@ use crate::index::{
     upload_name_key, upload_name_parts, upload_names_end,
 };
 use crate::model::{
-    BucketId, ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectSum, ObjectSums,
-    Result, Seq, StorageClass, Sum, TagSet, Timestamp, UploadId, Usage,
+    BucketId, ChecksumAlgorithm, ChecksumType, ETag, Error, Kind, Metadata, Object, ObjectKey, ObjectLock, ObjectSum,
+    ObjectSums, Result, Seq, StorageClass, Sum, TagSet, Timestamp, UploadId, Usage,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct UploadOptions {
     pub class: StorageClass,
     /// The checksum its parts and its object have, and its type, when that is named (SUM-9).
     pub checksum: Option<(ChecksumAlgorithm, Option<ChecksumType>)>,
+    /// What protects the object; the bucket's default when nothing (LOCK-9).
+    pub lock: ObjectLock,
 }
 
 /// An upload in progress.
@@ -164,6 +166,7 @@ impl Store {
         let (id, seq, now) = (UploadId(self.ids.take()), Seq(self.ids.take()), self.now());
         self.transact_durably(|tx| {
             let bucket = need_bucket(tx, bucket)?;
+            self.check_lock(&bucket, options.lock)?;
             let record = UploadRecord {
                 bucket: bucket.id,
                 key: key.as_str().to_owned(),
@@ -173,6 +176,7 @@ impl Store {
                 tags: options.tags.clone(),
                 class: options.class,
                 checksum,
+                lock: options.lock,
             };
             tx.put(Family::Upload, &id_key(id.0), &record);
             tx.put(Family::UploadName, &upload_name_key(bucket.id, key.as_str(), id), &1u64);
@@ -215,7 +219,7 @@ impl Store {
         let mut body = Promised::new(body, &promise)?;
         let replaces = self.index.record::<PartRecord>(Family::Part, &part_key(upload, number))?;
         draft.counts_in(record.bucket, replaces.map_or(0, |part| part.size));
-        draft.admit(promise.length.unwrap_or(0))?;
+        draft.expect(promise.length.unwrap_or(0))?;
         draft.fill(&mut body)?;
         let sent = body.kept()?;
         self.store_part(upload, number, draft, Some(ETag { digest: sent.md5, parts: 0 }), sent.sum)
@@ -267,6 +271,7 @@ impl Store {
     ) -> Result<PartInfo> {
         let mut prepared = self.prepare(&mut draft)?;
         prepared.keep(&mut draft, ObjectSums { sum: sum.map(ObjectSum::whole), ..ObjectSums::default() });
+        draft.is_committed();
         let now = self.now();
         let (part, commit) = self.transact_seq(|tx| {
             let record = need_upload(tx, upload)?;
@@ -333,7 +338,7 @@ impl Store {
         Ok(())
     }
 
-    fn drop_upload(&self, tx: &mut Tx<'_>, upload: UploadId, record: &UploadRecord) -> Result<()> {
+    pub(super) fn drop_upload(&self, tx: &mut Tx<'_>, upload: UploadId, record: &UploadRecord) -> Result<()> {
         let bucket = record.bucket;
         for (number, part) in parts_of(tx, upload)? {
             drop_content(tx, part.content)?;

@@ -7,7 +7,9 @@ use crate::index::{
     DentRecord, DirRecord, DirStat, Family, InodeRecord, OneCommit, Read, VerRecord, component_of, decode, dent_bounds,
     dent_key, id_key, next_name, ver_bounds,
 };
-use crate::model::{Bucket, BucketId, DirId, Error, KEY_BYTES_MAX, Kind, Object, ObjectKey, Posix, Result, Xattrs};
+use crate::model::{
+    Bucket, BucketId, DirId, Error, KEY_BYTES_MAX, Kind, Object, ObjectKey, Posix, Result, StorageClass, Xattrs,
+};
 
 /// What a live name leads to.
 #[expect(clippy::large_enum_variant, reason = "nearly every value is an object")]
@@ -51,6 +53,8 @@ pub struct Directory {
     pub marker: Option<Object>,
     /// Foreign xattrs.
     pub xattrs: Xattrs,
+    /// The class of files that are made in it and below, where nothing nearer says another.
+    pub class: Option<StorageClass>,
 }
 
 /// Whether a component is a directory's.
@@ -112,6 +116,7 @@ pub(super) fn directory_of(read: &impl OneCommit, id: DirId) -> Result<Directory
         stat: dir_stat(read, id)?,
         marker: record.marker,
         xattrs: record.xattrs,
+        class: record.class,
     })
 }
 

@@ -2,12 +2,15 @@
 
 use super::Store;
 use super::bucket::{add_usage, read_bucket};
+use super::class::default_class;
 use super::names::{
     Directory, FileEntry, dent, dir_record, dir_stat, directory_of, is_dir, live_dir, no_such_name, twin,
 };
 use super::stack::{Current, attach, bucket_of, bury, detach, enthrone, newest_older, open_dir};
 use crate::index::{DentRecord, Family, OpenSession, Read, Tx, id_key};
-use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Posix, Result, Seq, Timestamp, Usage, VersionId};
+use crate::model::{
+    Bucket, DirId, Error, Ino, Kind, Object, ObjectLock, Posix, Result, Seq, Timestamp, Usage, VersionId,
+};
 
 pub(super) fn taken(component: &str) -> Error {
     Error::new(Kind::AlreadyExists, format!("cannot make {component:?}")).why("the name is taken")
@@ -40,7 +43,8 @@ impl Store {
         })
     }
 
-    /// Gives a directory its `dir/` object, so that it lives without a name in it (KEY-6).
+    /// Gives a directory its `dir/` object, so that it lives without a name in it (KEY-6). It has no bytes to protect, and
+    /// gets no default retention: `rmdir` leaves no trace.
     fn mark_dir(
         &self,
         tx: &mut Tx<'_>,
@@ -104,8 +108,11 @@ impl Store {
         let mut record = dir_record(tx, id)?;
         let bucket = read_bucket(tx, record.bucket)?;
         let has_history = newest_older(tx, parent, component)?.is_some();
-        if let Some(marker) = record.marker.take_if(|marker| has_history || marker.version != VersionId::Null) {
-            // S3 made versions of the `dir/` key: it is deleted as any other object.
+        if let Some(marker) = record
+            .marker
+            .take_if(|marker| has_history || marker.version != VersionId::Null || marker.lock != ObjectLock::NONE)
+        {
+            // S3 made versions of the `dir/` key, or locked it: it is deleted as any other object.
             tx.put(Family::Dir, &id_key(id.0), &record);
             let old = Current { object: marker, draft: false, names: None };
             let marked = self.unname_object(tx, &bucket, (parent, component), &old, now)?;
@@ -137,7 +144,8 @@ impl Store {
             let (now, seq) = self.stamp();
             need_free(tx, dir, name)?;
             let bucket = bucket_of(tx, dir)?;
-            let object = Object::empty(ino, seq, self.version_id(bucket.versioning, seq, ino), posix, now);
+            let mut object = Object::empty(ino, seq, self.version_id(bucket.versioning, seq, ino), posix, now);
+            object.lock = self.new_lock(tx, &bucket, ObjectLock::NONE)?;
             enthrone(tx, &bucket, (dir, name), &object)?;
             self.announce(tx, "ObjectCreated:Put", (dir, name), &object)?;
             attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: false }, now)?;
@@ -154,9 +162,10 @@ impl Store {
         debug_assert!(!is_dir(name));
         self.room_for_data(0)?;
         let (ino, now) = (Ino(self.ids.take()), self.now());
-        let object = Object::empty(ino, Seq(0), VersionId::Null, posix, now);
+        let mut object = Object::empty(ino, Seq(0), VersionId::Null, posix, now);
         self.transact(|tx| {
             need_free(tx, dir, name)?;
+            object.class = default_class(tx, dir)?;
             // Found by the next opening of the store, should nothing be published before a crash.
             let open = OpenSession { place: (dir, name.to_owned()), change: None };
             tx.put(Family::Unsealed, &id_key(ino.0), &open);

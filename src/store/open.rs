@@ -1,6 +1,9 @@
 //! Making, opening and describing a store.
 
-use super::{Endpoint, Hindrance, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree};
+use super::archive::RestoreDelay;
+use super::{
+    Endpoint, Hindrance, LifecycleStatus, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree,
+};
 use crate::chunklog::{self, ChunkLog, Journal};
 use crate::crypto::{Opaque, hex};
 use crate::index::{self, Family, Index};
@@ -64,6 +67,12 @@ pub struct Settings {
     pub scrub_every: Option<Duration>,
     /// Bytes a second that this may read.
     pub scrub_rate: u64,
+    /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
+    pub day: Duration,
+    /// How long restores of archived objects take (RST-2, RST-3).
+    pub restore_delay: RestoreDelay,
+    /// Versions a second that lifecycle rules are held against in the background at most; with 0 they are not.
+    pub lifecycle_rate: u64,
 }
 
 impl Settings {
@@ -91,6 +100,9 @@ impl Default for Settings {
             compact_rate: 32 << 20,
             scrub_every: Some(Duration::from_secs(14 * 86_400)),
             scrub_rate: 16 << 20,
+            day: Duration::from_secs(86_400),
+            restore_delay: RestoreDelay::None,
+            lifecycle_rate: 100_000,
         }
     }
 }
@@ -130,6 +142,8 @@ pub struct Options {
     pub entropy: Arc<dyn Entropy>,
     /// Whether changes are refused.
     pub read_only: bool,
+    /// Whether a store that is made may have short days, for tests (GEN-2). One that is there says so itself.
+    pub debug_clock: bool,
     /// Whether rounds and the freeing of space run in threads of their own. A simulation runs them as steps.
     pub workers: bool,
 }
@@ -143,6 +157,7 @@ impl Options {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             read_only: false,
+            debug_clock: false,
             workers: true,
         }
     }
@@ -202,8 +217,12 @@ pub struct Status {
     pub compaction: &'static str,
     /// Room on the disk.
     pub space: Space,
+    /// Seconds by which the clock lags behind what it showed before, where versions may be locked (LOCK-22).
+    pub clock_lag_seconds: Option<u64>,
     /// The reading of everything against its checksums.
     pub scrub: ScrubStatus,
+    /// What lifecycle rules do.
+    pub lifecycle: LifecycleStatus,
 }
 
 /// The feature of a store that is a backup: it is never changed, and a release that does not know that refuses it.
@@ -219,6 +238,9 @@ struct Format {
     /// Features a release must know to read or write the store.
     #[serde(default)]
     incompatible: Vec<String>,
+    /// Whether its days may be short, for tests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    debug_clock: bool,
 }
 
 impl Store {
@@ -257,7 +279,13 @@ impl Store {
         let (mut uuid, mut id_key) = ([0; 16], [0; 16]);
         options.entropy.fill(&mut uuid)?;
         options.entropy.fill(&mut id_key)?;
-        let format = Format { keyfold: FORMAT_VERSION, uuid: hex(&uuid), id_key: hex(&id_key), incompatible: vec![] };
+        let format = Format {
+            keyfold: FORMAT_VERSION,
+            uuid: hex(&uuid),
+            id_key: hex(&id_key),
+            incompatible: vec![],
+            debug_clock: options.debug_clock,
+        };
         let text = format.text();
         let failed = |error| Error::io(cannot_make(dir), error);
         match disk.remove(Path::new(FORMAT_NEW)) {
@@ -356,6 +384,8 @@ impl Store {
             journal: crate::sys::sync::Mutex::new(journal),
             settings,
             scrubs: scrub::Scrubs::read(&index),
+            rulebook: super::obey::Rulebook::read(&index),
+            locks: super::locks::Locks::read(&index),
             index,
             disk,
             log,
@@ -364,6 +394,7 @@ impl Store {
             ids,
             nodes: tree::NodeCache::new(),
             pins: Arc::default(),
+            writers: Arc::default(),
             moves: super::moves::Moves::default(),
             buffered: Arc::default(),
             pending: Arc::default(),
@@ -377,6 +408,7 @@ impl Store {
             feed: feed::Feed::default(),
             listeners: super::changed::Listeners::default(),
             completed: super::multipart::Completed::default(),
+            uses: super::tiering::Uses::default(),
             notes: super::notes::Notes::default(),
             complaints: complaints::Complaints::default(),
             hindrances: hindered::Hindrances::default(),
@@ -387,6 +419,7 @@ impl Store {
             _lock: lock,
         });
         store.feed.notice(done);
+        store.tell_lag();
         if fixed {
             // In memory: what a crash left open shows as it would if the store were opened to be changed.
             store.finish_sessions()?;
@@ -480,7 +513,9 @@ impl Store {
             solo_bytes: solos.iter().map(|solo| solo.bytes).sum(),
             compaction: self.compaction(),
             space: self.space()?,
+            clock_lag_seconds: self.clock_lag(),
             scrub: self.scrub_status(),
+            lifecycle: self.lifecycle_status(),
         })
     }
 }
@@ -631,6 +666,12 @@ impl Identity {
     #[must_use]
     pub fn is_backup(&self) -> bool {
         self.format.incompatible.iter().any(|feature| feature == BACKUP)
+    }
+
+    /// Whether it was made with a debug clock, by which days may be short.
+    #[must_use]
+    pub const fn has_debug_clock(&self) -> bool {
+        self.format.debug_clock
     }
 
     /// The `FORMAT` file of a copy of the store that is a backup, or is none.

@@ -63,6 +63,12 @@ impl Origin {
         self.key = None;
     }
 
+    /// Whether its publication under its name takes the place of that file's version; a body that is put by its key takes
+    /// that of any.
+    pub(super) fn takes_place_of(&self, ino: Ino) -> bool {
+        matches!(self.place, Some(Place::Key(_))) || self.ino == ino
+    }
+
     /// The name it is about to have, once it is known.
     pub(super) fn named(&self) -> Option<Named<'_>> {
         match self.place.as_ref()? {

@@ -3,7 +3,7 @@
 use super::Store;
 use super::names::malformed;
 use crate::index::{Family, Read, Record, decode};
-use crate::model::{AccessKey, AccessKeyId, Error, Kind, Result, User, UserName};
+use crate::model::{AccessKey, AccessKeyId, Error, Kind, MfaDevice, Result, User, UserName};
 
 /// The file in a store's directory with the key that secrets are sealed with.
 pub const ACCESS_KEY_FILE: &str = "access.key";
@@ -138,6 +138,81 @@ impl Store {
         })
     }
 
+    /// Every device of the account's root, by name. Damaged records are passed by, and told of once.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn mfa_devices(&self) -> Result<Vec<(UserName, MfaDevice)>> {
+        self.all(Family::Mfa, |name| UserName::parse(name).ok())
+    }
+
+    /// The device of that name.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchEntity`] when there is none.
+    pub fn mfa_device(&self, name: &UserName) -> Result<MfaDevice> {
+        need_device(&self.index, name)
+    }
+
+    /// Adds a device. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyExists`] when the name is taken.
+    pub fn add_mfa_device(&self, name: &UserName, device: &MfaDevice) -> Result<()> {
+        self.transact_durably(|tx| {
+            if tx.get(Family::Mfa, name.as_str().as_bytes())?.is_some() {
+                return Err(Error::new(Kind::AlreadyExists, format!("cannot add the device {name}"))
+                    .why("there is one of that name"));
+            }
+            tx.put(Family::Mfa, name.as_str().as_bytes(), device);
+            Ok(())
+        })
+    }
+
+    /// Deletes a device, also one whose record is damaged. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchEntity`] when there is none of that name.
+    pub fn delete_mfa_device(&self, name: &UserName) -> Result<()> {
+        self.transact_durably(|tx| {
+            if tx.get(Family::Mfa, name.as_str().as_bytes())?.is_none() {
+                return Err(no_such_device(name));
+            }
+            tx.delete(Family::Mfa, name.as_str().as_bytes());
+            Ok(())
+        })
+    }
+
+    /// Notes that a device's code of that step is taken; whether no later one, nor this, was before (MFA-5). Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchEntity`] when there is none of that name.
+    pub fn use_mfa_step(&self, name: &UserName, step: u64) -> Result<bool> {
+        self.transact_durably(|tx| {
+            let device = need_device(tx, name)?;
+            if step <= device.last_step {
+                return Ok(false);
+            }
+            tx.put(Family::Mfa, name.as_str().as_bytes(), &MfaDevice { last_step: step, wrong: 0, ..device });
+            Ok(true)
+        })
+    }
+
+    /// Notes that somebody gave a wrong code of a device. Durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Store::use_mfa_step`].
+    pub fn count_wrong_code(&self, name: &UserName) -> Result<()> {
+        let last_wrong = self.now();
+        self.transact_durably(|tx| {
+            let device = need_device(tx, name)?;
+            let wrong = device.wrong.saturating_add(1);
+            tx.put(Family::Mfa, name.as_str().as_bytes(), &MfaDevice { wrong, last_wrong, ..device });
+            Ok(())
+        })
+    }
+
     fn all<K, R: Record>(&self, family: Family, name: impl Fn(&str) -> Option<K>) -> Result<Vec<(K, R)>> {
         let mut out = Vec::new();
         for found in self.index.scan(family, &[], &END)? {
@@ -171,4 +246,14 @@ pub fn no_such_key(id: &str) -> Error {
     Error::new(Kind::NoSuchEntity, format!("cannot find the access key {id:?}"))
         .why("there is none of that id")
         .mend("`keyfold access-key list` lists the access keys")
+}
+
+fn need_device(read: &impl Read, name: &UserName) -> Result<MfaDevice> {
+    read.record(Family::Mfa, name.as_str().as_bytes())?.ok_or_else(|| no_such_device(name))
+}
+
+fn no_such_device(name: &UserName) -> Error {
+    Error::new(Kind::NoSuchEntity, format!("cannot find the device {name}"))
+        .why("there is none of that name")
+        .mend("list them with `keyfold mfa ls`")
 }

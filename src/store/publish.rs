@@ -15,7 +15,8 @@ use crate::index::{
     Body, ContentRecord, Family, OpenSession, Read, RefKey, SegRecord, Source, Tx, content_key, decode, id_key,
 };
 use crate::model::{
-    Checksum, ContentId, DirId, ETag, Ino, Kind, Object, ObjectSum, ObjectSums, Result, Seq, Sum, VersionId,
+    Aging, Checksum, ContentId, DirId, ETag, Ino, Kind, Object, ObjectLock, ObjectSum, ObjectSums, Result, Seq,
+    StorageClass, Sum, Timestamp, VersionId,
 };
 use crate::sys::sync::Mutex;
 use std::sync::Arc;
@@ -41,6 +42,12 @@ impl Session {
             (Some((VersionId::Null, seq)), VersionId::Null) => seq == object.seq,
             _ => false,
         }
+    }
+
+    /// Whether the version is its own and nothing forbids to put another in its place. What protects a version does so from
+    /// its first publication on: what is written to the file after that makes another one.
+    pub(super) fn owns(&self, object: &Object, now: Timestamp) -> bool {
+        self.made(object) && !object.lock.protects(now)
     }
 
     /// Whether it has published a version.
@@ -307,7 +314,7 @@ impl Store {
             let overtaken = prepared.is_overtaken(old.object.seq).then_some(new_seq);
             let bucket = bucket_of(tx, at.0)?;
             let mut object = old.object.clone();
-            let own = !old.draft && session.made(&old.object);
+            let own = !old.draft && session.owns(&old.object, now);
             if own {
                 resize(tx, bucket.id, &old, prepared.record.size)?;
                 drop_content(tx, old.object.content)?;
@@ -316,11 +323,23 @@ impl Store {
                 object.seq = new_seq;
                 object.version = self.version_id(bucket.versioning, new_seq, ino);
                 object.since = now;
+                object.lock = ObjectLock::NONE;
+            }
+            // What has no bytes yet is protected when its session ends: a shell publishes an empty file before it writes one.
+            if object.lock == ObjectLock::NONE && prepared.record.size > 0 {
+                object.lock = self.new_lock(tx, &bucket, ObjectLock::NONE)?;
             }
             prepared.commit(tx)?;
             prepared.describe(self, &mut object);
             object.modified = now;
             change.apply(&mut object.posix, now);
+            if !own && !old.draft {
+                object.class = Self::class_of_new(tx, at.0, &old.object)?;
+                object.aging = Aging::default();
+            } else if own && object.class == StorageClass::IntelligentTiering {
+                // IT-5
+                object.aging = Aging { accessed: Some(now), ..Aging::default() };
+            }
             edit(&mut object);
             let new = Current { object, draft: false, names: old.names.clone() };
             if !own {
@@ -331,6 +350,7 @@ impl Store {
             let open = OpenSession { place: (at.0, at.1.to_owned()), change };
             tx.put(Family::Unsealed, &id_key(ino.0), &open);
             rewrite(tx, at.0, at.1, new)?;
+            self.await_time(tx, at, &object)?;
             Ok((object, overtaken))
         })?;
         self.forget(commit, prepared.taken().into_iter());
@@ -341,6 +361,7 @@ impl Store {
         session.ino = Some(ino);
         if let Some(content) = ready.content.take() {
             draft.rebase(Arc::new(content));
+            draft.was_published(&object);
         }
         Ok(object)
     }
@@ -369,7 +390,21 @@ impl Store {
     /// When the store takes no changes.
     pub fn seal(&self, session: Session) -> Result<()> {
         let Some(ino) = session.ino else { return Ok(()) };
-        self.transact(|tx| Self::seal_in(tx, ino))
+        self.transact(|tx| {
+            self.protect_in(tx, ino)?;
+            Self::seal_in(tx, ino)
+        })
+    }
+
+    /// Gives the version of a session that ends the bucket's default retention, if it has none yet (LOCK-9).
+    fn protect_in(&self, tx: &mut Tx<'_>, ino: Ino) -> Result<()> {
+        let Some(open) = tx.record::<OpenSession>(Family::Unsealed, &id_key(ino.0))? else { return Ok(()) };
+        let (dir, name) = open.place;
+        let is_it = |top: &Current| !top.draft && top.object.ino == ino && top.object.lock == ObjectLock::NONE;
+        let Some(mut top) = current(tx, dir, &name)?.filter(is_it) else { return Ok(()) };
+        let bucket = bucket_of(tx, dir)?;
+        top.object.lock = self.new_lock(tx, &bucket, ObjectLock::NONE)?;
+        if top.object.lock == ObjectLock::NONE { Ok(()) } else { rewrite(tx, dir, &name, top) }
     }
 
     pub(super) fn seal_in(tx: &mut Tx<'_>, ino: Ino) -> Result<()> {
@@ -422,10 +457,14 @@ impl Store {
                 }
             }
         }
-        let sealed = self.transact(|tx| open.iter().try_for_each(|ino| Self::seal_in(tx, *ino)));
+        let seal = |tx: &mut Tx<'_>, ino: Ino| {
+            self.protect_in(tx, ino)?;
+            Self::seal_in(tx, ino)
+        };
+        let sealed = self.transact(|tx| open.iter().try_for_each(|ino| seal(tx, *ino)));
         if sealed.as_ref().is_err_and(|error| error.kind() == Kind::Corrupt) {
             for ino in open {
-                match self.transact(|tx| Self::seal_in(tx, ino)) {
+                match self.transact(|tx| seal(tx, ino)) {
                     Err(error) if error.kind() == Kind::Corrupt => {
                         self.spoiled((Family::Unsealed, &id_key(ino.0)), None, &error);
                     }

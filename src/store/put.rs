@@ -9,8 +9,8 @@ use super::promise::{Promise, Promised};
 use super::stack::{Current, attach, current, enthrone_all, rewrite, set_marker};
 use crate::index::{DentRecord, Tx};
 use crate::model::{
-    Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, ObjectSums, Posix, Result, Seq,
-    StorageClass, TagSet, Tags, Timestamp, VersionId,
+    Bucket, DirId, ETag, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, ObjectLock, ObjectSums, Posix,
+    Result, Seq, StorageClass, TagSet, Tags, Timestamp, VersionId,
 };
 use std::sync::Arc;
 
@@ -90,6 +90,8 @@ pub struct PutOptions {
     pub condition: Condition,
     /// What the body was promised to be.
     pub promise: Promise,
+    /// What protects it; the bucket's default when nothing (LOCK-9).
+    pub lock: ObjectLock,
 }
 
 impl Store {
@@ -108,10 +110,11 @@ impl Store {
         options: &PutOptions,
     ) -> Result<Object> {
         let bucket = self.bucket(bucket)?;
+        self.check_lock(&bucket, options.lock)?;
         let mut draft = self.draft(None)?;
         draft.has_key(bucket.name.as_str(), key.as_str());
         let mut body = Promised::new(body, &options.promise)?;
-        draft.admit(options.promise.length.unwrap_or(0))?;
+        draft.expect(options.promise.length.unwrap_or(0))?;
         draft.fill(&mut body)?;
         let sent = body.kept()?;
         let etag = ETag { digest: sent.md5, parts: 0 };
@@ -133,6 +136,7 @@ impl Store {
     ) -> Result<Object> {
         let mut prepared = self.prepare(&mut draft)?;
         prepared.keep(&mut draft, sums);
+        draft.is_committed();
         let ((object, overtaken), commit) = self.transact_seq(|tx| {
             let (now, seq) = self.stamp();
             let bucket = need_same_bucket(tx, bucket)?;
@@ -238,6 +242,7 @@ impl Store {
         object.metadata = options.metadata.clone();
         object.tags = options.tags.clone();
         object.class = options.class;
+        object.lock = self.new_lock(tx, bucket, options.lock)?;
         fill(&mut object);
         if let Some(old) = &old {
             self.retire_all(tx, bucket, (dir, name), old, now)?;
@@ -252,6 +257,7 @@ impl Store {
             None => attach(tx, dir, name, &DentRecord::Object { object: object.clone(), draft: false }, now)?,
         }
         self.announce(tx, event, (dir, name), &object)?;
+        self.await_time(tx, (dir, name), &object)?;
         Ok((object, replaced))
     }
 

@@ -5,31 +5,31 @@
 
 use super::Store;
 use super::bucket::find_bucket;
-use super::names::readable;
 use super::open::Space;
-use super::origin::Named;
-use super::stack::{bucket_of, current, stays};
+use super::origin::{Named, Origin};
+use super::stack::{Current, bucket_of, current, stays};
 use crate::index::{Family, Read, Tx, decode, id_of};
-use crate::model::{Bucket, BucketId, Error, Kind, ObjectKey, Result, Usage};
+use crate::model::{Bucket, BucketId, Error, Kind, Object, ObjectKey, Result, Seq, Usage, VersionId};
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-struct Limit {
-    /// The bucket's name.
-    bucket: String,
-    bytes: u64,
+/// What is known of a bucket that has a quota, or into which something is on its way.
+#[derive(Default)]
+struct Share {
+    /// The bucket's name and how many bytes it may hold.
+    limit: Option<(String, u64)>,
     /// Bytes that write sessions will add when they are published.
     coming: u64,
 }
 
-/// The quotas of all buckets that have one.
+/// The quotas of all buckets.
 #[derive(Default)]
 pub(super) struct Quotas {
     /// Whether there is any.
     any: AtomicBool,
-    limits: Mutex<HashMap<BucketId, Limit>>,
+    shares: Mutex<HashMap<BucketId, Share>>,
 }
 
 impl Quotas {
@@ -39,21 +39,35 @@ impl Quotas {
 
     /// Has `now` say what the bucket's quota is, with others kept from saying it meanwhile.
     fn set(&self, id: BucketId, now: impl FnOnce() -> Result<Bucket>) -> Result<()> {
-        let mut limits = self.limits.lock();
-        match now() {
-            Ok(Bucket { name, quota: Some(bytes), .. }) => {
-                let coming = limits.get(&id).map_or(0, |limit| limit.coming);
-                limits.insert(id, Limit { bucket: name.to_string(), bytes, coming });
-            }
-            Ok(Bucket { quota: None, .. }) => drop(limits.remove(&id)),
-            Err(error) if error.kind() == Kind::NoSuchBucket => drop(limits.remove(&id)),
+        let mut shares = self.shares.lock();
+        let limit = match now() {
+            Ok(bucket) => bucket.quota.map(|bytes| (bucket.name.to_string(), bytes)),
+            Err(error) if error.kind() == Kind::NoSuchBucket => None,
             Err(error) => return Err(error),
-        }
-        self.any.store(!limits.is_empty(), Ordering::Release);
+        };
+        shares.entry(id).or_default().limit = limit;
+        self.tidy(&mut shares, id);
         Ok(())
     }
 
-    /// Refuses a transaction that is about to commit more than fits into a bucket. What makes none larger may go on.
+    fn tidy(&self, shares: &mut HashMap<BucketId, Share>, id: BucketId) {
+        if shares.get(&id).is_some_and(|share| share.limit.is_none() && share.coming == 0) {
+            shares.remove(&id);
+        }
+        self.any.store(shares.values().any(|share| share.limit.is_some()), Ordering::Release);
+    }
+
+    /// Forgets the quota of a bucket that is gone.
+    pub(super) fn forget(&self, id: BucketId) {
+        let mut shares = self.shares.lock();
+        if let Some(share) = shares.get_mut(&id) {
+            share.limit = None;
+        }
+        self.tidy(&mut shares, id);
+    }
+
+    /// Refuses a transaction that is about to commit more than fits into a bucket beside what is on its way there. What makes
+    /// none larger may go on.
     pub(super) fn judge(&self, tx: &Tx<'_>) -> Result<()> {
         if !self.are_set() {
             return Ok(());
@@ -61,83 +75,148 @@ impl Quotas {
         for key in tx.touched(Family::Usage) {
             let before = tx.before(Family::Usage, &key)?.map_or(Ok(Usage::default()), |bytes| decode(&bytes))?.held();
             let after = tx.record::<Usage>(Family::Usage, &key)?.unwrap_or_default().held();
-            let limits = self.limits.lock();
-            if let Some(limit) = id_of(&key).and_then(|id| limits.get(&BucketId(id)))
+            let shares = self.shares.lock();
+            if let Some(share) = id_of(&key).and_then(|id| shares.get(&BucketId(id)))
                 && after > before
-                && after > limit.bytes
             {
-                return Err(limit.exceeded(before, after - before));
+                share.admit(before, after - before)?;
             }
         }
         Ok(())
     }
 
-    /// Counts `growth` bytes that will come into a bucket which holds `held`, in place of `before`.
-    fn admit(&self, bucket: BucketId, held: u64, before: u64, growth: u64) -> Result<()> {
-        let mut limits = self.limits.lock();
-        let Some(limit) = limits.get_mut(&bucket) else { return Ok(()) };
-        let others = limit.coming.saturating_sub(before);
-        let known = held.saturating_add(others);
-        if growth > before && known.saturating_add(growth) > limit.bytes {
-            return Err(limit.exceeded(known, growth));
+    /// Counts `growth` bytes that will come into a bucket, in place of `before`.
+    fn admit(&self, bucket: BucketId, held: impl FnOnce() -> Result<u64>, before: u64, growth: u64) -> Result<()> {
+        let mut shares = self.shares.lock();
+        let share = shares.entry(bucket).or_default();
+        // Read with the lock held: what is published meanwhile counts as coming or as there, and not as neither.
+        let (held, all) = (held()?, share.coming);
+        share.coming = all.saturating_sub(before);
+        if growth > before
+            && let Err(error) = share.admit(held, growth)
+        {
+            share.coming = all;
+            return Err(error);
         }
-        limit.coming = others.saturating_add(growth);
+        share.coming = share.coming.saturating_add(growth);
         Ok(())
     }
 
     fn release(&self, bucket: BucketId, coming: u64) {
-        if let Some(limit) = self.limits.lock().get_mut(&bucket) {
-            limit.coming = limit.coming.saturating_sub(coming);
+        if coming == 0 {
+            return;
         }
+        let mut shares = self.shares.lock();
+        if let Some(share) = shares.get_mut(&bucket) {
+            share.coming = share.coming.saturating_sub(coming);
+        }
+        self.tidy(&mut shares, bucket);
+    }
+
+    /// Bytes on their way into a bucket.
+    fn coming(&self, bucket: BucketId) -> u64 {
+        self.shares.lock().get(&bucket).map_or(0, |share| share.coming)
     }
 }
 
-impl Limit {
-    fn exceeded(&self, held: u64, more: u64) -> Error {
-        let name = &self.bucket;
-        Error::new(Kind::QuotaExceeded, format!("cannot store more in the bucket {name}"))
+impl Share {
+    /// Whether `more` bytes fit beside the `held` ones and those that come.
+    fn admit(&self, held: u64, more: u64) -> Result<()> {
+        let Some((name, bytes)) = &self.limit else { return Ok(()) };
+        let known = held.saturating_add(self.coming);
+        if known.saturating_add(more) <= *bytes {
+            return Ok(());
+        }
+        Err(Error::new(Kind::QuotaExceeded, format!("cannot store more in the bucket {name}"))
             .why(format!(
-                "its quota is {} bytes; it holds {held}, older versions and uploads included, and {more} would come",
-                self.bytes
+                "its quota is {bytes} bytes; it holds {known}, older versions, uploads and what is being written included, \
+                 and {more} would come"
             ))
-            .mend(format!("delete objects or older versions, or raise it with `keyfold bucket set {name} quota SIZE`"))
+            .mend(format!("delete objects or older versions, or raise it with `keyfold bucket set {name} quota SIZE`")))
     }
+}
+
+/// Where a session's bytes will go, as of a commit.
+#[derive(Clone, Copy)]
+struct Place {
+    bucket: BucketId,
+    /// Bytes of what a publication takes the place of.
+    replaces: u64,
+    /// Names that will count the bytes each.
+    names: u64,
 }
 
 /// What a write session will add to its bucket, which counts as long as this lives and was not published.
 pub(super) struct Room {
     quotas: Arc<Quotas>,
-    bucket: BucketId,
-    /// Bytes of what the publication takes the place of.
-    replaces: u64,
+    place: Place,
+    /// The commit as of which the place was looked up; `None` where it is known once and for all.
+    seen: Option<u64>,
+    /// Bytes that were promised to come.
+    promised: u64,
+    /// The version it published last.
+    own: Option<(VersionId, Seq)>,
     coming: u64,
 }
 
 impl Room {
-    pub(super) const fn new(quotas: Arc<Quotas>, bucket: BucketId, replaces: u64) -> Self {
-        Self { quotas, bucket, replaces, coming: 0 }
+    /// Of bytes whose place never changes: in that bucket, instead of `replaces` bytes.
+    pub(super) fn fixed(quotas: &Arc<Quotas>, bucket: BucketId, replaces: u64) -> Self {
+        let place = Place { bucket, replaces, names: 1 };
+        Self { quotas: Arc::clone(quotas), place, seen: None, promised: 0, own: None, coming: 0 }
     }
 
     /// The session is about to be `size` bytes long.
-    pub(super) fn grow(&mut self, store: &Store, size: u64) -> Result<()> {
-        let growth = size.saturating_sub(self.replaces);
+    pub(super) fn grow(&mut self, store: &Store, origin: &Origin, size: u64) -> Result<()> {
+        self.look(store, origin)?;
+        let Place { bucket, replaces, names } = self.place;
+        let growth = size.max(self.promised).saturating_sub(replaces).saturating_mul(names);
         if growth != self.coming {
-            self.quotas.admit(self.bucket, store.usage(self.bucket)?.held(), self.coming, growth)?;
+            self.quotas.admit(bucket, || Ok(store.usage(bucket)?.held()), self.coming, growth)?;
             self.coming = growth;
         }
         Ok(())
     }
 
-    /// It was published: the bucket's counters have it, and what comes takes its place.
-    pub(super) fn published(&mut self, size: u64) {
-        self.quotas.release(self.bucket, self.coming);
-        (self.replaces, self.coming) = (size, 0);
+    /// Looks again where the bytes will go, if anything was committed since.
+    fn look(&mut self, store: &Store, origin: &Origin) -> Result<()> {
+        let commits = store.commits();
+        if self.seen.is_none_or(|seen| seen == commits) {
+            return Ok(());
+        }
+        if let Some(place) = store.place_of(origin, self.own)? {
+            if place.bucket != self.place.bucket {
+                self.release();
+            }
+            self.place = place;
+        }
+        self.seen = Some(commits);
+        Ok(())
+    }
+
+    /// So many bytes were promised: they count from the beginning.
+    pub(super) const fn promise(&mut self, bytes: u64) {
+        self.promised = bytes;
+    }
+
+    /// The bytes are the bucket's, or about to be: its counters tell of them from here on.
+    pub(super) fn release(&mut self) {
+        self.quotas.release(self.place.bucket, self.coming);
+        self.coming = 0;
+    }
+
+    /// They were published as that version, whose place the next ones take.
+    pub(super) fn published(&mut self, object: &Object) {
+        self.release();
+        self.own = Some((object.version, object.seq));
+        // Looked up when more comes.
+        self.seen = self.seen.map(|_| 0);
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.quotas.release(self.bucket, self.coming);
+        self.release();
     }
 }
 
@@ -161,35 +240,49 @@ impl Store {
         id.map_or(Ok(()), |id| self.quotas.set(id, || self.bucket_by_id(id)))
     }
 
-    /// Forgets the quota of a bucket that is gone.
-    pub(super) fn no_quota(&self, id: BucketId) -> Result<()> {
-        if self.quotas.are_set() { self.quotas.set(id, || self.bucket_by_id(id)) } else { Ok(()) }
+    /// The room that a session's bytes take; `None` while nobody knows where they will go.
+    pub(super) fn room_of(&self, origin: &Origin) -> Result<Option<Room>> {
+        let seen = Some(self.commits());
+        let room = |place| Room { quotas: Arc::clone(&self.quotas), place, seen, promised: 0, own: None, coming: 0 };
+        Ok(self.place_of(origin, None)?.map(room))
     }
 
-    /// The room that a session takes which publishes under that name; `None` when nothing has the name any more.
-    pub(super) fn room_at(&self, named: &Named<'_>) -> Result<Option<Room>> {
+    /// Where a session's bytes will go; `own` is the version it published last.
+    fn place_of(&self, origin: &Origin, own: Option<(VersionId, Seq)>) -> Result<Option<Place>> {
+        let Some(named) = origin.named() else { return Ok(None) };
         let found = self.index.at_once(|read| match named {
-            Named::In(dir, name) => {
-                let Some(bucket) = readable(bucket_of(read, *dir).map(Some))? else { return Ok(None) };
-                let old = current(read, *dir, name)?;
-                Ok(Some((bucket, old)))
-            }
+            Named::In(dir, name) => Ok(Some((bucket_of(read, dir)?, current(read, dir, name)?))),
             Named::Key(bucket, key) => {
                 let Some(bucket) = find_bucket(read, bucket)? else { return Ok(None) };
-                let old = match ObjectKey::parse(key) {
-                    Ok(key) => {
-                        let (parts, name) = key.split();
-                        Self::walk(read, bucket.root, parts)?.map_or(Ok(None), |dir| current(read, dir, name))?
-                    }
-                    Err(_) => None,
-                };
+                let Ok(key) = ObjectKey::parse(key) else { return Ok(None) };
+                let (parts, name) = key.split();
+                let old = Self::walk(read, bucket.root, parts)?.map_or(Ok(None), |dir| current(read, dir, name))?;
                 Ok(Some((bucket, old)))
             }
-        })?;
-        Ok(found.map(|(bucket, old)| {
-            let goes = old.filter(|old| !old.draft && !stays(&bucket, &old.object));
-            Room::new(Arc::clone(&self.quotas), bucket.id, goes.map_or(0, |old| old.object.size))
-        }))
+        });
+        let (bucket, old) = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            // Its directory is gone, or cannot be read.
+            Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::NoSuchBucket | Kind::Corrupt) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let old = old.filter(|old| origin.takes_place_of(old.object.ino));
+        let names = old.as_ref().map_or(1, Current::nlink) as u64;
+        let goes = |old: &Current| {
+            let own = own == Some((old.object.version, old.object.seq)) && !old.object.lock.protects(self.now());
+            !old.draft && (own || !stays(&bucket, &old.object))
+        };
+        let replaces = old.filter(goes).map_or(0, |old| old.object.size);
+        Ok(Some(Place { bucket: bucket.id, replaces, names }))
+    }
+
+    /// Whether any bucket has a quota.
+    #[must_use]
+    pub fn has_quotas(&self) -> bool {
+        self.quotas.are_set()
     }
 
     /// Room for what a bucket holds: that on the disk, or less where its quota is.
@@ -200,8 +293,11 @@ impl Store {
         let space = self.space()?;
         let Some(bucket) = find_bucket(&self.index, bucket)? else { return Ok(space) };
         let Some(quota) = bucket.quota else { return Ok(space) };
-        let left = quota.saturating_sub(self.usage(bucket.id)?.held());
-        let available = space.available.min(left);
-        Ok(Space { total: quota, free: space.free.min(left), available, ..space })
+        let held = self.usage(bucket.id)?.held().saturating_add(self.quotas.coming(bucket.id));
+        let left = quota.saturating_sub(held);
+        let free = space.free.min(left);
+        // A quota beyond what the disk has promises nothing.
+        let total = quota.min(held.saturating_add(space.free)).max(held);
+        Ok(Space { total, free, available: space.available.min(left), ..space })
     }
 }

@@ -9,6 +9,7 @@ mod gather;
 mod plan;
 
 use super::fsck::QUARANTINE;
+use super::locks::Locks;
 use super::open::{Identity, META_DIR};
 use super::publish::seg_key;
 use super::{Finding, Options, Store, ids, open};
@@ -76,7 +77,7 @@ impl Store {
     /// `quarantine/`. With `dry_run` nothing is changed, and what only building shows is not told.
     ///
     /// # Errors
-    /// [`Kind::StoreBusy`] while a process owns the store; what the disk says. The store is as it was, or has no index: then
+    /// [`Kind::StoreBusy`] while a process owns the store; [`Kind::Locked`] while the old index reads and has object lock; what the disk says. The store is as it was, or has no index: then
     /// the same call builds it.
     pub fn rebuild(
         dir: &Path,
@@ -89,6 +90,9 @@ impl Store {
         let identity = to_rebuild(&*disk, dir)?;
         let _lock = LockFile::take(&dir.join(open::LOCK_FILE))?;
         let settings = options.settings.index();
+        if let Ok(index) = Index::open_read_only(&dir.join(META_DIR), settings) {
+            need_no_locks(&index)?;
+        }
         let open = || {
             // What a call left that did not come to its end.
             remove_dir(&dir.join(INDEX_NEW))?;
@@ -252,6 +256,16 @@ impl Rebuilt {
         }
         self.find(bad.into_iter());
     }
+}
+
+/// Locks lie in the index alone: one that reads and has any is mended, not replaced (LOCK-21).
+fn need_no_locks(index: &Index) -> Result<()> {
+    if !Locks::are_in(index) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Locked, "cannot build a new index")
+        .why("the store has object lock, and a new index would know of no retention and no legal hold (LOCK-21)")
+        .mend("run `keyfold fsck --repair`, which mends the index and keeps them, or restore a backup"))
 }
 
 /// The identity of a store whose index may be built anew.

@@ -1,15 +1,21 @@
 //! Rename: a name's current entry and its history move together, in one commit; a directory in constant time.
 
 use super::Store;
+use super::delete::Cause;
 use super::find::null_below;
 use super::link::rename_in;
 use super::names::{dent, dir_record, dir_stat, is_dir, live_dir, no_such_name, twin};
 use super::node::taken;
-use super::stack::{Current, add_version, attach, bucket_of, current, detach, move_older, older, touch_dir};
+use super::stack::{
+    Current, add_version, attach, bucket_of, current, detach, enthrone, hold_content, keep_copy, move_older,
+    newest_older, older, retire, touch_dir,
+};
 use crate::index::{
     Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
 };
-use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Seq, Timestamp, VersionId, Versioning};
+use crate::model::{
+    Bucket, DirId, Error, Ino, Kind, Object, ObjectLock, Result, Seq, Timestamp, VersionId, Versioning,
+};
 
 /// What becomes of a taken destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,13 +30,14 @@ pub enum RenameHow {
 
 impl Store {
     /// Renames an object or directory; both components end in `/` for a directory. In a versioned bucket the
-    /// destination's old content becomes its previous version and its history stays below.
+    /// destination's old content becomes its previous version and its history stays below. In a bucket with object lock
+    /// versions never move: a file is copied, without its bytes, and its old name deleted, and a directory does not go.
     ///
     /// # Errors
     /// [`Kind::NoSuchKey`], [`Kind::AlreadyExists`], [`Kind::NotEmpty`], [`Kind::IsDirectory`],
-    /// [`Kind::NotDirectory`], [`Kind::Loop`], [`Kind::CrossBucket`].
+    /// [`Kind::NotDirectory`], [`Kind::Loop`], [`Kind::CrossBucket`], also for directories and exchanges with object lock.
     pub fn rename(&self, from: (DirId, &str), to: (DirId, &str), how: RenameHow) -> Result<()> {
-        let ((bucket, changes, numbers), commit) = self.transact_seq(|tx| {
+        let ((bucket, moved, numbers), commit) = self.transact_seq(|tx| {
             let now = self.now();
             // In the order of commits.
             let numbers = [(); 3].map(|()| self.ids.take());
@@ -39,16 +46,24 @@ impl Store {
             if bucket.id != bucket_of(tx, to.0)?.id {
                 return Err(Error::new(Kind::CrossBucket, "cannot rename across buckets").mend("copy, then delete"));
             }
-            let changes = if how == RenameHow::Exchange {
-                self.exchange(tx, &bucket, from, to, now)?
+            if bucket.lock.is_some() && (how == RenameHow::Exchange || is_dir(from.1)) {
+                return Err(Error::new(Kind::CrossBucket, format!("cannot rename {:?}", from.1))
+                    .why("the bucket has object lock, where versions never move: directories and exchanged names stay")
+                    .mend("copy, then delete"));
+            }
+            let moved = if how == RenameHow::Exchange {
+                Moved::names(self.exchange(tx, &bucket, from, to, now)?)
             } else if is_dir(from.1) {
-                self.rename_dir(tx, &bucket, from, to, how, now)?
+                Moved::names(self.rename_dir(tx, &bucket, from, to, how, now)?)
             } else {
                 self.rename_file(tx, &bucket, from, to, how, now)?
             };
-            Ok((bucket, changes, numbers))
+            Ok((bucket, moved, numbers))
         })?;
-        self.note_renames(commit, &bucket, changes, &numbers);
+        self.note_renames(commit, &bucket, moved.changes, &numbers);
+        if let Some((object, key)) = moved.copy {
+            self.note_copy(&object, bucket.name.as_str(), &key);
+        }
         Ok(())
     }
 
@@ -75,7 +90,7 @@ impl Store {
         to: (DirId, &str),
         how: RenameHow,
         now: Timestamp,
-    ) -> Result<Vec<Change>> {
+    ) -> Result<Moved> {
         let mut moved = current(tx, from.0, from.1)?.ok_or_else(|| no_such_name(from.1))?;
         let replaced = current(tx, to.0, to.1)?;
         if dent(tx, to.0, &twin(to.1))?.is_some() {
@@ -87,7 +102,7 @@ impl Store {
                 return Err(taken(to.1));
             }
             if replaced.object.ino == moved.object.ino {
-                return Ok(Vec::new());
+                return Ok(Moved::default());
             }
             if replaced.names.is_some() {
                 self.unname_link_for_rename(tx, bucket, to, replaced, now)?;
@@ -98,14 +113,21 @@ impl Store {
             }
         }
         let (_, old_prefix) = Self::key_prefix(tx, from.0)?;
-        self.move_history(tx, bucket, from, to)?;
-        moved.object.seq = Seq(self.ids.take());
+        let copied = bucket.lock.is_some();
+        let seq = Seq(self.ids.take());
+        if copied {
+            self.leave_behind(tx, bucket, from, to, &mut moved, (now, seq))?;
+        } else {
+            self.move_history(tx, bucket, from, to)?;
+        }
+        moved.object.seq = seq;
         if replaced.is_some_and(|replaced| !replaced.draft) {
             // Time travel shows what was replaced up to now; a name that was free has always been the file's.
             moved.object.since = now;
         }
         moved.object.posix.ctime = now;
-        if moved.object.version == VersionId::Null && !moved.draft && Self::has_other_null(tx, bucket, to)? {
+        let is_null = !copied && !moved.draft && moved.object.version == VersionId::Null;
+        if is_null && Self::has_other_null(tx, bucket, to)? {
             self.settle_nulls(tx, bucket, to, &mut moved)?;
         }
         let object = moved.object.clone();
@@ -115,19 +137,57 @@ impl Store {
             tx.put(Family::Ino, &id_key(object.ino.0), &InodeRecord { object: object.clone(), draft, names });
         }
         Self::reattach(tx, to, moved, now)?;
+        self.await_time(tx, to, &object)?;
         if from.0 != to.0 {
             self.keep_dir(tx, from.0, now)?;
         }
         detach(tx, from.0, from.1, now)?;
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
-        let mut change = self.change("ObjectRenamed:Move", bucket.id, prefix + to.1, &object);
-        change.from = Some(old_prefix + from.1);
+        let key = prefix + to.1;
         Self::move_session(tx, object.ino, from, to)?;
         if draft {
-            return Ok(Vec::new());
+            return Ok(Moved::default());
         }
+        if copied {
+            self.announce(tx, "ObjectCreated:Copy", to, &object)?;
+            return Ok(Moved { changes: Vec::new(), copy: Some((object, key)) });
+        }
+        let mut change = self.change("ObjectRenamed:Move", bucket.id, key, &object);
+        change.from = Some(old_prefix + from.1);
         Self::announce_change(tx, &change);
-        Ok(vec![change])
+        Ok(Moved::names(vec![change]))
+    }
+
+    /// The version of a name that is renamed stays where it is, below a delete marker; what goes on to the new name is a
+    /// copy, which shares its bytes and has the file's number. One of a file's names takes the file's version along as well.
+    fn leave_behind(
+        &self,
+        tx: &mut Tx<'_>,
+        bucket: &Bucket,
+        from: (DirId, &str),
+        to: (DirId, &str),
+        moved: &mut Current,
+        (now, seq): (Timestamp, Seq),
+    ) -> Result<()> {
+        let ino = moved.object.ino;
+        if moved.draft {
+            // A draft that took the place of a version: the name is deleted.
+            if newest_older(tx, from.0, from.1)?.is_none_or(|object| object.marker) {
+                return Ok(());
+            }
+        } else if moved.names.is_some() {
+            Self::seal_in(tx, ino)?;
+            keep_copy(tx, bucket, from, &moved.object, now)?;
+        } else {
+            Self::seal_in(tx, ino)?;
+            hold_content(tx, moved.object.content)?;
+            retire(tx, bucket, from, &Current { object: left(&moved.object, self.ids.take()), ..moved.clone() }, now)?;
+            moved.object.lock = self.new_lock(tx, bucket, ObjectLock::NONE)?;
+            moved.object.version = self.version_id(bucket.versioning, seq, ino);
+            (moved.object.modified, moved.object.since) = (now, now);
+            enthrone(tx, bucket, to, &moved.object)?;
+        }
+        self.add_marker((Cause::Asked, false), tx, bucket, from, ino, now).map(drop)
     }
 
     /// An open write session follows its file's name.
@@ -171,6 +231,9 @@ impl Store {
         let versions = older(tx, from.0, from.1)?;
         let one = versions.iter().find(|object| object.version == VersionId::Null).cloned();
         let other = if one.is_some() { null_below(tx, to.0, to.1)? } else { None };
+        for object in &versions {
+            self.await_time(tx, to, object)?;
+        }
         move_older(tx, bucket.id, from, to, versions)?;
         // Names of one file have copies of it in the same place, of which one went.
         let two = one.zip(other).filter(|(one, other)| one.seq != other.seq);
@@ -291,6 +354,7 @@ impl Store {
         let mut changes = Vec::new();
         for (from, to, mut record, list, old_key) in moves {
             for object in list {
+                self.await_time(tx, to, &object)?;
                 add_version(tx, bucket.id, to, object)?;
             }
             // A place at the top, also where a name of the other kind left history.
@@ -325,6 +389,7 @@ impl Store {
             };
             attach(tx, to.0, to.1, &record, now)?;
             if let Some(moved) = moved {
+                self.await_time(tx, to, &moved)?;
                 let event = if is_dir(to.1) { "ObjectRenamed:MoveDirectory" } else { "ObjectRenamed:Move" };
                 let (_, prefix) = Self::key_prefix(tx, to.0)?;
                 let mut change = self.change(event, bucket.id, prefix + to.1, &moved);
@@ -334,6 +399,25 @@ impl Store {
             }
         }
         Ok(changes)
+    }
+}
+
+/// A version that stays behind when its file goes on: the number is the file's.
+fn left(object: &Object, number: u64) -> Object {
+    Object { ino: Ino(number), ..object.clone() }
+}
+
+/// What a rename did.
+#[derive(Default)]
+struct Moved {
+    changes: Vec<Change>,
+    /// The copy that was made instead, and its key.
+    copy: Option<(Object, String)>,
+}
+
+impl Moved {
+    fn names(changes: Vec<Change>) -> Self {
+        Self { changes, copy: None }
     }
 }
 

@@ -442,7 +442,8 @@ pub(super) fn promote(
         enthrone_all(tx, bucket, (home, component), &crowned, None)?;
         return rewrite(tx, home, component, crowned);
     }
-    if tx.get(Family::Ino, &id_key(object.ino.0))?.is_some() {
+    // With object lock, a file that was renamed away took the number along and left this version.
+    if bucket.lock.is_some() || tx.get(Family::Ino, &id_key(object.ino.0))?.is_some() {
         object.ino = spare;
     }
     add_usage(tx, bucket.id, current_usage(&object, 1))?;
@@ -540,6 +541,7 @@ pub(super) fn open_dir(
         posix: posix.clone(),
         marker: None,
         xattrs: Xattrs::default(),
+        class: None,
     };
     tx.put(Family::Dir, &id_key(id.0), &record);
     tx.put(Family::DirStat, &id_key(id.0), &DirStat { mtime: now, ctime: now, ..DirStat::default() });

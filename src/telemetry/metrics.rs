@@ -78,6 +78,10 @@ metrics! {
     ScrubFindings = Gauge "scrub_findings" [] "Damaged places that scrub found, each time anew";
     ScrubPasses = Gauge "scrub_passes" [] "Whole passes of scrub";
     ScrubLastFindings = Gauge "scrub_last_findings" [] "Damaged places that the last whole pass of scrub found";
+    LifecyclePasses = Gauge "lifecycle_passes" [] "Whole passes of lifecycle rules over a bucket, over the life of the store";
+    LifecycleJudged = Gauge "lifecycle_judged" [] "Versions, markers and uploads that were held against rules";
+    LifecycleDeeds = Gauge "lifecycle_deeds" ["action"] "What rules did: delete, mark, unmark, transition, abort, and what failed";
+    LifecycleBytes = Gauge "lifecycle_bytes" ["action"] "Bytes of versions that rules deleted or moved";
     Complaints = Gauge "complaints" [] "Lines in the error ring";
 }
 

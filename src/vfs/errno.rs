@@ -31,14 +31,15 @@ pub const fn errno(kind: Kind) -> Errno {
         | Kind::NoSuchEntity
         | Kind::IsMarker => Errno::ENOENT,
         #[cfg(target_os = "macos")]
-        Kind::NotSet => Errno(abi::ENOATTR),
+        Kind::NotSet | Kind::NoBucketLock | Kind::NoObjectLock => Errno(abi::ENOATTR),
         #[cfg(not(target_os = "macos"))]
-        Kind::NotSet => Errno::ENODATA,
+        Kind::NotSet | Kind::NoBucketLock | Kind::NoObjectLock => Errno::ENODATA,
         Kind::BucketExists | Kind::AlreadyExists => Errno::EEXIST,
         Kind::BucketNotEmpty | Kind::NotEmpty => Errno::ENOTEMPTY,
         Kind::InvalidBucketName
         | Kind::InvalidArgument
         | Kind::InvalidRequest
+        | Kind::Malformed
         | Kind::InvalidDigest
         | Kind::InvalidTag
         | Kind::InvalidPart
@@ -47,6 +48,7 @@ pub const fn errno(kind: Kind) -> Errno {
         | Kind::EntityTooSmall
         | Kind::InvalidRange
         | Kind::InvalidState
+        | Kind::InvalidRetentionPeriod
         | Kind::Loop => Errno::EINVAL,
         Kind::InvalidName => Errno::EILSEQ,
         Kind::KeyTooLong => Errno::ENAMETOOLONG,
@@ -58,10 +60,13 @@ pub const fn errno(kind: Kind) -> Errno {
         Kind::NotDirectory => Errno::ENOTDIR,
         Kind::CrossBucket => Errno::EXDEV,
         Kind::Denied => Errno::EACCES,
-        Kind::NotPermitted => Errno::EPERM,
+        Kind::NotPermitted | Kind::Locked => Errno::EPERM,
         Kind::ReadOnly => Errno::EROFS,
         Kind::EntityTooLarge => Errno::EFBIG,
         Kind::TooManyLinks => Errno::EMLINK,
+        Kind::Archived => Errno::EREMOTE,
+        Kind::NotArchived | Kind::InActiveTier => Errno::EINVAL,
+        Kind::Restoring => Errno::EBUSY,
         Kind::Corrupt
         | Kind::Io
         | Kind::BadDigest
@@ -82,6 +87,8 @@ pub(super) const fn explains_itself(kind: Kind) -> bool {
             | Kind::NoSuchKey
             | Kind::NoSuchVersion
             | Kind::NotSet
+            | Kind::NoBucketLock
+            | Kind::NoObjectLock
             | Kind::BucketExists
             | Kind::AlreadyExists
             | Kind::NotEmpty
@@ -153,6 +160,7 @@ mod tests {
         }
         assert_eq!(errno(Kind::Denied), Errno::EACCES);
         assert_eq!(errno(Kind::NotPermitted), Errno::EPERM);
+        assert_eq!(errno(Kind::Locked), Errno::EPERM);
         assert_eq!(errno(Kind::CrossBucket), Errno::EXDEV);
     }
 }

@@ -140,7 +140,9 @@ impl Vfs {
         edit: impl Fn(&Target) -> Result<SetEffect, Error>,
     ) -> Outcome<()> {
         self.writable()?;
-        if let Some(error) = Self::unchangeable(node) {
+        if let Some(error) = Self::unchangeable(node)
+            && !(matches!(&*node.what, What::Version { .. }) && xattr::is_of_a_version(name))
+        {
             return Err(error.into());
         }
         let target = self.target(node)?;

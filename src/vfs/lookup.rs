@@ -469,12 +469,12 @@ impl Vfs {
     /// # Errors
     /// What the disk says.
     pub fn statfs(&self, id: u64) -> std::result::Result<Space, Errno> {
-        let node = self.node(id)?;
-        let space = match self.path(&node).0 {
-            Some(bucket) => self.store.space_of(&bucket),
+        let place = self.node(id).map_or((None, String::new()), |node| self.path(&node));
+        let space = match &place.0 {
+            Some(bucket) => self.store.space_of(bucket),
             None => self.store.space(),
         };
-        self.told("statfs", || self.path(&node), space.map_err(Fault::Store))
+        self.told("statfs", || place, space.map_err(Fault::Store))
     }
 
     /// Whether opening or changing a node is refused because of what it is, with the reason.

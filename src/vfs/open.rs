@@ -6,8 +6,8 @@ use super::lookup::{Caller, Lookup, Moment};
 use super::node::{Ended, Node, NodeRef, View, What};
 use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
-use crate::model::{FileKind, Kind, Posix};
-use crate::store::{Entry, FileEntry, again};
+use crate::model::{DirId, FileKind, Ino, Kind, Posix};
+use crate::store::{Entry, FileEntry, Used, again};
 use crate::sys::disk::DiskFile;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -80,6 +80,7 @@ impl Vfs {
             Ok((object, content))
         };
         let (object, content) = again(find, Fault::is_replaced).map_err(Fault::or_lost)?;
+        self.store.used(|| self.used_place(node), &object);
         let keep_cache = node.now_cached(object.content.0);
         let lasting = node.what.bytes().is_some();
         if lasting {
@@ -189,11 +190,31 @@ impl Vfs {
             node.not_cached();
             return Ok(false);
         }
+        if opened.draft.is_some() && opened.writers > 0 {
+            return Ok(true);
+        }
+        // Asked at each open, also of bytes that others have open; and pages that the kernel has count as read (IT-12).
+        self.store.readable(object)?;
         if opened.draft.is_some() {
             return Ok(true);
         }
         self.refresh(node, opened, object)?;
+        self.store.used(|| self.used_place(node), object);
         Ok(node.now_cached(object.content.0))
+    }
+
+    /// Where a node's bytes were used, as far as it has a name.
+    fn used_place(&self, node: &Node) -> Used {
+        let at = |dirs: Vec<DirId>, component: &str| Used::At(dirs, component.to_owned());
+        match &*node.what {
+            What::Version { dirs, component, .. } => at(dirs.to_vec(), component),
+            What::PastFile { dir, component, .. } => at(vec![*dir], component),
+            _ => {
+                let places = node.places.lock();
+                let named = self.names(&places, Ino(node.id)).find_map(Result::ok);
+                named.map_or_else(|| at(Vec::new(), ""), |(dir, component)| at(vec![dir], &component))
+            }
+        }
     }
 
     fn opening(&self, node: &NodeRef, opened: &mut Opened, how: OpenHow, keep_cache: bool) -> Opening {
@@ -202,6 +223,9 @@ impl Vfs {
         let writer = write || how.truncate;
         opened.running += u32::from(exec);
         opened.writers += u32::from(writer);
+        if let (true, None, Some(ino)) = (writer, &opened.told_writers, node.ino()) {
+            opened.told_writers = Some(self.store.writing(ino));
+        }
         opened.writing += u32::from(writer);
         let fh = self.handles.add(
             NodeRef::clone(node),
@@ -404,6 +428,9 @@ impl Vfs {
         opened.writers = opened.writers.saturating_sub(u32::from(writer));
         let ends = opened.writers == 0 && (writer || opened.handles == 0);
         let outcome = if ends { self.end_session(node, opened) } else { Ok(()) };
+        if opened.writers == 0 {
+            opened.told_writers = None;
+        }
         // A file without a name keeps what its handles wrote for who found it by its name and opens it now.
         if opened.handles == 0 {
             let mut places = node.places.lock();

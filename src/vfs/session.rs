@@ -8,7 +8,7 @@ use super::handle::{Handle, Open};
 use super::node::{Node, What};
 use super::{Attr, Vfs, attr, xattr};
 use crate::model::{Ino, Object, Result, Timestamp};
-use crate::store::{Content, Draft, PosixChange, Session};
+use crate::store::{Content, Draft, PosixChange, Session, Writing};
 use crate::sys::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(super) struct Opened {
     /// Handles through which the kernel runs the file.
     pub(super) running: u32,
     pub(super) writers: u32,
+    /// Tells the store of them.
+    pub(super) told_writers: Option<Writing>,
     /// Writers that were not closed since they were opened or last wrote.
     pub(super) writing: u32,
     /// The bytes, once the session changed something.
@@ -142,6 +144,11 @@ impl Vfs {
             let mut draft = self.store.draft_over(object.ino, content);
             self.say_where(node, object.ino, &mut draft)?;
             opened.draft = Some(draft);
+        } else if self.store.has_quotas()
+            && let (Some(ino), Some(draft)) = (node.ino(), &mut opened.draft)
+        {
+            // Renamed since, it counts in place of what has its new name.
+            self.say_where(node, ino, draft)?;
         }
         // Just made when it was not there.
         opened.draft.as_mut().ok_or(Fault::Bare(Errno::EIO))
@@ -250,7 +257,9 @@ impl Vfs {
         let is_published = opened.draft.as_ref().is_some_and(|draft| !draft.is_dirty());
         if published.is_ok() && opened.handles > 0 && is_published {
             let file = self.file(node)?;
-            self.refresh(node, opened, &file.object)?;
+            // Who has it open goes on with what it has, also where its class makes it an archive from now on (SC-5).
+            let content = self.store.open_unasked(&file.object)?;
+            opened.content = Some(Arc::new(content));
             opened.draft = None;
         }
         published

@@ -81,6 +81,10 @@ impl Vfs {
         if file.object.posix.kind != FileKind::File {
             return Err(Errno::EINVAL.into());
         }
+        if handle.is_none() && size > 0 && slot.as_deref().is_none_or(|opened| opened.draft.is_none()) {
+            // What is left must be read; bytes that others have open are no way around that.
+            self.store.readable(&file.object)?;
+        }
         let joins = slot.as_deref().is_some_and(|opened| opened.writing > 0 || opened.draft.is_some());
         let opened = slot.get_or_insert_default();
         let mode = file.object.posix.mode;
@@ -99,7 +103,17 @@ impl Vfs {
         let now = self.store.now();
         let before = match &opened.draft {
             Some(draft) => draft.size(),
-            None => self.file(node)?.object.size,
+            None => {
+                let object = self.file(node)?.object;
+                if size == 0 && object.size > 0 && self.store.readable(&object).is_err() {
+                    // Nothing of the old bytes is needed.
+                    let mut draft = self.store.draft(None)?;
+                    self.say_where(node, object.ino, &mut draft)?;
+                    opened.draft = Some(draft);
+                    opened.touched = true;
+                }
+                object.size
+            }
         };
         if before == size && opened.mtime.is_none() {
             // POSIX marks the times for update even when the size stays; that makes no version.

@@ -58,7 +58,7 @@ def owner_as_told(endpoint, key):
     return client.list_buckets()["Owner"]
 
 
-def configure(path, endpoint, *keys):
+def configure(path, endpoint, main, alt, tenant, day):
     place = urllib.parse.urlsplit(endpoint)
     config = configparser.RawConfigParser()
     # Names of hosts before buckets are tried, too.
@@ -68,7 +68,7 @@ def configure(path, endpoint, *keys):
         "iam name prefix": "s3-tests-",
         "iam path prefix": "/s3-tests/",
     }
-    main, alt, tenant = (json.loads(key) for key in keys)
+    main, alt, tenant = (json.loads(key) for key in (main, alt, tenant))
     sections = {"s3 main": main, "s3 alt": alt, "s3 tenant": tenant, "iam": main, "iam root": main, "iam alt root": alt}
     for name, key in sections.items():
         owner = owner_as_told(endpoint, key)
@@ -80,6 +80,7 @@ def configure(path, endpoint, *keys):
             "secret_key": key["secret"],
         }
     config["s3 main"]["api_name"] = ""
+    config["s3 main"]["lc_debug_interval"] = day
     config["s3 tenant"]["tenant"] = ""
     with open(path, "w") as file:
         config.write(file)

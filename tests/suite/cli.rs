@@ -1,9 +1,11 @@
 //! The command line as people and programs use it: the built program, real stores, real mounts.
 
 mod access;
+mod archives;
 mod backup;
 mod bench;
 mod damage;
 mod hostile;
+mod lifecycle;
 mod mounts;
 mod verbs;

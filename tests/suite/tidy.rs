@@ -65,7 +65,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("multer", "gateway"),
     ("nix", "sys fuse"),
     ("parking_lot", "*"),
-    ("percent_encoding", "gateway"),
+    ("percent_encoding", "store gateway"),
     ("postcard", "index"),
     ("prometheus_client", "telemetry"),
     ("rocksdb", "index"),

@@ -2,11 +2,13 @@
 
 use keyfold::index::{
     Change, ContentRecord, DentRecord, DirRecord, DirStat, InodeRecord, Node, OpenSession, PartRecord, Record, RefKey,
-    SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key, dir_of, encode, id_key, id_of,
-    next_name, part_key, part_number_of, upload_name_key, upload_name_parts, ver_bounds, ver_dir_bounds, ver_key,
-    ver_parts,
+    SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key, dir_of, due_parts, encode, id_key,
+    id_of, next_name, part_key, part_number_of, upload_name_key, upload_name_parts, ver_bounds, ver_dir_bounds,
+    ver_key, ver_parts,
 };
-use keyfold::model::{AccessKey, Bucket, BucketId, DirId, ObjectSums, Seq, UploadId, Usage, User};
+use keyfold::model::{
+    AccessKey, Bucket, BucketId, DirId, MfaDevice, ObjectSums, Seq, Timestamp, UploadId, Usage, User,
+};
 use std::fmt::Debug;
 
 /// The record's version in front, so that the fields are reached.
@@ -24,7 +26,7 @@ fn sound<R: Record + PartialEq + Debug>(bytes: &[u8]) {
 /// record the rest is taken for.
 pub fn records(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
-    match kind % 21 {
+    match kind % 23 {
         0 => record::<Bucket>(data),
         1 => record::<DentRecord>(data),
         2 => record::<VerRecord>(data),
@@ -46,6 +48,8 @@ pub fn records(data: &[u8]) {
         17 => record::<User>(data),
         18 => record::<AccessKey>(data),
         19 => sound::<ObjectSums>(&[&[1], data].concat()),
+        20 => record::<MfaDevice>(data),
+        21 => record::<Timestamp>(data),
         // Another format version, or none at all.
         _ => {
             let _ = decode::<DentRecord>(data);
@@ -59,6 +63,9 @@ pub fn records(data: &[u8]) {
 pub fn keys(data: &[u8]) {
     if let (Some((key, upload)), Some(bucket)) = (upload_name_parts(data), dir_of(data)) {
         assert_eq!(upload_name_key(BucketId(bucket.0), &key, upload), data);
+    }
+    if let Some((_, dir, component, seq)) = due_parts(data) {
+        assert_eq!(ver_key(dir, &component, seq), data[8..]);
     }
     if let Some((dir, component, seq)) = ver_parts(data) {
         assert_eq!(ver_key(dir, &component, seq), data);

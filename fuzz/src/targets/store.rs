@@ -78,6 +78,7 @@ pub(super) fn options() -> Options {
         clock: Arc::new(ManualClock::at(NOW)),
         entropy: Arc::new(Same),
         read_only: false,
+        debug_clock: false,
         workers: false,
     }
 }

@@ -4,9 +4,13 @@
 use keyfold::access::PostPolicy;
 use keyfold::backup::{Record, check_place};
 use keyfold::config::{MountSettings, StoreSettings};
-use keyfold::model::{BucketName, ObjectKey, Timestamp, VersionId, parse_duration, parse_rfc3339, parse_size};
+use keyfold::model::{
+    BucketName, FileKind, Ino, Object, ObjectKey, Posix, Seq, Timestamp, VersionId, parse_duration, parse_rfc3339,
+    parse_size,
+};
 use keyfold::store::DOCUMENTS;
 use keyfold::store::check_format;
+use keyfold::store::lifecycle::{BucketState, LifecycleDocument, Version};
 use keyfold::sys::process::Identity;
 use keyfold::vfs::control::parse_instant;
 use std::collections::BTreeMap;
@@ -30,8 +34,25 @@ pub fn backup_files(data: &[u8]) {
 pub fn bucket_document(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
     let documents: Vec<_> = DOCUMENTS.iter().filter(|document| document.is_built()).collect();
-    if documents[usize::from(*kind) % documents.len()].check("account", data).is_ok() {
+    let document = documents[usize::from(*kind) % documents.len()];
+    if document.check("account", data).is_ok() {
         assert!(serde_json::from_slice::<serde_json::Value>(data).is_ok());
+        if document.name == "lifecycle" {
+            rules(data);
+        }
+    }
+}
+
+/// Rules that are valid: as they are stored they say the same, and what they decide has its time.
+fn rules(data: &[u8]) {
+    let Ok(document) = LifecycleDocument::parse(data) else { return };
+    assert_eq!(LifecycleDocument::parse(document.text().as_bytes()).ok().as_ref(), Some(&document));
+    let Ok(rules) = document.check() else { return };
+    let posix = Posix::new(FileKind::File, 0o644, 0, 0, Timestamp::default());
+    let object = Object::empty(Ino(1), Seq(1), VersionId::Null, &posix, Timestamp::default());
+    let (version, bucket) = (Version::of("logs/a", &object), BucketState::default());
+    if let Some(next) = rules.next(bucket, &version, Timestamp::default()) {
+        assert!(rules.due(bucket, &version, next.at).is_some());
     }
 }
 

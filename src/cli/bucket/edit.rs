@@ -24,7 +24,8 @@ pub(super) fn run(global: &Global, store: &Path, bucket: &str, setting: &str) ->
         eprintln!("unchanged");
         return Ok(());
     }
-    let request = Request::SettingSet { bucket: bucket.to_owned(), setting: setting.to_owned(), value: Some(text) };
+    let request =
+        Request::SettingSet { bucket: bucket.to_owned(), setting: setting.to_owned(), value: Some(text), mfa: None };
     let done = show(global, store, &request, View::ACTS);
     match &done {
         Ok(()) => remove(&path),

@@ -134,10 +134,16 @@ fn process(dir: &Path) -> Finding {
     };
     match connection.ask(Request::Status, &mut rows) {
         Ok(true) => {
-            let pid = match rows.0.first() {
-                Some(Row::Status(status)) => status.get("pid").map(ToString::to_string).unwrap_or_default(),
-                _ => String::new(),
+            let said = |name: &str| match rows.0.first() {
+                Some(Row::Status(status)) => status.get(name).filter(|value| !value.is_null()),
+                _ => None,
             };
+            if let Some(lag) = said("clock_lag_seconds") {
+                let what =
+                    format!("it lags {lag} seconds behind what it showed before, in a store with locked versions");
+                return Finding::wrong("clock", what, "set it right: until then no lock ends (LOCK-22)");
+            }
+            let pid = said("pid").map(ToString::to_string).unwrap_or_default();
             Finding::ok(CHECK, format!("{pid} serves the store and answers"))
         }
         Ok(false) => Finding::note(CHECK, "it is ending", "look again in a moment"),

@@ -1,12 +1,16 @@
 //! `bucket ...`: buckets and their settings, all by one pattern.
 
 use crate::control::{ActRow, BucketRow, Host, Reply, Row, SettingRow};
-use crate::model::{Bucket, BucketName, Error, FileKind, Kind, Posix, Result, Versioning, parse_size, size_text};
-use crate::store::Store;
+use crate::model::{
+    Bucket, BucketName, Error, FileKind, Kind, Leave, Posix, Result, Versioning, parse_size, size_text,
+};
+use crate::store::{Document, Store};
 use crate::sys::process;
 
 /// The setting that is a state of the bucket: a word does for it.
 const VERSIONING: &str = "versioning";
+/// The setting that versioning may leave without effect (VER-20).
+const LIFECYCLE: &str = "lifecycle";
 /// The setting that is a number of bytes, written like `10GiB`.
 const QUOTA: &str = "quota";
 
@@ -21,11 +25,12 @@ pub(super) fn show(store: &Store, name: &str, reply: &mut dyn Reply) -> Result<(
     reply.row(Row::Bucket(row(store, &store.bucket(name)?)?))
 }
 
-pub(super) fn create(store: &Store, name: &str, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn create(store: &Store, name: &str, object_lock: bool, reply: &mut dyn Reply) -> Result<()> {
     let name = BucketName::parse(name)?;
     // The mount shows it as the store owner's directory.
     let posix = Posix::new(FileKind::Directory, 0o755, process::effective_uid(), process::effective_gid(), store.now());
-    let bucket = store.create_bucket(&name, &posix)?;
+    let bucket =
+        if object_lock { store.create_locked_bucket(&name, &posix) } else { store.create_bucket(&name, &posix) }?;
     act("created", &bucket.name.to_string(), false, reply)
 }
 
@@ -72,6 +77,7 @@ pub(super) fn set(
     host: &dyn Host,
     (name, setting): (&str, &str),
     value: Option<&str>,
+    leave: Leave,
     reply: &mut dyn Reply,
 ) -> Result<()> {
     let bucket = store.bucket(name)?;
@@ -80,12 +86,23 @@ pub(super) fn set(
         Some(word) if setting == VERSIONING && !word.starts_with('{') => {
             let to = Versioning::parse(word)?;
             if to != bucket.versioning {
-                store.set_versioning(name, to)?;
+                store.set_versioning_with(name, to, None, leave)?;
             }
         }
         Some(size) if setting == QUOTA => store.set_quota(name, Some(parse_size(size)?))?,
         None if setting == QUOTA => store.set_quota(name, None)?,
+        Some(text) if setting == VERSIONING && leave.mfa => {
+            let document =
+                Document::named(setting).ok_or_else(|| Error::new(Kind::InvalidArgument, "no such setting"))?;
+            document.replace_with(store, &bucket, text.as_bytes(), leave)?;
+        }
         text => host.change_setting(store, &bucket, setting, text)?,
+    }
+    if value.is_some()
+        && [VERSIONING, LIFECYCLE].contains(&setting)
+        && let Some(advice) = store.advice(&store.bucket(name)?)
+    {
+        reply.note(&format!("note: {advice}"))?;
     }
     act(done, &format!("{name} {setting}"), false, reply)
 }
@@ -108,7 +125,7 @@ fn row(store: &Store, bucket: &Bucket) -> Result<BucketRow> {
         uploads: usage.uploads,
         upload_bytes: usage.upload_bytes,
         quota: bucket.quota,
-        settings: bucket.documents.keys().cloned().collect(),
+        settings: bucket.documents.keys().cloned().chain(bucket.lock.map(|_| "object-lock".to_owned())).collect(),
     })
 }
 

@@ -25,6 +25,8 @@ struct Export<'a> {
     bytes: u64,
     /// Files of which something could not be read.
     damaged: u64,
+    /// Files that lie in an archive.
+    archived: u64,
 }
 
 pub(super) fn export(
@@ -38,7 +40,7 @@ pub(super) fn export(
     let tree = Tree::new(store, at.map(parse_rfc3339).transpose()?);
     new_directory(to)?;
     let owners = crate::sys::process::effective_uid() == 0;
-    let mut export = Export { store, host, tree, reply, owners, files: 0, bytes: 0, damaged: 0 };
+    let mut export = Export { store, host, tree, reply, owners, files: 0, bytes: 0, damaged: 0, archived: 0 };
     let of = match &place {
         Place::Store => None,
         Place::Bucket(bucket) | Place::Key(bucket, ..) => Some(bucket.clone()),
@@ -54,7 +56,7 @@ pub(super) fn export(
         Place::Bucket(bucket) => export.directory((bucket.root, true), &format!("{}/", bucket.name), to)?,
         Place::Key(bucket, key, _) => export.key(&bucket, &key, to)?,
     }
-    let (files, bytes, damaged) = (export.files, export.bytes, export.damaged);
+    let (files, bytes, damaged, archived) = (export.files, export.bytes, export.damaged, export.archived);
     let damaged = damaged + passed_by(store, of.as_ref().map(|bucket| bucket.name.as_str()), export.reply)?;
     reply.row(Row::Act(ActRow {
         act: "exported".to_owned(),
@@ -63,6 +65,11 @@ pub(super) fn export(
         bytes: Some(bytes),
         ..ActRow::default()
     }))?;
+    if damaged == 0 && archived > 0 {
+        return Err(Error::new(Kind::Archived, format!("{archived} of what was to be exported lies in an archive"))
+            .why("an export reads bytes; the lines above name what must be restored before")
+            .mend("`keyfold thaw -r --wait`, then export again into another directory"));
+    }
     if damaged == 0 {
         return Ok(());
     }
@@ -164,6 +171,10 @@ impl Export<'_> {
         let failed = |error| Error::io(format!("cannot export {key} to {}", path.display()), error);
         match object.posix.kind {
             FileKind::File => {
+                if let Err(error) = self.store.readable(object) {
+                    self.archived += 1;
+                    return self.reply.note(&format!("left out {key}: {}", error.reason()));
+                }
                 let file = File::options().write(true).create_new(true).open(path).map_err(failed)?;
                 let lost = self.content(object, key, &file).inspect_err(|_| {
                     let _ = std::fs::remove_file(path);

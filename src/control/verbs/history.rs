@@ -2,7 +2,7 @@
 
 use crate::control::place::{self, History, Place, name, no_such_key, no_such_version, version_id};
 use crate::control::{ActRow, Host, Reply, Row, Target, VersionRow, Which};
-use crate::model::{Bucket, DirId, Error, Kind, Object, ObjectKey, Result};
+use crate::model::{Bucket, DirId, Error, Kind, Leave, Object, ObjectKey, Result};
 use crate::store::Store;
 
 /// Names read in one step of a walk.
@@ -152,8 +152,8 @@ fn walk(store: &Store, at: (&Bucket, &str), dirs: &[DirId], count: &mut u64, rep
 pub(super) fn purge(
     store: &Store,
     host: &dyn Host,
-    target: &Target,
-    version: &str,
+    (target, version): (&Target, &str),
+    leave: Leave,
     dry_run: bool,
     reply: &mut dyn Reply,
 ) -> Result<()> {
@@ -163,8 +163,11 @@ pub(super) fn purge(
     let history = place::versions_for(store, &bucket, &key, &Which::Version(version.to_owned()))?;
     let found = history.versions.iter().find(|version| version.version == id);
     let found = found.ok_or_else(|| no_such_version(&about, &id))?;
-    if !dry_run {
-        store.delete_version(&history.dirs, &history.component, found.version, found.seq)?;
+    if dry_run {
+        let kept = if found.marker { Ok(()) } else { found.lock.may_end(store.now(), leave) };
+        kept.map_err(|why| why.refuse(format!("cannot purge the version {id} of {about}")))?;
+    } else {
+        store.delete_version_with(&history.dirs, &history.component, (found.version, found.seq), leave)?;
     }
     act("purged", about, found, dry_run, reply)
 }

@@ -3,8 +3,8 @@
 use super::tree::{Tree, no_directory};
 use crate::control::place::{self, Place, name};
 use crate::control::{EntryRow, Host, ObjectRow, Reply, Row, Target, Which};
-use crate::model::{Bucket, FileKind, Kind, Object, ObjectKey, Result, Timestamp, parse_rfc3339};
-use crate::store::{Directory, Entry, ListVersions, Store, again};
+use crate::model::{Bucket, FileKind, Kind, Object, ObjectKey, Result, Timestamp, parse_rfc3339, show_hold};
+use crate::store::{Directory, Entry, ListVersions, Store, again, restore_text};
 use std::sync::Arc;
 
 /// How to list.
@@ -198,6 +198,10 @@ fn object_row(store: &Arc<Store>, bucket: &Bucket, key: &str, object: &Object) -
         modified: object.modified.rfc3339(),
         superseded: object.superseded.map(|until| until.rfc3339()),
         class: (!object.marker).then(|| object.class.name().to_owned()),
+        tier: store.access_tier(object).map(|tier| tier.name().to_owned()),
+        restore: restore_text(object, store.now()),
+        retention: object.lock.retention.map(|retention| retention.to_string()),
+        legal_hold: object.lock.hold.map(|hold| show_hold(hold).to_owned()),
         inode: object.ino.0,
         mode: format!("{:04o}", posix.mode),
         uid: posix.uid,

@@ -1,12 +1,16 @@
 //! The verbs, and which one answers a request.
 
+mod archive;
 mod attributes;
 mod backup;
 mod buckets;
 mod export;
 mod feed;
 mod history;
+mod lifecycle;
+mod lock;
 mod look;
+mod mfa;
 mod presign;
 mod principals;
 mod scrub;
@@ -39,13 +43,21 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         Request::Compaction { pause } => store::compaction(store, pause, reply),
         Request::Scrub { rate } => scrub::scrub(store, host, rate, reply),
         Request::ScrubPause { paused } => scrub::pause(store, paused, reply),
+        Request::LifecyclePreview { bucket, until } => lifecycle::preview(store, &bucket, until.as_deref(), reply),
+        Request::LifecycleExplain { target, version } => {
+            lifecycle::explain(store, host, &target, version.as_deref(), reply)
+        }
+        Request::LifecycleRun { buckets, now, dry_run } => {
+            lifecycle::run(store, host, &buckets, (now.as_deref(), dry_run), reply)
+        }
         Request::Buckets => buckets::list(store, reply),
         Request::BucketShow { bucket } => buckets::show(store, &bucket, reply),
-        Request::BucketCreate { bucket } => buckets::create(store, &bucket, reply),
+        Request::BucketCreate { bucket, object_lock } => buckets::create(store, &bucket, object_lock, reply),
         Request::BucketDelete { bucket, dry_run } => buckets::delete(store, &bucket, dry_run, reply),
         Request::SettingGet { bucket, setting } => buckets::get(store, host, (&bucket, &setting), reply),
-        Request::SettingSet { bucket, setting, value } => {
-            buckets::set(store, host, (&bucket, &setting), value.as_deref(), reply)
+        Request::SettingSet { bucket, setting, value, mfa } => {
+            let leave = mfa::leave(store, false, mfa.as_deref())?;
+            buckets::set(store, host, (&bucket, &setting), value.as_deref(), leave, reply)
         }
         Request::List { target, recursive, versions, at } => {
             look::list(store, host, &target, &look::How { recursive, versions, at }, reply)
@@ -54,15 +66,33 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         Request::Versions { target } => history::versions(store, host, &target, reply),
         Request::Restore { target, which } => history::restore(store, host, &target, &which, reply),
         Request::Undelete { target, recursive } => history::undelete(store, host, &target, recursive, reply),
-        Request::Purge { target, version, dry_run } => history::purge(store, host, &target, &version, dry_run, reply),
+        Request::Purge { target, version, dry_run, bypass_governance, mfa } => {
+            let mfa = mfa.filter(|_| !dry_run);
+            let leave = mfa::leave(store, bypass_governance, mfa.as_deref())?;
+            history::purge(store, host, (&target, &version), leave, dry_run, reply)
+        }
+        Request::Lock { target, version, protection, edit, bypass_governance } => {
+            let leave = mfa::leave(store, bypass_governance, None)?;
+            lock::lock(store, host, (&target, version.as_deref()), protection, edit, leave, reply)
+        }
         Request::Pairs { target, attribute, version, edit } => {
             attributes::pairs(store, host, &target, (attribute, version.as_deref()), edit, reply)
+        }
+        Request::Class { target, version, recursive, edit, dry_run } => {
+            let how = archive::How { version, recursive, edit, dry_run };
+            archive::class(store, host, &target, &how, reply)
+        }
+        Request::Thaw { target, version, recursive, ask } => {
+            archive::thaw(store, host, &target, &archive::Asked { version, recursive, ask }, reply)
         }
         Request::Usage { target, versions } => usage::usage(store, host, &target, versions, reply),
         Request::Events { bucket, after, follow } => {
             feed::events(store, host, bucket.as_deref(), (after, follow), reply)
         }
         Request::Export { target, to, at } => export::export(store, host, &target, (&to, at.as_deref()), reply),
+        Request::MfaDevices => mfa::list(store, reply),
+        Request::MfaAdd { name } => mfa::add(store, &name, reply),
+        Request::MfaRemove { name, dry_run } => mfa::remove(store, &name, dry_run, reply),
         Request::Users => principals::users(store, reply),
         Request::UserAdd { user, uid, gid, create_buckets } => {
             principals::add_user(store, &user, (uid, gid), create_buckets, reply)

@@ -1,7 +1,7 @@
 //! Conditions of requests as the engine judges them (COND).
 
 use super::super::error::{refused, told};
-use crate::model::{Conditions, Object, Tags, Timestamp, Verdict, parse_rfc3339};
+use crate::model::{Conditions, Object, Tags, Timestamp, Verdict};
 use crate::store::Condition;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -16,10 +16,14 @@ fn tags(condition: &ETagCondition) -> Tags {
 }
 
 /// An instant of the protocol's as the engine has it.
-fn instant(at: &s3s::dto::Timestamp) -> Option<Timestamp> {
+pub(super) fn instant(at: &s3s::dto::Timestamp) -> Option<Timestamp> {
     let mut text = Vec::new();
-    at.format(TimestampFormat::DateTime, &mut text).ok()?;
-    parse_rfc3339(&String::from_utf8_lossy(&text)).ok()
+    // As a date it would lose the offset from UTC that a client wrote.
+    at.format(TimestampFormat::EpochSeconds, &mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let (secs, part) = text.split_once('.').unwrap_or((&text, "0"));
+    let nanos = format!("{part:0<9.9}").parse().ok()?;
+    Some(Timestamp::new(secs.parse().ok()?, nanos)).filter(|at| at.is_sane()).map(Timestamp::up_to_millis)
 }
 
 /// Conditions on what is read or copied.

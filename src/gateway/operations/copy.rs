@@ -7,14 +7,15 @@ use super::checksums::show_sum;
 use super::conditions;
 use super::describe::{given, header_tags};
 use super::extras::extras;
+use super::lock::{Asker, lock_of};
 use super::put::made_by;
 use super::{etag, made_version, object_key, shown_version, time, version_id};
 use crate::access::{Access, Principal};
 use crate::model::{
-    ChecksumAlgorithm, Conditions, Error, FileKind, Kind, Metadata, Object, ObjectKey, Posix, SystemHeader, TagSet,
-    VersionId,
+    ChecksumAlgorithm, Conditions, Error, FileKind, Kind, Metadata, Object, ObjectKey, ObjectLock, Posix, StorageClass,
+    SystemHeader, TagSet, VersionId,
 };
-use crate::store::{CopyOptions, Store, again};
+use crate::store::{CopyOptions, Store, Used, again};
 use hyper::StatusCode;
 use s3s::dto::{ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource};
 use s3s::{S3Error, S3Request, S3Response, S3Result};
@@ -53,6 +54,11 @@ impl Source {
         let version = shown_version(versioning, &object);
         Ok((object, version))
     }
+
+    /// IT-5: who copies it has used it.
+    pub(super) fn was_used(&self, store: &Store, object: &Object) {
+        store.used(|| Used::Key(self.bucket.clone(), self.key.clone()), object);
+    }
 }
 
 /// A copy that is asked for.
@@ -64,10 +70,13 @@ struct Copy {
     /// The metadata instead of the source's, or the redirect beside it.
     metadata: Result<Metadata, Option<String>>,
     tags: Option<TagSet>,
+    class: StorageClass,
     checksum: Option<ChecksumAlgorithm>,
     condition: crate::store::Condition,
     principal: Principal,
     access: Arc<Access>,
+    lock: ObjectLock,
+    asker: Asker,
 }
 
 pub(in super::super) async fn copy(
@@ -75,9 +84,11 @@ pub(in super::super) async fn copy(
     request: S3Request<CopyObjectInput>,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     let principal = principal_of(&request);
+    let asker = Asker::of(bridge, &request);
     let headers = request.headers;
     let mut input = request.input;
     extras!(input).refuse()?;
+    let class = extras!(input).class()?;
     if input.copy_source_sse_customer_key.is_some() {
         return Err(not_built("encryption with the client's keys"));
     }
@@ -97,6 +108,7 @@ pub(in super::super) async fn copy(
         },
         _ => Err(bad("InvalidArgument", format!("{name} comes twice"))),
     };
+    let lock = lock_of!(input)?;
     let copy = Copy {
         source: Source::of(&input.copy_source)?,
         conditions: conditions::of_read(
@@ -111,10 +123,13 @@ pub(in super::super) async fn copy(
             Err(input.website_redirect_location)
         },
         bucket: input.bucket,
+        class,
         checksum,
         condition: conditions::of_write(condition("if-match")?.as_ref(), condition("if-none-match")?.as_ref())?,
         principal,
         access: bridge.access(),
+        lock,
+        asker,
     };
     bridge.change(move |store| copy.run(store)).await.map(S3Response::new)
 }
@@ -133,12 +148,15 @@ impl Copy {
     fn run(self, store: &Arc<Store>) -> S3Result<CopyObjectOutput> {
         let to_itself =
             self.source.bucket == self.bucket && self.source.key == self.key && self.source.version.is_none();
-        if to_itself && matches!(self.metadata, Err(None)) && self.tags.is_none() && self.checksum.is_none() {
+        let has_class = || self.source.find(store).is_ok_and(|(from, _)| from.class == self.class);
+        let alike = matches!(self.metadata, Err(None)) && self.tags.is_none() && self.checksum.is_none();
+        if to_itself && alike && self.lock == ObjectLock::NONE && has_class() {
             let message = "This copy request is illegal because it is trying to copy an object to itself without \
                            changing the object's metadata, storage class, website redirect location or encryption \
                            attributes.";
             return Err(bad("InvalidRequest", message));
         }
+        self.asker.may_set(&self.bucket, &self.key, self.lock).map_err(|error| told(&error))?;
         // A source that is overwritten between the two looks is looked up again.
         let copied = again(
             || {
@@ -152,19 +170,21 @@ impl Copy {
                     metadata: Some(self.metadata_of(&from)?),
                     tags: self.tags.clone(),
                     source: self.conditions.clone(),
+                    class: self.class,
                     checksum: self.checksum,
                     condition: self.condition,
                     posix: self.posix_of(store, &from)?,
-                    ..CopyOptions::default()
+                    lock: self.lock,
                 };
                 let object = store.copy(&from, &self.bucket, &self.key, &how)?;
+                self.source.was_used(store, &from);
                 Ok((object, version))
             },
             |error| self.source.version.is_none() && error.kind() == Kind::NoSuchVersion,
         );
         let (object, copy_source_version_id) = copied.map_err(|error| told(&error))?;
         let sum = store.sums(&object).map_err(|error| told(&error))?.sum;
-        let versioning = store.bucket(&self.bucket).map_err(|error| told(&error))?.versioning;
+        let bucket = store.bucket(&self.bucket).map_err(|error| told(&error))?;
         let mut result = CopyObjectResult {
             e_tag: Some(etag(&object)),
             last_modified: Some(time(object.modified)),
@@ -177,7 +197,8 @@ impl Copy {
         Ok(CopyObjectOutput {
             copy_object_result: Some(result),
             copy_source_version_id,
-            version_id: made_version(versioning, &object),
+            expiration: store.expiration(&bucket, self.key.as_str(), &object),
+            version_id: made_version(bucket.versioning, &object),
             ..CopyObjectOutput::default()
         })
     }

@@ -3,8 +3,9 @@
 use super::super::bridge::Bridge;
 use super::super::error::{not_built, refused, told};
 use super::conditions;
+use super::lock::Asker;
 use super::{object_key, version_id};
-use crate::model::Versioning;
+use crate::model::{Leave, Versioning};
 use crate::store::{Condition, DeleteOne, Deleted};
 use hyper::StatusCode;
 use s3s::dto::{
@@ -20,6 +21,7 @@ pub(in super::super) async fn delete(
     bridge: &Bridge,
     request: S3Request<DeleteObjectInput>,
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
+    let asker = Asker::of(bridge, &request);
     let input = request.input;
     if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
         return Err(not_built("conditions on time and size, which are for directory buckets"));
@@ -29,9 +31,13 @@ pub(in super::super) async fn delete(
     let condition = conditions::of_write(input.if_match.as_ref(), None)?;
     let (deleted, versioning) = bridge
         .change(move |store| {
-            let versioning = store.bucket(&bucket).map_err(|error| told(&error))?.versioning;
-            let deleted = store.delete(&bucket, &key, version, condition).map_err(|error| told(&error))?;
-            Ok((deleted, versioning))
+            let found = store.bucket(&bucket).map_err(|error| told(&error))?;
+            let mfa = input.mfa.as_deref().filter(|_| version.is_some());
+            let mfa = asker.factor(&found, mfa).map_err(|error| told(&error))?;
+            let leave = asker.leave(input.bypass_governance_retention, mfa, &bucket, &key);
+            let one = DeleteOne { key, version, condition, leave };
+            let deleted = store.delete_with(&bucket, &one).map_err(|error| told(&error))?;
+            Ok((deleted, found.versioning))
         })
         .await?;
     let output = DeleteObjectOutput {
@@ -53,6 +59,7 @@ pub(in super::super) async fn delete_many(
         let message = "Missing required header for this request: Content-MD5 or x-amz-checksum-*";
         return Err(refused(StatusCode::BAD_REQUEST, "InvalidRequest", message));
     }
+    let asker = Asker::of(bridge, &request);
     let input = request.input;
     let (bucket, wanted) = (input.bucket, input.delete.objects);
     if wanted.is_empty() || wanted.len() > KEYS_MAX {
@@ -61,8 +68,23 @@ pub(in super::super) async fn delete_many(
     }
     // What cannot be asked of the engine is answered beside what it answers, in order.
     let asked: Vec<Result<DeleteOne, S3Error>> = wanted.iter().map(one).collect();
-    let calls: Vec<DeleteOne> = asked.iter().filter_map(|asked| asked.as_ref().ok().cloned()).collect();
-    let answers = bridge.change(move |store| store.delete_many(&bucket, &calls).map_err(|error| told(&error))).await?;
+    // Any of them, also one that cannot be asked for (MFA-6).
+    let for_good = wanted.iter().any(|one| one.version_id.as_ref().is_some_and(|id| !id.is_empty()));
+    let mut calls: Vec<DeleteOne> = asked.iter().filter_map(|asked| asked.as_ref().ok().cloned()).collect();
+    let answers = bridge
+        .change(move |store| {
+            let found = store.bucket(&bucket).map_err(|error| told(&error))?;
+            let mfa = asker.factor(&found, input.mfa.as_deref().filter(|_| for_good)).map_err(|error| told(&error))?;
+            if for_good && !mfa && found.mfa_delete == Some(true) {
+                let message = "Mfa Authentication must be used for this request: it deletes versions for good (MFA-6)";
+                return Err(refused(StatusCode::FORBIDDEN, "AccessDenied", message));
+            }
+            for one in &mut calls {
+                one.leave = asker.leave(input.bypass_governance_retention, mfa, &bucket, &one.key);
+            }
+            store.delete_many(&bucket, &calls).map_err(|error| told(&error))
+        })
+        .await?;
     let mut answers = answers.into_iter();
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (wanted, asked) in wanted.into_iter().zip(asked) {
@@ -104,6 +126,7 @@ fn one(wanted: &ObjectIdentifier) -> S3Result<DeleteOne> {
         key: object_key(&wanted.key)?,
         version: version_id(wanted.version_id.as_deref().filter(|id| !id.is_empty()))?,
         condition: tag.map_or(Ok(Condition::Always), |tag| conditions::of_write(Some(&tag), None))?,
+        leave: Leave::default(),
     })
 }
 

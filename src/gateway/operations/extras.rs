@@ -1,6 +1,7 @@
 //! What a request asks of an object that this release does not do: refused, never pretended.
 
 use super::super::error::{not_built, refused};
+use crate::model::StorageClass;
 use hyper::StatusCode;
 use s3s::S3Result;
 
@@ -8,7 +9,6 @@ use s3s::S3Result;
 pub(super) struct Extras<'a> {
     pub(super) acl: Option<&'a str>,
     pub(super) grants: bool,
-    pub(super) lock: bool,
     pub(super) encryption: bool,
     pub(super) class: Option<&'a str>,
 }
@@ -22,9 +22,6 @@ macro_rules! extras {
                 || $input.grant_read.is_some()
                 || $input.grant_read_acp.is_some()
                 || $input.grant_write_acp.is_some(),
-            lock: $input.object_lock_legal_hold_status.is_some()
-                || $input.object_lock_mode.is_some()
-                || $input.object_lock_retain_until_date.is_some(),
             encryption: $input.server_side_encryption.is_some()
                 || $input.ssekms_key_id.is_some()
                 || $input.sse_customer_key.is_some()
@@ -34,21 +31,6 @@ macro_rules! extras {
     };
 }
 pub(super) use extras;
-
-/// S3's classes that this release does not have.
-const CLASSES: &[&str] = &[
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-    "OUTPOSTS",
-    "SNOW",
-    "EXPRESS_ONEZONE",
-    "FSX_OPENZFS",
-];
 
 impl Extras<'_> {
     /// # Errors
@@ -61,17 +43,21 @@ impl Extras<'_> {
         if self.encryption {
             return Err(not_built("encryption of objects"));
         }
-        if self.lock {
-            let message = "Bucket is missing Object Lock Configuration";
-            return Err(refused(StatusCode::BAD_REQUEST, "InvalidRequest", message));
-        }
-        match self.class {
-            None | Some("" | "STANDARD") => Ok(()),
-            Some(class) if CLASSES.contains(&class) => Err(not_built(&format!("the storage class {class}"))),
-            Some(class) => {
-                let message = format!("there is no storage class {class:?}");
-                Err(refused(StatusCode::BAD_REQUEST, "InvalidStorageClass", message))
+        self.class().map(drop)
+    }
+
+    /// SC-9, SC-11: the class that is named, `STANDARD` without.
+    ///
+    /// # Errors
+    /// 400 for classes of other kinds of buckets, and names that are none; 501 for `REDUCED_REDUNDANCY`.
+    pub(super) fn class(&self) -> S3Result<StorageClass> {
+        let name = self.class.filter(|name| !name.is_empty()).unwrap_or(StorageClass::Standard.name());
+        StorageClass::named(name).ok_or_else(|| match name {
+            "REDUCED_REDUNDANCY" => not_built("the storage class REDUCED_REDUNDANCY"),
+            _ => {
+                let message = format!("The storage class you specified is not valid: {name:?}");
+                refused(StatusCode::BAD_REQUEST, "InvalidStorageClass", message)
             }
-        }
+        })
     }
 }

@@ -2,18 +2,15 @@
 //! the document's validator.
 
 use super::super::bridge::Bridge;
-use super::super::error::{not_built, refused};
-use super::acl::is_there;
+use super::super::error::not_built;
 use super::settings::{exists, set, told_of};
-use hyper::StatusCode;
 use s3s::dto::{
     GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetBucketRequestPaymentInput,
     GetBucketRequestPaymentOutput, GetPublicAccessBlockInput, GetPublicAccessBlockOutput, ObjectOwnership,
     OwnershipControls, OwnershipControlsRule, Payer, PublicAccessBlockConfiguration, PutBucketLoggingInput,
     PutBucketLoggingOutput, PutBucketNotificationConfigurationInput, PutBucketNotificationConfigurationOutput,
     PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketRequestPaymentInput,
-    PutBucketRequestPaymentOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput, RestoreObjectInput,
-    RestoreObjectOutput,
+    PutBucketRequestPaymentOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
 };
 use s3s::{S3Request, S3Response, S3Result};
 use serde_json::{Value, json};
@@ -120,15 +117,4 @@ pub(in super::super) async fn set_notification(
         return Err(not_built("notifications"));
     }
     Ok(S3Response::new(PutBucketNotificationConfigurationOutput::default()))
-}
-
-/// Every object is of a class that needs no restoring.
-pub(in super::super) async fn restore(
-    bridge: &Bridge,
-    request: S3Request<RestoreObjectInput>,
-) -> S3Result<S3Response<RestoreObjectOutput>> {
-    let input = request.input;
-    is_there(bridge, input.bucket, &input.key, input.version_id.as_deref()).await?;
-    let message = "Restore is not allowed for the object's current storage class";
-    Err(refused(StatusCode::FORBIDDEN, "InvalidObjectState", message))
 }

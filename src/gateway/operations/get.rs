@@ -7,14 +7,17 @@ use super::super::piece::Piece;
 use super::checksums::show_sum;
 use super::conditions;
 use super::describe::{self, Shown};
+use super::lock::{Asker, show_lock};
 use super::{etag, length, object_key, shown_version, time, version_id};
 use crate::model::{
-    ChecksumAlgorithm, Conditions, Kind, Object, ObjectKey, ObjectSum, SystemHeader, VersionId, Versioning,
+    ChecksumAlgorithm, Conditions, Kind, Object, ObjectKey, ObjectLock, ObjectSum, SystemHeader, VersionId, Versioning,
 };
-use crate::store::{Content, ListVersions, Store, again};
+use crate::store::{AccessTier, Content, ListVersions, Store, TierName, Used, again, restore_text};
 use hyper::StatusCode;
 use hyper::header::{EXPIRES, HeaderMap, HeaderValue};
-use s3s::dto::{ChecksumType, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Range};
+use s3s::dto::{
+    ArchiveStatus, ChecksumType, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Range,
+};
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 use std::ops;
 use std::sync::Arc;
@@ -39,8 +42,16 @@ struct Found {
     partial: Option<String>,
     parts: Option<i32>,
     sum: Option<ObjectSum>,
+    /// When a lifecycle rule ends it, of a current version (LC-27).
+    expiration: Option<String>,
     /// How the whole object's checksum was made, which a part's own is told with.
     sum_kind: Option<crate::model::ChecksumType>,
+    /// What may be told of its lock.
+    lock: ObjectLock,
+    /// RST-7.
+    restore: Option<String>,
+    /// IT-9.
+    archive: Option<&'static str>,
     /// The bytes, for who wants them, and the first of them.
     bytes: Option<(Content, Piece)>,
 }
@@ -81,15 +92,21 @@ macro_rules! output {
             content_range: found.partial.clone(),
             content_type: describe::content_type(object),
             e_tag: Some(etag(object)),
+            expiration: found.expiration.clone(),
             expires,
             last_modified: Some(time(object.modified)),
             metadata: user,
             missing_meta: missing,
             parts_count: found.parts,
+            restore: found.restore.clone(),
+            storage_class: Some(object.class)
+                .filter(|class| *class != crate::model::StorageClass::Standard)
+                .map(|class| s3s::dto::StorageClass::from_static(class.name())),
             version_id: shown_version(found.versioning, object),
             website_redirect_location: describe::system(object, SystemHeader::WebsiteRedirect),
             ..$Output::default()
         };
+        show_lock!(output, found.lock);
         if let Some(sum) = &found.sum {
             output.checksum_type = Some(ChecksumType::from_static(found.sum_kind.unwrap_or_else(|| sum.kind()).name()));
             show_sum!(output, Some((sum.sum.algorithm(), sum.to_string())));
@@ -102,10 +119,11 @@ pub(in super::super) async fn get(
     bridge: &Bridge,
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
+    let asker = Asker::of(bridge, &request);
     let input = request.input;
     let overridden = input.response_expires.is_some();
     let wanted = wanted!(input);
-    let mut found = bridge.ask(move |store| look(store, &wanted, true)).await?;
+    let mut found = bridge.ask(move |store| look(store, &wanted, &asker, true)).await?;
     let mut output = output!(GetObjectOutput, &found);
     output.tag_count = describe::shown(&found.object).tags;
     if let Some((content, first)) = found.bytes.take() {
@@ -128,11 +146,14 @@ pub(in super::super) async fn head(
     bridge: &Bridge,
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
+    let asker = Asker::of(bridge, &request);
     let input = request.input;
     let overridden = input.response_expires.is_some();
     let wanted = wanted!(input);
-    let found = bridge.ask(move |store| look(store, &wanted, false)).await?;
-    let mut response = S3Response::new(output!(HeadObjectOutput, &found));
+    let found = bridge.ask(move |store| look(store, &wanted, &asker, false)).await?;
+    let mut output = output!(HeadObjectOutput, &found);
+    output.archive_status = found.archive.map(ArchiveStatus::from_static);
+    let mut response = S3Response::new(output);
     if let Some(tags) = describe::shown(&found.object).tags {
         response.headers.insert("x-amz-tagging-count", tags.into());
     }
@@ -140,9 +161,10 @@ pub(in super::super) async fn head(
     Ok(response)
 }
 
-fn look(store: &Arc<Store>, wanted: &Wanted, bytes: bool) -> S3Result<Found> {
+fn look(store: &Arc<Store>, wanted: &Wanted, asker: &Asker, bytes: bool) -> S3Result<Found> {
     let Wanted { bucket, key, version, .. } = wanted;
-    let versioning = store.bucket(bucket).map_err(|error| told(&error))?.versioning;
+    let its_bucket = store.bucket(bucket).map_err(|error| told(&error))?;
+    let versioning = its_bucket.versioning;
     // An object that is overwritten between the two looks is looked up again.
     let found = again(
         || {
@@ -154,8 +176,20 @@ fn look(store: &Arc<Store>, wanted: &Wanted, bytes: bool) -> S3Result<Found> {
     );
     let (object, content) = found.map_err(|error| missing(store, wanted, versioning, &error))?;
     conditions::judge(&wanted.conditions, &object)?;
+    if bytes {
+        store.used(|| Used::Key(bucket.clone(), key.clone()), &object);
+    }
+    let tier = match store.access_tier(&object) {
+        Some(AccessTier::Archived(tier)) => Some(TierName::of(tier).name()),
+        _ => None,
+    };
+    let is_current = object.superseded.is_none();
     let mut found = Found {
         range: 0..object.size,
+        lock: asker.sees(bucket, key, object.lock),
+        expiration: is_current.then(|| store.expiration(&its_bucket, key.as_str(), &object)).flatten(),
+        restore: restore_text(&object, store.now()),
+        archive: tier,
         object,
         versioning,
         partial: None,

@@ -1,6 +1,7 @@
 //! What the operations have in common: keys, versions, times and owners between the protocol and the engine.
 
 pub(super) mod acl;
+pub(super) mod archive;
 pub(super) mod attributes;
 pub(super) mod buckets;
 pub(super) mod checksums;
@@ -12,12 +13,15 @@ pub(super) mod describe;
 mod extras;
 pub(super) mod fixed;
 pub(super) mod get;
+pub(super) mod lifecycle;
 pub(super) mod list;
+pub(super) mod lock;
 pub(super) mod multipart;
 pub(super) mod names;
 pub(super) mod put;
 pub(super) mod settings;
 pub(super) mod tagging;
+pub(super) mod tiering;
 pub(super) mod versions;
 
 use super::bridge::Bridge;

@@ -8,6 +8,7 @@ use super::conditions;
 use super::copy::{Source, algorithm};
 use super::describe::{given, header_tags};
 use super::extras::extras;
+use super::lock::{Asker, lock_of};
 use super::names::Names;
 use super::put::made_by;
 use super::{etag, length, limit, made_version, object_key, owner, time};
@@ -46,12 +47,19 @@ fn checksum_type(name: &str) -> S3Result<ChecksumType> {
     ChecksumType::named(name).ok_or_else(|| bad("InvalidRequest", format!("there is no checksum type {name:?}")))
 }
 
+/// When a lifecycle rule gives an upload up, and which (LC-24).
+fn upload_ends(store: &Store, bucket: &str, upload: &Upload) -> Option<(crate::model::Timestamp, String)> {
+    store.upload_ends(&store.bucket(bucket).ok()?, &upload.key, upload.initiated)
+}
+
 pub(in super::super) async fn create(
     bridge: &Bridge,
     request: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+    let asker = Asker::of(bridge, &request);
     let mut input = request.input;
     extras!(input).refuse()?;
+    let class = extras!(input).class()?;
     let kind = input.checksum_type.as_ref().map(|name| checksum_type(name.as_str())).transpose()?;
     let sums = input.checksum_algorithm.as_ref().map(|name| algorithm(name.as_str())).transpose()?;
     if kind.is_some() && sums.is_none() {
@@ -65,16 +73,23 @@ pub(in super::super) async fn create(
         metadata: given!(input, &request.extensions).metadata()?,
         tags: input.tagging.as_deref().map_or_else(|| Ok(TagSet::new()), header_tags)?,
         checksum: sums.map(|algorithm| (algorithm, kind)),
-        ..UploadOptions::default()
+        lock: lock_of!(input)?,
+        class,
     };
     let bucket = input.bucket.clone();
-    let upload = bridge
+    let (upload, ends) = bridge
         .change(move |store| {
-            let made = store.create_upload(&bucket, &key, &options);
-            made.and_then(|id| store.find_upload(&bucket, &key, id)).map_err(|error| told(&error))
+            let may = asker.may_set(&bucket, &key, options.lock);
+            let made = may.and_then(|()| store.create_upload(&bucket, &key, &options));
+            let upload = made.and_then(|id| store.find_upload(&bucket, &key, id)).map_err(|error| told(&error))?;
+            let ends = upload_ends(store, &bucket, &upload);
+            Ok((upload, ends))
         })
         .await?;
+    let (abort_date, abort_rule_id) = ends.unzip();
     let output = CreateMultipartUploadOutput {
+        abort_date: abort_date.map(time),
+        abort_rule_id,
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload.id.to_string()),
@@ -149,7 +164,9 @@ pub(in super::super) async fn copy_part(
                     store.find_upload(&input.bucket, &key, id)?;
                     let (from, version) = source.find(store)?;
                     conditions.of_source(&from)?;
-                    Ok::<_, Error>((store.copy_part(id, number, &from, range.clone())?, version))
+                    let part = store.copy_part(id, number, &from, range.clone())?;
+                    source.was_used(store, &from);
+                    Ok::<_, Error>((part, version))
                 },
                 |error| source.version.is_none() && error.kind() == Kind::NoSuchVersion,
             );
@@ -217,7 +234,7 @@ pub(in super::super) async fn complete(
     };
     let access = bridge.access();
     let (key, id, bucket) = (object_key(&input.key)?, upload_id(&input.upload_id)?, input.bucket.clone());
-    let (object, sum, versioning) = bridge
+    let (object, sum, versioning, expiration) = bridge
         .change(move |store| {
             // An upload that is not there has no parts that could be wrong.
             let parts = match parts {
@@ -232,7 +249,10 @@ pub(in super::super) async fn complete(
                     CompleteOptions { posix: made_by(store, &access, &principal, (&bucket, &key))?, ..options };
                 let object = complete_of(store, &bucket, &key, id, &parts, &options)?;
                 let sum = store.sums(&object)?.sum;
-                Ok((object, sum, store.bucket(&bucket)?.versioning))
+                let bucket = store.bucket(&bucket)?;
+                let expiration = Some(&object).filter(|object| object.superseded.is_none());
+                let expiration = expiration.and_then(|object| store.expiration(&bucket, key.as_str(), object));
+                Ok((object, sum, bucket.versioning, expiration))
             };
             done().map_err(|error| told(&error))
         })
@@ -242,6 +262,7 @@ pub(in super::super) async fn complete(
         bucket: Some(input.bucket),
         key: Some(input.key),
         e_tag: Some(etag(&object)),
+        expiration,
         version_id: made_version(versioning, &object),
         ..CompleteMultipartUploadOutput::default()
     };
@@ -351,13 +372,16 @@ pub(in super::super) async fn list_parts(
     let after = u32::try_from(input.part_number_marker.unwrap_or_default())
         .map_err(|_| super::super::error::invalid("part-number-marker is not negative"))?;
     let (key, id, bucket) = (object_key(&input.key)?, upload_id(&input.upload_id)?, input.bucket.clone());
-    let (upload, page) = bridge
+    let (upload, page, ends) = bridge
         .ask(move |store| {
             let found = store.find_upload(&bucket, &key, id);
             let page = found.and_then(|upload| Ok((upload, store.list_parts(id, after, most)?)));
-            page.map_err(|error| told(&error))
+            let (upload, page) = page.map_err(|error| told(&error))?;
+            let ends = upload_ends(store, &bucket, &upload);
+            Ok((upload, page, ends))
         })
         .await?;
+    let (abort_date, abort_rule_id) = ends.unzip();
     let entry = |part: &PartInfo| {
         let mut shown = Part {
             e_tag: Some(part_etag(part)),
@@ -370,6 +394,8 @@ pub(in super::super) async fn list_parts(
         shown
     };
     let output = ListPartsOutput {
+        abort_date: abort_date.map(time),
+        abort_rule_id,
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(input.upload_id),

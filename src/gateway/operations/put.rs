@@ -7,6 +7,7 @@ use super::checksums::{promise, show_sum, sums_of};
 use super::conditions;
 use super::describe::{given, header_tags};
 use super::extras::extras;
+use super::lock::{Asker, lock_of, need_promise};
 use super::{etag, length, made_version, object_key};
 use crate::access::{Access, Principal};
 use crate::model::{
@@ -35,26 +36,35 @@ pub(in super::super) async fn tagged(
         return Err(not_built("appending to an object over HTTP"));
     }
     extras!(request.input).refuse()?;
+    let class = extras!(request.input).class()?;
     let (length_promised, md5) = (request.input.content_length, request.input.content_md5.take());
     let (promise, at_end) = promise(&request, length_promised, md5.as_deref(), &sums_of!(request.input))?;
     let input = &mut request.input;
     let key = object_key(&input.key)?;
     let bucket = std::mem::take(&mut input.bucket);
+    let lock = lock_of!(input)?;
     let mut options = PutOptions {
         metadata: given!(input, &request.extensions).metadata()?,
         tags,
+        class,
         condition: conditions::of_write(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         promise,
+        lock,
         ..PutOptions::default()
     };
     let body = input.body.take();
+    let asker = Asker::of(bridge, &request);
     let (access, principal) = (bridge.access(), principal_of(&request));
     let stored = bridge
         .upload((body, at_end), move |store, body| {
+            asker.may_set(&bucket, &key, lock)?;
+            need_promise(store, &bucket, lock, &options.promise)?;
             options.posix = made_by(store, &access, &principal, (&bucket, &key))?;
             let object = store.put(&bucket, &key, body, &options)?;
             let sum = store.sums(&object)?.sum;
-            Ok((object, sum, store.bucket(&bucket)?.versioning))
+            let bucket = store.bucket(&bucket)?;
+            let expiration = store.expiration(&bucket, key.as_str(), &object);
+            Ok((object, sum, bucket.versioning, expiration))
         })
         .await?;
     Ok(output(&stored))
@@ -78,9 +88,12 @@ pub(super) fn made_by(
     }
 }
 
-fn output((object, sum, versioning): &(Object, Option<ObjectSum>, Versioning)) -> PutObjectOutput {
+fn output(
+    (object, sum, versioning, expiration): &(Object, Option<ObjectSum>, Versioning, Option<String>),
+) -> PutObjectOutput {
     let mut output = PutObjectOutput {
         e_tag: Some(etag(object)),
+        expiration: expiration.clone(),
         size: Some(length(object.size)),
         version_id: made_version(*versioning, object),
         ..PutObjectOutput::default()

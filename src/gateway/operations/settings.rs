@@ -2,20 +2,21 @@
 
 use super::super::bridge::Bridge;
 use super::super::error::{refused, told};
-use crate::model::{Error, Kind, Result};
+use super::lock::Asker;
+use crate::model::{Error, Kind, Leave, Result};
 use crate::store::{Document, Store};
 use hyper::StatusCode;
 use s3s::dto::{
     BucketVersioningStatus, DeleteBucketTaggingInput, DeleteBucketTaggingOutput, GetBucketTaggingInput,
-    GetBucketTaggingOutput, GetBucketVersioningInput, GetBucketVersioningOutput, PutBucketTaggingInput,
-    PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput, Tag,
+    GetBucketTaggingOutput, GetBucketVersioningInput, GetBucketVersioningOutput, MFADeleteStatus,
+    PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput, Tag,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The document called `name`; the table has it.
-fn document(name: &str) -> Result<&'static Document> {
+pub(super) fn document(name: &str) -> Result<&'static Document> {
     Document::named(name)
         .ok_or_else(|| Error::new(Kind::Unsupported, format!("a bucket has no {name}")).why("no document is called so"))
 }
@@ -57,14 +58,17 @@ pub(in super::super) async fn versioning(
     let bucket = request.input.bucket;
     let found = bridge.ask(move |store| store.bucket(&bucket).map_err(|error| told(&error))).await?;
     let status = found.versioning.status().map(BucketVersioningStatus::from_static);
-    Ok(S3Response::new(GetBucketVersioningOutput { status, mfa_delete: None }))
+    let mfa = found.mfa_delete.map(|on| if on { MFADeleteStatus::ENABLED } else { MFADeleteStatus::DISABLED });
+    let mfa_delete = mfa.map(MFADeleteStatus::from_static);
+    Ok(S3Response::new(GetBucketVersioningOutput { status, mfa_delete }))
 }
 
 pub(in super::super) async fn set_versioning(
     bridge: &Bridge,
     request: S3Request<PutBucketVersioningInput>,
 ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
-    let (bucket, wanted) = (request.input.bucket, request.input.versioning_configuration);
+    let asker = Asker::of(bridge, &request);
+    let (bucket, wanted, mfa) = (request.input.bucket, request.input.versioning_configuration, request.input.mfa);
     let mut value = json!({});
     if let Some(status) = &wanted.status {
         value["Status"] = status.as_str().into();
@@ -83,7 +87,17 @@ pub(in super::super) async fn set_versioning(
         let message = "the configuration has no Status";
         return Err(refused(StatusCode::BAD_REQUEST, "IllegalVersioningConfigurationException", message));
     }
-    bridge.change(move |store| replace(store, &bucket, "versioning", &value).map_err(|error| refusal(&error))).await?;
+    let set = move |store: &Arc<Store>| -> Result<()> {
+        let (bucket, document) = (store.bucket(&bucket)?, document("versioning")?);
+        let text = serde_json::to_vec(&value).unwrap_or_default();
+        document.check(&store.account_id(), &text)?;
+        // MFA-1, MFA-3: where MFA delete is on, and to turn it on.
+        let needed = bucket.mfa_delete == Some(true) || value["MFADelete"] == "Enabled";
+        let given = mfa.as_deref().filter(|_| needed);
+        given.map_or(Ok(()), |text| asker.take_code(text))?;
+        document.replace_with(store, &bucket, &text, Leave { mfa: given.is_some(), ..Leave::default() })
+    };
+    bridge.change(move |store| set(store).map_err(|error| refusal(&error))).await?;
     Ok(S3Response::new(PutBucketVersioningOutput::default()))
 }
 

@@ -1,39 +1,55 @@
 //! A write session's share of its bucket's quota.
 
 use super::Draft;
-use crate::model::{BucketId, Result};
+use crate::model::{BucketId, Object, Result};
 use crate::store::quota::Room;
-use std::sync::Arc;
 
 impl Draft {
     /// Has the bucket's quota admit it at a length of `size` bytes.
     ///
     /// # Errors
     /// [`crate::model::Kind::QuotaExceeded`].
-    pub(in crate::store) fn admit(&mut self, size: u64) -> Result<()> {
+    pub(super) fn admit(&mut self, size: u64) -> Result<()> {
         if !self.store.quotas.are_set() {
             return Ok(());
         }
-        if self.room.is_none()
-            && let Some(named) = self.origin.named()
-        {
-            self.room = self.store.room_at(&named)?;
+        if self.room.is_none() {
+            self.room = self.store.room_of(&self.origin)?;
         }
         match &mut self.room {
-            Some(room) => room.grow(&self.store, size),
+            Some(room) => room.grow(&self.store, &self.origin, size),
             None => Ok(()),
         }
     }
 
-    /// Counts it in that bucket, where it will take the place of `replaces` bytes.
-    pub(in crate::store) fn counts_in(&mut self, bucket: BucketId, replaces: u64) {
-        self.room = Some(Room::new(Arc::clone(&self.store.quotas), bucket, replaces));
+    /// The same of a body that was promised to have so many bytes: they count until it is there.
+    ///
+    /// # Errors
+    /// As [`Draft::admit`].
+    pub(in crate::store) fn expect(&mut self, bytes: u64) -> Result<()> {
+        self.admit(0)?;
+        if let Some(room) = &mut self.room {
+            room.promise(bytes);
+        }
+        self.admit(0)
     }
 
-    /// Its bytes are published: from now on they are the bucket's.
-    pub(super) fn settle_room(&mut self) {
+    /// Counts it in that bucket, where it will take the place of `replaces` bytes.
+    pub(in crate::store) fn counts_in(&mut self, bucket: BucketId, replaces: u64) {
+        self.room = Some(Room::fixed(&self.store.quotas, bucket, replaces));
+    }
+
+    /// Its bytes are about to be committed, where the bucket's counters are judged.
+    pub(in crate::store) fn is_committed(&mut self) {
         if let Some(room) = &mut self.room {
-            room.published(self.size);
+            room.release();
+        }
+    }
+
+    /// Its bytes are published as that version.
+    pub(in crate::store) fn was_published(&mut self, object: &Object) {
+        if let Some(room) = &mut self.room {
+            room.published(object);
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::index::{
     Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
     upload_name_key, upload_name_parts,
 };
-use crate::model::{AccessKey, AccessKeyId, ContentId, DirId, Error, Result, UploadId, Usage, User, UserName};
+use crate::model::{
+    AccessKey, AccessKeyId, ContentId, DirId, Error, MfaDevice, Result, UploadId, Usage, User, UserName,
+};
 use crate::store::ACCESS_KEY_FILE;
 use crate::store::ids::{BLOCK, IDS_KEY, NEXT_MAX};
 use crate::store::multipart::UPLOADS_KEY;
@@ -117,6 +119,13 @@ impl Census {
                 census.mendable("access-key-has-user", what, move |bench| bench.lay_aside(Family::AccessKey, &key));
             } else {
                 census.access_keys += 1;
+            }
+        })?;
+        self.each(read, Family::Mfa, |census, key, _: MfaDevice| {
+            if std::str::from_utf8(&key).is_ok_and(|name| UserName::parse(name).is_ok()) {
+                census.access_keys += 1;
+            } else {
+                census.undecodable(Family::Mfa, key, "its key is malformed");
             }
         })
     }

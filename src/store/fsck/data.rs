@@ -53,7 +53,7 @@ impl Store {
                 Some(read) => read.clone(),
                 None => {
                     // Replaced meanwhile, or found missing by a walk before.
-                    let Ok(content) = self.open_content(&object) else { continue };
+                    let Ok(content) = self.content(object.content) else { continue };
                     let read = self.read_content(&content, &mut sums, goes_on)?;
                     contents.insert(object.content, read.clone());
                     read

@@ -8,8 +8,8 @@ use crate::index::{
     VerRecord, content_key, decode, dent_key, id_key, ver_key,
 };
 use crate::model::{
-    Bucket, BucketId, BucketName, Checksum, ContentId, DirId, ETag, FileKind, Ino, Object, Posix, Result, Seq,
-    Timestamp, VersionId, Versioning, Xattrs,
+    Bucket, BucketId, BucketLock, BucketName, Checksum, ContentId, DirId, ETag, FileKind, Ino, Object, Posix, Result,
+    Seq, Timestamp, VersionId, Versioning, Xattrs,
 };
 use crate::store::Store;
 use crate::store::bucket::{bucket_key, name_key};
@@ -30,11 +30,20 @@ pub(super) struct Bench<'a, 't> {
     pub aside: Vec<Aside>,
     opaque: &'a Opaque,
     now: Timestamp,
+    /// Whether versions may be locked.
+    locks: bool,
 }
 
 impl<'a, 't> Bench<'a, 't> {
     pub fn new(store: &'a Store, tx: &'a mut Tx<'t>) -> Self {
-        Self { tx, ids: &store.ids, aside: Vec::new(), opaque: &store.opaque, now: store.now() }
+        Self {
+            tx,
+            ids: &store.ids,
+            aside: Vec::new(),
+            opaque: &store.opaque,
+            now: store.now(),
+            locks: store.locks.any(),
+        }
     }
 
     pub fn new_id(&self) -> u64 {
@@ -125,6 +134,7 @@ impl<'a, 't> Bench<'a, 't> {
             posix: Posix { mode: 0o700, ..self.posix(FileKind::Directory) },
             marker: None,
             xattrs: Xattrs::default(),
+            class: None,
         };
         self.tx.put(Family::Dir, &id_key(id.0), &record);
         if matches!(self.tx.get(Family::DirStat, &id_key(id.0)), Ok(None)) {
@@ -213,6 +223,9 @@ impl<'a, 't> Bench<'a, 't> {
             versioning: Versioning::Enabled,
             documents: BTreeMap::new(),
             quota: None,
+            // Versions may be in it whose locks a bucket without object lock could neither extend nor release (LOCK-1).
+            lock: self.locks.then(BucketLock::default),
+            mfa_delete: None,
         };
         self.tx.put(Family::Bucket, &name_key(name), &id.0);
         self.tx.put(Family::Bucket, &bucket_key(id), &bucket);

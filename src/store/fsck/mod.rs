@@ -23,6 +23,7 @@ use self::census::{Census, Class};
 use self::mend::Bench;
 use self::watch::{GoesOn, Reading};
 use super::Store;
+use super::locks::Warrant;
 use super::open::SALVAGED_KEY;
 use crate::index::{Family, Read, Tx};
 use crate::model::{Error, Kind, Result};
@@ -150,13 +151,14 @@ impl Store {
         let mut seen = None;
         // What counters are found to be, no quota refuses.
         self.make_room()?;
-        let done = self.commit(|tx| {
+        let warrant = Warrant { mends: true, ..Warrant::default() };
+        let done = self.commit_with(warrant, |tx| {
             let (mended, first, last) = self.mend(tx, dry_run, &goes_on, progress)?;
             findings.extend(mended);
             seen = first.filter(|_| dry_run).or(Some(last));
             if dry_run { Err(Error::new(Kind::Conflict, "nothing is changed by a dry run")) } else { Ok(()) }
         });
-        match (done, seen) {
+        match (done.map(|_| ()), seen) {
             (Err(error), None) => return Err(error),
             (Err(error), Some(_)) if !dry_run => return Err(error),
             (_, None) => {}

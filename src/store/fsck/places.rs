@@ -63,6 +63,7 @@ impl Census {
             },
             Family::Seg => super::files::file_name(key),
             Family::User => format!("the user {:?}", String::from_utf8_lossy(key)),
+            Family::Mfa => format!("the device {:?}", String::from_utf8_lossy(key)),
             Family::AccessKey => format!("the access key {:?}", String::from_utf8_lossy(key)),
             _ => format!("the {} record of {}", family.name(), number()),
         }

@@ -201,6 +201,7 @@ impl Store {
             posix: options.posix.clone(),
             condition: options.condition,
             promise: Promise::default(),
+            lock: record.lock,
         };
         let ((object, overtaken), commit) = self.transact_seq(|tx| {
             let (now, seq) = self.stamp();
@@ -224,6 +225,7 @@ impl Store {
                 object.modified = record.initiated;
             };
             let (object, replaced) = self.install(tx, &bucket, &key, (seq, now), &put, event, fill)?;
+            self.quotas.judge(tx)?;
             // Whoever finds the upload gone finds this.
             let (name, key) = (bucket.name.to_string(), key.as_str().to_owned());
             self.completed.add(Done { upload, bucket: name, key, object: object.clone(), commit: tx.seq() });

@@ -254,7 +254,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::{Family, NAMED_AT_ONCE, Read, Store, UPLOADS_KEY, UploadRecord, id_key, upload_name_parts};
-    use crate::model::{BucketId, Metadata, Seq, StorageClass, TagSet, Timestamp};
+    use crate::model::{BucketId, Metadata, ObjectLock, Seq, StorageClass, TagSet, Timestamp};
     use crate::store::Options;
     use crate::sys::disk::MemDisk;
     use std::path::Path;
@@ -276,6 +276,7 @@ mod tests {
             tags: TagSet::new(),
             class: StorageClass::default(),
             checksum: None,
+            lock: ObjectLock::NONE,
         };
         let made = store.index.transact(|tx| {
             (0..count).for_each(|n| tx.put(Family::Upload, &id_key(n), &record(n)));

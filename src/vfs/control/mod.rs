@@ -11,6 +11,7 @@
 mod events;
 mod instant;
 mod node;
+mod plan;
 mod render;
 mod scratch;
 mod texts;

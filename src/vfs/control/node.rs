@@ -28,6 +28,8 @@ pub enum ControlNode {
     BucketErrors(BucketId),
     /// `stats.json`: what the bucket holds.
     BucketStats(BucketId),
+    /// `lifecycle.preview`: what rules will do on which day.
+    BucketPlan(BucketId),
     /// `uploads/`: multipart uploads in progress.
     Uploads(BucketId),
     /// `uploads/ID.json`: one of them with its parts; its removal aborts it.
@@ -70,6 +72,7 @@ pub(super) const BUCKET_NAMES: &[(&str, InBucket)] = &[
     ("at", ControlNode::At),
     ("errors", ControlNode::BucketErrors),
     ("events", ControlNode::BucketEvents),
+    ("lifecycle.preview", ControlNode::BucketPlan),
     ("stats.json", ControlNode::BucketStats),
     ("uploads", ControlNode::Uploads),
 ];
@@ -90,6 +93,7 @@ impl ControlNode {
             | Self::BucketEvents(bucket)
             | Self::BucketErrors(bucket)
             | Self::BucketStats(bucket)
+            | Self::BucketPlan(bucket)
             | Self::Uploads(bucket)
             | Self::Upload(bucket, _)
             | Self::At(bucket)
@@ -110,6 +114,7 @@ impl ControlNode {
             | Self::BucketEvents(bucket)
             | Self::BucketErrors(bucket)
             | Self::BucketStats(bucket)
+            | Self::BucketPlan(bucket)
             | Self::Uploads(bucket)
             | Self::At(bucket)
             | Self::Scratch(bucket, _) => Some(Self::BucketDir(*bucket)),

@@ -26,6 +26,7 @@ pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
                 usage: store.usage(*id)?,
             })
         }
+        ControlNode::BucketPlan(bucket) => super::plan::text(store, store.bucket_by_id(*bucket)?.name.as_str()),
         ControlNode::BucketDocument(bucket, _) => {
             let bucket = store.bucket_by_id(*bucket)?;
             let text = node.document().and_then(|document| document.read(store, &bucket));

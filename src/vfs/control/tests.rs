@@ -133,7 +133,7 @@ fn editors_and_sed_replace_a_document_by_renaming() {
 #[test]
 fn documents_without_an_engine_are_refused_with_a_reason() {
     let world = world();
-    assert_eq!(world.control.create(&world.dir, "lifecycle.json").unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(world.control.create(&world.dir, "website.json").unwrap_err().kind(), Kind::Unsupported);
     let errors = world.text("errors").unwrap();
     let line: serde_json::Value = serde_json::from_str(errors.lines().next().unwrap()).unwrap();
     assert_eq!((line["bucket"].as_str(), line["code"].as_str()), (Some("photos"), Some("NotImplemented")));
@@ -145,9 +145,9 @@ fn what_the_store_writes_is_read_only() {
     let world = world();
     let always = ["acl.json", "ownership.json", "public-access-block.json", "request-payment.json"];
     let names: Vec<_> = world.names().into_iter().filter(|name| !always.contains(&name.as_str())).collect();
-    assert_eq!(names, ["at", "errors", "events", "stats.json", "uploads", "versioning.json"]);
+    assert_eq!(names, ["at", "errors", "events", "lifecycle.preview", "stats.json", "uploads", "versioning.json"]);
     assert_eq!(world.names().len(), names.len() + always.len());
-    for name in ["errors", "events", "stats.json"] {
+    for name in ["errors", "events", "lifecycle.preview", "stats.json"] {
         let node = world.control.lookup(&world.dir, name).unwrap().unwrap();
         assert_eq!(world.control.write(&node, false).err().unwrap().kind(), Kind::NotPermitted, "{name}");
         assert_eq!(world.control.remove(&world.dir, name).unwrap_err().kind(), Kind::NotPermitted, "{name}");

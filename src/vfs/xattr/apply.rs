@@ -3,18 +3,8 @@
 use super::names::{Class, Name, Place, Row, What, classify, find};
 use super::{not_set, refused, tagging};
 use crate::model::{Error, Kind, Metadata, Object, Result, StorageClass, SystemHeader};
+use crate::store::leads;
 use std::collections::BTreeMap;
-
-/// Every storage class, to read their names.
-const CLASSES: &[StorageClass] = &[
-    StorageClass::Standard,
-    StorageClass::StandardIa,
-    StorageClass::OnezoneIa,
-    StorageClass::IntelligentTiering,
-    StorageClass::GlacierIr,
-    StorageClass::Glacier,
-    StorageClass::DeepArchive,
-];
 
 /// Sets the attribute `name` on `object` in memory; whether anything changed. A refused value changes nothing.
 ///
@@ -78,7 +68,9 @@ pub(super) fn edit(object: &mut Object, row: &Row, rest: &str, value: Option<&[u
             object.tags = tags;
             Ok(changed)
         }
-        What::StorageClass => same_class(object, value),
+        What::StorageClass => edit_class(object, value),
+        What::Restore => Err(Error::new(Kind::NotArchived, "cannot restore the object")
+            .why("it is being written, and lies in no archive until that is over")),
         What::Later => Err(later(row.name)),
         _ => Err(unknown(row.name)),
     }
@@ -139,19 +131,30 @@ fn edit_map(metadata: &mut Metadata, value: Option<&[u8]>) -> Result<bool> {
     Ok(changed)
 }
 
-fn same_class(object: &Object, value: Option<&[u8]>) -> Result<bool> {
+/// The class that a value names; without one the default.
+pub(super) fn class(value: Option<&[u8]>) -> Result<StorageClass> {
     let wanted = word(value.unwrap_or(StorageClass::Standard.name().as_bytes()))?;
-    let Some(class) = CLASSES.iter().find(|class| class.name() == wanted) else {
-        let known: Vec<&str> = CLASSES.iter().map(|class| class.name()).collect();
-        return Err(Error::new(Kind::InvalidArgument, format!("cannot set the storage class {wanted:?}"))
+    StorageClass::named(wanted).ok_or_else(|| {
+        let known: Vec<&str> = StorageClass::ALL.iter().map(|class| class.name()).collect();
+        Error::new(Kind::InvalidArgument, format!("cannot set the storage class {wanted:?}"))
             .why("there is no such class")
-            .mend(format!("choose one of {}", known.join(", "))));
-    };
-    if *class == object.class {
+            .mend(format!("choose one of {}", known.join(", ")))
+    })
+}
+
+/// Of a version that is being written, which lies in no archive.
+fn edit_class(object: &mut Object, value: Option<&[u8]>) -> Result<bool> {
+    let to = class(value)?;
+    if to == object.class {
         return Ok(false);
     }
-    Err(Error::new(Kind::Unsupported, format!("cannot move the object to {wanted}"))
-        .why("this release keeps every object in STANDARD; transitions between classes are not built yet"))
+    if !leads(object.class, to) {
+        return Err(Error::new(Kind::InvalidArgument, format!("cannot move the object to {}", to.name()))
+            .why(format!("no step leads there from {} (LC-13, LC-14)", object.class.name()))
+            .mend("go down only; upwards leads a copy"));
+    }
+    object.class = to;
+    Ok(true)
 }
 
 /// A value that must be text.

@@ -2,8 +2,8 @@
 
 use super::names::{Name, Row, What, classify, find};
 use super::{Target, info, not_set, refused, tagging, tree};
-use crate::model::{Bucket, ChecksumType, Metadata, Object, ObjectSum, Result, size_text};
-use crate::store::{Document, Store};
+use crate::model::{Bucket, ChecksumType, Metadata, Object, ObjectKey, ObjectSum, Result, show_hold, size_text};
+use crate::store::{AccessTier, Document, Store, TierName, restore_text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::BTreeMap;
@@ -53,16 +53,34 @@ pub(super) fn value(store: &Arc<Store>, target: &Target, row: &Row, rest: &str) 
         What::ChecksumType if has_bytes(target) => {
             Some(kept(store, target)?.map_or(ChecksumType::FullObject, |sum| sum.kind()).name().to_owned())
         }
+        What::Restore => stored(target).and_then(|object| restore_text(object, store.now())),
+        What::AccessTier => {
+            stored(target).and_then(|object| store.access_tier(object)).map(|tier| tier.name().to_owned())
+        }
+        What::ArchiveStatus => match stored(target).and_then(|object| store.access_tier(object)) {
+            Some(AccessTier::Archived(tier)) => Some(TierName::of(tier).name().to_owned()),
+            _ => None,
+        },
         What::Key => target.path(store)?.map(|(_, key)| key),
         What::KeyB64 => target.path(store)?.map(|(_, key)| BASE64.encode(key)),
         What::Rbytes => Some(tree::sums(store, target)?.bytes.to_string()),
         What::Rentries => Some(tree::sums(store, target)?.entries.to_string()),
         What::NoncurrentBytes => Some(tree::sums(store, target)?.noncurrent_bytes.to_string()),
+        What::Expiration => expiration(store, target)?,
         What::Info => Some(info::info(store, target)?),
         What::Document(document) => document_of(store, target, document),
         _ => plain(target, row, rest),
     };
     Ok(text.map(String::into_bytes))
+}
+
+/// When a lifecycle rule ends it; nothing of one that S3 has not seen.
+fn expiration(store: &Store, target: &Target) -> Result<Option<String>> {
+    let (Some(object), Some((bucket, key))) = (target.object(), target.path(store)?) else { return Ok(None) };
+    if target.is_draft() || !bucket.documents.contains_key("lifecycle") {
+        return Ok(None);
+    }
+    store.expiration_of(&bucket, &ObjectKey::parse(&key)?, object)
 }
 
 /// The text of a bucket's document.
@@ -71,6 +89,11 @@ pub(super) fn document_of(store: &Store, target: &Target, document: &Document) -
         Target::Bucket(bucket, _) => document.read(store, bucket),
         _ => None,
     }
+}
+
+/// The object, when S3 has seen its bytes.
+fn stored(target: &Target) -> Option<&Object> {
+    target.object().filter(|_| has_bytes(target))
 }
 
 /// Whether it is of bytes that S3 has seen.
@@ -88,6 +111,9 @@ pub(super) fn kept(store: &Store, target: &Target) -> Result<Option<ObjectSum>> 
 
 /// Values that the target itself tells.
 pub(super) fn plain(target: &Target, row: &Row, rest: &str) -> Option<String> {
+    if let (What::DefaultClass, Target::Dir(dir) | Target::Bucket(_, dir)) = (row.what, target) {
+        return dir.class.map(|class| class.name().to_owned());
+    }
     if let Target::Bucket(bucket, _) = target {
         return of_bucket(bucket, row);
     }
@@ -97,6 +123,7 @@ pub(super) fn plain(target: &Target, row: &Row, rest: &str) -> Option<String> {
 fn of_bucket(bucket: &Bucket, row: &Row) -> Option<String> {
     match row.what {
         What::Versioning => bucket.versioning.status().map(str::to_owned),
+        What::DefaultRetention => bucket.lock.and_then(|lock| lock.default).map(|default| default.to_string()),
         What::Region => Some(REGION.to_owned()),
         What::Quota => bucket.quota.map(size_text),
         _ => None,
@@ -119,6 +146,8 @@ pub(super) fn of_object(object: &Object, draft: bool, row: &Row, rest: &str) -> 
         What::IsLatest => Some(object.superseded.is_none().to_string()),
         What::LastModified => Some(object.modified.rfc3339()),
         What::ETag => data.then(|| object.etag.to_string()),
+        What::Retention => object.lock.retention.filter(|_| data).map(|retention| retention.to_string()),
+        What::LegalHold => object.lock.hold.filter(|_| data).map(|hold| show_hold(hold).to_owned()),
         What::Parts => (data && object.etag.parts > 0).then(|| object.etag.parts.to_string()),
         _ => None,
     }

@@ -71,6 +71,12 @@ fn add(fields: &mut Fields, store: &Arc<Store>, target: &Target, row: &Row, kept
             }
             return Ok(());
         }
+        What::Expiration => {
+            if let Some(text) = value(store, target, row, "")? {
+                fields.0.push((row.name.to_owned(), String::from_utf8_lossy(&text).into_owned().into()));
+            }
+            return Ok(());
+        }
         // Never read a whole object only to describe it.
         What::Crc64Nvme if target.object().is_none_or(|object| object.crc64.0.is_none()) => return Ok(()),
         _ => {}

@@ -3,7 +3,7 @@
 use super::get::{has_bytes, kept, plain};
 use super::names::{Class, NAME_BYTES_MAX, PREFIX, Row, What, rows};
 use super::{Target, XattrList, XattrView};
-use crate::model::{ObjectSum, Result};
+use crate::model::{ObjectSum, Result, StorageClass};
 use crate::store::Store;
 use std::sync::Arc;
 
@@ -48,7 +48,8 @@ pub(super) const fn shown(row: &Row, list: XattrList) -> bool {
     match list {
         XattrList::Copy => matches!(row.class, Class::Carried),
         XattrList::User => matches!(row.what, What::Meta | What::Tag),
-        XattrList::All => true,
+        // What is listed must be settable on a copy, and neither locks nor restores are carried over.
+        XattrList::All => !matches!(row.what, What::Retention | What::LegalHold | What::Restore),
     }
 }
 
@@ -63,6 +64,13 @@ pub(super) fn present<'a>(target: &'a Target, row: &Row, kept: Option<ObjectSum>
         }
         What::Tag => object().into_iter().flat_map(|object| object.tags.iter()).map(|(key, _)| key).collect(),
         What::Key | What::KeyB64 | What::Rbytes | What::Rentries | What::NoncurrentBytes | What::Info => vec![""],
+        What::Restore => once(has_bytes(target) && object().is_some_and(|object| object.aging.restore.is_some())),
+        What::ArchiveStatus => {
+            once(has_bytes(target) && object().is_some_and(|object| object.aging.archived.is_some()))
+        }
+        What::AccessTier => {
+            once(has_bytes(target) && object().is_some_and(|object| object.class == StorageClass::IntelligentTiering))
+        }
         What::Crc64Nvme | What::ChecksumType => once(has_bytes(target)),
         What::Document(document) => once(matches!(target, Target::Bucket(bucket, _) if document.is_set(bucket))),
         What::Sum(algorithm) => once(kept.is_some_and(|kept| kept.sum.algorithm() == algorithm)),

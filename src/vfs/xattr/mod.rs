@@ -12,6 +12,7 @@ mod apply;
 mod get;
 mod info;
 mod list;
+mod lock;
 mod names;
 mod pending;
 mod set;
@@ -172,6 +173,14 @@ pub fn refused(name: &[u8]) -> Option<Error> {
             "modes and owners are kept by chmod and chown; system.* and security.* have no place in an object store",
         )
     })
+}
+
+/// Whether it is about where a version's bytes lie, or protects it: that is set in `.versions`, too. No byte and no name changes.
+#[must_use]
+pub fn is_of_a_version(name: &[u8]) -> bool {
+    let Name::Own(own) = classify(name) else { return false };
+    let of_it = |what| matches!(what, What::StorageClass | What::Restore | What::Retention | What::LegalHold);
+    names::find(Place::Version, own).is_some_and(|(row, _)| of_it(row.what))
 }
 
 fn not_set() -> Error {

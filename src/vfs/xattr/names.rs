@@ -52,6 +52,14 @@ pub enum What {
     Metadata,
     /// Storage class.
     StorageClass,
+    /// The class of new files in a directory.
+    DefaultClass,
+    /// The restore of an archived object.
+    Restore,
+    /// The archive tier that an object lies in.
+    ArchiveStatus,
+    /// The tier within `INTELLIGENT_TIERING`.
+    AccessTier,
     /// Version id.
     VersionId,
     /// Entity tag.
@@ -70,6 +78,8 @@ pub enum What {
     ChecksumType,
     /// Parts of a multipart object.
     Parts,
+    /// When a lifecycle rule ends it.
+    Expiration,
     /// The key.
     Key,
     /// The key in base64.
@@ -82,6 +92,12 @@ pub enum What {
     NoncurrentBytes,
     /// A bucket's versioning state.
     Versioning,
+    /// Until when a version is retained, and how strictly.
+    Retention,
+    /// Whether a legal hold is on a version.
+    LegalHold,
+    /// What a bucket's new versions get.
+    DefaultRetention,
     /// A bucket's region.
     Region,
     /// A bucket's quota.
@@ -120,6 +136,7 @@ impl Row {
 const OBJECT: &[Place] = &[Place::File, Place::Version];
 const KEYED: &[Place] = &[Place::File, Place::Version, Place::Dir];
 const TREE: &[Place] = &[Place::Dir, Place::Bucket, Place::Root];
+const BELOW: &[Place] = &[Place::Dir, Place::Bucket];
 const BUCKET: &[Place] = &[Place::Bucket];
 const EVERYWHERE: &[Place] = &[Place::File, Place::Version, Place::Dir, Place::Bucket, Place::Root];
 
@@ -149,9 +166,16 @@ pub const TABLE: &[Row] = &[
     row("expires", What::Header(SystemHeader::Expires), Class::Carried, KEYED, "`Expires`"),
     row("tags", What::Tags, Class::Setting, KEYED, "all tags as `k=v&k2=v2`, percent-encoded (TAG-6); empty clears"),
     row("metadata", What::Metadata, Class::Setting, KEYED, "all user metadata as a JSON object of strings"),
-    row("storage-class", What::StorageClass, Class::Setting, OBJECT, "storage class, such as `STANDARD`"),
-    row("retention", What::Later, Class::Setting, OBJECT, "`GOVERNANCE 2027-01-01T00:00:00Z`"),
-    row("legal-hold", What::Later, Class::Setting, OBJECT, "`ON` or `OFF`"),
+    row("storage-class", What::StorageClass, Class::Setting, OBJECT, "storage class; goes down only (LC-13)"),
+    row("storage-class", What::DefaultClass, Class::Setting, BELOW, "class of new files here and below"),
+    row(
+        "retention",
+        What::Retention,
+        Class::Setting,
+        OBJECT,
+        "`GOVERNANCE 2027-01-01T00:00:00Z` or `COMPLIANCE ...`: kept until then (LOCK-4, LOCK-5)",
+    ),
+    row("legal-hold", What::LegalHold, Class::Setting, OBJECT, "`ON` or `OFF` (LOCK-12)"),
     row("acl", What::Later, Class::Setting, OBJECT, "access control list"),
     row("encryption", What::Later, Class::Setting, OBJECT, "`AES256` or `aws:kms`"),
     row("encryption-key", What::Later, Class::Setting, OBJECT, "id of the key"),
@@ -162,7 +186,7 @@ pub const TABLE: &[Row] = &[
         OBJECT,
         "a path `/...` or a URL `http://...`, `https://...`",
     ),
-    row("restore", What::Later, Class::Setting, OBJECT, "write `days=7,tier=Expedited`; reads as `x-amz-restore`"),
+    row("restore", What::Restore, Class::Setting, OBJECT, "write `days=7,tier=Expedited`; reads as `x-amz-restore`"),
     row("version-id", What::VersionId, Class::Computed, OBJECT, "version id, or `null` (VER-3)"),
     row("etag", What::ETag, Class::Computed, OBJECT, "entity tag without quotes (SUM-1 to SUM-4)"),
     row("is-latest", What::IsLatest, Class::Computed, OBJECT, "`true` or `false`"),
@@ -181,10 +205,16 @@ pub const TABLE: &[Row] = &[
     sum("checksum.sha256", ChecksumAlgorithm::Sha256, "SHA256, when S3's client chose it (SUM-8)"),
     row("checksum-type", What::ChecksumType, Class::Computed, OBJECT, "`FULL_OBJECT` or `COMPOSITE` (SUM-9)"),
     row("parts", What::Parts, Class::Computed, OBJECT, "number of parts of a multipart object (SUM-3)"),
-    row("expiration", What::Later, Class::Computed, OBJECT, "when lifecycle removes it"),
+    row(
+        "expiration",
+        What::Expiration,
+        Class::Computed,
+        OBJECT,
+        "when a lifecycle rule ends it, as `x-amz-expiration` (LC-27)",
+    ),
     row("replication-status", What::Later, Class::Computed, OBJECT, "replication status"),
-    row("archive-status", What::Later, Class::Computed, OBJECT, "archive status"),
-    row("access-tier", What::Later, Class::Computed, OBJECT, "tier within `INTELLIGENT_TIERING`"),
+    row("archive-status", What::ArchiveStatus, Class::Computed, OBJECT, "archive tier it must be restored from (IT-9)"),
+    row("access-tier", What::AccessTier, Class::Computed, OBJECT, "tier within `INTELLIGENT_TIERING`"),
     row("key", What::Key, Class::Computed, KEYED, "the key as S3 knows it; a directory's prefix ends in `/`"),
     row("key.b64", What::KeyB64, Class::Computed, KEYED, "the key in base64"),
     row("rbytes", What::Rbytes, Class::Computed, TREE, "bytes of all current objects below"),
@@ -192,7 +222,13 @@ pub const TABLE: &[Row] = &[
     row("noncurrent-bytes", What::NoncurrentBytes, Class::Computed, TREE, "bytes of all older versions below"),
     row("versioning", What::Versioning, Class::Setting, BUCKET, "`Enabled` or `Suspended` (VER-1)"),
     row("region", What::Region, Class::Computed, BUCKET, "region (BKT-10)"),
-    row("default-retention", What::Later, Class::Setting, BUCKET, "default retention of new objects"),
+    row(
+        "default-retention",
+        What::DefaultRetention,
+        Class::Setting,
+        BUCKET,
+        "default retention of new versions, such as `GOVERNANCE 30 days` (LOCK-8)",
+    ),
     row("quota", What::Quota, Class::Setting, BUCKET, "most bytes the bucket may hold, such as `10GiB`"),
     row("info", What::Info, Class::Computed, EVERYWHERE, "all of the above as one JSON object"),
 ];

@@ -23,6 +23,8 @@ enum Scope {
     Metadata,
     Tag,
     Pair,
+    /// The storage class, which is never gone in between.
+    Class,
     Other,
 }
 
@@ -34,6 +36,7 @@ fn normal(name: &[u8]) -> (Vec<u8>, Scope) {
         Some(What::Metadata) => Scope::Metadata,
         Some(What::Tag) => Scope::Tag,
         Some(What::Meta) => Scope::Pair,
+        Some(What::StorageClass) => Scope::Class,
         _ => Scope::Other,
     };
     let own = if scope == Scope::Pair { own.to_ascii_lowercase() } else { own.to_owned() };
@@ -82,7 +85,7 @@ impl Pending {
                 None => withdraw(object, &one.name)?,
             };
         }
-        for one in &singles {
+        for one in singles.iter().filter(|one| one.of != Scope::Class) {
             match withdraw(object, &one.name) {
                 Err(error) if error.kind() != Kind::NotSet => return Err(error),
                 _ => {}

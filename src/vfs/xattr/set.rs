@@ -3,9 +3,9 @@
 use super::apply::{self, computed, later, unknown};
 use super::get::{foreign, of_object, value as read};
 use super::names::{Class, Name, Row, What, classify, find};
-use super::{SetEffect, Target, XattrList, XattrView, not_set, refused, spelled};
+use super::{SetEffect, Target, XattrList, XattrView, lock, not_set, refused, spelled};
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Versioning, parse_size};
-use crate::store::{Carried, Store, XattrMode};
+use crate::store::{Carried, Mover, RestoreWish, Step, Store, XattrMode};
 use std::sync::Arc;
 
 /// Sets the attribute `name`. `create` and `replace` are `XATTR_CREATE` and `XATTR_REPLACE`.
@@ -86,6 +86,15 @@ fn change(store: &Arc<Store>, target: &Target, name: &[u8], edit: &Edit<'_>, vie
     if edit.create || edit.replace {
         edit.check(read(store, target, &row, rest)?.is_some())?;
     }
+    match row.what {
+        What::Retention | What::LegalHold => return lock::set(store, target, row.what, edit.value),
+        What::StorageClass | What::Restore if !target.folds() && !target.is_draft() => {
+            return change_archive(store, target, &row, edit);
+        }
+        What::StorageClass if target.is_draft() => return change_draft(store, target, &row, edit),
+        What::DefaultClass => return change_default_class(store, target, edit),
+        _ => {}
+    }
     match target {
         Target::Root => Err(unknown(own)),
         Target::Bucket(bucket, _) => change_bucket(store, bucket, &row, edit),
@@ -105,6 +114,53 @@ fn change(store: &Arc<Store>, target: &Target, name: &[u8], edit: &Edit<'_>, vie
             change_object(store, (*dir, component), entry.object.ino, &row, rest, edit)
         }
     }
+}
+
+/// Takes the very version that was looked at to another class, or asks for it to be restored.
+fn change_archive(store: &Arc<Store>, target: &Target, row: &Row, edit: &Edit<'_>) -> Result<SetEffect> {
+    let (dirs, component, object) = match target {
+        Target::File { dir, component, entry, .. } => (std::slice::from_ref(dir), component, &entry.object),
+        Target::Version { dirs, component, object } => (dirs.as_slice(), component, object),
+        Target::Root | Target::Bucket(..) | Target::Dir(_) => return Err(unknown(row.name)),
+    };
+    let version = Some((object.version, Some(object.seq)));
+    let change = |at: (DirId, &str)| match (row.what, edit.value) {
+        (What::Restore, Some(value)) => {
+            store.request_restore(at, version, RestoreWish::parse(apply::word(value)?)?).map(|_| SetEffect::Stored)
+        }
+        (What::Restore, None) => Err(Error::new(Kind::InvalidArgument, "cannot end the restore")
+            .why("a restored copy lives until its day comes")
+            .mend("ask for another day: days=1")),
+        (_, value) => {
+            let step = Step { from: None, to: apply::class(value)?, by: Mover::Caller };
+            let moved = store.transition(at, version, step)?;
+            Ok(if moved.class == object.class { SetEffect::Unchanged } else { SetEffect::Stored })
+        }
+    };
+    for dir in dirs {
+        match change((*dir, component)) {
+            Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::NoSuchVersion) => {}
+            done => return done,
+        }
+    }
+    Err(Error::new(Kind::NoSuchVersion, "the version has gone"))
+}
+
+/// Of a file that is not published yet.
+fn change_draft(store: &Arc<Store>, target: &Target, row: &Row, edit: &Edit<'_>) -> Result<SetEffect> {
+    let Target::File { dir, component, entry, .. } = target else { return Err(unknown(row.name)) };
+    let set = |object: &mut Object| apply::edit(object, row, "", edit.value).map(drop);
+    store.edit_own((*dir, component), entry.object.ino, None, set).map(|_| SetEffect::Stored)
+}
+
+/// The class of new files in a directory and below it.
+fn change_default_class(store: &Arc<Store>, target: &Target, edit: &Edit<'_>) -> Result<SetEffect> {
+    let (Target::Dir(dir) | Target::Bucket(_, dir)) = target else { return Err(unknown("storage-class")) };
+    let class = edit.value.map(|value| apply::class(Some(value))).transpose()?;
+    if class == dir.class {
+        return Ok(SetEffect::Unchanged);
+    }
+    store.set_default_class(dir.id, class).map(|()| SetEffect::Stored)
 }
 
 /// Edits the current object of a name, inside of one transaction so that no edit in between is lost.
@@ -175,6 +231,7 @@ fn change_bucket(store: &Arc<Store>, bucket: &Bucket, row: &Row, edit: &Edit<'_>
         (What::Quota, Some(value)) => store.set_quota(bucket.name.as_str(), Some(parse_size(apply::word(value)?)?))?,
         (What::Quota, None) if bucket.quota.is_none() => return Err(not_set()),
         (What::Quota, None) => store.set_quota(bucket.name.as_str(), None)?,
+        (What::DefaultRetention, value) => lock::set_default(store, bucket, value)?,
         (What::Document(document), Some(value)) => document.replace(store, bucket, value)?,
         (What::Document(document), None) => document.unset(store, bucket)?,
         _ => return Err(unknown(row.name)),

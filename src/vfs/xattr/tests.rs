@@ -125,8 +125,7 @@ fn meta_2_and_meta_3_pairs_and_the_whole_map() {
 #[test]
 fn settings_without_an_engine_and_computed_names_are_refused() {
     let mut object = object();
-    for later in ["retention", "legal-hold", "acl", "encryption", "encryption-key", "restore", "nonsense", "versioning"]
-    {
+    for later in ["retention", "legal-hold", "acl", "encryption", "encryption-key", "nonsense", "versioning"] {
         let name = format!("user.s3.{later}");
         assert_eq!(apply(&mut object, name.as_bytes(), b"x").unwrap_err().kind(), Kind::Unsupported, "{later}");
     }
@@ -135,7 +134,9 @@ fn settings_without_an_engine_and_computed_names_are_refused() {
         assert_eq!(apply(&mut object, name.as_bytes(), b"x").unwrap_err().kind(), Kind::NotPermitted, "{name}");
     }
     assert!(!apply(&mut object, b"user.s3.storage-class", b"STANDARD").unwrap());
-    assert_eq!(apply(&mut object, b"user.s3.storage-class", b"GLACIER").unwrap_err().kind(), Kind::Unsupported);
+    assert!(apply(&mut object, b"user.s3.storage-class", b"GLACIER").unwrap());
+    assert_eq!(apply(&mut object, b"user.s3.storage-class", b"STANDARD").unwrap_err().kind(), Kind::InvalidArgument);
+    assert_eq!(apply(&mut object, b"user.s3.restore", b"days=1").unwrap_err().kind(), Kind::NotArchived);
     assert_eq!(apply(&mut object, b"user.s3.storage-class", b"COLD").unwrap_err().kind(), Kind::InvalidArgument);
     assert_eq!(apply(&mut object, b"system.posix_acl_access", b"").unwrap_err().kind(), Kind::Unsupported);
 }

@@ -78,7 +78,7 @@ fn index() -> Seeds {
     // The number by which the target knows the record.
     let kind = |family: Family, key: &[u8]| match (family, key) {
         (Family::Bucket, [b'i', ..]) => Some(0),
-        (Family::Bucket | Family::Refs | Family::Sys | Family::UploadName, _) => Some(14),
+        (Family::Bucket | Family::Refs | Family::Sys | Family::UploadName | Family::Due, _) => Some(14),
         (Family::Dent, _) => Some(1),
         (Family::Ver, _) => Some(2),
         (Family::Dir, _) => Some(3),
@@ -95,6 +95,7 @@ fn index() -> Seeds {
         (Family::Sums, _) => Some(15),
         (Family::User, _) => Some(17),
         (Family::AccessKey, _) => Some(18),
+        (Family::Mfa, _) => Some(20),
         (Family::Gone, _) => None,
     };
     for (family, key, value) in &records {
@@ -299,6 +300,7 @@ fn control() -> Seeds {
             bucket: "photos".to_owned(),
             setting: "tagging".to_owned(),
             value: Some("{}".to_owned()),
+            mfa: None,
         },
         Request::List {
             target: key("a/"),
@@ -343,7 +345,12 @@ fn texts() -> Seeds {
         ),
         (
             "bucket_document",
-            &["\0{\"Status\":\"Enabled\"}", "\u{1}{\"TagSet\":[{\"Key\":\"a\",\"Value\":\"b\"}]}", &deep],
+            &[
+                "\0{\"Status\":\"Enabled\"}",
+                "\u{1}{\"Rules\":[{\"Status\":\"Enabled\",\"Filter\":{\"Prefix\":\"logs/\"},\"Expiration\":{\"Days\":3}}]}",
+                "\u{7}{\"TagSet\":[{\"Key\":\"a\",\"Value\":\"b\"}]}",
+                &deep,
+            ],
         ),
         (
             "format_file",

@@ -113,10 +113,19 @@ impl Home {
 
     /// The same on a disk that may refuse.
     pub fn try_open(&self) -> Result<Arc<Store>> {
+        self.try_open_with(self.options())
+    }
+
+    /// The same with other options.
+    pub fn open_with(&self, options: Options) -> Arc<Store> {
+        self.try_open_with(options).unwrap()
+    }
+
+    fn try_open_with(&self, options: Options) -> Result<Arc<Store>> {
         self.close();
         let store = match &self.disk {
-            None => Store::open(self.dir.path(), self.options()),
-            Some(_) => Store::open_simulated(Arc::new(self.disk()), Path::new("simulated"), self.options()),
+            None => Store::open(self.dir.path(), options),
+            Some(_) => Store::open_simulated(Arc::new(self.disk()), Path::new("simulated"), options),
         }?;
         *self.opened.lock().unwrap() = Some(Arc::clone(&store));
         Ok(store)

@@ -1,20 +1,26 @@
 //! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
 
 mod access;
+mod archives;
 mod backup;
 mod calls;
 mod checks;
 mod checksums;
+mod classes;
 mod compaction;
 mod compare;
 mod costs;
 mod crash;
+mod decade;
 pub mod harness;
 pub mod histories;
+mod lifecycle;
 mod links;
 mod listing;
+mod locks;
 mod logs;
 mod machine;
+mod mfa;
 pub mod model;
 mod multipart;
 mod notes;
@@ -30,6 +36,7 @@ mod simulation;
 mod space;
 mod sweep;
 mod takeover;
+mod tiering;
 mod tree;
 mod versions;
 mod views;

@@ -3,12 +3,12 @@
 use super::harness::{B, Home, delete, fsck, get, key, make_bucket, put, put_if, refused, root, versions};
 use keyfold::model::Versioning::{Enabled, Unversioned};
 use keyfold::model::{
-    ChecksumAlgorithm, Conditions, ETag, FileKind, Kind, Metadata, StorageClass, TagSet, Tags, VersionId,
+    ChecksumAlgorithm, Conditions, ETag, FileKind, Kind, Leave, Metadata, StorageClass, TagSet, Tags, VersionId,
 };
 use keyfold::store::{Condition, CopyOptions, DeleteOne, Deleted, PutOptions};
 use std::sync::Arc;
 
-fn tags(pairs: &[(&str, &str)]) -> TagSet {
+pub fn tags(pairs: &[(&str, &str)]) -> TagSet {
     let mut tags = TagSet::new();
     pairs.iter().for_each(|(key, value)| tags.set(key, value).unwrap());
     tags
@@ -117,7 +117,7 @@ fn del_8_del_9_many_keys_each_with_its_answer() {
     let (_home, store) = Home::with_bucket(Enabled);
     let (one, two) = (put(&store, "a", b"1"), put(&store, "a", b"2"));
     put(&store, "d/b", b"3");
-    let of = |name: &str, version, condition| DeleteOne { key: key(name), version, condition };
+    let of = |name: &str, version, condition| DeleteOne { key: key(name), version, condition, leave: Leave::default() };
     let keys = [
         of("d/b", None, Condition::Always),
         of("a", Some(one.version), Condition::Always),
@@ -160,7 +160,12 @@ fn del_8_many_keys_wait_for_the_disk_once() {
     make_bucket(&store, B);
     let names: Vec<_> = (0..40).map(|n| n.to_string()).collect();
     names.iter().for_each(|name| drop(put(&store, name, b"x")));
-    let one = |name: &String| DeleteOne { key: key(name), version: None, condition: Condition::Always };
+    let one = |name: &String| DeleteOne {
+        key: key(name),
+        version: None,
+        condition: Condition::Always,
+        leave: Leave::default(),
+    };
     let before = store.status().unwrap().rounds;
     let answers = store.delete_many(B, &names.iter().map(one).collect::<Vec<_>>()).unwrap();
     assert!(answers.iter().all(Result::is_ok));
@@ -179,7 +184,7 @@ fn copy_1_copy_2_copy_3_copy_9_what_a_copy_takes_over() {
     let options = PutOptions {
         metadata: meta("m"),
         tags: tags(&[("k", "v")]),
-        class: StorageClass::Glacier,
+        class: StorageClass::GlacierIr,
         ..PutOptions::default()
     };
     let source = store.put(B, &key("a"), &mut &b"bytes"[..], &options).unwrap();

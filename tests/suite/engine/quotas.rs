@@ -175,3 +175,72 @@ fn room_within_a_quota_is_what_it_leaves() {
     store.set_quota(B, Some(u64::MAX)).unwrap();
     assert!(store.space_of(B).unwrap().available <= whole.total, "never more than the disk has");
 }
+
+#[test]
+fn what_lies_beyond_the_end_counts_with_all_before_it() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    store.set_quota(B, Some(100)).unwrap();
+    let (mut one, mut other) = (session(&store, "one"), session(&store, "other"));
+    one.write_at(40, &[1; 50]).unwrap();
+    refused(other.write_at(0, &[2; 11]), Kind::QuotaExceeded);
+    refused(one.write_at(99, &[1; 2]), Kind::QuotaExceeded);
+    assert_eq!(one.size(), 90, "a refused write leaves the file as it was");
+    other.write_at(0, &[2; 10]).unwrap();
+}
+
+#[test]
+fn a_session_takes_the_place_of_its_own_file_only() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    put(&store, "large", &[1; 90]);
+    store.set_quota(B, Some(100)).unwrap();
+    let mut draft = session(&store, "new");
+    draft.is_at(super::harness::file(&store, root(&store), "new").object.ino, (root(&store), "large"));
+    refused(draft.write_at(0, &[2; 11]), Kind::QuotaExceeded);
+    // Somebody else's version under the session's name is kept, or goes: looked up anew when anything was committed.
+    store.set_versioning(B, Enabled).unwrap();
+    let mut draft = session(&store, "large");
+    refused(draft.write_at(0, &[2]), Kind::QuotaExceeded);
+    put(&store, "large", b"");
+    draft = session(&store, "large");
+    draft.write_at(0, &[3; 10]).unwrap();
+    let mut own = Session::new();
+    publish(&store, "large", &mut draft, &mut own);
+    draft.write_at(0, &[4]).unwrap();
+    put(&store, "large", b"");
+    refused(draft.write_at(1, &[4]), Kind::QuotaExceeded);
+}
+
+#[test]
+fn each_name_of_a_file_counts() {
+    let (_home, store) = Home::with_bucket(Unversioned);
+    let made = super::harness::write_file(&store, root(&store), "a", b"");
+    store.link(made.ino, (root(&store), "a"), (root(&store), "b")).unwrap();
+    store.set_quota(B, Some(100)).unwrap();
+    let mut draft = session(&store, "a");
+    refused(draft.write_at(0, &[1; 51]), Kind::QuotaExceeded);
+    draft.write_at(0, &[1; 50]).unwrap();
+    let mut own = Session::new();
+    publish(&store, "a", &mut draft, &mut own);
+    assert_eq!(held(&store), 100);
+}
+
+#[test]
+fn what_is_being_written_keeps_others_out_and_comes_back() {
+    let (_home, store) = Home::with_bucket(Enabled);
+    put(&store, "source", &[1; 30]);
+    store.set_quota(B, Some(100)).unwrap();
+    let source = store.get(B, &key("source"), None).unwrap();
+    let mut draft = session(&store, "file");
+    draft.write_at(0, &[2; 60]).unwrap();
+    refused(store.copy(&source, B, &key("copy"), &CopyOptions::default()), Kind::QuotaExceeded);
+    drop(draft);
+    store.copy(&source, B, &key("copy"), &CopyOptions::default()).unwrap();
+    // A quota that is taken away and set again still knows of what was begun before.
+    let mut draft = session(&store, "other");
+    draft.write_at(0, &[3; 30]).unwrap();
+    store.set_quota(B, None).unwrap();
+    store.set_quota(B, Some(100)).unwrap();
+    refused(try_put(&store, "more", 11), Kind::QuotaExceeded);
+    drop(draft);
+    try_put(&store, "more", 40).unwrap();
+}

@@ -3,6 +3,7 @@
 //! Each test has its own store and mount point in a temporary directory and leaves neither a mount nor a process.
 //! Some tests have a long form, chosen by `KEYFOLD_LONG=1`; the short one is for every run.
 
+mod archives;
 mod attributes;
 mod backup;
 mod buckets;

@@ -34,7 +34,7 @@ for status in ["Enabled", "Suspended"]:
     assert c.get_bucket_versioning(Bucket="photos")["Status"] == status
 refused(400, "IllegalVersioningConfigurationException", c.put_bucket_versioning, Bucket="photos",
         VersioningConfiguration={"Status": "Never"})
-refused(501, "NotImplemented", c.put_bucket_versioning, Bucket="photos", MFA="serial 123456",
+refused(403, "AccessDenied", c.put_bucket_versioning, Bucket="photos", MFA="serial 123456",
         VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"})
 
 refused(404, "NoSuchTagSet", c.get_bucket_tagging, Bucket="photos")
@@ -49,7 +49,6 @@ refused(404, "NoSuchTagSet", c.get_bucket_tagging, Bucket="photos")
 
 # What is not built says so.
 refused(404, "NoSuchLifecycleConfiguration", c.get_bucket_lifecycle_configuration, Bucket="photos")
-refused(501, "NotImplemented", c.create_bucket, Bucket="locked", ObjectLockEnabledForBucket=True)
 refused(400, "InvalidBucketAclWithObjectOwnership", c.create_bucket, Bucket="public", ACL="public-read")
 
 c.put_object(Bucket="photos", Key="a", Body=b"x")

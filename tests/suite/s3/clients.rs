@@ -8,8 +8,18 @@ fn boto3_buckets() {
 }
 
 #[test]
+fn boto3_archives() {
+    Served::start().client.script("archives.py", &[]);
+}
+
+#[test]
 fn boto3_cors() {
     Served::start().client.script("cors.py", &[]);
+}
+
+#[test]
+fn boto3_lifecycle() {
+    Served::start().client.script("lifecycle.py", &[]);
 }
 
 #[test]

@@ -86,7 +86,7 @@ assert found["Checksum"]["ChecksumType"] == "FULL_OBJECT"
 assert "ObjectSize" not in c.get_object_attributes(Bucket=B, Key="a/b.txt", ObjectAttributes=["ETag"])
 
 # What is not built says so, and stores nothing.
-refused(501, "NotImplemented", c.put_object, Bucket=B, Key="n", Body=b"", StorageClass="GLACIER")
+refused(501, "NotImplemented", c.put_object, Bucket=B, Key="n", Body=b"", StorageClass="REDUCED_REDUNDANCY")
 refused(400, "InvalidStorageClass", c.put_object, Bucket=B, Key="n", Body=b"", StorageClass="NONSENSE")
 refused(501, "NotImplemented", c.put_object, Bucket=B, Key="n", Body=b"", ServerSideEncryption="AES256")
 refused(400, "AccessControlListNotSupported", c.put_object, Bucket=B, Key="n", Body=b"", ACL="public-read")

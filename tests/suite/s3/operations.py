@@ -39,8 +39,9 @@ GetBucketLogging GetBucketNotification GetBucketNotificationConfiguration GetBuc
 GetBucketTagging GetBucketVersioning GetObject GetObjectAcl GetObjectAttributes GetObjectTagging GetPublicAccessBlock HeadBucket
 HeadObject ListBucketAnalyticsConfigurations ListBucketIntelligentTieringConfigurations ListBucketInventoryConfigurations
 ListBucketMetricsConfigurations ListBuckets ListMultipartUploads ListObjectVersions ListObjects ListObjectsV2 ListParts
-PutBucketAcl PutBucketCors PutBucketOwnershipControls PutBucketTagging PutBucketVersioning PutObject PutObjectAcl
-PutObjectTagging PutPublicAccessBlock PutBucketRequestPayment UploadPart UploadPartCopy
+PutBucketAcl PutBucketCors PutBucketIntelligentTieringConfiguration PutBucketLifecycle PutBucketLifecycleConfiguration
+PutBucketOwnershipControls PutBucketTagging PutBucketVersioning PutObject PutObjectAcl PutObjectTagging PutPublicAccessBlock
+PutBucketRequestPayment UploadPart UploadPartCopy
 """.split())
 # What a bucket or object of this release has none of, and how S3 says so.
 NONE = {
@@ -52,6 +53,7 @@ NONE = {
     "GetBucketReplication": (404, "ReplicationConfigurationNotFoundError"),
     "GetBucketWebsite": (404, "NoSuchWebsiteConfiguration"),
     "GetObjectLockConfiguration": (404, "ObjectLockConfigurationNotFoundError"),
+    "PutObjectLockConfiguration": (400, "MalformedXML"),
     "GetObjectLegalHold": (400, "InvalidRequest"),
     "PutObjectLegalHold": (400, "InvalidRequest"),
     "GetObjectRetention": (400, "InvalidRequest"),
@@ -62,6 +64,7 @@ NONE = {
 ON = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
 ENFORCED = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
 CORS = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
+RULES = {"Rules": [{"ID": "r", "Status": "Disabled", "Prefix": "", "Expiration": {"Days": 1}}]}
 TAGS = {"TagSet": [{"Key": "a", "Value": "b"}]}
 # What is asked with, where the shape's own values would ask for nothing good.
 WITH = {
@@ -80,6 +83,10 @@ WITH = {
     "PutBucketAcl": {"ACL": "private"},
     "PutObjectAcl": {"ACL": "private"},
     "PutBucketCors": {"CORSConfiguration": CORS},
+    "PutBucketLifecycle": {"LifecycleConfiguration": RULES},
+    "PutBucketLifecycleConfiguration": {"LifecycleConfiguration": RULES},
+    "PutBucketIntelligentTieringConfiguration": {"Id": "a", "IntelligentTieringConfiguration": {
+        "Id": "a", "Status": "Enabled", "Tierings": [{"Days": 90, "AccessTier": "ARCHIVE_ACCESS"}]}},
     "PutBucketOwnershipControls": {"OwnershipControls": ENFORCED},
     "PutPublicAccessBlock": {"PublicAccessBlockConfiguration": ON},
     "PutBucketRequestPayment": {"RequestPaymentConfiguration": {"Payer": "BucketOwner"}},
@@ -88,6 +95,7 @@ WITH = {
     "PutBucketVersioning": {"VersioningConfiguration": {"Status": "Enabled"}},
     "PutBucketLogging": {"BucketLoggingStatus": {"LoggingEnabled": {"TargetBucket": B, "TargetPrefix": "p"}}},
     "PutBucketNotificationConfiguration": {"NotificationConfiguration": {"EventBridgeConfiguration": {}}},
+    "PutObjectLockConfiguration": {"ObjectLockConfiguration": {"ObjectLockEnabled": "Disabled"}},
     "PutObjectLegalHold": {"LegalHold": {"Status": "ON"}},
     "PutObjectRetention": {"Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": "2040-01-01T00:00:00Z"}},
     "SelectObjectContent": {"InputSerialization": {"CSV": {}}, "OutputSerialization": {"CSV": {}}},

@@ -69,7 +69,9 @@ fn named(areas: &[(&str, u32)], text: &str) -> BTreeSet<Rule> {
                     Some((last, first)) if text[last..at] == *to => first,
                     _ => number,
                 };
-                out.extend((from..=number).filter(|number| (1..=*count).contains(number)).map(|n| ((*area).to_owned(), n)));
+                out.extend(
+                    (from..=number).filter(|number| (1..=*count).contains(number)).map(|n| ((*area).to_owned(), n)),
+                );
                 end = Some((at + start.len() + 1 + digits, number));
             }
         }

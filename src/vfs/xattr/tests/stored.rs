@@ -133,7 +133,9 @@ fn refusals_and_what_all_ignores() {
     assert_eq!(kind("user.s3.etag"), Kind::NotPermitted);
     assert_eq!(kind("user.s3.info"), Kind::NotPermitted);
     assert_eq!(kind("user.s3.nonsense"), Kind::Unsupported);
-    assert_eq!(kind("user.s3.retention"), Kind::Unsupported);
+    assert_eq!(kind("user.s3.acl"), Kind::Unsupported);
+    assert_eq!(kind("user.s3.retention"), Kind::InvalidArgument);
+    assert_eq!(kind("user.s3.legal-hold"), Kind::InvalidArgument);
     assert_eq!(kind("system.posix_acl_access"), Kind::Unsupported);
     assert_eq!(world.store.complaints(Some("photos")).len(), 2, "what EOPNOTSUPP does not explain");
     assert_eq!(world.get(&world.file(), "user.s3.nonsense").unwrap_err().kind(), Kind::NotSet);
@@ -212,7 +214,8 @@ fn sum_8_info_and_computed_values() {
         (Some("object"), Some("f"), Some("photos"))
     );
     assert_eq!((info["content-type"].as_str(), info["size"].as_u64()), (Some("text/plain"), Some(3)));
-    assert!(info["cache-control"].is_null() && info.get("retention").is_none());
+    assert!(info["cache-control"].is_null() && info["retention"].is_null());
+    assert!(info.get("acl").is_none());
     use base64::Engine as _;
     let expected = base64::engine::general_purpose::STANDARD.encode(crate::crypto::Crc64::of(b"abc").to_be_bytes());
     assert_eq!(world.get(&world.file(), "user.s3.checksum.crc64nvme").unwrap(), expected);
