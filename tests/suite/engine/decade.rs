@@ -241,9 +241,9 @@ impl Decade {
     fn setting(&mut self) {
         let bucket = if self.random.below(2) == 0 { Versioning::Enabled } else { Versioning::Suspended };
         if !self.model.locks {
+            // Rules obey it from the next midnight on.
             self.store.set_versioning(B, bucket).unwrap();
             self.model.versioning = bucket;
-            self.obey();
             return;
         }
         let done = self.store.set_versioning(B, Versioning::Suspended);
