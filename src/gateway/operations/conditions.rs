@@ -71,3 +71,20 @@ fn failed() -> S3Error {
 pub(super) fn of_write(matches: Option<&ETagCondition>, none_match: Option<&ETagCondition>) -> S3Result<Condition> {
     Condition::of(matches.map(tags).as_ref(), none_match.map(tags).as_ref()).map_err(|error| told(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TimestampFormat, instant};
+
+    #[test]
+    fn lock_10_a_date_has_its_offset_and_its_milliseconds() {
+        for (text, utc) in [
+            ("2030-01-01T00:00:00Z", "2030-01-01T00:00:00.000Z"),
+            ("2030-01-01T00:00:00-12:00", "2030-01-01T12:00:00.000Z"),
+            ("2030-01-01T00:00:00.123+14:00", "2029-12-31T10:00:00.123Z"),
+        ] {
+            let at = s3s::dto::Timestamp::parse(TimestampFormat::DateTime, text).unwrap();
+            assert_eq!(instant(&at).unwrap().rfc3339(), utc, "{text}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const CLASS: &str = "user.s3.storage-class";
 const RESTORE: &str = "user.s3.restore";
@@ -160,4 +161,34 @@ fn it_1_tiers_are_attributes() {
     assert_eq!(fs::read_to_string(&document).unwrap(), text);
     assert_eq!(errno(fs::write(&document, text.replace("90", "9"))), Errno::EINVAL, "IT-3");
     fs::remove_file(&document).unwrap();
+}
+
+#[test]
+fn sc_5_files_are_written_again_and_again_where_new_ones_are_archived() {
+    let mounted = Mounted::versioned();
+    mounted.sh("mkdir $M/bkt/d; setfattr -n user.s3.storage-class -v GLACIER $M/bkt/d");
+    let file = mounted.path("d/f");
+    // The kernel releases a file some time after it was closed.
+    let archived = || {
+        let end = Instant::now() + Duration::from_secs(20);
+        while let Ok(bytes) = fs::read(&file) {
+            assert!(Instant::now() < end, "it is still read: {bytes:?}");
+        }
+        assert_eq!(errno(fs::read(&file)), Errno::EREMOTE);
+    };
+    for round in 0..20 {
+        mounted.sh(&format!("echo {round} > $M/bkt/d/f; (echo a; echo {round}) > $M/bkt/d/f"));
+        archived();
+    }
+    // A reader that opened it while it was written keeps what it has, and nobody else has it.
+    let mut writer = fs::File::create(&file).unwrap();
+    writer.write_all(b"held").unwrap();
+    let mut reader = fs::File::open(&file).unwrap();
+    drop(writer);
+    let mut seen = String::new();
+    reader.read_to_string(&mut seen).unwrap();
+    assert_eq!(seen, "held");
+    archived();
+    drop(reader);
+    mounted.fsck();
 }

@@ -158,3 +158,19 @@ fn lock_8_lock_12_attributes_documents_and_verbs_are_one() {
     assert_eq!(mounted.keyfold_aside(&["legal-hold", "set", "bkt/f", "ON"]).status.code(), Some(2));
     mounted.fsck();
 }
+
+/// What stays behind when a file is renamed is another file when it comes back.
+#[test]
+fn lock_3_versions_that_a_rename_left_come_back_as_files_of_their_own() {
+    let mounted = Mounted::bare("");
+    let made = mounted.keyfold(&["bucket", "create", "--object-lock", "bkt"]);
+    assert!(made.status.success(), "{made:?}");
+    mounted.sh("cd $M/bkt; echo 1 > f; echo 2 > f; mv f g; rm .versions/f/*~deleted; rm \"$(printf '%s\\n' .versions/f/* | tail -n 1)\"");
+    let read = |name: &str| std::fs::read_to_string(mounted.path(name)).unwrap();
+    let left = read("f");
+    assert!(["1\n", "2\n"].contains(&left.as_str()), "{left:?}");
+    assert_eq!(read("g"), "2\n");
+    mounted.sh("cd $M/bkt; test $(stat -c %i f) != $(stat -c %i g); echo 3 > g; echo 4 > f");
+    assert_eq!((read("f"), read("g")), ("4\n".to_owned(), "3\n".to_owned()));
+    mounted.fsck();
+}
