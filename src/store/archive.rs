@@ -9,11 +9,12 @@ pub use decide::{Granted, RESTORE_DAYS_MAX, RestoreDelay, RestoreWish, archived,
 
 use super::Store;
 use super::class::Which;
+use super::find::in_one_of;
 use super::names::readable;
 use super::stack::{Current, current};
 use super::tiering;
 use crate::index::{Family, OneCommit, Read, Tx, VerRecord, due_key, due_parts, id_key, ver_key};
-use crate::model::{DirId, Ino, Kind, Object, ObjectKey, Result, Seq, Timestamp, VersionId};
+use crate::model::{DirId, Ino, Object, ObjectKey, Result, Seq, Timestamp, VersionId};
 use decide::Calendar;
 
 /// Entries of the queue that one transaction looks at.
@@ -29,7 +30,7 @@ impl Store {
     /// Whether a version's bytes can be read now: what every reader asks, whatever its door.
     ///
     /// # Errors
-    /// [`Kind::Archived`].
+    /// [`crate::model::Kind::Archived`].
     pub fn readable(&self, object: &Object) -> Result<()> {
         match archived(object, self.now()) {
             None => Ok(()),
@@ -40,8 +41,8 @@ impl Store {
     /// Asks for a version to be restored (RST-1, RST-11); the current one when none is named.
     ///
     /// # Errors
-    /// [`Kind::NoSuchKey`], [`Kind::NoSuchVersion`], [`Kind::IsMarker`]; [`Kind::NotArchived`], [`Kind::InActiveTier`],
-    /// [`Kind::Restoring`], [`Kind::InvalidArgument`] as the rules have it.
+    /// [`crate::model::Kind::NoSuchKey`], [`crate::model::Kind::NoSuchVersion`], [`crate::model::Kind::IsMarker`]; [`crate::model::Kind::NotArchived`], [`crate::model::Kind::InActiveTier`],
+    /// [`crate::model::Kind::Restoring`], [`crate::model::Kind::InvalidArgument`] as the rules have it.
     pub fn request_restore(
         &self,
         at: (DirId, &str),
@@ -73,7 +74,7 @@ impl Store {
     /// The same by bucket and key.
     ///
     /// # Errors
-    /// [`Kind::NoSuchBucket`], else as [`Store::request_restore`].
+    /// [`crate::model::Kind::NoSuchBucket`], else as [`Store::request_restore`].
     pub fn restore_archived(
         &self,
         bucket: &str,
@@ -84,13 +85,8 @@ impl Store {
         let object = self.get(bucket, key, version)?;
         let (dirs, component) = self.history_place(bucket, key)?;
         let which = Some((object.version, Some(object.seq)));
-        for dir in dirs {
-            match self.request_restore((dir, &component), which, wish) {
-                Err(error) if matches!(error.kind(), Kind::NoSuchVersion | Kind::NoSuchKey) => {}
-                done => return done.map(|(_, granted)| granted),
-            }
-        }
-        Err(Self::no_version(object.version))
+        let done = in_one_of(&dirs, |dir| self.request_restore((dir, &component), which, wish));
+        done.unwrap_or_else(|| Err(Self::no_version(object.version))).map(|(_, granted)| granted)
     }
 
     /// What time does next to a version that stands there, and when.

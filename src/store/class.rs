@@ -9,23 +9,18 @@ pub use facts::{ClassFacts, DURABILITY, DURABILITY_IN_WORDS, facts};
 
 use super::Store;
 use super::archive::archived;
-use super::lifecycle::leads;
+use super::lifecycle::leads_from;
 use super::names::{LEVELS_MAX, dir_record, dir_stat, live_dir, no_such_name};
 use super::stack::{current, rewrite};
 use crate::index::{Family, OneCommit, Tx, VerRecord, id_key, ver_key};
-use crate::model::{Aging, ArchiveTier, DirId, Error, Kind, Object, Result, Seq, StorageClass, Timestamp, VersionId};
+use crate::model::{Aging, DirId, Error, Kind, Object, Result, Seq, StorageClass, Timestamp, VersionId};
 
 /// Whether a version may be taken to another class where it stands at `now`: down the waterfall, from an archive tier of
 /// `INTELLIGENT_TIERING` into archives only that are no nearer.
 #[must_use]
 pub fn may_move(object: &Object, to: StorageClass, now: Timestamp) -> bool {
     let tier = archived(object, now).filter(|_| object.class == StorageClass::IntelligentTiering);
-    leads(object.class, to)
-        && match tier {
-            None => true,
-            Some(ArchiveTier::Archive) => matches!(to, StorageClass::Glacier | StorageClass::DeepArchive),
-            Some(ArchiveTier::DeepArchive) => to == StorageClass::DeepArchive,
-        }
+    leads_from(object.class, tier, to)
 }
 
 /// Whether a copy of a readable object onto itself may have that class: up and down, but for one step (SC-12).

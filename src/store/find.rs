@@ -166,6 +166,14 @@ pub(super) fn versions_in(
     Ok(out)
 }
 
+/// What `change` does in the first of some directories, live and dead, in which the version that it is about lies; `None` when it
+/// lies in none.
+pub fn in_one_of<T>(dirs: &[DirId], mut change: impl FnMut(DirId) -> Result<T>) -> Option<Result<T>> {
+    dirs.iter()
+        .map(|dir| change(*dir))
+        .find(|done| !matches!(done, Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::NoSuchVersion)))
+}
+
 impl Store {
     /// A version of a name by its id. `place` is where it was seen last: a null version that lies elsewhere is another
     /// one.

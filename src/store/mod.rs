@@ -79,6 +79,7 @@ pub use delete::{DELETE_MAX, DeleteOne, Deleted, Removed};
 pub use documents::{ACCOUNT_NAME, DOCUMENT_BYTES_MAX, DOCUMENTS, Document, is_incomplete};
 pub use doors::{Announced, Endpoint};
 pub use draft::Draft;
+pub use find::in_one_of;
 pub use fsck::{Finding, Outcome};
 pub use hindered::Hindrance;
 pub use history::HistoryName;

@@ -45,25 +45,19 @@ impl Quotas {
             Err(error) if error.kind() == Kind::NoSuchBucket => None,
             Err(error) => return Err(error),
         };
-        shares.entry(id).or_default().limit = limit;
-        self.tidy(&mut shares, id);
+        self.limit(&mut shares, id, limit);
         Ok(())
     }
 
-    fn tidy(&self, shares: &mut HashMap<BucketId, Share>, id: BucketId) {
-        if shares.get(&id).is_some_and(|share| share.limit.is_none() && share.coming == 0) {
-            shares.remove(&id);
-        }
+    fn limit(&self, shares: &mut HashMap<BucketId, Share>, id: BucketId, limit: Option<(String, u64)>) {
+        shares.entry(id).or_default().limit = limit;
+        tidy(shares, id);
         self.any.store(shares.values().any(|share| share.limit.is_some()), Ordering::Release);
     }
 
     /// Forgets the quota of a bucket that is gone.
     pub(super) fn forget(&self, id: BucketId) {
-        let mut shares = self.shares.lock();
-        if let Some(share) = shares.get_mut(&id) {
-            share.limit = None;
-        }
-        self.tidy(&mut shares, id);
+        self.limit(&mut self.shares.lock(), id, None);
     }
 
     /// Refuses a transaction that is about to commit more than fits into a bucket beside what is on its way there. What makes
@@ -110,12 +104,19 @@ impl Quotas {
         if let Some(share) = shares.get_mut(&bucket) {
             share.coming = share.coming.saturating_sub(coming);
         }
-        self.tidy(&mut shares, bucket);
+        tidy(&mut shares, bucket);
     }
 
     /// Bytes on their way into a bucket.
     fn coming(&self, bucket: BucketId) -> u64 {
         self.shares.lock().get(&bucket).map_or(0, |share| share.coming)
+    }
+}
+
+/// Forgets what nothing is known of any more.
+fn tidy(shares: &mut HashMap<BucketId, Share>, id: BucketId) {
+    if shares.get(&id).is_some_and(|share| share.limit.is_none() && share.coming == 0) {
+        shares.remove(&id);
     }
 }
 

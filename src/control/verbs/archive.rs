@@ -1,10 +1,10 @@
 //! `class` and `thaw`: storage classes of objects and of new files, restores of archived objects.
 
-use super::tree::{Tree, no_directory};
+use super::tree::{Tree, no_directory, prefix_of};
 use crate::control::place::{self, Place, name};
 use crate::control::{ActRow, ArchiveRow, ClassEdit, Host, Reply, Row, Target, Thaw, Which};
 use crate::model::{Bucket, DirId, Error, Kind, Object, ObjectKey, RestoreTier, Result, StorageClass};
-use crate::store::{AccessTier, Directory, Entry, Mover, RestoreWish, Step, Store, archived, may_move};
+use crate::store::{AccessTier, Directory, Entry, Mover, RestoreWish, Step, Store, archived, in_one_of, may_move};
 use std::sync::Arc;
 
 /// One version, and where it may lie.
@@ -18,13 +18,8 @@ struct Found {
 impl Found {
     /// Tries a change in each directory that the version may lie in.
     fn change<T>(&self, change: impl Fn((DirId, &str)) -> Result<T>) -> Result<T> {
-        for dir in &self.dirs {
-            match change((*dir, &self.component)) {
-                Err(error) if matches!(error.kind(), Kind::NoSuchVersion | Kind::NoSuchKey) => {}
-                done => return done,
-            }
-        }
-        Err(Error::new(Kind::NoSuchVersion, format!("{} was deleted at this moment", self.key)))
+        in_one_of(&self.dirs, |dir| change((dir, &self.component)))
+            .unwrap_or_else(|| Err(Error::new(Kind::NoSuchVersion, format!("{} was deleted at this moment", self.key))))
     }
 }
 
@@ -45,10 +40,9 @@ fn one(store: &Arc<Store>, bucket: &Bucket, key: &str, version: Option<&str>) ->
     Ok(Found { key: key.to_owned(), dirs: history.dirs, component: history.component, object })
 }
 
-/// The directory of a prefix, which may be written without its `/`.
+/// The directory that a key names.
 fn directory(store: &Arc<Store>, bucket: &Bucket, key: &str) -> Result<Option<Directory>> {
-    let prefix = if key.is_empty() || key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
-    let found = Tree::new(store, None).directory(bucket, &prefix)?;
+    let found = Tree::new(store, None).directory(bucket, &prefix_of(key))?;
     found.map(|id| store.directory(id)).transpose()
 }
 
@@ -63,8 +57,7 @@ fn each_below(
         let found = one(store, bucket, key, None)?;
         return visit(&found, reply);
     };
-    let prefix = if key.is_empty() || key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
-    Tree::new(store, None).walk(top.id, &prefix, reply, &mut |key, entry, reply| {
+    Tree::new(store, None).walk(top.id, &prefix_of(key), reply, &mut |key, entry, reply| {
         let object = match entry {
             Entry::File(file) => file.object.clone(),
             Entry::Dir(_) => return Ok(()),

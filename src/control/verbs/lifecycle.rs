@@ -8,8 +8,6 @@ use crate::store::{Deed, Planned, Store};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Days that a calendar goes on without another end.
-const DAYS: u32 = 366;
 /// Entries of a step of a pass by hand.
 const STEP: u64 = 2000;
 /// How often the caller is looked after while nothing is told.
@@ -31,8 +29,7 @@ fn words(action: Action) -> (String, Option<String>) {
 
 pub(super) fn preview(store: &Store, bucket: &str, until: Option<&str>, reply: &mut dyn Reply) -> Result<()> {
     let now = store.now();
-    let year = store.settings().day.saturating_mul(DAYS);
-    let until = until.map_or_else(|| Ok(now.plus(year).min(Timestamp::LAST)), instant)?;
+    let until = until.map_or_else(|| Ok(store.preview_end()), instant)?;
     if until < now {
         return Err(Error::new(Kind::InvalidArgument, "cannot make a calendar of the past")
             .why(format!("{until} is over"))

@@ -1,6 +1,6 @@
 //! `ls` and `stat`: what there is, now or at an instant.
 
-use super::tree::{Tree, no_directory};
+use super::tree::{Tree, no_directory, prefix_of};
 use crate::control::place::{self, Place, name};
 use crate::control::{EntryRow, Host, ObjectRow, Reply, Row, Target, Which};
 use crate::model::{Bucket, FileKind, Kind, Object, ObjectKey, Result, Timestamp, parse_rfc3339, show_hold};
@@ -38,7 +38,7 @@ fn below(store: &Arc<Store>, bucket: &Bucket, key: &str, how: &How, reply: &mut 
     }
     let at = how.at.as_deref().map(parse_rfc3339).transpose()?;
     let tree = Tree::new(store, at);
-    let prefix = if key.is_empty() || key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
+    let prefix = prefix_of(key);
     let Some(dir) = tree.directory(bucket, &prefix)? else {
         let object = current(&tree, bucket, key)?.ok_or_else(|| no_directory(bucket, key))?;
         return reply.row(Row::Entry(entry_row(key, &object)));

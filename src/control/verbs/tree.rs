@@ -8,6 +8,11 @@ use std::sync::Arc;
 /// Entries read in one step.
 const STEP: usize = 1000;
 
+/// The prefix of a directory that a key names, which may be written without its `/`.
+pub(super) fn prefix_of(key: &str) -> String {
+    if key.is_empty() || key.ends_with('/') { key.to_owned() } else { format!("{key}/") }
+}
+
 /// Entries by their components, and the name to go on after.
 type Step = (Vec<(String, Entry)>, Option<String>);
 

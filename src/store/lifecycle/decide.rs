@@ -1,6 +1,6 @@
 //! What rules do with one version, delete marker or upload, and when: pure functions of what is known about it.
 
-use super::rule::{Aged, Expiration, Lifecycle, Rule, leads};
+use super::rule::{Aged, Expiration, Lifecycle, Rule, leads_from};
 use crate::model::{ArchiveTier, Object, StorageClass, TagSet, Timestamp, Versioning};
 
 /// What a rule does.
@@ -298,15 +298,11 @@ fn moves<'a>(plans: &[Due<'a>], version: &Version<'_>) -> Vec<Due<'a>> {
     };
     let mut moves: Vec<_> = plans.iter().filter_map(target).collect();
     moves.sort_by_key(|(_, plan)| plan.at);
-    // From an archive tier on, only to archives that are no nearer.
-    let open = |place: StorageClass, to: StorageClass| match version.archived.filter(|_| place == version.class) {
-        None => true,
-        Some(ArchiveTier::Archive) => matches!(to, StorageClass::Glacier | StorageClass::DeepArchive),
-        Some(ArchiveTier::DeepArchive) => to == StorageClass::DeepArchive,
-    };
+    // The tier counts for the first step only.
+    let open = |place: StorageClass, to| leads_from(place, version.archived.filter(|_| place == version.class), to);
     let (mut place, mut taken) = (version.class, Vec::new());
     for day in moves.chunk_by(|(_, one), (_, other)| one.at == other.at) {
-        let reached = day.iter().filter(|(to, _)| *to == place || (leads(place, *to) && open(place, *to)));
+        let reached = day.iter().filter(|(to, _)| *to == place || open(place, *to));
         if let Some((to, plan)) = reached.min_by_key(|(to, _)| price(*to))
             && *to != place
         {

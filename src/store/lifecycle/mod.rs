@@ -30,4 +30,5 @@ pub use document::{
     NoncurrentExpirationElement, NoncurrentTransitionElement, RuleStatus, TagElement, TransitionElement,
 };
 pub use explain::Verdict;
+pub(super) use rule::leads_from;
 pub use rule::{Lifecycle, leads};

@@ -2,7 +2,7 @@
 
 use super::day::Midnights;
 use super::rules::Rules;
-use crate::model::{StorageClass, TagSet, Timestamp};
+use crate::model::{ArchiveTier, StorageClass, TagSet, Timestamp};
 use std::time::Duration;
 
 /// Objects under so many bytes are small (LC-15).
@@ -141,6 +141,17 @@ pub const fn leads(from: StorageClass, to: StorageClass) -> bool {
         Glacier => matches!(to, DeepArchive),
         DeepArchive => false,
     }
+}
+
+/// The same from an archive tier of `INTELLIGENT_TIERING`, if the object lies in one: only into archives that are no nearer.
+#[must_use]
+pub const fn leads_from(from: StorageClass, tier: Option<ArchiveTier>, to: StorageClass) -> bool {
+    leads(from, to)
+        && match tier {
+            None => true,
+            Some(ArchiveTier::Archive) => matches!(to, StorageClass::Glacier | StorageClass::DeepArchive),
+            Some(ArchiveTier::DeepArchive) => matches!(to, StorageClass::DeepArchive),
+        }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::super::Store;
 use super::super::bucket::read_bucket;
-use super::super::class::{Mover, Step, may_move};
+use super::super::class::{Mover, Step};
 use super::super::delete::Cause;
 use super::super::lifecycle::{Action, BucketState, Due, Lifecycle, Version};
 use super::super::names::history_place_in;
@@ -130,8 +130,6 @@ impl Store {
             (Action::Delete, None) => {
                 self.purge_older(Cause::Lifecycle, tx, (bucket, &stack.dirs), at, object, (spare, now))?;
             }
-            // From an archive tier that is further away.
-            (Action::Transition(to), _) if !may_move(object, to, now) => return Ok(false),
             (Action::Transition(to), _) => {
                 let step = Step { from: Some(object.class), to, by: Mover::Lifecycle };
                 self.transition_in(tx, at, Some((object.version, Some(object.seq))), step)?;

@@ -12,6 +12,9 @@ use crate::model::{Bucket, Error, Kind, Object, ObjectKey, Result, Timestamp, Ve
 /// Keys of which a calendar is made before whoever asked hears of them.
 const KEYS_TOGETHER: usize = 512;
 
+/// Days that a calendar goes on without another end.
+const DAYS: u32 = 366;
+
 /// One thing that a rule will do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Planned {
@@ -74,6 +77,12 @@ impl Stacked {
 }
 
 impl Store {
+    /// Where a calendar ends that nobody gave another end.
+    #[must_use]
+    pub fn preview_end(&self) -> Timestamp {
+        self.now().plus(self.settings.day.saturating_mul(DAYS))
+    }
+
     /// What the rules of a bucket do until `until` to what is in it now, if nobody else touches it: by keys, and of one key
     /// in the order of time. Then the uploads. Touches nothing. Ends after about `most` keys, and says whether that was all.
     ///

@@ -8,16 +8,13 @@ use std::time::Duration;
 
 /// Keys that are looked at: the length of the text is asked for whenever the directory is listed.
 const KEYS: usize = 1000;
-/// Days that the calendar goes on.
-const DAYS: u32 = 366;
 
 /// The calendar's text, by days.
 ///
 /// # Errors
 /// When the index cannot be read.
 pub(super) fn text(store: &Store, bucket: &str) -> Result<Vec<u8>> {
-    let now = store.now();
-    let until = now.plus(store.settings().day.saturating_mul(DAYS));
+    let until = store.preview_end();
     let mut plans = Vec::new();
     let mut add = |planned: Planned| {
         plans.push(planned);

@@ -5,7 +5,7 @@ use super::get::{foreign, of_object, value as read};
 use super::names::{Class, Name, Row, What, classify, find};
 use super::{SetEffect, Target, XattrList, XattrView, lock, not_set, refused, spelled};
 use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, Result, Versioning, parse_size};
-use crate::store::{Carried, Mover, RestoreWish, Step, Store, XattrMode};
+use crate::store::{Carried, Mover, RestoreWish, Step, Store, XattrMode, in_one_of};
 use std::sync::Arc;
 
 /// Sets the attribute `name`. `create` and `replace` are `XATTR_CREATE` and `XATTR_REPLACE`.
@@ -137,13 +137,11 @@ fn change_archive(store: &Arc<Store>, target: &Target, row: &Row, edit: &Edit<'_
             Ok(if moved.class == object.class { SetEffect::Unchanged } else { SetEffect::Stored })
         }
     };
-    for dir in dirs {
-        match change((*dir, component)) {
-            Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::NoSuchVersion) => {}
-            done => return done,
-        }
-    }
-    Err(Error::new(Kind::NoSuchVersion, "the version has gone"))
+    in_one_of(dirs, |dir| change((dir, component))).unwrap_or_else(|| Err(gone()))
+}
+
+fn gone() -> Error {
+    Error::new(Kind::NoSuchVersion, "the version has gone")
 }
 
 /// Of a file that is not published yet.
@@ -204,14 +202,9 @@ fn change_version(
         }
         Ok(changed)
     };
-    for dir in dirs {
-        match store.edit_tags((*dir, component), Some(object.version), set) {
-            Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::NoSuchVersion) => {}
-            Ok((_, false)) => return Ok(SetEffect::Unchanged),
-            done => return done.map(|_| SetEffect::Stored),
-        }
-    }
-    Err(Error::new(Kind::NoSuchVersion, "the version has gone"))
+    let done = in_one_of(dirs, |dir| store.edit_tags((dir, component), Some(object.version), set));
+    let (_, changed) = done.unwrap_or_else(|| Err(gone()))?;
+    Ok(if changed { SetEffect::Stored } else { SetEffect::Unchanged })
 }
 
 fn change_bucket(store: &Arc<Store>, bucket: &Bucket, row: &Row, edit: &Edit<'_>) -> Result<SetEffect> {
