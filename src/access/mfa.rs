@@ -1,9 +1,9 @@
 //! Devices of the account's root that show one-time codes: made, listed, removed, and their codes taken once (MFA).
 
 use super::keys::Opened;
-use super::{ACCOUNT, Access, Principal, Secret};
+use super::{Access, Principal, Secret};
 use crate::crypto::{TOTP_STEP_SECONDS, base32, totp};
-use crate::model::{Error, Kind, MfaDevice, Result, Timestamp, UserName};
+use crate::model::{ACCOUNT, Error, Kind, MfaDevice, Result, Timestamp, UserName};
 use zeroize::Zeroizing;
 
 /// Bytes of a device's secret: those of a SHA-1.

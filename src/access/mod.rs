@@ -26,7 +26,7 @@ pub use keys::Credential;
 pub use mfa::{NewDevice, serial};
 pub use post_policy::PostPolicy;
 pub use presign::{EXPIRES_MAX, Endpoint, Presign};
-pub use principal::{ACCOUNT, Principal};
+pub use principal::Principal;
 pub use secret::Secret;
 pub use signature::{ALGORITHM, SigningKey, is_signature};
 

@@ -1,12 +1,9 @@
 //! Principals: in whose name a request runs.
 
 use super::Access;
-use crate::model::{Error, Kind, Result, UserName};
+use crate::model::{ACCOUNT, Error, Kind, Result, UserName};
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
-
-/// The one account of a store.
-pub const ACCOUNT: &str = "000000000000";
 
 /// Who asks.
 #[derive(Clone, PartialEq, Eq, Debug)]

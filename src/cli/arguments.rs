@@ -74,6 +74,7 @@ pub(super) enum Command {
     User(super::user::Args),
     AccessKey(super::access_key::Args),
     Mfa(super::mfa::Args),
+    Vault(super::vault::Args),
     Presign(super::presign::Args),
     Completions(super::completions::Args),
     Man(super::man::Args),

@@ -89,11 +89,13 @@ const fn status(kind: Kind) -> u8 {
         | Kind::NoBucketLock
         | Kind::NoObjectLock
         | Kind::NoSuchEntity
+        | Kind::NoSuchVault
         | Kind::IsMarker => NOT_FOUND,
         Kind::InvalidBucketName
         | Kind::InvalidArgument
         | Kind::InvalidRequest
         | Kind::Malformed
+        | Kind::MalformedPolicy
         | Kind::InvalidDigest
         | Kind::InvalidName
         | Kind::KeyTooLong

@@ -45,6 +45,7 @@ mod thaw;
 mod umount;
 mod undelete;
 mod user;
+mod vault;
 mod versions;
 
 use crate::sys::allocator::Allocator;
@@ -103,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::User(args) => user::run(args, &global),
         Command::AccessKey(args) => access_key::run(args, &global),
         Command::Mfa(args) => mfa::run(args, &global),
+        Command::Vault(args) => vault::run(args, &global),
         Command::Presign(args) => presign::run(args, &global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

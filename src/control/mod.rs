@@ -19,11 +19,14 @@ pub use answer::{Answer, Failure, Reply};
 pub use frame::{FRAME_BYTES_MAX, read_frame, write_frame};
 pub use host::{Host, Place, Spot, Waiting};
 pub use mounts::{FSTYPE, KernelMount, all_mounts, keyfold_mounts, mount_of};
-pub use request::{Attribute, ClassEdit, Edit, Envelope, LockEdit, PROTOCOL, Protection, Request, Target, Thaw, Which};
+pub use request::{
+    Attribute, ClassEdit, Edit, Envelope, LockEdit, PROTOCOL, Protection, Request, Target, Thaw, VaultRequest, Which,
+};
 pub use row::{
     AccessKeyRow, ActRow, ActionRow, ArchiveRow, BackupRow, BucketRow, ComplaintRow, DamageRow, EntryRow, EventRow,
     FindingRow, HurtRow, MfaRow, MountRow, ObjectRow, OutlookRow, PairRow, PlanDayRow, PlanRow, ProgressRow, Row,
-    RuleRow, RunRow, SettingRow, TallyRow, UrlRow, UsageRow, UserRow, VersionRow,
+    RuleRow, RunRow, SettingRow, TallyRow, UrlRow, UsageRow, UserRow, VaultArchiveRow, VaultLockRow, VaultRow,
+    VersionRow,
 };
 pub use serve::{Caller, serve};
 pub use socket::{Address, Connection, SOCKET, connect};

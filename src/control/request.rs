@@ -355,6 +355,8 @@ pub enum Request {
         /// As it was at this RFC 3339 instant.
         at: Option<String>,
     },
+    /// About vaults.
+    Vault(VaultRequest),
     /// Every device of the account's root that shows one-time codes, without secrets.
     MfaDevices,
     /// Registers such a device; the answer has its secret.
@@ -449,12 +451,112 @@ pub enum Request {
     Stop,
 }
 
+/// What can be asked of vaults.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum VaultRequest {
+    /// Every vault.
+    List,
+    /// One vault, with its policies.
+    Show {
+        /// Its name.
+        vault: String,
+    },
+    /// Makes a vault.
+    Create {
+        /// Its name.
+        vault: String,
+    },
+    /// Deletes a vault that is empty, and was when it was looked through last.
+    Delete {
+        /// Its name.
+        vault: String,
+        /// Only say whether it could be deleted.
+        dry_run: bool,
+    },
+    /// The archives of a vault.
+    Archives {
+        /// Its name.
+        vault: String,
+    },
+    /// Puts a file's bytes in as an archive.
+    Upload {
+        /// The vault's name.
+        vault: String,
+        /// The file, an absolute path.
+        from: PathBuf,
+        /// What is said of it.
+        description: String,
+    },
+    /// Writes an archive's bytes into a new file.
+    Download {
+        /// The vault's name.
+        vault: String,
+        /// The archive's id.
+        archive: String,
+        /// The file, an absolute path.
+        to: PathBuf,
+    },
+    /// Deletes an archive.
+    DeleteArchive {
+        /// The vault's name.
+        vault: String,
+        /// The archive's id.
+        archive: String,
+        /// Only say whether it could be deleted.
+        dry_run: bool,
+    },
+    /// Sets and removes tags of a vault.
+    Tag {
+        /// Its name.
+        vault: String,
+        /// Tags to set.
+        set: Vec<(String, String)>,
+        /// Keys of tags to remove.
+        remove: Vec<String>,
+    },
+    /// Sets a vault's access policy, or removes it.
+    Policy {
+        /// Its name.
+        vault: String,
+        /// The document.
+        policy: Option<String>,
+    },
+    /// Begins to lock a vault; the answer has the id that completes it.
+    LockInitiate {
+        /// Its name.
+        vault: String,
+        /// The document.
+        policy: String,
+    },
+    /// Makes the lock of a vault one for good.
+    LockComplete {
+        /// Its name.
+        vault: String,
+        /// The id of the lock.
+        id: String,
+    },
+    /// Gives up the lock of a vault.
+    LockAbort {
+        /// Its name.
+        vault: String,
+    },
+}
+
+impl VaultRequest {
+    /// Whether it reads or writes the machine's files.
+    #[must_use]
+    pub const fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Upload { .. } | Self::Download { .. })
+    }
+}
+
 impl Request {
     /// Whether it acts on the machine's files with the process's own rights, not only on the store.
     #[must_use]
     pub const fn is_of_the_machine(&self) -> bool {
         match self {
             Self::Backup { .. } | Self::Export { .. } | Self::Mount { .. } | Self::Unmount { .. } | Self::Stop => true,
+            Self::Vault(request) => request.is_of_the_machine(),
             Self::Status
             | Self::Errors { .. }
             | Self::Buckets

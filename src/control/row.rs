@@ -58,6 +58,12 @@ pub enum Row {
     AccessKey(AccessKeyRow),
     /// A device that shows one-time codes.
     Mfa(MfaRow),
+    /// A vault.
+    Vault(VaultRow),
+    /// An archive of a vault.
+    VaultArchive(VaultArchiveRow),
+    /// The id of a lock.
+    VaultLock(VaultLockRow),
     /// A presigned URL.
     Url(UrlRow),
     /// Something was done, or would be.
@@ -563,6 +569,65 @@ pub struct MfaRow {
     pub uri: Option<Secret>,
 }
 
+/// A vault.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct VaultRow {
+    /// Its name.
+    pub vault: String,
+    /// As policies name it.
+    pub arn: String,
+    /// When it was made.
+    pub created: String,
+    /// Archives it holds.
+    pub archives: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When it was looked through last, archives and bytes that it held then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub inventory: Option<(String, u64, u64)>,
+    /// `InProgress` or `Locked`, where there is a lock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lock: Option<String>,
+    /// When a lock in progress is given up.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lock_expires: Option<String>,
+    /// The policy of the lock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lock_policy: Option<String>,
+    /// The access policy.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub policy: Option<String>,
+    /// Tags.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// An archive of a vault.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct VaultArchiveRow {
+    /// Its id.
+    pub archive: String,
+    /// When it was put in.
+    pub created: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// SHA-256 tree hash of its bytes.
+    pub tree_hash: String,
+    /// What was said of it.
+    pub description: String,
+}
+
+/// The id of a lock that is in progress.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VaultLockRow {
+    /// The vault.
+    pub vault: String,
+    /// What completes the lock.
+    pub lock_id: String,
+    /// When it is given up.
+    pub expires: String,
+}
+
 /// A presigned URL.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UrlRow {
@@ -626,6 +691,9 @@ impl Row {
             Self::User(row) => serde_json::to_value(row),
             Self::AccessKey(row) => serde_json::to_value(row),
             Self::Mfa(row) => serde_json::to_value(row),
+            Self::Vault(row) => serde_json::to_value(row),
+            Self::VaultArchive(row) => serde_json::to_value(row),
+            Self::VaultLock(row) => serde_json::to_value(row),
             Self::Url(row) => serde_json::to_value(row),
             Self::Act(row) => serde_json::to_value(row),
         };

@@ -13,6 +13,7 @@ const fn status(kind: Kind) -> StatusCode {
         | Kind::NoSuchVersion
         | Kind::NoSuchUpload
         | Kind::NoSuchEntity
+        | Kind::NoSuchVault
         | Kind::NotSet
         | Kind::NoBucketLock
         | Kind::NoObjectLock => StatusCode::NOT_FOUND,
@@ -39,6 +40,7 @@ const fn status(kind: Kind) -> StatusCode {
         | Kind::EntityTooLarge
         | Kind::InvalidRequest
         | Kind::Malformed
+        | Kind::MalformedPolicy
         | Kind::InvalidDigest
         | Kind::BadDigest
         | Kind::IncompleteBody

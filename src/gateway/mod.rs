@@ -49,8 +49,6 @@ use s3s::service::S3ServiceBuilder;
 use service::Service;
 use std::sync::Arc;
 
-/// The region of every bucket, which requests are signed for.
-pub const REGION: &str = "us-east-1";
 /// Largest body of XML, in bytes: 10,000 parts of an upload with their checksums, and 1,000 keys to delete with every
 /// character written as a reference, fit.
 const XML_BYTES_MAX: usize = 8 << 20;

@@ -14,12 +14,14 @@ impl TryFrom<String> for BucketName {
     type Error = Error;
 
     fn try_from(name: String) -> Result<Self> {
-        Self::parse(&name)
+        Self::stored(&name)
     }
 }
 
 const FORBIDDEN_STARTS: &[&str] = &["xn--", "sthree-", "amzn-s3-demo-"];
-const FORBIDDEN_ENDS: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an"];
+const FORBIDDEN_ENDS: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an", VAULT_END];
+/// What the names end in of buckets in which archives of vaults lie.
+const VAULT_END: &str = "--vault";
 
 impl BucketName {
     /// Checks a name against BKT-1 to BKT-7.
@@ -35,6 +37,36 @@ impl BucketName {
         }
     }
 
+    /// A name as it is stored: one that may be given, or that of a vault's bucket.
+    ///
+    /// # Errors
+    /// As [`BucketName::parse`].
+    pub fn stored(name: &str) -> Result<Self> {
+        name.strip_suffix(VAULT_END).map_or_else(|| Self::parse(name), Self::of_vault)
+    }
+
+    /// The name of the bucket in which the archives of a vault lie. No bucket can be given it.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidBucketName`] for what could not be a bucket's name, or has more than 56 characters.
+    pub fn of_vault(vault: &str) -> Result<Self> {
+        let most = BUCKET_NAME_MAX - VAULT_END.len();
+        let why =
+            broken_rule(vault).or_else(|| (vault.len() > most).then(|| format!("it has more than {most} characters")));
+        match why {
+            None => Ok(Self(format!("{vault}{VAULT_END}"))),
+            Some(why) => Err(Error::new(Kind::InvalidBucketName, format!("cannot name a vault {vault:?}"))
+                .why(why)
+                .mend("use 3 to 56 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit")),
+        }
+    }
+
+    /// The vault whose archives lie in it, if it is such a bucket.
+    #[must_use]
+    pub fn vault(&self) -> Option<&str> {
+        self.0.strip_suffix(VAULT_END)
+    }
+
     /// The name's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -42,11 +74,13 @@ impl BucketName {
     }
 }
 
+const BUCKET_NAME_MAX: usize = 63;
+
 fn broken_rule(name: &str) -> Option<String> {
     let alnum = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let bytes = name.as_bytes();
-    if !(3..=63).contains(&bytes.len()) {
-        return Some(format!("it has {} characters, a name has 3 to 63", name.chars().count()));
+    if !(3..=BUCKET_NAME_MAX).contains(&bytes.len()) {
+        return Some(format!("it has {} characters, a name has 3 to {BUCKET_NAME_MAX}", name.chars().count()));
     }
     if let Some(bad) = name.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '-')) {
         return Some(format!("{bad:?} is not allowed"));

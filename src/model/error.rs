@@ -57,6 +57,10 @@ kinds! {
     InvalidArgument = "InvalidArgument",
     /// A document that lacks what it must have, or has what it cannot have.
     Malformed = "MalformedXML",
+    /// A policy that is none, or could never say anything (BPOL-2).
+    MalformedPolicy = "MalformedPolicy",
+    /// No vault of that name, or nothing of that name in it.
+    NoSuchVault = "ResourceNotFoundException",
     /// What was asked does not go together.
     InvalidRequest = "InvalidRequest",
     /// A digest is malformed (SUM-6).

@@ -12,10 +12,12 @@ mod key;
 mod lock;
 mod metadata;
 mod object;
+pub mod policy;
 mod principal;
 mod quantity;
 mod tags;
 mod time;
+mod vault;
 
 pub use archive::{Aging, ArchiveTier, Restore, RestoreTier};
 pub use attrs::{FileKind, Posix, XATTRS_BYTES_MAX, Xattrs};
@@ -31,7 +33,8 @@ pub use lock::{
 };
 pub use metadata::{METADATA_BYTES_MAX, Metadata, SystemHeader};
 pub use object::{Checksum, Object, StorageClass};
-pub use principal::{ACCESS_KEY_ID_BYTES, AccessKey, AccessKeyId, MfaDevice, User, UserName};
+pub use principal::{ACCESS_KEY_ID_BYTES, ACCOUNT, AccessKey, AccessKeyId, MfaDevice, REGION, User, UserName};
 pub use quantity::{parse_duration, parse_size, size_text};
 pub use tags::{TAGS_MAX, TagSet};
 pub use time::{Timestamp, parse_rfc3339};
+pub use vault::{Inventory, LockState, Vault, VaultAction, VaultLock};

@@ -4,6 +4,11 @@ use super::{Error, Kind, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The one account of a store.
+pub const ACCOUNT: &str = "000000000000";
+/// The region of every bucket, which requests are signed for.
+pub const REGION: &str = "us-east-1";
+
 const USER_NAME_BYTES_MAX: usize = 64;
 /// Bytes of an access key's id: those of the ids that AWS makes.
 pub const ACCESS_KEY_ID_BYTES: usize = 20;

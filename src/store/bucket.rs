@@ -34,22 +34,35 @@ pub(super) fn read_bucket(read: &impl Read, id: BucketId) -> Result<Bucket> {
     bucket.ok_or_else(|| Error::new(Kind::NoSuchBucket, format!("cannot find the bucket {id}")))
 }
 
+/// The bucket that somebody names. Those in which archives of vaults lie nobody can name (VAULT-8).
 pub(super) fn find_bucket(read: &impl Read, name: &str) -> Result<Option<Bucket>> {
+    Ok(find_any_bucket(read, name)?.filter(|bucket| bucket.name.vault().is_none()))
+}
+
+/// The bucket of that name, whatever lies in it.
+pub(super) fn find_any_bucket(read: &impl Read, name: &str) -> Result<Option<Bucket>> {
     let id: Option<u64> = read.record(Family::Bucket, &name_key(name))?;
     id.map(|id| read_bucket(read, BucketId(id))).transpose()
 }
 
 pub(super) fn need_bucket(read: &impl Read, name: &str) -> Result<Bucket> {
-    find_bucket(read, name)?.ok_or_else(|| {
-        Error::new(Kind::NoSuchBucket, format!("cannot find the bucket {name:?}"))
-            .why("there is none of that name")
-            .mend("list the buckets with `keyfold bucket ls`")
-    })
+    find_bucket(read, name)?.ok_or_else(|| no_bucket(name))
+}
+
+/// As [`need_bucket`], whatever lies in it.
+pub(super) fn need_any_bucket(read: &impl Read, name: &str) -> Result<Bucket> {
+    find_any_bucket(read, name)?.ok_or_else(|| no_bucket(name))
+}
+
+fn no_bucket(name: &str) -> Error {
+    Error::new(Kind::NoSuchBucket, format!("cannot find the bucket {name:?}"))
+        .why("there is none of that name")
+        .mend("list the buckets with `keyfold bucket ls`")
 }
 
 /// The same bucket as before, as it is now. One of its name that was made since is another.
 pub(super) fn need_same_bucket(read: &impl Read, bucket: &Bucket) -> Result<Bucket> {
-    let found = need_bucket(read, bucket.name.as_str())?;
+    let found = need_any_bucket(read, bucket.name.as_str())?;
     if found.id == bucket.id {
         return Ok(found);
     }
@@ -91,7 +104,7 @@ impl Store {
         self.make_bucket(name, posix, Some(BucketLock::default()))
     }
 
-    fn make_bucket(&self, name: &BucketName, posix: &Posix, lock: Option<BucketLock>) -> Result<Bucket> {
+    pub(super) fn make_bucket(&self, name: &BucketName, posix: &Posix, lock: Option<BucketLock>) -> Result<Bucket> {
         let (id, root, now) = (BucketId(self.ids.take()), DirId(self.ids.take()), self.now());
         let bucket = Bucket {
             id,
@@ -108,7 +121,7 @@ impl Store {
             if lock.is_some() {
                 self.reckon(tx)?;
             }
-            if find_bucket(tx, name.as_str())?.is_some() {
+            if find_any_bucket(tx, name.as_str())?.is_some() {
                 return Err(Error::new(Kind::BucketExists, format!("cannot make the bucket {name}"))
                     .why("the name is taken")
                     .mend("choose another name"));
@@ -137,8 +150,13 @@ impl Store {
     /// # Errors
     /// [`Kind::BucketNotEmpty`], [`Kind::NoSuchBucket`].
     pub fn delete_bucket(&self, name: &str) -> Result<()> {
+        self.delete_bucket_if(name, |tx| need_bucket(tx, name))
+    }
+
+    /// The same of the bucket of that name which `find` answers with, when it lets that be.
+    pub(super) fn delete_bucket_if(&self, name: &str, find: impl FnOnce(&Tx<'_>) -> Result<Bucket>) -> Result<()> {
         let id = self.transact_durably(|tx| {
-            let bucket = need_bucket(tx, name)?;
+            let bucket = find(tx)?;
             let usage: Usage = tx.record(Family::Usage, &id_key(bucket.id.0))?.unwrap_or_default();
             let stat: DirStat = tx.record(Family::DirStat, &id_key(bucket.root.0))?.unwrap_or_default();
             // Counted, and looked for: a damaged counter lets nothing go.
@@ -190,6 +208,13 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn buckets(&self) -> Result<Vec<Bucket>> {
+        let mut all = self.all_buckets()?;
+        all.retain(|bucket| bucket.name.vault().is_none());
+        Ok(all)
+    }
+
+    /// The same, those of vaults among them.
+    pub(super) fn all_buckets(&self) -> Result<Vec<Bucket>> {
         let mut out = Vec::new();
         for found in self.index.scan(Family::Bucket, b"n", b"o")? {
             let (key, value) = found?;

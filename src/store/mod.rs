@@ -64,6 +64,7 @@ mod sums;
 mod takeover;
 mod tiering;
 mod tree;
+mod vault;
 mod writers;
 
 pub use archive::{Granted, RESTORE_DAYS_MAX, RestoreDelay, RestoreWish, archived, restore_text};
@@ -109,6 +110,7 @@ pub use tiering::{
     AccessTier, ArchiveDays, TierElement, TierName, TieringAnd, TieringDocument, TieringElement, TieringFilter, Used,
     WATCHED_BYTES_MIN, access_tier,
 };
+pub use vault::{Archive, VaultFacts};
 pub use writers::Writing;
 
 use self::locks::Warrant;
@@ -215,7 +217,7 @@ impl Store {
             let result = body(tx)?;
             let now = self.now();
             if self.locks.any() {
-                locks::guard(tx, now, warrant)?;
+                locks::guard(tx, now, warrant, &self.locks.vaults())?;
                 self.locks.mark(tx, now, locks::MARK_STEP)?;
             }
             self.ids.reserve(tx);

@@ -29,6 +29,7 @@ pub const fn errno(kind: Kind) -> Errno {
         | Kind::NoSuchVersion
         | Kind::NoSuchUpload
         | Kind::NoSuchEntity
+        | Kind::NoSuchVault
         | Kind::IsMarker => Errno::ENOENT,
         #[cfg(target_os = "macos")]
         Kind::NotSet | Kind::NoBucketLock | Kind::NoObjectLock => Errno(abi::ENOATTR),
@@ -40,6 +41,7 @@ pub const fn errno(kind: Kind) -> Errno {
         | Kind::InvalidArgument
         | Kind::InvalidRequest
         | Kind::Malformed
+        | Kind::MalformedPolicy
         | Kind::InvalidDigest
         | Kind::InvalidTag
         | Kind::InvalidPart

@@ -8,4 +8,5 @@ mod damage;
 mod hostile;
 mod lifecycle;
 mod mounts;
+mod vaults;
 mod verbs;

@@ -17,6 +17,7 @@ mod scrub;
 mod store;
 mod tree;
 mod usage;
+mod vault;
 
 pub use backup::{list_backups, restore_backup};
 
@@ -90,6 +91,7 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
             feed::events(store, host, bucket.as_deref(), (after, follow), reply)
         }
         Request::Export { target, to, at } => export::export(store, host, &target, (&to, at.as_deref()), reply),
+        Request::Vault(request) => vault::vault(store, request, reply),
         Request::MfaDevices => mfa::list(store, reply),
         Request::MfaAdd { name } => mfa::add(store, &name, reply),
         Request::MfaRemove { name, dry_run } => mfa::remove(store, &name, dry_run, reply),

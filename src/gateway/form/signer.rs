@@ -3,10 +3,10 @@
 use super::super::auth::credential;
 use super::super::bridge::Bridge;
 use super::super::error::{invalid, refused};
-use super::super::{REGION, guard};
+use super::super::guard;
 use super::fields::Fields;
 use crate::access::{ALGORITHM, EXPIRES_MAX, PostPolicy, Principal};
-use crate::model::{Timestamp, parse_rfc3339};
+use crate::model::{REGION, Timestamp, parse_rfc3339};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;

@@ -1,13 +1,12 @@
 //! Buckets: made, found, listed, deleted (BKT).
 
-use super::super::REGION;
 use super::super::auth::principal_of;
 use super::super::bridge::Bridge;
 use super::super::error::{invalid, not_built, refused, told};
 use super::settings::exists;
 use super::{owner, time};
 use crate::access::Resource;
-use crate::model::{BucketName, FileKind, Kind, Posix};
+use crate::model::{BucketName, FileKind, Kind, Posix, REGION};
 use hyper::StatusCode;
 use s3s::dto::{
     Bucket, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput,

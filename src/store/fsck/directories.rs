@@ -23,7 +23,7 @@ impl Census {
                     Ok(_) => "it is another bucket's".to_owned(),
                     Err(error) => error.reason().to_owned(),
                 },
-                (b'n', Some(name), _) if BucketName::parse(name).is_ok() => match decode::<u64>(&value) {
+                (b'n', Some(name), _) if BucketName::stored(name).is_ok() => match decode::<u64>(&value) {
                     Ok(id) => {
                         self.number(id);
                         self.bucket_names.insert(name.to_owned(), BucketId(id));
@@ -89,7 +89,7 @@ impl Census {
             let to = if taken { format!("{short}-{id}") } else { name.clone() };
             let mut renamed = bucket.clone();
             self.mendable("bucket-has-name", format!("bucket {name}: no name leads to it"), move |bench| {
-                renamed.name = BucketName::parse(&to).or_else(|_| BucketName::parse(&format!("lost-found-{id}")))?;
+                renamed.name = BucketName::stored(&to).or_else(|_| BucketName::parse(&format!("lost-found-{id}")))?;
                 bench.tx.put(Family::Bucket, &name_key(renamed.name.as_str()), &id.0);
                 bench.tx.put(Family::Bucket, &bucket_key(id), &renamed);
                 Ok(())

@@ -217,7 +217,7 @@ impl<'a, 't> Bench<'a, 't> {
     pub fn new_bucket(&mut self, id: BucketId, name: &str, root: DirId) -> Result<()> {
         let bucket = Bucket {
             id,
-            name: BucketName::parse(name)?,
+            name: BucketName::stored(name)?,
             root,
             created: self.now,
             versioning: Versioning::Enabled,

@@ -94,7 +94,7 @@ impl<'a> Work<'a> {
         for (bucket, versions) in buckets {
             let posix = Posix::new(FileKind::Directory, 0o755, self.owner.0, self.owner.1, self.now);
             self.store.create_bucket(bucket, &posix)?;
-            if versions {
+            if versions && bucket.vault().is_none() {
                 self.store.set_versioning(bucket.as_str(), Versioning::Enabled)?;
             }
             self.built.buckets += 1;
@@ -142,7 +142,7 @@ impl<'a> Work<'a> {
         let store = self.store;
         let object = store.transact(|tx| {
             let seq = Seq(store.ids.take());
-            let bucket = crate::store::bucket::need_bucket(tx, name.bucket.as_str())?;
+            let bucket = crate::store::bucket::need_any_bucket(tx, name.bucket.as_str())?;
             let fill = |object: &mut Object| {
                 match (&prepared, &known) {
                     (Some(prepared), _) => prepared.describe(store, object),

@@ -264,7 +264,7 @@ fn place(key: &[u8]) -> Option<(BucketName, String)> {
     }
     let (bucket, key) = std::str::from_utf8(key).ok()?.split_once('/')?;
     ObjectKey::parse(key).ok()?;
-    Some((BucketName::parse(bucket).ok()?, key.to_owned()))
+    Some((BucketName::stored(bucket).ok()?, key.to_owned()))
 }
 
 fn made_up(ino: u64, newest: Id) -> String {

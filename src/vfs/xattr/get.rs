@@ -2,7 +2,9 @@
 
 use super::names::{Name, Row, What, classify, find};
 use super::{Target, info, not_set, refused, tagging, tree};
-use crate::model::{Bucket, ChecksumType, Metadata, Object, ObjectKey, ObjectSum, Result, show_hold, size_text};
+use crate::model::{
+    Bucket, ChecksumType, Metadata, Object, ObjectKey, ObjectSum, REGION, Result, show_hold, size_text,
+};
 use crate::store::{AccessTier, Document, Store, TierName, restore_text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,7 +12,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The region of every bucket (BKT-10): one machine is one region.
-const REGION: &str = "us-east-1";
 /// Who owns every object: the account's root, as with BucketOwnerEnforced (BKT-15).
 const OWNER: &str = "arn:aws:iam::000000000000:root";
 

@@ -38,5 +38,6 @@ mod sweep;
 mod takeover;
 mod tiering;
 mod tree;
+mod vaults;
 mod versions;
 mod views;
