@@ -25,7 +25,7 @@ enum Verb {
   keyfold vault create ledgers
   keyfold vault create ledgers --store /srv/keyfold")]
     Create {
-        /// What to call it: as buckets are named, 56 characters at most
+        /// What to call it: as buckets are named, 57 characters at most
         #[arg(value_name = "VAULT")]
         vault: String,
     },
@@ -201,7 +201,7 @@ fn request(verb: &Verb) -> Result<(VaultRequest, View), Error> {
         Verb::Show { vault } => (VaultRequest::Show { vault: vault.clone() }, LINES),
         Verb::Put { vault, file, description } => {
             let (vault, description) = (vault.clone(), description.clone());
-            (VaultRequest::Upload { vault, from: absolute(file)?, description }, ARCHIVES)
+            (VaultRequest::Upload { vault, from: whole(file)?, description }, ARCHIVES)
         }
         Verb::Get { vault, archive, file } => {
             let (vault, archive) = (vault.clone(), archive.clone());
@@ -232,6 +232,11 @@ fn request(verb: &Verb) -> Result<(VaultRequest, View), Error> {
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|error| Error::io("cannot find the current directory", error))
+}
+
+/// A file that is there, by a path that means the same to another process.
+fn whole(path: &Path) -> Result<PathBuf, Error> {
+    std::fs::canonicalize(path).map_err(|error| Error::io(format!("cannot find {}", path.display()), error))
 }
 
 /// A document from a file, or from stdin.

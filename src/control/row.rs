@@ -585,7 +585,7 @@ pub struct VaultRow {
     /// When it was looked through last, archives and bytes that it held then.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub inventory: Option<(String, u64, u64)>,
-    /// `InProgress` or `Locked`, where there is a lock.
+    /// `InProgress` or `Locked`, where there is a lock; `Lost` where that is not known any more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lock: Option<String>,
     /// When a lock in progress is given up.

@@ -19,9 +19,10 @@ impl TryFrom<String> for BucketName {
 }
 
 const FORBIDDEN_STARTS: &[&str] = &["xn--", "sthree-", "amzn-s3-demo-"];
-const FORBIDDEN_ENDS: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an", VAULT_END];
+const FORBIDDEN_ENDS: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an"];
 /// What the names end in of buckets in which archives of vaults lie.
-const VAULT_END: &str = "--vault";
+/// No other bucket has it: `_` is in no bucket's name.
+const VAULT_END: &str = "_vault";
 
 impl BucketName {
     /// Checks a name against BKT-1 to BKT-7.
@@ -48,16 +49,18 @@ impl BucketName {
     /// The name of the bucket in which the archives of a vault lie. No bucket can be given it.
     ///
     /// # Errors
-    /// [`Kind::InvalidBucketName`] for what could not be a bucket's name, or has more than 56 characters.
+    /// [`Kind::InvalidBucketName`] for what could not be a bucket's name, or has more than 57 characters.
     pub fn of_vault(vault: &str) -> Result<Self> {
         let most = BUCKET_NAME_MAX - VAULT_END.len();
         let why =
             broken_rule(vault).or_else(|| (vault.len() > most).then(|| format!("it has more than {most} characters")));
         match why {
             None => Ok(Self(format!("{vault}{VAULT_END}"))),
-            Some(why) => Err(Error::new(Kind::InvalidBucketName, format!("cannot name a vault {vault:?}"))
-                .why(why)
-                .mend("use 3 to 56 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit")),
+            Some(why) => {
+                Err(Error::new(Kind::InvalidBucketName, format!("cannot name a vault {vault:?}")).why(why).mend(
+                    format!("use 3 to {most} of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit"),
+                ))
+            }
         }
     }
 

@@ -12,12 +12,10 @@ mod key;
 mod lock;
 mod metadata;
 mod object;
-pub mod policy;
 mod principal;
 mod quantity;
 mod tags;
 mod time;
-mod vault;
 
 pub use archive::{Aging, ArchiveTier, Restore, RestoreTier};
 pub use attrs::{FileKind, Posix, XATTRS_BYTES_MAX, Xattrs};
@@ -37,4 +35,3 @@ pub use principal::{ACCESS_KEY_ID_BYTES, ACCOUNT, AccessKey, AccessKeyId, MfaDev
 pub use quantity::{parse_duration, parse_size, size_text};
 pub use tags::{TAGS_MAX, TagSet};
 pub use time::{Timestamp, parse_rfc3339};
-pub use vault::{Inventory, LockState, Vault, VaultAction, VaultLock};

@@ -7,6 +7,7 @@ use crate::index::{DirRecord, DirStat, Family, Read, Tx, decode, dent_bounds, id
 use crate::model::{
     Bucket, BucketId, BucketLock, BucketName, DirId, Error, Kind, Leave, Posix, Result, Usage, Versioning, Xattrs,
 };
+use std::collections::BTreeMap;
 
 /// Most uploads in progress that go with their bucket: what one transaction can delete.
 const UPLOADS_MAX: i64 = 1000;
@@ -93,7 +94,7 @@ impl Store {
     /// # Errors
     /// [`Kind::BucketExists`] when the name is taken (BKT-9).
     pub fn create_bucket(&self, name: &BucketName, posix: &Posix) -> Result<Bucket> {
-        self.make_bucket(name, posix, None)
+        self.make_bucket(name, posix, None, BTreeMap::new())
     }
 
     /// Makes a bucket with object lock, and so with versioning (LOCK-1), else as [`Store::create_bucket`].
@@ -101,10 +102,16 @@ impl Store {
     /// # Errors
     /// As [`Store::create_bucket`].
     pub fn create_locked_bucket(&self, name: &BucketName, posix: &Posix) -> Result<Bucket> {
-        self.make_bucket(name, posix, Some(BucketLock::default()))
+        self.make_bucket(name, posix, Some(BucketLock::default()), BTreeMap::new())
     }
 
-    pub(super) fn make_bucket(&self, name: &BucketName, posix: &Posix, lock: Option<BucketLock>) -> Result<Bucket> {
+    pub(super) fn make_bucket(
+        &self,
+        name: &BucketName,
+        posix: &Posix,
+        lock: Option<BucketLock>,
+        documents: BTreeMap<String, String>,
+    ) -> Result<Bucket> {
         let (id, root, now) = (BucketId(self.ids.take()), DirId(self.ids.take()), self.now());
         let bucket = Bucket {
             id,
@@ -112,7 +119,7 @@ impl Store {
             root,
             created: now,
             versioning: lock.map_or(Versioning::Unversioned, |_| Versioning::Enabled),
-            documents: std::collections::BTreeMap::new(),
+            documents,
             quota: None,
             lock,
             mfa_delete: None,

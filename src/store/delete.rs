@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::bucket::need_bucket;
+use super::feed::UNTOLD;
 use super::names::{all_dirs, dent, history_place_in, is_dir, no_such_name};
 use super::put::Condition;
 use super::stack::{
@@ -32,6 +33,8 @@ pub(super) enum Cause {
     Asked,
     /// A lifecycle rule.
     Lifecycle,
+    /// Somebody asked that an archive of a vault goes.
+    Archive,
 }
 
 impl Cause {
@@ -40,6 +43,7 @@ impl Cause {
         match self {
             Self::Asked => "ObjectRemoved:Delete",
             Self::Lifecycle => "LifecycleExpiration:Delete",
+            Self::Archive => UNTOLD,
         }
     }
 
@@ -48,6 +52,7 @@ impl Cause {
         match self {
             Self::Asked => "ObjectRemoved:DeleteMarkerCreated",
             Self::Lifecycle => "LifecycleExpiration:DeleteMarkerCreated",
+            Self::Archive => UNTOLD,
         }
     }
 }

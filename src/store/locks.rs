@@ -29,14 +29,12 @@ pub(super) const MARK_STEP: i64 = 60;
 #[derive(Default)]
 pub(super) struct Locks(Mutex<State>);
 
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct State {
     /// Whether any bucket has object lock, or may have.
     any: bool,
     /// The latest instant that was seen, as far as commits saw it.
     mark: Timestamp,
-    /// The directories in which archives of vaults lie (VAULT-7).
-    vaults: Vec<DirId>,
 }
 
 /// What a transaction may do to locked versions that others may not.
@@ -48,8 +46,8 @@ pub(super) struct Warrant {
     pub holds: bool,
     /// Whether it is a repair, which gives versions other names, places and ids.
     pub mends: bool,
-    /// Whether it is the call that deletes an archive of a vault, when its policies let that be.
-    pub archives: bool,
+    /// Whether it deletes an archive of a vault and nothing else, whose policies it has asked (VAULT-6).
+    pub archive: bool,
 }
 
 impl Locks {
@@ -65,32 +63,14 @@ impl Locks {
     /// What an index says. What cannot be read may have locks.
     pub(super) fn read(index: &Index) -> Self {
         let mark = index.record::<Timestamp>(Family::Sys, MARK_KEY.as_bytes());
-        let mut state = State { any: !matches!(mark, Ok(None)), ..State::default() };
-        let mut look = |found: Result<(Bytes, Bytes)>| match found.and_then(|(_, value)| decode::<Bucket>(&value)) {
-            Ok(bucket) => {
-                state.any |= is_for_good(&bucket);
-                state.vaults.extend(bucket.name.vault().map(|_| bucket.root));
-            }
-            Err(_) => state.any = true,
+        let locked = |found: Result<(Bytes, Bytes)>| match found.and_then(|(_, value)| decode::<Bucket>(&value)) {
+            Ok(bucket) => is_for_good(&bucket),
+            Err(_) => true,
         };
-        match index.scan(Family::Bucket, b"i", b"j") {
-            Ok(buckets) => buckets.for_each(&mut look),
-            Err(error) => look(Err(error)),
-        }
-        state.mark = mark.ok().flatten().unwrap_or_default();
-        Self(Mutex::new(state))
-    }
-
-    /// From now on what lies in this directory are archives of a vault.
-    pub(super) fn add_vault(&self, root: DirId) {
-        let mut state = self.0.lock();
-        state.any = true;
-        state.vaults.push(root);
-    }
-
-    /// The directories in which archives of vaults lie.
-    pub(super) fn vaults(&self) -> Vec<DirId> {
-        self.0.lock().vaults.clone()
+        let any = !matches!(mark, Ok(None))
+            || index.scan(Family::Bucket, b"i", b"j").map_or(true, |mut buckets| buckets.any(locked));
+        let mark = mark.ok().flatten().unwrap_or_default();
+        Self(Mutex::new(State { any, mark }))
     }
 
     /// Whether versions may be locked.
@@ -186,20 +166,20 @@ fn goes_on_as(before: &Place, after: &Place, now: Timestamp, warrant: Warrant) -
 }
 
 /// Refuses a transaction after which a version that is protected at `now` is not there any more as it was (LOCK-3 to LOCK-5,
-/// LOCK-12), or an archive of one of `vaults`, whose policies only one call asks (VAULT-7). Called at its end, when it has written
-/// everything.
+/// LOCK-12). Called at its end, when it has written everything.
 ///
 /// # Errors
 /// [`Kind::Locked`], naming the version; when the index cannot be read.
-pub(super) fn guard(tx: &Tx<'_>, now: Timestamp, warrant: Warrant, vaults: &[DirId]) -> Result<()> {
-    let is_archive = |found: &Place| !warrant.archives && vaults.contains(&found.dir);
+pub(super) fn guard(tx: &Tx<'_>, now: Timestamp, warrant: Warrant) -> Result<()> {
+    if warrant.archive {
+        return Ok(());
+    }
     let (mut kept, mut touched) = (Vec::new(), Vec::new());
     for family in FAMILIES {
         for key in tx.touched(family) {
             let before = tx.before(family, &key)?;
             let found = versions_of((family, &key), before.as_ref(), |ino| tx.before(Family::Ino, ino))?;
-            let protects = |found: &Place| found.object.lock.protects(now) || is_archive(found);
-            kept.extend(found.into_iter().filter(|found| !found.object.marker && protects(found)));
+            kept.extend(found.into_iter().filter(|found| !found.object.marker && found.object.lock.protects(now)));
             touched.push((family, key));
         }
     }
@@ -226,11 +206,6 @@ pub(super) fn guard(tx: &Tx<'_>, now: Timestamp, warrant: Warrant, vaults: &[Dir
             continue;
         }
         let Place { component, object, .. } = before;
-        if is_archive(before) {
-            return Err(Error::new(Kind::Locked, format!("cannot change or delete the archive {component:?}"))
-                .why("archives of a vault are never overwritten, and go only as its policies allow (VAULT-7)")
-                .mend("`keyfold vault delete`"));
-        }
         // A hold that comes off, where only that was asked for, is no end of the version.
         object.lock.may_end(now, warrant.leave).map_err(|why| {
             why.refuse(format!("cannot change or delete the version {} of {component:?}", object.version))
@@ -276,12 +251,9 @@ impl Store {
     /// Seconds by which the clock lags behind the latest instant it is known to have shown, in a store with object lock.
     #[must_use]
     pub fn clock_lag(&self) -> Option<u64> {
-        let (any, mark) = {
-            let state = self.locks.0.lock();
-            (state.any, state.mark)
-        };
-        let lag = mark.secs.saturating_sub(self.now().secs);
-        u64::try_from(lag).ok().filter(|lag| any && *lag > 0)
+        let state = *self.locks.0.lock();
+        let lag = state.mark.secs.saturating_sub(self.now().secs);
+        u64::try_from(lag).ok().filter(|lag| state.any && *lag > 0)
     }
 
     /// Tells of a clock that was set back, when the store is opened.

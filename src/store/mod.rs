@@ -46,6 +46,7 @@ mod obey;
 mod open;
 mod origin;
 mod pins;
+mod policy;
 mod principals;
 mod promise;
 mod publish;
@@ -110,7 +111,7 @@ pub use tiering::{
     AccessTier, ArchiveDays, TierElement, TierName, TieringAnd, TieringDocument, TieringElement, TieringFilter, Used,
     WATCHED_BYTES_MIN, access_tier,
 };
-pub use vault::{Archive, VaultFacts};
+pub use vault::{Archive, Inventory, LockState, Vault, VaultAction, VaultFacts, VaultLock};
 pub use writers::Writing;
 
 use self::locks::Warrant;
@@ -217,7 +218,7 @@ impl Store {
             let result = body(tx)?;
             let now = self.now();
             if self.locks.any() {
-                locks::guard(tx, now, warrant, &self.locks.vaults())?;
+                locks::guard(tx, now, warrant)?;
                 self.locks.mark(tx, now, locks::MARK_STEP)?;
             }
             self.ids.reserve(tx);

@@ -1,23 +1,30 @@
 //! Vaults: archives that have no names but their ids, are never overwritten, and go only as the vault's policies allow (VAULT).
 //!
 //! The archives of a vault are objects in a bucket of its own, whose name nobody can say, so that no other door leads to them
-//! (VAULT-8); the vault's record is a document of that bucket. `locks` refuses every transaction that takes an archive away, but for the
-//! one call here that asks the policies, in the same transaction. Whether a date has come is asked of the clock as it is; dates that are
-//! written are never before the latest instant that was seen, as with locks (LOCK-22).
+//! (VAULT-8); the vault's record is a document of that bucket. Each archive has a legal hold, so that `locks` refuses every transaction
+//! that takes it away, whatever became of its bucket, but for the one call here that asks the policies, in the same transaction.
+//! How old an archive is, the clock says as it is; dates that are written are never before the latest instant that was seen, as with
+//! locks (LOCK-22).
+
+mod record;
+
+pub use record::{Inventory, LockState, Vault, VaultAction, VaultLock};
 
 use super::bucket::{find_any_bucket, write_bucket};
+use super::delete::Cause;
+use super::feed::UNTOLD;
 use super::locks::Warrant;
 use super::names::Entry;
-use super::promise::{Promise, Promised};
 use super::put::{Condition, PutOptions};
 use super::stack::current;
 use super::{Content, Store};
 use crate::crypto::{TreeHash, hex};
 use crate::index::{Family, Read, Tx, id_key};
 use crate::model::{
-    Bucket, BucketName, ETag, Error, FileKind, Ino, Inventory, Kind, Metadata, Object, ObjectKey, Posix, Result,
-    StorageClass, Timestamp, Usage, Vault, VaultAction, Versioning,
+    Bucket, BucketName, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, StorageClass,
+    Timestamp, Usage, Versioning,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The document of a vault's bucket that holds its record.
@@ -108,17 +115,21 @@ fn need_vault(read: &impl Read, name: &str) -> Result<(Bucket, Vault)> {
         Err(_) => None,
     };
     let bucket = bucket.ok_or_else(|| no_vault(name))?;
-    let vault = record(&bucket)?;
+    let vault = record(&bucket);
     Ok((bucket, vault))
 }
 
-/// What is said of a vault. Its policies are not forgotten where that cannot be read.
-fn record(bucket: &Bucket) -> Result<Vault> {
-    let Some(text) = bucket.documents.get(DOCUMENT) else { return Ok(Vault::default()) };
-    let read = serde_json::from_str(text);
-    read.map_err(|error| {
-        Error::corrupt(format!("cannot read what is kept of the vault {}", bucket.name), error.to_string())
-    })
+/// What is said of a vault; where that cannot be read, nothing may go.
+fn record(bucket: &Bucket) -> Vault {
+    let text = bucket.documents.get(DOCUMENT);
+    text.map_or_else(Vault::default, |text| serde_json::from_str(text).unwrap_or_else(|_| Vault::sealed()))
+}
+
+/// The documents of a bucket in which a vault's archives lie, when its own are lost.
+pub(super) fn sealed_documents() -> BTreeMap<String, String> {
+    let text = serde_json::to_string(&Vault::sealed());
+    // What cannot be read is sealed too.
+    BTreeMap::from([(DOCUMENT.to_owned(), text.unwrap_or_default())])
 }
 
 fn write_vault(tx: &mut Tx<'_>, mut bucket: Bucket, vault: &Vault) -> Result<()> {
@@ -145,14 +156,13 @@ impl Store {
     pub fn create_vault(&self, name: &str) -> Result<()> {
         let bucket = BucketName::of_vault(name)?;
         let posix = Posix::new(FileKind::Directory, 0o700, 0, 0, self.now());
-        let made = self.make_bucket(&bucket, &posix, None).map_err(|error| match error.kind() {
+        let made = self.make_bucket(&bucket, &posix, None, BTreeMap::new());
+        made.map(drop).map_err(|error| match error.kind() {
             Kind::BucketExists => Error::new(Kind::BucketExists, format!("cannot make the vault {name}"))
                 .why("the name is taken")
                 .mend("choose another name"),
             _ => error,
-        })?;
-        self.locks.add_vault(made.root);
-        Ok(())
+        })
     }
 
     /// All vaults by name.
@@ -170,12 +180,12 @@ impl Store {
     /// [`Kind::NoSuchVault`]; [`Kind::Denied`] by one of its policies.
     pub fn vault(&self, name: &str) -> Result<VaultFacts> {
         let (bucket, vault) = need_vault(&self.index, name)?;
-        vault.judge(name, VaultAction::Describe, None, self.now())?;
+        vault.judge(name, VaultAction::Describe, None, self.times())?;
         self.vault_facts(bucket)
     }
 
     fn vault_facts(&self, bucket: Bucket) -> Result<VaultFacts> {
-        let (vault, held) = (record(&bucket)?, held(&self.index, &bucket)?);
+        let (vault, held) = (record(&bucket), held(&self.index, &bucket)?);
         Ok(VaultFacts {
             name: bucket.name.vault().unwrap_or_default().to_owned(),
             created: bucket.created,
@@ -192,11 +202,11 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVault`], [`Kind::InvalidArgument`] for one that must stay; [`Kind::Denied`] by one of its policies.
     pub fn delete_vault(&self, name: &str, dry_run: bool) -> Result<()> {
-        let now = self.now();
+        let times = self.times();
         let may_go = |read: &Tx<'_>| {
             let (bucket, vault) = need_vault(read, name)?;
-            vault.judge(name, VaultAction::Delete, None, now)?;
-            vault.may_go(name, bucket.created, held(read, &bucket)?, now)?;
+            vault.judge(name, VaultAction::Delete, None, times)?;
+            vault.may_go(name, bucket.created, held(read, &bucket)?, times.0)?;
             Ok(bucket)
         };
         if dry_run {
@@ -205,11 +215,21 @@ impl Store {
         self.delete_bucket_if(BucketName::of_vault(name)?.as_str(), |tx| may_go(tx))
     }
 
+    /// The present instant, and the latest that was seen.
+    fn times(&self) -> (Timestamp, Timestamp) {
+        (self.now(), self.lock_time())
+    }
+
     /// Changes a vault's record at the present instant. Durable when it returns.
-    fn edit_vault<T>(&self, name: &str, edit: impl FnOnce(&mut Vault, Timestamp) -> Result<T>) -> Result<T> {
+    fn edit_vault<T>(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&mut Vault, (Timestamp, Timestamp)) -> Result<T>,
+    ) -> Result<T> {
         self.transact_durably(|tx| {
             let (bucket, mut vault) = need_vault(tx, name)?;
-            let done = edit(&mut vault, self.now())?;
+            self.reckon(tx)?;
+            let done = edit(&mut vault, self.times())?;
             write_vault(tx, bucket, &vault)?;
             Ok(done)
         })
@@ -220,17 +240,27 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVault`], [`Kind::Denied`], and what the tags are refused with.
     pub fn tag_vault(&self, name: &str, set: &[(String, String)], remove: &[String]) -> Result<()> {
-        self.edit_vault(name, |vault, now| {
+        self.edit_vault(name, |vault, times| {
             if !remove.is_empty() {
-                vault.judge(name, VaultAction::RemoveTags, None, now)?;
+                vault.judge(name, VaultAction::RemoveTags, None, times)?;
             }
             if !set.is_empty() {
-                vault.judge(name, VaultAction::AddTags, None, now)?;
+                vault.judge(name, VaultAction::AddTags, None, times)?;
             }
             for key in remove {
                 vault.tags.remove(key);
             }
-            set.iter().try_for_each(|(key, value)| vault.tags.set(key, value))
+            for (key, value) in set {
+                // Policies do not tell keys apart that differ in case alone.
+                let alike = |(other, _): &(&str, &str)| other != key && other.to_lowercase() == key.to_lowercase();
+                if let Some((other, _)) = vault.tags.iter().find(alike) {
+                    return Err(Error::new(Kind::InvalidTag, format!("cannot set the tag {key:?}"))
+                        .why(format!("the vault has the tag {other:?}, and policies see no difference"))
+                        .mend("remove that one first"));
+                }
+                vault.tags.set(key, value)?;
+            }
+            Ok(())
         })
     }
 
@@ -239,11 +269,7 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVault`], [`Kind::MalformedPolicy`].
     pub fn set_vault_policy(&self, name: &str, policy: Option<&str>) -> Result<()> {
-        policy.map_or(Ok(()), |text| Vault::policy(name, text).map(drop))?;
-        self.edit_vault(name, |vault, _| {
-            vault.access = policy.map(str::to_owned);
-            Ok(())
-        })
+        self.edit_vault(name, |vault, _| vault.set_access(name, policy))
     }
 
     /// Begins to lock a vault (VAULT-2): see [`Vault::initiate`]. Returns the id that completes it, and until when. Durable when it
@@ -253,8 +279,7 @@ impl Store {
     /// [`Kind::NoSuchVault`], [`Kind::Denied`], [`Kind::MalformedPolicy`].
     pub fn initiate_vault_lock(&self, name: &str, policy: &str) -> Result<(String, Timestamp)> {
         let id = self.fresh_name();
-        let begins = self.lock_time();
-        let expires = self.edit_vault(name, |vault, now| vault.initiate(name, &id, policy, (now, begins)))?;
+        let expires = self.edit_vault(name, |vault, (_, now)| vault.initiate(name, &id, policy, now))?;
         Ok((id, expires))
     }
 
@@ -263,7 +288,7 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVault`], [`Kind::InvalidArgument`], [`Kind::Denied`].
     pub fn complete_vault_lock(&self, name: &str, id: &str) -> Result<()> {
-        self.edit_vault(name, |vault, now| vault.complete(name, id, now))
+        self.edit_vault(name, |vault, (_, now)| vault.complete(name, id, now))
     }
 
     /// Gives up the lock of a vault that is in progress (VAULT-4): see [`Vault::abort`]. Durable when it returns.
@@ -271,7 +296,7 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchVault`], [`Kind::Denied`].
     pub fn abort_vault_lock(&self, name: &str) -> Result<()> {
-        self.edit_vault(name, |vault, now| vault.abort(name, now))
+        self.edit_vault(name, |vault, (_, now)| vault.abort(name, now))
     }
 
     /// Puts an archive in. Durable when it returns; nothing is left of one that fails.
@@ -294,36 +319,41 @@ impl Store {
                 .mend("describe it in fewer, plain characters"));
         }
         let (bucket, vault) = need_vault(&self.index, name)?;
-        vault.judge(name, VaultAction::Upload, None, self.now())?;
-        // Before it is: a vault that seems to be written stays.
-        self.transact(|tx| self.note_write(tx, name))?;
+        vault.judge(name, VaultAction::Upload, None, self.times())?;
         let id = self.fresh_name();
         let key = ObjectKey::parse(&id)?;
         let mut draft = self.draft(None)?;
         draft.has_key(bucket.name.as_str(), key.as_str());
         let mut hashed = Hashed { body, hash: TreeHash::default() };
-        let promise = Promise::default();
-        let mut promised = Promised::new(&mut hashed, &promise)?;
-        draft.fill(&mut promised)?;
-        let sent = promised.kept()?;
+        draft.fill(&mut hashed)?;
+        let hash = hex(&hashed.hash.finish());
         let mut metadata = Metadata::default();
-        metadata.set_user(TREE_HASH, &hex(&hashed.hash.finish()))?;
+        metadata.set_user(TREE_HASH, &hash)?;
         metadata.set_user(DESCRIPTION, description)?;
         let class = StorageClass::Glacier;
         let options = PutOptions { metadata, class, condition: Condition::Absent, ..PutOptions::default() };
-        let etag = ETag { digest: sent.md5, parts: 0 };
-        // A clock that was set back makes no archive older than it is.
-        let made = self.lock_time();
-        let dress = |object: &mut Object| (object.etag, object.modified) = (etag, object.modified.max(made));
-        let object = self.put_draft(&bucket, &key, draft, &options, "ArchiveCreated:Upload", sent.sums(), dress)?;
+        let prepared = self.prepare(&mut draft)?;
+        draft.is_committed();
+        let (object, commit) = self.transact_seq(|tx| {
+            let (now, seq) = self.stamp();
+            // As it is by now: the vault may be another, or locked.
+            let (bucket, mut vault) = need_vault(tx, name)?;
+            let reckoned = self.reckon(tx)?;
+            vault.judge(name, VaultAction::Upload, None, (now, reckoned))?;
+            vault.write(bucket.created, held(tx, &bucket)?, reckoned);
+            let dress = |object: &mut Object| {
+                prepared.describe(self, object);
+                object.modified = object.modified.max(reckoned);
+                object.lock.hold = Some(true);
+            };
+            let (object, _) = self.install(tx, &bucket, &key, (seq, now), &options, UNTOLD, dress)?;
+            prepared.commit(tx)?;
+            write_vault(tx, bucket, &vault)?;
+            Ok(object)
+        })?;
+        drop(prepared);
+        let object = self.put_done(draft, object, (commit, None), (bucket.name.as_str(), &key))?;
         Ok(Archive::of(&id, &object))
-    }
-
-    /// Notes in a vault's record that it is written, and in the store's what time it is for locks.
-    fn note_write(&self, tx: &mut Tx<'_>, name: &str) -> Result<()> {
-        let (bucket, mut vault) = need_vault(tx, name)?;
-        vault.write(bucket.created, held(tx, &bucket)?, self.reckon(tx)?);
-        write_vault(tx, bucket, &vault)
     }
 
     /// A name that nothing had or will have.
@@ -338,7 +368,7 @@ impl Store {
     /// [`Kind::NoSuchVault`]; [`Kind::Denied`] by a policy.
     pub fn archives(&self, name: &str, after: Option<&str>) -> Result<Vec<Archive>> {
         let (bucket, vault) = need_vault(&self.index, name)?;
-        vault.judge(name, VaultAction::Describe, None, self.now())?;
+        vault.judge(name, VaultAction::Describe, None, self.times())?;
         let entries = self.entries(bucket.root, after, LIST_STEP)?;
         let archive = |(id, entry): (String, Entry)| match entry {
             Entry::File(file) => Some(Archive::of(&id, &file.object)),
@@ -353,7 +383,7 @@ impl Store {
     /// [`Kind::NoSuchVault`]; [`Kind::Denied`] by a policy.
     pub fn open_archive(self: &Arc<Self>, name: &str, id: &str) -> Result<(Archive, Content)> {
         let (bucket, vault) = need_vault(&self.index, name)?;
-        vault.judge(name, VaultAction::Retrieve, None, self.now())?;
+        vault.judge(name, VaultAction::Retrieve, None, self.times())?;
         let found = self.index.at_once(|view| current(view, bucket.root, id))?;
         let found = found.filter(|found| !found.draft).ok_or_else(|| no_archive(name, id))?;
         Ok((Archive::of(id, &found.object), self.open_unasked(&found.object)?))
@@ -366,14 +396,17 @@ impl Store {
     pub fn delete_archive(&self, name: &str, id: &str, dry_run: bool) -> Result<Archive> {
         self.writable()?;
         self.make_room()?;
-        let warrant = Warrant { archives: true, ..Warrant::default() };
+        let warrant = Warrant { archive: true, ..Warrant::default() };
         let (archive, commit) = self.commit_with(warrant, |tx| {
-            let (bucket, vault) = need_vault(tx, name)?;
+            let (bucket, mut vault) = need_vault(tx, name)?;
             let old = current(tx, bucket.root, id)?.filter(|old| !old.draft).ok_or_else(|| no_archive(name, id))?;
-            vault.judge(name, VaultAction::DeleteArchive, Some(old.object.modified), self.now())?;
+            let reckoned = self.reckon(tx)?;
+            let action = VaultAction::DeleteArchive;
+            vault.judge(name, action, Some(old.object.modified), (self.now(), reckoned))?;
             if !dry_run {
-                self.note_write(tx, name)?;
-                self.unname(tx, &bucket, (bucket.root, id), &old, self.now())?;
+                vault.write(bucket.created, held(tx, &bucket)?, reckoned);
+                self.unname_for(Cause::Archive, tx, &bucket, (bucket.root, id), &old, self.now())?;
+                write_vault(tx, bucket, &vault)?;
             }
             Ok(Archive::of(id, &old.object))
         })?;

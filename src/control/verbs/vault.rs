@@ -1,8 +1,9 @@
 //! `vault`: drawers of archives under policies that can be locked for good (VAULT).
 
 use crate::control::{ActRow, Reply, Row, VaultArchiveRow, VaultLockRow, VaultRequest, VaultRow};
-use crate::model::{Error, LockState, Result, Vault};
-use crate::store::{Archive, Store, VaultFacts};
+use crate::model::{Error, Kind, Result};
+use crate::store::{Archive, LockState, Store, Vault, VaultFacts};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -15,7 +16,11 @@ pub(super) fn vault(store: &Arc<Store>, request: VaultRequest, reply: &mut dyn R
     let act =
         |act: &str, on: String, dry_run| Row::Act(ActRow { act: act.to_owned(), on, dry_run, ..ActRow::default() });
     match request {
-        VaultRequest::List => store.vaults()?.iter().try_for_each(|vault| reply.row(Row::Vault(row(store, vault)))),
+        // Without what a policy may deny to be seen.
+        VaultRequest::List => store.vaults()?.iter().try_for_each(|vault| {
+            let brief = VaultRow { policy: None, lock_policy: None, tags: BTreeMap::new(), ..row(store, vault) };
+            reply.row(Row::Vault(brief))
+        }),
         VaultRequest::Show { vault } => reply.row(Row::Vault(row(store, &store.vault(&vault)?))),
         VaultRequest::Create { vault } => {
             store.create_vault(&vault)?;
@@ -37,6 +42,12 @@ pub(super) fn vault(store: &Arc<Store>, request: VaultRequest, reply: &mut dyn R
         }
         VaultRequest::Upload { vault, from, description } => {
             let failed = |error| Error::io(format!("cannot read {}", from.display()), error);
+            // A pipe would keep this thread for as long as nobody writes to it.
+            if !std::fs::metadata(&from).map_err(failed)?.is_file() {
+                return Err(Error::new(Kind::InvalidArgument, format!("cannot put {} into a vault", from.display()))
+                    .why("it is no regular file")
+                    .mend("write the bytes into a file first"));
+            }
             let mut file = File::open(&from).map_err(failed)?;
             reply.row(archived(&store.upload_archive(&vault, &description, &mut file)?))
         }
@@ -73,7 +84,7 @@ pub(super) fn vault(store: &Arc<Store>, request: VaultRequest, reply: &mut dyn R
 }
 
 fn row(store: &Store, facts: &VaultFacts) -> VaultRow {
-    let lock = facts.vault.lock_at(store.now());
+    let lock = facts.vault.lock_at(store.lock_time());
     let expires = |state| match state {
         LockState::InProgress { expires } => Some(expires.rfc3339()),
         LockState::Locked => None,
@@ -89,10 +100,10 @@ fn row(store: &Store, facts: &VaultFacts) -> VaultRow {
         archives: facts.archives,
         bytes: facts.bytes,
         inventory: facts.inventory.map(|seen| (seen.at.rfc3339(), seen.archives, seen.bytes)),
-        lock: lock.map(|(_, state)| word(state)),
+        lock: if facts.vault.sealed { Some("Lost".to_owned()) } else { lock.map(|(_, state)| word(state)) },
         lock_expires: lock.and_then(|(_, state)| expires(state)),
         lock_policy: lock.map(|(lock, _)| lock.policy.clone()),
-        policy: facts.vault.access.clone(),
+        policy: facts.vault.access().map(str::to_owned),
         tags: facts.vault.tags.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     }
 }

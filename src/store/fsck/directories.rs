@@ -86,7 +86,12 @@ impl Census {
         if self.bucket_names.get(&name) != Some(&id) {
             let taken = self.bucket_names.get(&name).is_some_and(|other| self.buckets.contains_key(other));
             let short: String = name.chars().take(40).collect();
-            let to = if taken { format!("{short}-{id}") } else { name.clone() };
+            let to = match bucket.name.vault() {
+                _ if !taken => name.clone(),
+                Some(vault) => BucketName::of_vault(&format!("{vault}-{id}"))
+                    .map_or_else(|_| format!("{short}-{id}"), |name| name.to_string()),
+                None => format!("{short}-{id}"),
+            };
             let mut renamed = bucket.clone();
             self.mendable("bucket-has-name", format!("bucket {name}: no name leads to it"), move |bench| {
                 renamed.name = BucketName::stored(&to).or_else(|_| BucketName::parse(&format!("lost-found-{id}")))?;

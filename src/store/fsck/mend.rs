@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::store::bucket::{bucket_key, name_key};
 use crate::store::ids::Ids;
 use crate::store::names::twin;
+use crate::store::vault::sealed_documents;
 use std::collections::BTreeMap;
 
 /// A change that mends a finding. It looks at what is there when it runs, since others may have run before it.
@@ -213,21 +214,23 @@ impl<'a, 't> Bench<'a, 't> {
         Ok(self.tx.get(Family::Bucket, &bucket_key(id))?.and_then(|bytes| decode(&bytes).ok()))
     }
 
-    /// Versioning is on: no change of a bucket whose settings are lost may destroy anything.
+    /// Versioning is on: no change of a bucket whose settings are lost may destroy anything. A vault is sealed.
     pub fn new_bucket(&mut self, id: BucketId, name: &str, root: DirId) -> Result<()> {
+        let name = BucketName::stored(name)?;
+        let is_vault = name.vault().is_some();
         let bucket = Bucket {
             id,
-            name: BucketName::stored(name)?,
+            name: name.clone(),
             root,
             created: self.now,
-            versioning: Versioning::Enabled,
-            documents: BTreeMap::new(),
+            versioning: if is_vault { Versioning::Unversioned } else { Versioning::Enabled },
+            documents: if is_vault { sealed_documents() } else { BTreeMap::new() },
             quota: None,
             // Versions may be in it whose locks a bucket without object lock could neither extend nor release (LOCK-1).
-            lock: self.locks.then(BucketLock::default),
+            lock: (self.locks && !is_vault).then(BucketLock::default),
             mfa_delete: None,
         };
-        self.tx.put(Family::Bucket, &name_key(name), &id.0);
+        self.tx.put(Family::Bucket, &name_key(name.as_str()), &id.0);
         self.tx.put(Family::Bucket, &bucket_key(id), &bucket);
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::store::draft::Draft;
 use crate::store::publish::Prepared;
 use crate::store::put::{Condition, PutOptions};
 use crate::store::stack::drop_content;
+use crate::store::vault::sealed_documents;
 use crate::store::{Finding, Store};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -93,9 +94,14 @@ impl<'a> Work<'a> {
         }
         for (bucket, versions) in buckets {
             let posix = Posix::new(FileKind::Directory, 0o755, self.owner.0, self.owner.1, self.now);
-            self.store.create_bucket(bucket, &posix)?;
-            if versions && bucket.vault().is_none() {
-                self.store.set_versioning(bucket.as_str(), Versioning::Enabled)?;
+            if bucket.vault().is_some() {
+                // What its policies denied is not in the log.
+                self.store.make_bucket(bucket, &posix, None, sealed_documents())?;
+            } else {
+                self.store.create_bucket(bucket, &posix)?;
+                if versions {
+                    self.store.set_versioning(bucket.as_str(), Versioning::Enabled)?;
+                }
             }
             self.built.buckets += 1;
         }

@@ -15,6 +15,10 @@ fn vault_1_to_vault_9_from_a_shell() {
     let books = bench.mountpoint.join("photos/books");
     std::fs::write(&books, b"what was earned").unwrap();
     let books = books.to_str().unwrap();
+    let pipe = bench.store.with_file_name("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    bench.fails(2, &["vault", "put", "ledgers", pipe.to_str().unwrap()]);
+    bench.fails(1, &["vault", "put", "ledgers", "/dev/stdin"]);
     let put = bench.json(&["vault", "put", "ledgers", books, "--description", "of 2026"]).remove(0);
     let id = put["archive"].as_str().unwrap().to_owned();
     assert_eq!((put["bytes"].as_u64(), put["description"].as_str()), (Some(15), Some("of 2026")));
@@ -23,8 +27,8 @@ fn vault_1_to_vault_9_from_a_shell() {
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     assert_eq!(names(&bench.mountpoint), ["photos"]);
-    assert!(!bench.mountpoint.join("ledgers--vault").exists());
-    assert!(std::fs::create_dir(bench.mountpoint.join("ledgers--vault")).is_err());
+    assert!(!bench.mountpoint.join("ledgers_vault").exists());
+    assert!(std::fs::create_dir(bench.mountpoint.join("ledgers_vault")).is_err());
     assert_eq!(bench.ok(&["ls"]).lines().count(), 1);
     assert_eq!(bench.json(&["bucket", "ls"]).len(), 1);
     let policy = bench.store.with_file_name("policy.json");

@@ -1,8 +1,10 @@
 //! Vaults in the engine: archives that are never overwritten and go only as the policies allow, whatever door is tried (VAULT).
 
 use super::harness::*;
-use keyfold::model::{BucketId, BucketName, DirId, FileKind, Kind, LockState, Vault, Versioning};
-use keyfold::store::{Archive, Condition, RenameHow, Store};
+use crate::tamper::tamper;
+use keyfold::index::Family;
+use keyfold::model::{BucketId, BucketName, DirId, FileKind, Kind, Versioning};
+use keyfold::store::{Archive, Condition, LockState, RenameHow, Store, Vault};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -141,7 +143,7 @@ fn vault_7_vault_8_no_other_door_leads_to_an_archive() {
     assert_eq!(content(&store, &archive.id), BYTES);
     // VAULT-8: what lies in S3's class is no archive of a vault.
     refused(store.open_archive(NAME, "o").map(|(archive, _)| archive), Kind::NoSuchVault);
-    assert_eq!(store.archives(NAME, None).unwrap(), [archive.clone()]);
+    assert_eq!(store.archives(NAME, None).unwrap(), std::slice::from_ref(&archive));
     assert_eq!(store.archives(NAME, Some(&archive.id)).unwrap(), []);
     // Nor does making the index anew from the log, which knows no policies.
     drop(store);
@@ -226,4 +228,62 @@ fn an_upload_that_fails_leaves_no_archive() {
     assert_eq!(most.tree_hash, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     assert_eq!(store.archives(NAME, None).unwrap(), [most]);
     fsck(&store);
+}
+
+#[test]
+fn vault_5_a_vault_whose_record_is_lost_lets_nothing_go() {
+    for spoiled in [true, false] {
+        let (home, store) = Home::with_bucket(Versioning::Unversioned);
+        store.create_vault(NAME).unwrap();
+        let archive = upload(&store, BYTES);
+        let (id, _) = store.initiate_vault_lock(NAME, &a_year()).unwrap();
+        store.complete_vault_lock(NAME, &id).unwrap();
+        let bucket = (1..100).filter_map(|id| store.bucket_by_id(BucketId(id)).ok());
+        let mut bucket = bucket.into_iter().find(|bucket| bucket.name.vault().is_some()).unwrap();
+        home.close();
+        drop(store);
+        tamper(home.dir.path(), |tx| {
+            let key = [b"i", &bucket.id.0.to_be_bytes()[..]].concat();
+            if spoiled {
+                bucket.documents.insert("vault".to_owned(), "{".to_owned());
+                tx.put(Family::Bucket, &key, &bucket);
+            } else {
+                tx.delete(Family::Bucket, &key);
+            }
+        });
+        let store = home.open();
+        if !spoiled {
+            assert!(!store.repair(false, &mut |_| {}).unwrap().is_empty());
+        }
+        home.clock.advance_millis(1000 * DAY_MILLIS);
+        assert!(store.vault(NAME).unwrap().vault.sealed);
+        refused(store.delete_archive(NAME, &archive.id, false), Kind::Denied);
+        refused(store.upload_archive(NAME, "", &mut &b"x"[..]), Kind::Denied);
+        refused(store.initiate_vault_lock(NAME, &a_year()), Kind::Denied);
+        refused(store.set_vault_policy(NAME, None), Kind::Denied);
+        refused(store.delete_vault(NAME, false), Kind::Denied);
+        assert!(store.bucket("ledgers_vault").is_err());
+        assert_eq!(content(&store, &archive.id), BYTES);
+        fsck(&store);
+    }
+}
+
+#[test]
+fn vault_8_the_feed_tells_nothing_of_vaults_and_others_of_the_rest() {
+    let (_home, store) = made();
+    let archive = upload(&store, BYTES);
+    put(&store, "o", b"o");
+    store.delete_archive(NAME, &archive.id, false).unwrap();
+    let told: Vec<_> = store.changes(0, 100).unwrap().into_iter().map(|(_, change)| change.key).collect();
+    assert_eq!(told, ["o"]);
+}
+
+#[test]
+fn vault_6_tags_that_policies_could_not_tell_apart_are_refused() {
+    let (_home, store) = made();
+    let tag = |key: &str| store.tag_vault(NAME, &[(key.to_owned(), "true".to_owned())], &[]);
+    tag("LegalHold").unwrap();
+    refused(tag("LEGALHOLD"), Kind::InvalidTag);
+    tag("LegalHold").unwrap();
+    tag("Other").unwrap();
 }

@@ -2,8 +2,8 @@
 //!
 //! Pure: what a vault is told, and what that comes to at an instant. What an archive is, the store knows.
 
-use super::policy::{Opinion, Policy, Request, Vocabulary};
-use super::{ACCOUNT, Error, Kind, REGION, Result, TagSet, Timestamp};
+use crate::model::{ACCOUNT, Error, Kind, REGION, Result, TagSet, Timestamp};
+use crate::store::policy::{Holds, Opinion, Policy, Request, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
@@ -57,17 +57,26 @@ const ACTIONS: [&str; 7] = [
 
 const AGE: &str = "glacier:ArchiveAgeInDays";
 const TAG: &str = "glacier:ResourceTag/";
-const KEYS: [&str; 6] = [AGE, TAG, "aws:CurrentTime", "aws:EpochTime", "aws:PrincipalArn", "aws:PrincipalAccount"];
+const KEYS: [(&str, Holds); 6] = [
+    (AGE, Holds::Numbers),
+    (TAG, Holds::Text),
+    ("aws:CurrentTime", Holds::Instants),
+    ("aws:EpochTime", Holds::Seconds),
+    ("aws:PrincipalArn", Holds::Arns),
+    ("aws:PrincipalAccount", Holds::Text),
+];
 
 /// What is kept of a vault beside its archives.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Vault {
+    /// Whether its record was lost, and with it what its policies denied: nothing goes, and nothing comes.
+    #[serde(default)]
+    pub sealed: bool,
     /// Tags, which its policies may look at.
     #[serde(default)]
     pub tags: TagSet,
-    /// The access policy: set, changed and removed at any time, unlike that of a lock (VAULT-1).
     #[serde(default)]
-    pub access: Option<String>,
+    access: Option<String>,
     #[serde(default)]
     lock: Option<VaultLock>,
     /// When an archive was put in or deleted last.
@@ -122,6 +131,12 @@ impl VaultLock {
 }
 
 impl Vault {
+    /// The record of a vault whose own is lost or cannot be read.
+    #[must_use]
+    pub fn sealed() -> Self {
+        Self { sealed: true, ..Self::default() }
+    }
+
     /// A vault's ARN, as policies name it.
     #[must_use]
     pub fn arn(name: &str) -> String {
@@ -133,10 +148,30 @@ impl Vault {
     /// # Errors
     /// [`Kind::MalformedPolicy`].
     pub fn policy(name: &str, text: &str) -> Result<Policy> {
-        Policy::parse(text, &Vocabulary { actions: &ACTIONS, keys: &KEYS, resource: &Self::arn(name) })
+        let (arn, root) = (Self::arn(name), root());
+        Policy::parse(text, &Vocabulary { actions: &ACTIONS, keys: &KEYS, resource: &arn, askers: &[&root] })
     }
 
-    /// Its lock as it stands at `now`: one that was not completed within 24 hours is none (VAULT-3).
+    /// The access policy: set, changed and removed at any time, unlike that of a lock (VAULT-1).
+    #[must_use]
+    pub fn access(&self) -> Option<&str> {
+        self.access.as_deref()
+    }
+
+    /// Sets or removes the access policy.
+    ///
+    /// # Errors
+    /// [`Kind::MalformedPolicy`]; [`Kind::Denied`] when the record was lost.
+    pub fn set_access(&mut self, name: &str, policy: Option<&str>) -> Result<()> {
+        if self.sealed {
+            return Err(sealed(name));
+        }
+        policy.map_or(Ok(()), |text| Self::policy(name, text).map(drop))?;
+        self.access = policy.map(str::to_owned);
+        Ok(())
+    }
+
+    /// Its lock as it stands when `now` is the latest instant that was seen: one that was not completed within 24 hours is none (VAULT-3).
     #[must_use]
     pub fn lock_at(&self, now: Timestamp) -> Option<(&VaultLock, LockState)> {
         let lock = self.lock.as_ref()?;
@@ -147,18 +182,15 @@ impl Vault {
         Some((lock, state))
     }
 
-    /// Installs a lock's policy, which is in force from `now` on and is to be completed with `id` within the day that is reckoned from
-    /// `begins`; returns that day's end (VAULT-2, VAULT-3).
+    /// Installs a lock's policy, which is in force from now on and is to be completed with `id` before the instant that is returned
+    /// (VAULT-2, VAULT-3).
     ///
     /// # Errors
     /// [`Kind::Denied`] where there is a lock already (VAULT-4, VAULT-5); [`Kind::MalformedPolicy`] (VAULT-1).
-    pub fn initiate(
-        &mut self,
-        name: &str,
-        id: &str,
-        policy: &str,
-        (now, begins): (Timestamp, Timestamp),
-    ) -> Result<Timestamp> {
+    pub fn initiate(&mut self, name: &str, id: &str, policy: &str, now: Timestamp) -> Result<Timestamp> {
+        if self.sealed {
+            return Err(sealed(name));
+        }
         let refused = |why: &'static str, mend: &'static str| {
             Err(Error::new(Kind::Denied, format!("cannot begin to lock the vault {name}")).why(why).mend(mend))
         };
@@ -171,7 +203,7 @@ impl Vault {
         }
         Self::policy(name, policy)?;
         let (id, policy) = (id.to_owned(), policy.to_owned());
-        let lock = VaultLock { id, policy, initiated: begins, completed: None };
+        let lock = VaultLock { id, policy, initiated: now, completed: None };
         let expires = lock.expires();
         self.lock = Some(lock);
         Ok(expires)
@@ -221,13 +253,22 @@ impl Vault {
         Ok(())
     }
 
-    /// Whether the account's root may do something at `now`, with an archive of that age where it is about one: whatever no policy denies
-    /// (IAM-3, VAULT-6).
+    /// Whether the account's root may do something at `now`, with an archive that was made then where it is about one: whatever no policy
+    /// denies (IAM-3, VAULT-6). `reckoned` is the latest instant that was seen, by which trials of locks end.
     ///
     /// # Errors
     /// [`Kind::Denied`], naming policy and statement.
-    pub fn judge(&self, name: &str, action: VaultAction, archive: Option<Timestamp>, now: Timestamp) -> Result<()> {
-        let root = format!("arn:aws:iam::{ACCOUNT}:root");
+    pub fn judge(
+        &self,
+        name: &str,
+        action: VaultAction,
+        archive: Option<Timestamp>,
+        (now, reckoned): (Timestamp, Timestamp),
+    ) -> Result<()> {
+        if self.sealed && !matches!(action, VaultAction::Describe | VaultAction::Retrieve) {
+            return Err(sealed(name));
+        }
+        let root = root();
         let mut context = vec![
             ("aws:currenttime".to_owned(), vec![now.rfc3339()]),
             ("aws:epochtime".to_owned(), vec![now.secs.to_string()]),
@@ -240,7 +281,7 @@ impl Vault {
         context.extend(self.tags.iter().map(tag));
         let arn = Self::arn(name);
         let request = Request { principal: Some(&root), action: action.name(), resource: &arn, context: &context };
-        let locked = self.lock_at(now).map(|(lock, _)| ("lock policy", &lock.policy));
+        let locked = self.lock_at(reckoned).map(|(lock, _)| ("lock policy", &lock.policy));
         for (which, text) in locked.into_iter().chain(self.access.as_ref().map(|text| ("access policy", text))) {
             // What cannot be read any more may have denied it.
             let policy = Self::policy(name, text).map_err(|error| {
@@ -297,6 +338,17 @@ impl Vault {
     }
 }
 
+/// Who alone asks for vaults.
+fn root() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:root")
+}
+
+fn sealed(name: &str) -> Error {
+    Error::new(Kind::Denied, format!("the vault {name} takes no changes"))
+        .why("its record was damaged, and what its policies denied is not known any more")
+        .mend("its archives can be read: `keyfold vault get`; a backup of the store may have its policies")
+}
+
 const LOCKED: &str = "its lock is complete, and can never be changed or removed by anybody (VAULT-5)";
 
 #[cfg(test)]
@@ -310,8 +362,9 @@ mod tests {
         Timestamp { secs, nanos: 0 }
     }
 
-    fn twice(secs: i64) -> (Timestamp, Timestamp) {
-        (at(secs), at(secs))
+    /// Whether an archive of that instant may be deleted.
+    fn judge(vault: &Vault, made: i64, now: i64) -> crate::model::Result<()> {
+        vault.judge(NAME, VaultAction::DeleteArchive, Some(at(made)), (at(now), at(now)))
     }
 
     fn policy(statement: &Value) -> String {
@@ -324,16 +377,14 @@ mod tests {
     #[test]
     fn vault_2_vault_3_a_policy_is_in_force_from_its_beginning_and_goes_after_a_day() {
         let mut vault = Vault::default();
-        let deny = |vault: &Vault, now| {
-            vault.judge(NAME, VaultAction::DeleteArchive, Some(at(0)), at(now)).map_err(|e| e.kind())
-        };
+        let deny = |vault: &Vault, now| judge(vault, 0, now).map_err(|e| e.kind());
         assert_eq!(deny(&vault, 9), Ok(()));
-        vault.initiate(NAME, "one", &policy(&json!({})), twice(10)).unwrap();
+        vault.initiate(NAME, "one", &policy(&json!({})), at(10)).unwrap();
         assert_eq!(deny(&vault, 10), Err(Kind::Denied));
         assert_eq!(deny(&vault, 9 + DAY_SECONDS), Err(Kind::Denied));
         assert_eq!(deny(&vault, 10 + DAY_SECONDS), Ok(()));
         assert_eq!(vault.complete(NAME, "one", at(10 + DAY_SECONDS)).unwrap_err().kind(), Kind::NoSuchVault);
-        vault.initiate(NAME, "two", &policy(&json!({})), twice(11 + DAY_SECONDS)).unwrap();
+        vault.initiate(NAME, "two", &policy(&json!({})), at(11 + DAY_SECONDS)).unwrap();
         vault.complete(NAME, "two", at(12 + DAY_SECONDS)).unwrap();
         assert_eq!(deny(&vault, 1000 * DAY_SECONDS), Err(Kind::Denied));
     }
@@ -343,7 +394,7 @@ mod tests {
         let text = policy(&json!({}));
         let mut vault = Vault::default();
         let kind = |result: crate::model::Result<()>| result.map_err(|error| error.kind());
-        let begin = |vault: &mut Vault, id, now| vault.initiate(NAME, id, &text, twice(now)).map(drop);
+        let begin = |vault: &mut Vault, id, now| vault.initiate(NAME, id, &text, at(now)).map(drop);
         assert_eq!(kind(vault.abort(NAME, at(0))), Ok(()));
         assert_eq!(kind(vault.complete(NAME, "a", at(0))), Err(Kind::NoSuchVault));
         assert_eq!(kind(begin(&mut vault, "a", 0)), Ok(()));
@@ -368,17 +419,17 @@ mod tests {
     fn vault_6_by_age_and_by_tag() {
         let mut vault = Vault::default();
         let year = json!({"Condition": {"NumericLessThanEquals": {"glacier:ArchiveAgeInDays": "365"}}});
-        vault.initiate(NAME, "a", &policy(&year), twice(0)).unwrap();
+        vault.initiate(NAME, "a", &policy(&year), at(0)).unwrap();
         vault.complete(NAME, "a", at(0)).unwrap();
-        let deny = |vault: &Vault, now| vault.judge(NAME, VaultAction::DeleteArchive, Some(at(5)), at(now)).is_err();
+        let deny = |vault: &Vault, now| judge(vault, 5, now).is_err();
         assert!(deny(&vault, 4) && deny(&vault, 4 + 366 * DAY_SECONDS));
         assert!(!deny(&vault, 5 + 366 * DAY_SECONDS));
-        assert!(vault.judge(NAME, VaultAction::Upload, None, at(0)).is_ok());
+        assert!(vault.judge(NAME, VaultAction::Upload, None, (at(0), at(0))).is_ok());
         let held = json!({"Condition": {"StringLike": {"glacier:ResourceTag/LegalHold": ["true", ""]}}});
         vault.access = Some(policy(&held));
         assert!(!deny(&vault, 1000 * DAY_SECONDS));
         vault.tags.set("LegalHold", "true").unwrap();
-        let refused = vault.judge(NAME, VaultAction::DeleteArchive, Some(at(0)), at(1000 * DAY_SECONDS)).unwrap_err();
+        let refused = judge(&vault, 0, 1000 * DAY_SECONDS).unwrap_err();
         assert!(refused.reason().contains("\"keep\" of its access policy"), "{refused}");
     }
 
@@ -391,7 +442,7 @@ mod tests {
             json!({"Condition": {"NumericLessThan": {"glacier:Age": 1}}}),
             json!({"Sid": "x".repeat(20 << 10)}),
         ] {
-            let refused = vault.initiate(NAME, "a", &policy(&bad), twice(0)).unwrap_err();
+            let refused = vault.initiate(NAME, "a", &policy(&bad), at(0)).unwrap_err();
             assert_eq!(refused.kind(), Kind::MalformedPolicy, "{bad}");
             assert!(vault.lock_at(at(0)).is_none());
         }

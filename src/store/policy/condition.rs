@@ -1,6 +1,7 @@
 //! Conditions of statements (IAM-10 to IAM-13).
 
-use super::pattern::{arn, glob};
+use super::Holds;
+use super::pattern::{ARN_PARTS, arn, glob};
 use crate::model::{Timestamp, parse_rfc3339};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -89,7 +90,7 @@ const OPERATORS: [(&str, Test, bool); 24] = [
 
 impl Condition {
     /// The conditions of a statement, all of which must hold.
-    pub(super) fn parse(value: &Value, keys: &[&str]) -> Result<Vec<Self>, String> {
+    pub(super) fn parse(value: &Value, keys: &[(&str, Holds)]) -> Result<Vec<Self>, String> {
         let operators = value.as_object().ok_or("its Condition is no JSON object")?;
         let mut found = Vec::new();
         for (operator, pairs) in operators {
@@ -109,7 +110,7 @@ impl Condition {
             let pairs = pairs.as_object().ok_or_else(|| format!("{operator} has no keys"))?;
             for (key, values) in pairs {
                 let lower = key.to_ascii_lowercase();
-                let knows = |known: &&str| {
+                let knows = |known: &str| {
                     let known = known.to_ascii_lowercase();
                     if known.ends_with('/') {
                         lower.len() > known.len() && lower.starts_with(&known)
@@ -117,8 +118,12 @@ impl Condition {
                         lower == known
                     }
                 };
-                if !keys.iter().any(|known| knows(&known)) {
-                    return Err(format!("nothing here has the condition key {key:?}; there are {}", keys.join(", ")));
+                let Some((_, holds)) = keys.iter().find(|(known, _)| knows(known)) else {
+                    let known: Vec<&str> = keys.iter().map(|(known, _)| *known).collect();
+                    return Err(format!("nothing here has the condition key {key:?}; there are {}", known.join(", ")));
+                };
+                if !test.fits(*holds) {
+                    return Err(format!("{operator} never holds of {key}, whose values are {holds:?}"));
                 }
                 let values =
                     texts(values).ok_or_else(|| format!("the values of {key} are no strings, numbers or booleans"))?;
@@ -154,10 +159,22 @@ impl Condition {
 }
 
 impl Test {
+    /// Whether it can hold of such values.
+    const fn fits(self, of: Holds) -> bool {
+        match self {
+            Self::Text | Self::AnyCase | Self::Like | Self::Null => true,
+            Self::Bool => matches!(of, Holds::Text),
+            Self::Arn => matches!(of, Holds::Arns),
+            Self::Number(_) => matches!(of, Holds::Numbers | Holds::Seconds),
+            Self::Date(_) => matches!(of, Holds::Instants | Holds::Seconds),
+        }
+    }
+
     /// Whether something can be compared with a value.
     fn takes(self, wanted: &str) -> bool {
         match self {
-            Self::Text | Self::AnyCase | Self::Like | Self::Arn => true,
+            Self::Text | Self::AnyCase | Self::Like => true,
+            Self::Arn => wanted.split(':').count() >= ARN_PARTS,
             Self::Number(_) => number(wanted).is_some(),
             Self::Date(_) => date(wanted).is_some(),
             Self::Bool | Self::Null => wanted.eq_ignore_ascii_case("true") || wanted.eq_ignore_ascii_case("false"),
@@ -183,10 +200,10 @@ fn number(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
-/// As RFC 3339 has it, or seconds since 1970.
+/// As RFC 3339 has it, or seconds since 1970: nine digits at least, since fewer are rather meant as a year or a day.
 fn date(text: &str) -> Option<Timestamp> {
-    let epoch = text.parse::<i64>().ok().map(|secs| Timestamp { secs, nanos: 0 });
-    epoch.or_else(|| parse_rfc3339(text).ok())
+    let epoch = text.parse::<i64>().ok().filter(|secs| *secs >= 100_000_000);
+    epoch.map(|secs| Timestamp { secs, nanos: 0 }).or_else(|| parse_rfc3339(text).ok())
 }
 
 /// One value or a list of some, as text.

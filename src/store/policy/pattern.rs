@@ -24,9 +24,13 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|rest| *rest == '*')
 }
 
+/// Parts of an ARN, the last of which may have colons.
+pub(super) const ARN_PARTS: usize = 6;
+
 /// Whether a pattern means an ARN, each of the six parts for itself (IAM-13).
 pub(super) fn arn(pattern: &str, text: &str) -> bool {
-    let (parts, pattern): (Vec<&str>, Vec<&str>) = (text.splitn(6, ':').collect(), pattern.splitn(6, ':').collect());
+    let (parts, pattern): (Vec<&str>, Vec<&str>) =
+        (text.splitn(ARN_PARTS, ':').collect(), pattern.splitn(ARN_PARTS, ':').collect());
     parts.len() == pattern.len() && pattern.iter().zip(parts).all(|(pattern, part)| glob(pattern, part))
 }
 

@@ -7,9 +7,12 @@ mod condition;
 mod pattern;
 
 use self::condition::Condition;
-pub use self::pattern::glob;
-use super::{Error, Kind, Result};
+use self::pattern::glob;
+use crate::model::{Error, Kind, Result};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::fmt;
 
 /// Bytes of a document at most (BPOL-1, VAULT-1).
 pub const POLICY_BYTES_MAX: usize = 20 << 10;
@@ -43,10 +46,27 @@ pub struct Request<'a> {
 pub struct Vocabulary<'a> {
     /// Its actions.
     pub actions: &'a [&'a str],
-    /// Its condition keys; one that ends in `/` stands for all that begin with it.
-    pub keys: &'a [&'a str],
+    /// Its condition keys and what their values are; a key that ends in `/` stands for all that begin with it.
+    pub keys: &'a [(&'a str, Holds)],
     /// The ARN of what the policy is attached to.
     pub resource: &'a str,
+    /// The ARNs of all who could ever ask; empty for anybody.
+    pub askers: &'a [&'a str],
+}
+
+/// What the values of a condition key are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holds {
+    /// Text, or a word for true and false.
+    Text,
+    /// Numbers.
+    Numbers,
+    /// Instants, as RFC 3339 has them.
+    Instants,
+    /// Instants as seconds since 1970.
+    Seconds,
+    /// ARNs.
+    Arns,
 }
 
 /// A policy that was read.
@@ -61,7 +81,7 @@ struct Statement {
     opinion: Opinion,
     principals: Principals,
     actions: Patterns,
-    resources: Patterns,
+    resources: Vec<String>,
     conditions: Vec<Condition>,
 }
 
@@ -96,8 +116,12 @@ impl Policy {
         if text.len() > POLICY_BYTES_MAX {
             return Err(malformed(format!("it has {} bytes, {POLICY_BYTES_MAX} is the limit", text.len())));
         }
-        let document: Value =
-            serde_json::from_str(text).map_err(|error| malformed(format!("it is no JSON: {error}")))?;
+        let no_json = |error| malformed(format!("it is no JSON: {error}"));
+        serde_json::from_str::<NoRepeats>(text).map_err(no_json)?;
+        let document: Value = serde_json::from_str(text).map_err(no_json)?;
+        if document.to_string().contains("${") {
+            return Err(malformed("it has a policy variable, `${...}`, which is not understood here"));
+        }
         let document = document.as_object().ok_or_else(|| malformed("it is no JSON object"))?;
         only(document, &["Version", "Id", "Statement"], "the policy")?;
         match document.get("Version").map(Value::as_str) {
@@ -124,21 +148,68 @@ impl Policy {
     }
 }
 
+/// JSON in which no object has a key twice: of two, one would be silently forgotten.
+struct NoRepeats;
+
+impl<'de> serde::Deserialize<'de> for NoRepeats {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        from.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NoRepeats {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some((key, Self)) = map.next_entry::<String, Self>()? {
+            if let Some(key) = seen.replace(key) {
+                return Err(serde::de::Error::custom(format!("the key {key:?} stands there twice")));
+            }
+        }
+        Ok(self)
+    }
+}
+
 type Read<T> = std::result::Result<T, String>;
 
 impl Statement {
     fn parse(value: &Value, of: &Vocabulary<'_>) -> Read<Self> {
-        const ELEMENTS: [&str; 9] = [
-            "Sid",
-            "Effect",
-            "Principal",
-            "NotPrincipal",
-            "Action",
-            "NotAction",
-            "Resource",
-            "NotResource",
-            "Condition",
-        ];
+        const ELEMENTS: [&str; 8] =
+            ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "Condition"];
         let map = value.as_object().ok_or("it is no JSON object")?;
         only(map, &ELEMENTS, "it").map_err(|error| error.reason().to_owned())?;
         let sid = match map.get("Sid") {
@@ -155,21 +226,31 @@ impl Statement {
         if let Some(unknown) = actions.list.iter().find(|one| !of.actions.iter().any(|action| names(one, action))) {
             return Err(format!("no action here is meant by {unknown:?}; there are {}", of.actions.join(", ")));
         }
-        let resources = Patterns::parse(map, "Resource", "NotResource")?;
-        if let Some(unknown) = resources.list.iter().find(|one| !glob(one, of.resource)) {
+        let resources =
+            map.get("Resource").and_then(strings).ok_or("it has no Resource, a string or a list of strings")?;
+        if let Some(unknown) = resources.iter().find(|one| !glob(one, of.resource)) {
             return Err(format!("{unknown:?} does not mean {}, to which the policy belongs", of.resource));
         }
         let conditions = match map.get("Condition") {
             None => Vec::new(),
             Some(value) => Condition::parse(value, of.keys)?,
         };
-        Ok(Self { sid, opinion, principals: Principals::parse(map)?, actions, resources, conditions })
+        let principals = Principals::parse(map)?;
+        if opinion == Opinion::Deny {
+            if !of.actions.iter().any(|action| actions.mean(|pattern| names(pattern, action))) {
+                return Err("it denies no action that there is here".into());
+            }
+            if !of.askers.is_empty() && !of.askers.iter().any(|who| principals.mean(Some(who))) {
+                return Err(format!("it denies nobody who could ask, who is {}", of.askers.join(", ")));
+            }
+        }
+        Ok(Self { sid, opinion, principals, actions, resources, conditions })
     }
 
     fn is_about(&self, request: &Request<'_>) -> bool {
         self.principals.mean(request.principal)
             && self.actions.mean(|pattern| names(pattern, request.action))
-            && self.resources.mean(|pattern| glob(pattern, request.resource))
+            && self.resources.iter().any(|pattern| glob(pattern, request.resource))
             && self.conditions.iter().all(|condition| condition.holds(request.context))
     }
 }
@@ -183,10 +264,7 @@ impl Patterns {
     fn parse(map: &Map<String, Value>, name: &str, but: &str) -> Read<Self> {
         let (value, is_but) = either(map, name, but)?;
         let list = strings(value).ok_or_else(|| format!("its {name} is neither a string nor a list of strings"))?;
-        match list.iter().find(|text| text.contains("${")) {
-            Some(text) => Err(format!("{text:?} has a policy variable, which is not understood here")),
-            None => Ok(Self { but: is_but, list }),
-        }
+        Ok(Self { but: is_but, list })
     }
 
     fn mean(&self, matches: impl Fn(&str) -> bool) -> bool {
@@ -277,22 +355,31 @@ fn malformed(why: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Opinion, POLICY_BYTES_MAX, Policy, Request, Vocabulary};
+    use super::{Holds, Kind, Opinion, POLICY_BYTES_MAX, Policy, Request, Vocabulary};
     use serde_json::{Value, json};
+
+    /// Condition keys and their values.
+    type Known<'a> = &'a [(&'a str, &'a [&'a str])];
 
     const ROOT: &str = "arn:aws:iam::000000000000:root";
     const ANNA: &str = "arn:aws:iam::000000000000:user/anna";
     const OF: Vocabulary<'_> = Vocabulary {
         actions: &["s:Get", "s:Put", "s:Drop"],
-        keys: &["s:age", "s:tag/", "aws:currenttime"],
+        keys: &[
+            ("s:age", Holds::Numbers),
+            ("s:tag/", Holds::Text),
+            ("aws:CurrentTime", Holds::Instants),
+            ("aws:PrincipalArn", Holds::Arns),
+        ],
         resource: "arn:x",
+        askers: &[],
     };
 
     fn read(statements: &Value) -> crate::model::Result<Policy> {
         Policy::parse(&json!({"Version": "2012-10-17", "Statement": statements}).to_string(), &OF)
     }
 
-    fn ask(statements: &Value, who: Option<&str>, action: &str, context: &[(&str, &[&str])]) -> Opinion {
+    fn ask(statements: &Value, who: Option<&str>, action: &str, context: Known<'_>) -> Opinion {
         let owned = |(key, values): &(&str, &[&str])| {
             ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
         };
@@ -325,7 +412,6 @@ mod tests {
             (json!({"Principal": "*", "Action": ["s:Put", "s:Drop"], "Resource": "*"}), Some(ANNA), "s:Get", false),
             (json!({"Principal": "*", "NotAction": "s:Get", "Resource": "*"}), Some(ANNA), "s:Get", false),
             (json!({"Principal": "*", "NotAction": "s:Get", "Resource": "*"}), Some(ANNA), "s:Put", true),
-            (json!({"Principal": "*", "Action": "*", "NotResource": "arn:x"}), Some(ANNA), "s:Put", false),
             (json!({"Principal": {"AWS": ANNA}, "Action": "*", "Resource": "*"}), Some(ANNA), "s:Put", true),
             (json!({"Principal": {"AWS": ANNA}, "Action": "*", "Resource": "*"}), Some(ROOT), "s:Put", false),
             (json!({"Principal": {"AWS": [ROOT]}, "Action": "*", "Resource": "*"}), Some(ANNA), "s:Put", true),
@@ -341,7 +427,7 @@ mod tests {
 
     #[test]
     fn iam_10_to_iam_12_conditions() {
-        let cases: &[(Value, &[(&str, &[&str])], bool)] = &[
+        let cases: &[(Value, Known<'_>, bool)] = &[
             (json!({"NumericLessThanEquals": {"s:age": "365"}}), &[("s:age", &["365"])], true),
             (json!({"NumericLessThanEquals": {"s:age": 365}}), &[("s:age", &["366"])], false),
             (json!({"NumericLessThan": {"s:age": 10}}), &[], false),
@@ -393,16 +479,15 @@ mod tests {
 
     #[test]
     fn iam_13_arn_like_matches_part_by_part() {
-        let of = Vocabulary { keys: &["aws:principalarn"], ..OF };
         let asked = |operator: &str, pattern: &str| {
             let statement = json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*",
                 "Condition": {operator: {"aws:PrincipalArn": pattern}}});
-            let policy = Policy::parse(&json!({"Statement": statement}).to_string(), &of).unwrap();
+            let policy = Policy::parse(&json!({"Statement": statement}).to_string(), &OF).unwrap();
             let context = [("aws:principalarn".to_owned(), vec![ANNA.to_owned()])];
             policy.ask(&Request { principal: Some(ANNA), action: "s:Get", resource: "arn:x", context: &context }).0
         };
         assert_eq!(asked("ArnLike", "arn:aws:iam::*:user/*"), Opinion::Deny);
-        assert_eq!(asked("ArnLike", "arn:*:user/*"), Opinion::Silent);
+        assert_eq!(asked("ArnLike", "arn:aws:*:*:*:role/*"), Opinion::Silent);
         assert_eq!(asked("StringLike", "arn:*:user/*"), Opinion::Deny);
         assert_eq!(asked("ArnNotEquals", ANNA), Opinion::Silent);
     }
@@ -428,6 +513,15 @@ mod tests {
             with("Principal", json!({"AWS": "anna"})),
             with("Principal", json!({"AWS": "arn:aws:iam::000000000000:user/*"})),
             with("NotAction", json!("s:Get")),
+            with("NotResource", json!("arn:y")),
+            json!([{"Effect": "Deny", "Principal": "*", "NotAction": "s:*", "Resource": "arn:x"}]),
+            with("Condition", json!({"StringEquals": {"s:tag/a": "${aws:username}"}})),
+            with("Condition", json!({"DateLessThan": {"aws:CurrentTime": "2030"}})),
+            with("Condition", json!({"DateLessThan": {"aws:CurrentTime": "20300101"}})),
+            with("Condition", json!({"NumericLessThan": {"aws:CurrentTime": 2_000_000_000}})),
+            with("Condition", json!({"Bool": {"s:age": true}})),
+            with("Condition", json!({"ArnLike": {"aws:PrincipalArn": "*"}})),
+            with("Condition", json!({"ArnLike": {"s:tag/a": "arn:aws:iam::*:user/*"}})),
             with("Conditions", json!({})),
             with("Sid", json!(1)),
             with("Condition", json!({"NumericLess": {"s:age": 1}})),
@@ -443,6 +537,25 @@ mod tests {
         ];
         for statements in bad {
             assert_eq!(read(&statements).unwrap_err().kind(), Kind::MalformedPolicy, "{statements}");
+        }
+        // Of two keys alike one would be forgotten.
+        let twice = [
+            r#"{"Statement": GOOD, "Statement": GOOD}"#,
+            r#"{"Statement": {"Action": "s:Put", "Effect": "Deny", "Principal": "*", "Action": "s:Get", "Resource": "*"}}"#,
+        ];
+        for text in twice.map(|text| text.replace("GOOD", &good.to_string())) {
+            let refused = Policy::parse(&text, &OF).unwrap_err();
+            assert!(refused.reason().contains("twice"), "{refused}");
+        }
+        let only_root = Vocabulary { askers: &[ROOT], ..OF };
+        for (who, taken) in [
+            (json!("*"), true),
+            (json!({"AWS": ["000000000000", ANNA]}), true),
+            (json!({"AWS": ANNA}), false),
+            (json!({"AWS": "111122223333"}), false),
+        ] {
+            let document = json!({"Statement": with("Principal", who.clone())});
+            assert_eq!(Policy::parse(&document.to_string(), &only_root).is_ok(), taken, "{who}");
         }
         for text in ["", "[]", "{}", "{\"Statement\": {}, \"Version\": \"2020-01-01\"}"] {
             assert_eq!(Policy::parse(text, &OF).unwrap_err().kind(), Kind::MalformedPolicy, "{text}");
