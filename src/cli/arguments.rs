@@ -62,6 +62,8 @@ pub(super) enum Command {
     Tag(super::tag::Args),
     Meta(super::meta::Args),
     Lifecycle(super::lifecycle::Args),
+    Analyze(super::analyze::Args),
+    Bill(super::bill::Args),
     Class(super::class::Args),
     Classes(super::classes::Args),
     Thaw(super::thaw::Args),

@@ -187,7 +187,7 @@ fn shown(row: &Row) -> Vec<Vec<String>> {
     let Row::Bucket(row) = row else { return vec![] };
     let bytes = |bytes: i64| size(u64::try_from(bytes).unwrap_or(0));
     let line = |name: &str, value: String| vec![name.to_owned(), value];
-    vec![
+    let mut lines = vec![
         line("bucket", row.bucket.clone()),
         line("created", row.created.clone()),
         line("versioning", row.versioning.clone()),
@@ -196,8 +196,17 @@ fn shown(row: &Row) -> Vec<Vec<String>> {
         line("delete markers", row.markers.to_string()),
         line("uploads", format!("{} ({})", row.uploads, bytes(row.upload_bytes))),
         line("quota", row.quota.map_or_else(|| "none".to_owned(), |quota| quota_line(row, quota))),
-        line("settings", if row.settings.is_empty() { "none".to_owned() } else { row.settings.join(", ") }),
-    ]
+    ];
+    for class in row.classes.iter().flatten() {
+        let current = format!("{} ({})", class.objects, bytes(class.bytes));
+        let older = format!(", noncurrent {} ({})", class.noncurrent, bytes(class.noncurrent_bytes));
+        lines.push(line(&class.class, if class.noncurrent == 0 { current } else { current + &older }));
+    }
+    if row.classes.is_none() {
+        lines.push(line("classes", "not counted yet".to_owned()));
+    }
+    lines.push(line("settings", if row.settings.is_empty() { "none".to_owned() } else { row.settings.join(", ") }));
+    lines
 }
 
 /// The quota, and how much of it is used.

@@ -3,8 +3,10 @@
 //! Only here are terminals, the environment and exit statuses known. Data goes to stdout, everything else to stderr.
 
 mod access_key;
+mod analyze;
 mod arguments;
 mod backup;
+mod bill;
 mod bucket;
 mod class;
 mod classes;
@@ -92,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Tag(args) => tag::run(args, &global),
         Command::Meta(args) => meta::run(args, &global),
         Command::Lifecycle(args) => lifecycle::run(args, &global),
+        Command::Analyze(args) => analyze::run(args, &global),
+        Command::Bill(args) => bill::run(args, &global),
         Command::Class(args) => class::run(args, &global),
         Command::Classes(args) => classes::run(args, &global),
         Command::Thaw(args) => thaw::run(args, &global),

@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod mount;
+mod prices;
 mod store;
 
 pub use endpoint::{EndpointSettings, parse_address, parse_local_address};

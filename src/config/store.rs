@@ -1,8 +1,9 @@
 //! A store's `keyfold.toml` into resolved settings; errors name the line.
 
 use super::Complaints;
+use super::prices::{RawPrices, decimal_of};
 use crate::model::{Error, Kind, Result, parse_duration, parse_size, size_text};
-use crate::store::{Reserve, RestoreDelay};
+use crate::store::{Prices, Reserve, RestoreDelay};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -50,10 +51,23 @@ pub const STORE_TEMPLATE: &str = "\
 # enabled = true               # buckets' lifecycle rules are obeyed, after each midnight in UTC
 # rate = 100000                # objects a second that are held against them, a quarter of that while others use the store
 
+[analytics]
+# sca_threshold = 0.5          # objects are seldom used of whose bytes less than this share is read in 30 days
+
 [s3]
 # connections_per_client = 512  # at once from one address; from this machine three times as many
 # request_rate = \"off\"        # requests a second with one access key, beyond which the answer is SlowDown
 # unsigned_rate = 1000         # the same from one address, of requests that prove no key
+
+[prices]                       # what `keyfold bill` reckons with: S3's list for us-east-1
+# currency = \"USD\"            # a label
+# transfer = 0.09              # a GB sent out
+# monitoring = 0.0025          # 1,000 objects that Intelligent-Tiering watches for a month
+# STANDARD.storage = 0.023     # a GB for a month; and so for each class
+# STANDARD.put = 0.005         # 1,000 requests that write or list
+# STANDARD.get = 0.0004        # 1,000 other requests
+# GLACIER.transition = 0.03    # 1,000 objects that lifecycle rules bring there
+# GLACIER.retrieval = 0.01     # a GB fetched; also retrieval_expedited, retrieval_bulk
 ";
 
 /// What stands below that in a store with a debug clock.
@@ -111,6 +125,10 @@ pub struct StoreSettings {
     pub door: DoorLimits,
     /// How long restores of archived objects take (RST-2, RST-3).
     pub restore_delay: RestoreDelay,
+    /// Share of their bytes, in thousandths, that is read of objects in 30 days which are not used seldom (SCA-10).
+    pub sca_threshold_millis: u64,
+    /// What bills reckon with.
+    pub prices: Prices,
     /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
     pub day: Duration,
 }
@@ -132,6 +150,8 @@ impl Default for StoreSettings {
             lifecycle_rate: 100_000,
             door: DoorLimits::default(),
             restore_delay: RestoreDelay::None,
+            sca_threshold_millis: 500,
+            prices: Prices::default(),
             day: DAY,
         }
     }
@@ -173,6 +193,8 @@ impl StoreSettings {
         );
         reader.rate("s3.request_rate", raw.s3.request_rate, &mut settings.door.request_rate);
         reader.rate("s3.unsigned_rate", raw.s3.unsigned_rate, &mut settings.door.unsigned_rate);
+        reader.share("analytics.sca_threshold", raw.analytics.sca_threshold, &mut settings.sca_threshold_millis);
+        reader.prices(raw.prices, &mut settings.prices);
         if !debug_clock && let Some(day) = &raw.debug.day {
             let line = line_of(text, day.span().start);
             let why = "only a store made with `keyfold init --debug-clock` has short days";
@@ -199,7 +221,9 @@ struct Raw {
     care: Care,
     archive: Archive,
     lifecycle: Lifecycle,
+    analytics: Analytics,
     s3: S3,
+    prices: RawPrices,
     debug: Debug,
 }
 
@@ -256,6 +280,12 @@ struct Archive {
 struct Lifecycle {
     enabled: Setting,
     rate: Setting,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, expecting = "the table [analytics]")]
+struct Analytics {
+    sca_threshold: Setting,
 }
 
 #[derive(Deserialize, Default)]
@@ -316,6 +346,21 @@ impl Reader<'_> {
             Some("aws") => Ok(RestoreDelay::Aws),
             Some(_) => Err(Error::new(Kind::InvalidArgument, "cannot use the value").why("it is \"none\" or \"aws\"")),
             None => Err(wrong_type(value, "\"none\" or \"aws\"")),
+        });
+    }
+
+    /// A share from 0.001 to 1,000, in thousandths.
+    fn share(&mut self, name: &str, setting: Setting, slot: &mut u64) {
+        self.take(name, setting, slot, |value| {
+            let millis = decimal_of(value, 3).ok_or_else(|| wrong_type(value, "a number such as 0.5"))?;
+            if (1..=1_000_000).contains(&millis) { Ok(millis) } else { Err(outside("0.001", 1000)) }
+        });
+    }
+
+    fn prices(&mut self, raw: RawPrices, slot: &mut Prices) {
+        let (text, complaints) = (self.text, &mut self.complaints);
+        raw.read(slot, &mut |at, name, error| {
+            complaints.add_error(&format!("line {}: {name}", line_of(text, at)), error);
         });
     }
 
@@ -409,10 +454,10 @@ fn line_of(text: &str, offset: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        DAY, DEBUG_TEMPLATE, DoorLimits, GIB, KIB, MIB, NonZeroU32, Reserve, RestoreDelay, STORE_TEMPLATE,
+        DAY, DEBUG_TEMPLATE, DoorLimits, GIB, KIB, MIB, NonZeroU32, Prices, Reserve, RestoreDelay, STORE_TEMPLATE,
         StoreSettings,
     };
-    use crate::model::Kind;
+    use crate::model::{Kind, StorageClass};
     use std::time::Duration;
 
     fn reason(text: &str) -> String {
@@ -428,7 +473,7 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 16);
+        assert_eq!(said.matches('=').count(), 25);
         let said = said + &DEBUG_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
         assert_eq!(StoreSettings::parse(&said, true).unwrap(), StoreSettings::default());
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
@@ -439,8 +484,10 @@ mod tests {
     fn every_setting_is_taken() {
         let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
                     [write]\ncommit_interval = '250ms'\ninline_max = 0\n[memory]\nceiling = '1GiB'\n[disk]\nreserve = '5GiB'\n\
-                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n[archive]\nrestore_delay = 'aws'\n[lifecycle]\nenabled = false\nrate = 5\n\
-                    [s3]\nconnections_per_client = 7\nrequest_rate = 100\nunsigned_rate = 'off'\n[debug]\nday = '10s'\n";
+                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n[archive]\nrestore_delay = 'aws'\n[lifecycle]\nenabled = false\nrate = 5\n[analytics]\nsca_threshold = 1.25\n\
+                    [s3]\nconnections_per_client = 7\nrequest_rate = 100\nunsigned_rate = 'off'\n[prices]\ncurrency = 'EUR'\ntransfer = 0\nDEEP_ARCHIVE.retrieval_bulk = '0.001'\n[debug]\nday = '10s'\n";
+        let mut prices = Prices { currency: "EUR".to_owned(), transfer: 0, ..Prices::default() };
+        prices.classes[StorageClass::DeepArchive].retrieval[2] = 1_000_000;
         let want = StoreSettings {
             segment_size: GIB,
             cache_size: MIB,
@@ -455,7 +502,9 @@ mod tests {
             restore_delay: RestoreDelay::Aws,
             lifecycle_enabled: false,
             lifecycle_rate: 5,
+            sca_threshold_millis: 1250,
             door: DoorLimits { connections_per_client: 7, request_rate: NonZeroU32::new(100), unsigned_rate: None },
+            prices,
             day: Duration::from_secs(10),
         };
         assert_eq!(StoreSettings::parse(text, true).unwrap(), want);

@@ -23,10 +23,10 @@ pub use request::{
     Attribute, ClassEdit, Edit, Envelope, LockEdit, PROTOCOL, Protection, Request, Target, Thaw, VaultRequest, Which,
 };
 pub use row::{
-    AccessKeyRow, ActRow, ActionRow, ArchiveRow, BackupRow, BucketRow, ComplaintRow, DamageRow, EntryRow, EventRow,
-    FindingRow, HurtRow, MfaRow, MountRow, ObjectRow, OutlookRow, PairRow, PlanDayRow, PlanRow, ProgressRow, Row,
-    RuleRow, RunRow, SettingRow, TallyRow, UrlRow, UsageRow, UserRow, VaultArchiveRow, VaultLockRow, VaultRow,
-    VersionRow,
+    AccessKeyRow, ActRow, ActionRow, AgeRow, AnalysisRow, ArchiveRow, BackupRow, BucketRow, ClassRow, ComplaintRow,
+    DamageRow, EntryRow, EventRow, FindingRow, HurtRow, MeterRow, MfaRow, MountRow, ObjectRow, OutlookRow, PairRow,
+    PlanDayRow, PlanRow, ProgressRow, Row, RuleRow, RunRow, SettingRow, TallyRow, UrlRow, UsageRow, UserRow,
+    VaultArchiveRow, VaultLockRow, VaultRow, VersionRow,
 };
 pub use serve::{Caller, serve};
 pub use socket::{Address, Connection, SOCKET, connect};

@@ -314,6 +314,20 @@ pub enum Request {
         /// Which of both.
         paused: bool,
     },
+    /// What buckets were used for in a month.
+    Metered {
+        /// The month, `YYYY-MM`; without, the one that goes on.
+        month: Option<String>,
+        /// Of that bucket only.
+        bucket: Option<String>,
+    },
+    /// What a bucket's analytics configurations have come to.
+    Analyze {
+        /// The bucket.
+        bucket: String,
+        /// That configuration only.
+        id: Option<String>,
+    },
     /// What a bucket's lifecycle rules will do.
     LifecyclePreview {
         /// The bucket.
@@ -576,6 +590,8 @@ impl Request {
             | Self::Class { .. }
             | Self::Thaw { .. }
             | Self::Usage { .. }
+            | Self::Metered { .. }
+            | Self::Analyze { .. }
             | Self::Fsck
             | Self::Repair { .. }
             | Self::Gc { .. }

@@ -2,6 +2,7 @@
 
 use crate::access::Secret;
 use crate::backup::Record;
+use crate::model::Meter;
 use crate::store::LifecycleTally;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +33,10 @@ pub enum Row {
     Archive(ArchiveRow),
     /// How much lies somewhere.
     Usage(UsageRow),
+    /// What a bucket was used for in a month.
+    Meter(Box<MeterRow>),
+    /// What an analytics configuration has come to.
+    Analysis(AnalysisRow),
     /// Damage.
     Finding(FindingRow),
     /// Damage that scrub found.
@@ -137,8 +142,72 @@ pub struct BucketRow {
     pub upload_bytes: i64,
     /// Most bytes it may hold.
     pub quota: Option<u64>,
+    /// The same by class, of those that it has anything of; `null` while that is not counted yet.
+    pub classes: Option<Vec<ClassRow>>,
     /// Names of the documents that are set.
     pub settings: Vec<String>,
+}
+
+/// What of a class a bucket holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClassRow {
+    /// The class.
+    pub class: String,
+    /// Current objects.
+    pub objects: i64,
+    /// Their bytes.
+    pub bytes: i64,
+    /// Noncurrent versions.
+    pub noncurrent: i64,
+    /// Their bytes.
+    pub noncurrent_bytes: i64,
+}
+
+/// What an analytics configuration has come to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AnalysisRow {
+    /// The bucket.
+    pub bucket: String,
+    /// The configuration's name.
+    pub id: String,
+    /// Its filter in words; empty for all objects.
+    pub filter: String,
+    /// Whole days observed so far.
+    pub days: u64,
+    /// `STANDARD` objects by age, then all of them, as of the last 30 days.
+    pub groups: Vec<AgeRow>,
+    /// The age in days from which on objects were seldom used, by the last day's result.
+    pub observed_age: Option<u32>,
+    /// The age at which to move objects to `STANDARD_IA`, once that is sure.
+    pub recommended_age: Option<u32>,
+}
+
+/// Objects of some ages.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AgeRow {
+    /// Their ages in days, such as `30-44`, or `ALL`.
+    pub age: String,
+    /// Bytes stored, on the average.
+    pub stored: u64,
+    /// Bytes read.
+    pub read: u64,
+    /// Reads and puts.
+    pub requests: u64,
+    /// Millionths of the bytes stored that were read; none where nothing was stored.
+    pub ratio: Option<u64>,
+}
+
+/// What a bucket was used for in a month.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MeterRow {
+    /// The month, `YYYY-MM`.
+    pub month: String,
+    /// The bucket, which may be deleted since.
+    pub bucket: String,
+    /// What it was used for.
+    pub meter: Meter,
+    /// Since when it was metered, when that is within the month.
+    pub begun: Option<String>,
 }
 
 /// A setting of a bucket.
@@ -678,6 +747,8 @@ impl Row {
             Self::Pair(row) => serde_json::to_value(row),
             Self::Archive(row) => serde_json::to_value(row),
             Self::Usage(row) => serde_json::to_value(row),
+            Self::Meter(row) => serde_json::to_value(row),
+            Self::Analysis(row) => serde_json::to_value(row),
             Self::Finding(row) => serde_json::to_value(row),
             Self::Damage(row) => serde_json::to_value(row),
             Self::Progress(row) => serde_json::to_value(row),

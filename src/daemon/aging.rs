@@ -1,7 +1,7 @@
 //! What time does to objects: copies of archived ones come and go, archive tiers take what nobody uses.
 
 use super::{Turn, Wait, Worker};
-use crate::model::{Result, Timestamp};
+use crate::model::{Kind, Result, Timestamp};
 use crate::store::Store;
 use crate::sys::clock::Clock;
 use std::sync::Arc;
@@ -29,9 +29,15 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
         return Ok(None);
     }
     let store = Arc::clone(store);
-    let step = move |_: &Turn<'_>| match store.writable().and_then(|()| store.pass_time()) {
+    let pass = |store: &Arc<Store>| -> Result<Option<Timestamp>> {
+        store.writable()?;
+        let next = store.pass_time()?;
+        // More to look at is as if something were due.
+        Ok(if store.analyse_some()? { Some(Timestamp::default()) } else { next })
+    };
+    let step = move |_: &Turn<'_>| match pass(&store) {
         // It is to end.
-        Err(_) if store.writable().is_err() => Wait::For(FAILED),
+        Err(error) if error.kind() == Kind::StoreUnavailable || store.writable().is_err() => Wait::For(FAILED),
         done => Wait::For(store.tried("aging", done).map_or(FAILED, |next| rest(next, store.now()))),
     };
     Worker::start("keyfold-aging", clock, step).map(Some)

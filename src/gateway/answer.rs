@@ -1,12 +1,13 @@
 //! What every request gets, whatever it asks for: ids, a refusal by its head, a line in the log, metrics (GEN-3, GEN-4).
 
-use super::auth::{self, Proved};
+use super::auth::{self, Proved, place_of};
 use super::bridge::Bridge;
 use super::collect::Room;
 use super::connections::{Activity, client_of};
 use super::cors::{self, CrossOrigin};
 use super::form::{Forms, is_form};
 use super::guard::WIRE_BYTES_MAX;
+use super::metered::{Billed, class_in};
 use super::operations::archive::Accepted;
 use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
@@ -151,18 +152,23 @@ impl Door {
         activity: &Activity,
     ) -> Response<Sent> {
         let serving = activity.serve();
-        let (operation, response) = self.respond(request, peer, &Unread::new(activity)).await;
-        response.map(|body| Sent::new(body, operation, &self.metrics, serving))
+        let (operation, bill, response) = self.respond(request, peer, &Unread::new(activity)).await;
+        response.map(|body| Sent::new(body, (operation, bill), &self.metrics, serving))
     }
 
-    /// An answer, and what it is one of.
-    async fn respond(&self, request: Request<Incoming>, peer: SocketAddr, unread: &Unread) -> (String, Response<Body>) {
+    /// An answer, what it is one of, and its bill.
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        unread: &Unread,
+    ) -> (String, Option<Billed>, Response<Body>) {
         let (mut parts, body) = request.into_parts();
         let asked = match self.asked(&parts, peer) {
             Ok(asked) => asked,
             Err(error) => {
                 tracing::error!(%error, "a request has no id");
-                return (NONE.to_owned(), plain(StatusCode::SERVICE_UNAVAILABLE));
+                return (NONE.to_owned(), None, plain(StatusCode::SERVICE_UNAVAILABLE));
             }
         };
         let waits = parts.headers.contains_key(header::EXPECT);
@@ -170,6 +176,9 @@ impl Door {
         let in_chunks = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let mut crossing = CrossOrigin::of(&parts);
         let form = is_form(&parts);
+        let (bucket, _) = place_of(&parts);
+        let writes = matches!(parts.method, Method::PUT | Method::POST);
+        let class = class_in(&parts.headers).filter(|_| writes);
         let held = form || guard::is_presigned(&parts);
         if held {
             asked.trace.is_held_by(peer.ip());
@@ -219,7 +228,10 @@ impl Door {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let response = self.complete(&asked, response, unread.came());
-        (asked.operation().to_owned(), response)
+        let class = class.or_else(|| class_in(response.headers()));
+        let of = (asked.operation(), bucket.as_str());
+        let bill = Billed::of(&self.served.bridge.store(), of, response.status(), class.as_deref());
+        (asked.operation().to_owned(), bill, response)
     }
 
     /// Serves a request of this trace, a read again where it names no range and its signature covers that.

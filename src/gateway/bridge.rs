@@ -73,6 +73,11 @@ impl Bridge {
         self.store.account_id()
     }
 
+    /// The engine, for what does not block.
+    pub(super) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Who may do what. Its calls block: they belong into a closure of this bridge's.
     pub(super) fn access(&self) -> Arc<Access> {
         Arc::clone(&self.access)

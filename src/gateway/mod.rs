@@ -18,6 +18,7 @@ mod expires;
 mod form;
 mod guard;
 mod listen;
+mod metered;
 mod operations;
 mod pace;
 mod piece;

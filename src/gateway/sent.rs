@@ -1,6 +1,7 @@
 //! The body of an answer on its way: counted as it goes, and its connection is at work until it has gone.
 
 use super::connections::Serving;
+use super::metered::Billed;
 use crate::telemetry::{MetricId, Metrics};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
@@ -15,13 +16,19 @@ pub(super) struct Sent {
     operation: String,
     metrics: Arc<Metrics>,
     bytes: u64,
+    bill: Option<Billed>,
     _serving: Serving,
 }
 
 impl Sent {
     /// The body of an answer of `operation`.
-    pub(super) fn new(body: Body, operation: String, metrics: &Arc<Metrics>, serving: Serving) -> Self {
-        Self { body, operation, metrics: Arc::clone(metrics), bytes: 0, _serving: serving }
+    pub(super) fn new(
+        body: Body,
+        (operation, bill): (String, Option<Billed>),
+        metrics: &Arc<Metrics>,
+        serving: Serving,
+    ) -> Self {
+        Self { body, operation, metrics: Arc::clone(metrics), bytes: 0, bill, _serving: serving }
     }
 }
 
@@ -38,7 +45,11 @@ impl hyper::body::Body for Sent {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
-            self.bytes += data.len() as u64;
+            let len = data.len() as u64;
+            self.bytes += len;
+            if let Some(bill) = &mut self.bill {
+                bill.sent(len);
+            }
         }
         Poll::Ready(frame)
     }

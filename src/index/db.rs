@@ -8,7 +8,7 @@ use super::rocks::Rocks;
 use super::stage::Stage;
 use super::tx::{Read, Tx};
 use super::view::View;
-use crate::model::{Error, Kind, NUMBER_MAX, Result};
+use crate::model::{Error, Kind, NUMBER_MAX, Result, Timestamp};
 use crate::sys::disk::Disk;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sys::sync::{Mutex, MutexGuard, thread};
@@ -334,9 +334,10 @@ impl Index {
     pub fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         let mut next = self.alone();
         let _inside = cfg!(debug_assertions).then(|| Inside::new(&self.inside));
-        let mut tx = Tx { view: self.view(), writes: super::scan::Writes::new(), seq: *next };
+        let writes = super::scan::Writes::new();
+        let mut tx = Tx { view: self.view(), writes, seq: *next, now: Timestamp::default() };
         let result = body(&mut tx)?;
-        let Tx { writes, seq, view } = tx;
+        let Tx { writes, seq, view, .. } = tx;
         if writes.is_empty() {
             return Ok((result, seq - 1));
         }

@@ -9,6 +9,9 @@ use crate::model::{
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// [`crate::model::Ledger`] before classes were counted.
+pub(super) use crate::model::Usage as UsageV1;
+
 /// [`Object`] before object lock.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]

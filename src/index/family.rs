@@ -67,12 +67,29 @@ families! {
     UploadName = "uploadname",
     /// (instant, directory, component, place): versions that time is about to change, in the order of when.
     Due = "due",
+    /// (month, bucket) to what the bucket was used for in that month.
+    Meter = "meter",
+    /// Directory id to the sum of what lies below it, as far as it has climbed.
+    DirSum = "dirsum",
+    /// Directory id to what is to climb from it.
+    DirTally = "dirtally",
 }
 
 impl Family {
     /// Whether stores were made without it, by releases that did not have it.
     pub(super) const fn is_young(self) -> bool {
-        matches!(self, Self::Sums | Self::User | Self::AccessKey | Self::UploadName | Self::Due | Self::Mfa)
+        matches!(
+            self,
+            Self::Sums
+                | Self::User
+                | Self::AccessKey
+                | Self::UploadName
+                | Self::Due
+                | Self::Mfa
+                | Self::Meter
+                | Self::DirSum
+                | Self::DirTally
+        )
     }
 }
 

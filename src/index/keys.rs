@@ -4,7 +4,7 @@
 //! byte order is S3's order of whole keys, since a directory's component keeps its `/` (LIST-1). `ver` keys
 //! need an end mark before the version, so a component's NUL is written `00 FF` and its end `00 00`.
 
-use crate::model::{BucketId, ContentId, DirId, KEY_BYTES_MAX, Seq, Timestamp, UploadId};
+use crate::model::{BucketId, ContentId, DirId, KEY_BYTES_MAX, Month, Seq, Timestamp, UploadId};
 
 /// An id as an eight-byte big-endian key.
 #[must_use]
@@ -151,6 +151,28 @@ pub fn due_parts(key: &[u8]) -> Option<(i64, DirId, String, Seq)> {
     let secs = i64::try_from(id_of(key.get(..8)?)?).ok()?;
     let (dir, component, seq) = ver_parts(key.get(8..)?)?;
     Some((secs, dir, component, seq))
+}
+
+/// Key of what a bucket was used for in a month.
+#[must_use]
+pub fn meter_key(month: Month, bucket: BucketId) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&month.number().to_be_bytes());
+    key[4..].copy_from_slice(&id_key(bucket.0));
+    key
+}
+
+/// The month and bucket in such a key.
+#[must_use]
+pub fn meter_parts(key: &[u8]) -> Option<(Month, BucketId)> {
+    let (month, bucket) = key.split_at_checked(4)?;
+    Some((Month::numbered(u32::from_be_bytes(month.try_into().ok()?)), BucketId(id_of(bucket)?)))
+}
+
+/// Lower and upper bound (exclusive) of a month's.
+#[must_use]
+pub fn meter_bounds(month: Month) -> ([u8; 4], [u8; 4]) {
+    (month.number().to_be_bytes(), month.next().number().to_be_bytes())
 }
 
 /// Key under which an upload is listed: by bucket and key, then in the order of initiation.

@@ -26,6 +26,7 @@ mod table;
 mod tx;
 mod unjournaled;
 mod view;
+mod weight;
 
 /// How an index is mended whose files are damaged.
 pub const MEND: &str = "`keyfold fsck --repair STORE` makes a new index of what can be read of it, \
@@ -48,12 +49,12 @@ pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;
 pub use keys::{
     RefKey, component_of, content_key, dent_bounds, dent_key, dir_of, due_key, due_parts, id_key, id_of, is_component,
-    next_name, part_key, part_number_of, upload_name_key, upload_name_parts, upload_names_end, ver_bounds,
-    ver_dir_bounds, ver_key, ver_parts,
+    meter_bounds, meter_key, meter_parts, next_name, part_key, part_number_of, upload_name_key, upload_name_parts,
+    upload_names_end, ver_bounds, ver_dir_bounds, ver_key, ver_parts,
 };
 pub use records::{
-    Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, Node, OpenSession, PartRecord,
-    SegRecord, Source, UploadRecord, VerRecord,
+    Body, Change, ContentRecord, DentRecord, DirRecord, DirStat, Extent, InodeRecord, MeterRecord, Node, OpenSession,
+    PartRecord, SegRecord, Source, UploadRecord, VerRecord,
 };
 pub use salvage::{Salvaged, salvage};
 pub use scan::Scan;
@@ -63,3 +64,4 @@ pub use table::{TableChecked, TableFlaw, check_table};
 pub use tx::{Read, Tx};
 pub use unjournaled::{CURRENT, LIST, cut_strays, name_list};
 pub use view::{OneCommit, View, reads_of_thread};
+pub use weight::{DirSum, NameWeight, weight_of_name, weight_of_version};

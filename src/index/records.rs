@@ -3,10 +3,11 @@
 use super::codec::{Record, fields, unknown_version};
 use super::earlier;
 use super::keys::is_component;
+use super::weight::DirSum;
 use crate::model::{
-    AccessKey, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino, Metadata,
-    MfaDevice, Object, ObjectLock, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp, Usage, User, VersionId,
-    Versioning,
+    AccessKey, Bucket, BucketId, BucketName, Checksum, ChecksumAlgorithm, ChecksumType, ContentId, DirId, ETag, Ino,
+    Ledger, Metadata, Meter, MfaDevice, Object, ObjectLock, ObjectSums, Posix, Result, StorageClass, TagSet, Timestamp,
+    User, VersionId, Versioning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -230,6 +231,15 @@ pub struct OpenSession {
     pub change: Option<Change>,
 }
 
+/// What a bucket was used for in a month that ended, and in the one that goes on: requests.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MeterRecord {
+    /// The bucket's name: it may be deleted since.
+    pub name: BucketName,
+    /// What it was used for.
+    pub meter: Meter,
+}
+
 /// Largest length and offset: those of a file.
 const BYTES_MAX: u64 = i64::MAX as u64;
 
@@ -306,6 +316,10 @@ fn instant_flaw(instant: &Timestamp) -> Option<&'static str> {
     (!instant.is_sane()).then_some("no clock shows it")
 }
 
+fn ledger_flaw(ledger: &Ledger) -> Option<&'static str> {
+    (!ledger.begun.is_sane() || !ledger.at.is_sane()).then_some("no clock shows its instants")
+}
+
 fn bucket_flaw(bucket: &Bucket) -> Option<&'static str> {
     let lock = bucket.lock?;
     if bucket.versioning != Versioning::Enabled {
@@ -340,6 +354,7 @@ records! {
     VerRecord = "version" since 1 VerRecordV1,
     DirRecord = "directory" since 1 DirRecordV1 unless dir_flaw,
     DirStat = "directory counter",
+    DirSum = "directory sum",
     InodeRecord = "inode" since 1 InodeRecordV1 unless inode_flaw,
     UploadRecord = "upload" since 1 UploadRecordV1, 2 UploadRecordV2,
     ContentRecord = "content" unless content_flaw,
@@ -347,7 +362,8 @@ records! {
     Node = "extent tree" unless node_flaw,
     SegRecord = "segment",
     PartRecord = "part",
-    Usage = "usage",
+    Ledger = "usage" since 1 UsageV1 unless ledger_flaw,
+    MeterRecord = "meter",
     Change = "change",
     OpenSession = "open session" unless session_flaw,
     Timestamp = "instant" unless instant_flaw,

@@ -6,7 +6,7 @@ use super::family::Family;
 use super::keys::RefKey;
 use super::scan::{Layer, Scan, Writes};
 use super::view::{OneCommit, View};
-use crate::model::Result;
+use crate::model::{Result, Timestamp};
 use bytes::Bytes;
 
 /// Anything that answers point reads and ordered walks.
@@ -62,6 +62,7 @@ pub struct Tx<'a> {
     pub(super) view: View<'a>,
     pub(super) writes: Writes,
     pub(super) seq: u64,
+    pub(super) now: Timestamp,
 }
 
 impl Tx<'_> {
@@ -69,6 +70,17 @@ impl Tx<'_> {
     #[must_use]
     pub const fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// The instant its owner said it happens at; the beginning of time while nobody did.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Says at which instant it happens.
+    pub const fn happens_at(&mut self, now: Timestamp) {
+        self.now = now;
     }
 
     /// Whether this transaction itself wrote or removed a key.

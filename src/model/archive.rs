@@ -65,7 +65,8 @@ pub struct Restore {
 /// What time has done to an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Aging {
-    /// When an object in `INTELLIGENT_TIERING` was used, noted once a day at most; `None` means not since it became current.
+    /// When an object in `INTELLIGENT_TIERING` was used, noted once a day at most; of another class, when a step brought it there.
+    /// `None` means not since it became current.
     pub accessed: Option<Timestamp>,
     /// The archive tier of `INTELLIGENT_TIERING` it lies in; classes that are archives need none.
     pub archived: Option<ArchiveTier>,

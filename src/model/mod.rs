@@ -11,6 +11,7 @@ mod ids;
 mod key;
 mod lock;
 mod metadata;
+mod metering;
 mod object;
 mod principal;
 mod quantity;
@@ -30,6 +31,7 @@ pub use lock::{
     BucketLock, DefaultRetention, Kept, Leave, ObjectLock, Period, Retention, RetentionMode, parse_hold, show_hold,
 };
 pub use metadata::{METADATA_BYTES_MAX, Metadata, SystemHeader};
+pub use metering::{ByClass, ClassMeter, Count, Held, Ledger, Meter, Month, nanos_between};
 pub use object::{Checksum, Object, StorageClass};
 pub use principal::{ACCESS_KEY_ID_BYTES, ACCOUNT, AccessKey, AccessKeyId, MfaDevice, REGION, User, UserName};
 pub use quantity::{parse_duration, parse_size, size_text};

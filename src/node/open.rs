@@ -2,7 +2,7 @@
 
 use crate::config::{DEBUG_TEMPLATE, DoorLimits, STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
-use crate::store::{Budget, Identity, Options, Settings, Store};
+use crate::store::{Budget, Identity, Options, Prices, Settings, Store};
 use crate::sys::disk::plain_file;
 use crate::sys::process;
 use std::fs::File;
@@ -118,6 +118,7 @@ fn settings(from: &StoreSettings) -> Settings {
         scrub_rate: from.scrub_rate,
         day: from.day,
         restore_delay: from.restore_delay,
+        sca_threshold_millis: from.sca_threshold_millis,
         lifecycle_rate: if from.lifecycle_enabled { from.lifecycle_rate as u64 } else { 0 },
     }
 }
@@ -136,6 +137,14 @@ pub(super) fn nodes_max(dir: &Path) -> usize {
 /// What clients of the S3 API may do to the store in `dir`, which is open.
 pub(super) fn door_limits(dir: &Path) -> DoorLimits {
     settings_now(dir).door
+}
+
+/// What bills of the store in `dir` reckon with.
+///
+/// # Errors
+/// Every complaint about its `keyfold.toml` at once.
+pub fn prices(dir: &Path) -> Result<Prices> {
+    Ok(StoreSettings::parse(&read(dir)?, has_debug_clock(dir))?.prices)
 }
 
 /// The settings as they are, the defaults when somebody has spoiled them since the store was opened.

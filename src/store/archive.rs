@@ -10,6 +10,7 @@ pub use decide::{Granted, RESTORE_DAYS_MAX, RestoreDelay, RestoreWish, archived,
 use super::Store;
 use super::class::Which;
 use super::find::in_one_of;
+use super::metering;
 use super::names::readable;
 use super::stack::{Current, current};
 use super::tiering;
@@ -61,6 +62,9 @@ impl Store {
                 Ok(true)
             })?;
             let granted = granted.ok_or_else(|| super::names::no_such_name(at.1))?;
+            if matches!(granted, Granted::Begun(_) | Granted::Hastened(_)) {
+                metering::count_restore(tx, at.0, &edited.object, granted.restore().tier)?;
+            }
             late.extend(matches!(granted, Granted::Begun(_)).then_some("ObjectRestore:Post"));
             for event in late {
                 self.announce(tx, event, at, &edited.object)?;
@@ -154,6 +158,10 @@ impl Store {
         // What is due comes first: neither the walks nor a page that cannot be read hold it up.
         let next = self.do_due()?;
         self.note_uses()?;
+        self.note_requests()?;
+        self.count_classes()?;
+        self.build_sums()?;
+        self.settle_sums()?;
         Ok(if self.watch_more()? { Some(Timestamp::default()) } else { next })
     }
 

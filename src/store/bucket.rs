@@ -1,11 +1,12 @@
 //! Buckets: create, delete, list, settings (BKT, VER-1).
 
 use super::Store;
-use super::names::readable;
+use super::analysis;
 use super::tiering;
 use crate::index::{DirRecord, DirStat, Family, Read, Tx, decode, dent_bounds, id_key, ver_dir_bounds};
 use crate::model::{
-    Bucket, BucketId, BucketLock, BucketName, DirId, Error, Kind, Leave, Posix, Result, Usage, Versioning, Xattrs,
+    Bucket, BucketId, BucketLock, BucketName, DirId, Error, Kind, Leave, Ledger, Posix, Result, Usage, Versioning,
+    Xattrs,
 };
 use std::collections::BTreeMap;
 
@@ -74,18 +75,6 @@ pub(super) fn need_same_bucket(read: &impl Read, bucket: &Bucket) -> Result<Buck
 
 pub(super) fn write_bucket(tx: &mut Tx<'_>, bucket: &Bucket) {
     tx.put(Family::Bucket, &bucket_key(bucket.id), bucket);
-}
-
-/// Adds to a bucket's usage counters.
-pub(super) fn add_usage(tx: &mut Tx<'_>, bucket: BucketId, delta: Usage) -> Result<()> {
-    let mut usage: Usage = match tx.record(Family::Usage, &id_key(bucket.0)) {
-        // A repair counts anew; until then nothing is known.
-        Err(error) if error.kind() == Kind::Corrupt => return Ok(()),
-        usage => usage?.unwrap_or_default(),
-    };
-    usage += delta;
-    tx.put(Family::Usage, &id_key(bucket.0), &usage);
-    Ok(())
 }
 
 impl Store {
@@ -162,9 +151,10 @@ impl Store {
 
     /// The same of the bucket of that name which `find` answers with, when it lets that be.
     pub(super) fn delete_bucket_if(&self, name: &str, find: impl FnOnce(&Tx<'_>) -> Result<Bucket>) -> Result<()> {
+        self.write_requests()?;
         let id = self.transact_durably(|tx| {
             let bucket = find(tx)?;
-            let usage: Usage = tx.record(Family::Usage, &id_key(bucket.id.0))?.unwrap_or_default();
+            let usage: Usage = tx.record::<Ledger>(Family::Usage, &id_key(bucket.id.0))?.unwrap_or_default().usage;
             let stat: DirStat = tx.record(Family::DirStat, &id_key(bucket.root.0))?.unwrap_or_default();
             // Counted, and looked for: a damaged counter lets nothing go.
             let found = |family, (lower, upper): (Vec<u8>, Vec<u8>)| tx.any(family, &lower, &upper);
@@ -179,9 +169,10 @@ impl Store {
             } else {
                 self.drop_uploads_of(tx, bucket.id)?;
                 super::obey::forget(tx, bucket.id)?;
+                super::analysis::forget(tx, bucket.id)?;
+                super::metering::close_bucket(tx, bucket.id)?;
                 tx.delete(Family::Bucket, &name_key(name));
                 tx.delete(Family::Bucket, &bucket_key(bucket.id));
-                tx.delete(Family::Usage, &id_key(bucket.id.0));
                 tx.delete(Family::Dir, &id_key(bucket.root.0));
                 tx.delete(Family::DirStat, &id_key(bucket.root.0));
                 return Ok(bucket.id);
@@ -191,7 +182,7 @@ impl Store {
                 .mend("delete them first: `rm -r` the objects, purge the entries of .versions, abort the uploads"))
         })?;
         self.quotas.forget(id);
-        Ok(())
+        self.load_analytics()
     }
 
     /// The bucket of that name.
@@ -333,8 +324,14 @@ impl Store {
             if document == tiering::DOCUMENT {
                 tiering::look_at_all(tx, bucket.id);
             }
+            if document == analysis::DOCUMENT {
+                analysis::forget_others(tx, &bucket)?;
+            }
             Ok(())
         })?;
+        if document == analysis::DOCUMENT {
+            self.load_analytics()?;
+        }
         if document == super::obey::DOCUMENT {
             self.rules_have_changed(bucket);
         }
@@ -346,6 +343,6 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn usage(&self, id: BucketId) -> Result<Usage> {
-        Ok(readable(self.index.record(Family::Usage, &id_key(id.0)))?.unwrap_or_default())
+        Ok(self.ledger(id)?.usage)
     }
 }

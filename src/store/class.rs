@@ -10,10 +10,11 @@ pub use facts::{ClassFacts, DURABILITY, DURABILITY_IN_WORDS, facts};
 use super::Store;
 use super::archive::archived;
 use super::lifecycle::leads_from;
+use super::metering::{add_to, count_edit};
 use super::names::{LEVELS_MAX, dir_record, dir_stat, live_dir, no_such_name};
 use super::stack::{current, rewrite};
 use crate::index::{Family, OneCommit, Tx, VerRecord, id_key, ver_key};
-use crate::model::{Aging, DirId, Error, Kind, Object, Result, Seq, StorageClass, Timestamp, VersionId};
+use crate::model::{Aging, ClassMeter, DirId, Error, Kind, Object, Result, Seq, StorageClass, Timestamp, VersionId};
 
 /// Whether a version may be taken to another class where it stands at `now`: down the waterfall, from an archive tier of
 /// `INTELLIGENT_TIERING` into archives only that are no nearer.
@@ -39,8 +40,9 @@ pub(super) fn sink(object: &mut Object, to: StorageClass, now: Timestamp) -> Res
     object.aging = match to {
         // IT-1
         StorageClass::IntelligentTiering => Aging { accessed: Some(now), ..Aging::default() },
-        // A restored copy lives on.
+        // A restored copy lives on; the least of days counts from here (SC-13).
         _ => Aging {
+            accessed: Some(now).filter(|_| facts(to).days_min > 0),
             restore: object.aging.restore.filter(|_| object.class == StorageClass::Glacier),
             ..Aging::default()
         },
@@ -165,6 +167,9 @@ impl Store {
         if edited.changed && !edited.draft {
             self.await_time(tx, at, &edited.object)?;
             if step.by == Mover::Lifecycle {
+                let bucket = dir_record(tx, at.0)?.bucket;
+                let transitions = ClassMeter { transitions: 1, ..ClassMeter::default() };
+                add_to(tx, bucket, step.to, transitions)?;
                 self.announce(tx, "LifecycleTransition", at, &edited.object)?;
             }
         }
@@ -197,9 +202,12 @@ impl Store {
             return Err(Error::new(Kind::IsMarker, "cannot change a delete marker")
                 .why("it has no bytes, no class and no tags (VER-11, TAG-9)"));
         }
+        let before = object.clone();
         let changed = edit(&mut object)?;
         let draft = top.as_ref().is_some_and(|top| top.draft);
         if changed {
+            let names = top.as_ref().map(|top| if top.draft { 0 } else { top.nlink() });
+            count_edit(tx, at.0, (&before, &object), names)?;
             match top {
                 Some(mut top) => {
                     top.object = object.clone();

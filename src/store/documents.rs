@@ -1,6 +1,7 @@
 //! Bucket documents: the settings that S3 keeps as documents, by name, and what makes each of them valid.
 
 use super::Store;
+use super::analysis::{self, AnalyticsDocument};
 use super::cors::{self, CorsRules};
 use super::lifecycle::{self, LifecycleDocument};
 use super::lock_document;
@@ -73,6 +74,8 @@ enum Engine {
     Cors,
     /// Stored; says when objects go into archive tiers.
     Tiering,
+    /// Stored; says what is observed.
+    Analytics,
     /// Stored, with an ID for each rule; the engine obeys it.
     Lifecycle,
     /// It is the bucket's object lock, not stored text.
@@ -111,7 +114,7 @@ pub const DOCUMENTS: &[Document] = &[
     document("notification", Engine::Later, "`get-bucket-notification-configuration`"),
     document("logging", Engine::Later, "`get-bucket-logging`"),
     document("inventory", Engine::Later, "`list-bucket-inventory-configurations`"),
-    document("analytics", Engine::Later, "`list-bucket-analytics-configurations`"),
+    document("analytics", Engine::Analytics, "`list-bucket-analytics-configurations`, at most 1,000 (SCA-1)"),
     document("object-lock", Engine::ObjectLock, "`get-object-lock-configuration`; for good, once it is set (LOCK-1)"),
     document("encryption", Engine::Later, "`get-bucket-encryption`"),
     document("tagging", Engine::Tagging, "`get-bucket-tagging`, at most 50 tags (BKT-21)"),
@@ -198,6 +201,9 @@ impl Document {
                 .map_err(|error| self.bad(error.to_string()))
                 .and_then(|rules| rules.check()),
             Engine::Tiering => serde_json::from_value::<TieringDocument>(value)
+                .map_err(|error| self.bad(error.to_string()))
+                .and_then(|document| document.check()),
+            Engine::Analytics => serde_json::from_value::<AnalyticsDocument>(value)
                 .map_err(|error| self.bad(error.to_string()))
                 .and_then(|document| document.check()),
             Engine::ObjectLock => lock_document::parse(&value).map(|_| ()),
@@ -287,6 +293,7 @@ impl Document {
                     Engine::Tagging => r#"{"TagSet":[{"Key":"project","Value":"blue"}]}"#,
                     Engine::Cors => cors::EXAMPLE,
                     Engine::Tiering => tiering::EXAMPLE,
+                    Engine::Analytics => analysis::EXAMPLE,
                     Engine::Lifecycle => lifecycle::EXAMPLE,
                     Engine::ObjectLock => lock_document::EXAMPLE,
                     Engine::Fixed(text) => text,

@@ -1,7 +1,7 @@
 //! What a store says of itself in numbers, for who watches it.
 
 use super::Store;
-use crate::model::Result;
+use crate::model::{Held, Result};
 use crate::telemetry::{MetricId, Metrics};
 
 impl Store {
@@ -18,7 +18,18 @@ impl Store {
         let buckets = self.buckets()?;
         metrics.set(MetricId::Buckets, &[], count(buckets.len() as u64));
         for bucket in &buckets {
-            let (usage, name) = (self.usage(bucket.id)?, [bucket.name.as_str()]);
+            let ledger = self.ledger(bucket.id)?;
+            let (usage, name) = (ledger.usage, [bucket.name.as_str()]);
+            for (class, held) in ledger.classes.iter().filter(|(_, held)| ledger.complete && **held != Held::default())
+            {
+                for (state, objects, bytes) in
+                    [("current", held.objects, held.bytes), ("noncurrent", held.noncurrent, held.noncurrent_bytes)]
+                {
+                    let labels = [bucket.name.as_str(), class.name(), state];
+                    metrics.set(MetricId::BucketClassObjects, &labels, objects);
+                    metrics.set(MetricId::BucketClassBytes, &labels, bytes);
+                }
+            }
             for (id, value) in [
                 (MetricId::BucketObjects, usage.objects),
                 (MetricId::BucketBytes, usage.bytes),

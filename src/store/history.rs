@@ -188,6 +188,7 @@ impl Store {
             return self.unlink_one(tx, &unversioned(bucket), at, top, names, now);
         }
         dethrone(tx, bucket.id, &top.object)?;
+        super::metering::charge_early(tx, bucket.id, &top.object)?;
         drop_content(tx, top.object.content)
     }
 

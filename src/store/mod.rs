@@ -8,8 +8,10 @@
 //! Locks: the reaper's own is outermost, then the index's commit lock; `pins`, `pending`, caches and queues are leaves,
 //! taken alone, but for `pins` under `gone`.
 
+mod analysis;
 mod archive;
 mod asof;
+mod bill;
 mod bucket;
 mod changed;
 mod class;
@@ -19,6 +21,7 @@ mod content;
 mod copy;
 mod cors;
 mod delete;
+mod dir_sums;
 mod documents;
 mod doors;
 mod draft;
@@ -37,6 +40,7 @@ mod lock_document;
 mod locks;
 mod memory;
 mod metadata;
+mod metering;
 mod moves;
 mod multipart;
 mod names;
@@ -68,8 +72,13 @@ mod tree;
 mod vault;
 mod writers;
 
+pub use analysis::{
+    AGE_GROUPS, AgeSeen, Analysis, AnalysisElement, AnalyticsDocument, AnalyticsElement, BucketElement,
+    DestinationElement, EQUAL_DAYS, ExportElement, WINDOW_DAYS,
+};
 pub use archive::{Granted, RESTORE_DAYS_MAX, RestoreDelay, RestoreWish, archived, restore_text};
 pub use asof::AsOf;
+pub use bill::{BillLine, ClassPrices, Prices, bill};
 pub use changed::{Acting, Changed, Listener, Origin};
 pub use class::{ClassFacts, DURABILITY, DURABILITY_IN_WORDS, Mover, Step, facts, may_copy, may_move};
 pub use compact::Compacted;
@@ -90,6 +99,7 @@ pub use list::{ListRequest, ListVersions, Page, VersionEntry, VersionPage};
 pub use locks::Locked;
 pub use memory::Budget;
 pub use metadata::{Carried, PosixChange, XattrMode};
+pub use metering::Metered;
 pub use multipart::{
     CompleteOptions, CompletePart, ListUploads, PART_BYTES_MIN, PART_NUMBER_MAX, PartInfo, PartPage, Upload,
     UploadOptions, UploadPage,
@@ -162,6 +172,9 @@ pub struct Store {
     listeners: changed::Listeners,
     completed: multipart::Completed,
     uses: tiering::Uses,
+    analyses: analysis::Analyses,
+    meters: metering::Meters,
+    dir_sums: dir_sums::DirSums,
     notes: notes::Notes,
     complaints: complaints::Complaints,
     hindrances: hindered::Hindrances,
@@ -215,7 +228,9 @@ impl Store {
         self.writable()?;
         let (mut gone, mut told) = (Vec::new(), None);
         let done = self.index.transact(|tx| {
+            tx.happens_at(self.now());
             let result = body(tx)?;
+            self.note_sums(tx, warrant)?;
             let now = self.now();
             if self.locks.any() {
                 locks::guard(tx, now, warrant)?;

@@ -9,9 +9,10 @@ pub(super) use pages::UPLOADS_KEY;
 pub use pages::{ListUploads, PartPage, UploadPage};
 
 use super::Store;
-use super::bucket::{add_usage, need_bucket};
+use super::bucket::need_bucket;
 use super::content::Content;
 use super::draft::Draft;
+use super::metering::count_usage;
 use super::promise::{Promise, Promised, check_length};
 use super::stack::drop_content;
 use super::sums::sum_of;
@@ -180,7 +181,7 @@ impl Store {
             };
             tx.put(Family::Upload, &id_key(id.0), &record);
             tx.put(Family::UploadName, &upload_name_key(bucket.id, key.as_str(), id), &1u64);
-            add_usage(tx, bucket.id, Usage { uploads: 1, ..Usage::default() })?;
+            count_usage(tx, bucket.id, Usage { uploads: 1, ..Usage::default() })?;
             Ok(id)
         })
     }
@@ -279,13 +280,13 @@ impl Store {
             let key = part_key(upload, number);
             if let Some(old) = tx.record::<PartRecord>(Family::Part, &key)? {
                 drop_content(tx, old.content)?;
-                add_usage(tx, record.bucket, part_usage(old.size, -1))?;
+                count_usage(tx, record.bucket, part_usage(old.size, -1))?;
             }
             let digest = self.opaque.seal(u64::MAX, prepared.id.0);
             let etag = etag.unwrap_or(ETag { digest, parts: 0 });
             let part = PartRecord { content: prepared.id, size: prepared.record.size, etag, modified: now };
             tx.put(Family::Part, &key, &part);
-            add_usage(tx, record.bucket, part_usage(part.size, 1))?;
+            count_usage(tx, record.bucket, part_usage(part.size, 1))?;
             Ok(part)
         })?;
         drop(prepared);
@@ -342,11 +343,11 @@ impl Store {
         let bucket = record.bucket;
         for (number, part) in parts_of(tx, upload)? {
             drop_content(tx, part.content)?;
-            add_usage(tx, bucket, part_usage(part.size, -1))?;
+            count_usage(tx, bucket, part_usage(part.size, -1))?;
             tx.delete(Family::Part, &part_key(upload, number));
         }
         tx.delete(Family::Upload, &id_key(upload.0));
         tx.delete(Family::UploadName, &upload_name_key(bucket, &record.key, upload));
-        add_usage(tx, bucket, Usage { uploads: -1, ..Usage::default() })
+        count_usage(tx, bucket, Usage { uploads: -1, ..Usage::default() })
     }
 }

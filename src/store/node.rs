@@ -1,16 +1,14 @@
 //! Making and removing directories, making special files and drafts.
 
 use super::Store;
-use super::bucket::{add_usage, read_bucket};
+use super::bucket::read_bucket;
 use super::class::default_class;
 use super::names::{
     Directory, FileEntry, dent, dir_record, dir_stat, directory_of, is_dir, live_dir, no_such_name, twin,
 };
 use super::stack::{Current, attach, bucket_of, bury, detach, enthrone, newest_older, open_dir};
 use crate::index::{DentRecord, Family, OpenSession, Read, Tx, id_key};
-use crate::model::{
-    Bucket, DirId, Error, Ino, Kind, Object, ObjectLock, Posix, Result, Seq, Timestamp, Usage, VersionId,
-};
+use crate::model::{Bucket, DirId, Error, Ino, Kind, Object, ObjectLock, Posix, Result, Seq, Timestamp, VersionId};
 
 pub(super) fn taken(component: &str) -> Error {
     Error::new(Kind::AlreadyExists, format!("cannot make {component:?}")).why("the name is taken")
@@ -121,11 +119,8 @@ impl Store {
             }
         }
         if let Some(marker) = &record.marker {
-            add_usage(
-                tx,
-                record.bucket,
-                Usage { objects: -1, bytes: -i64::try_from(marker.size).unwrap_or(0), ..Usage::default() },
-            )?;
+            super::stack::dethrone(tx, record.bucket, marker)?;
+            super::metering::charge_early(tx, record.bucket, marker)?;
             super::stack::drop_content(tx, marker.content)?;
             self.announce(tx, "ObjectRemoved:Delete", (parent, component), marker)?;
         }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::chunklog::{self, ChunkLog, Journal};
 use crate::crypto::{Opaque, hex};
-use crate::index::{self, Family, Index};
+use crate::index::{self, Family, Index, Read};
 use crate::model::{Error, Kind, Result};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::disk::{Access, DirEntry, Disk, OsDisk};
@@ -73,6 +73,8 @@ pub struct Settings {
     pub restore_delay: RestoreDelay,
     /// Versions a second that lifecycle rules are held against in the background at most; with 0 they are not.
     pub lifecycle_rate: u64,
+    /// Bytes read in 30 days, in thousandths of those stored, from which on objects are not used seldom (SCA-10).
+    pub sca_threshold_millis: u64,
 }
 
 impl Settings {
@@ -103,6 +105,7 @@ impl Default for Settings {
             day: Duration::from_secs(86_400),
             restore_delay: RestoreDelay::None,
             lifecycle_rate: 100_000,
+            sca_threshold_millis: 500,
         }
     }
 }
@@ -409,6 +412,9 @@ impl Store {
             listeners: super::changed::Listeners::default(),
             completed: super::multipart::Completed::default(),
             uses: super::tiering::Uses::default(),
+            analyses: super::analysis::Analyses::default(),
+            meters: super::metering::Meters::default(),
+            dir_sums: super::dir_sums::DirSums::default(),
             notes: super::notes::Notes::default(),
             complaints: complaints::Complaints::default(),
             hindrances: hindered::Hindrances::default(),
@@ -420,6 +426,9 @@ impl Store {
         });
         store.feed.notice(done);
         store.tell_lag();
+        if !fixed || store.index.any(Family::DirSum, &[], &[0xff; 9])? {
+            store.load_sums()?;
+        }
         if fixed {
             // In memory: what a crash left open shows as it would if the store were opened to be changed.
             store.finish_sessions()?;
@@ -433,6 +442,8 @@ impl Store {
         store.finish_sessions()?;
         store.load_quotas()?;
         store.name_uploads()?;
+        store.begin_metering()?;
+        store.load_analytics()?;
         if options.workers {
             store.spawn("keyfold-reaper", Self::run_reaper)?;
             if store.settings.compact_rate > 0 {

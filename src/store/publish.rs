@@ -4,11 +4,12 @@ use super::content::{Content, inline};
 use super::draft::Draft;
 use super::extents::{Plan, edit};
 use super::metadata::PosixChange;
+use super::metering::count_edit;
 use super::moves::Staying;
 use super::names::readable;
 use super::pins::Taking;
 use super::rounds::Unsynced;
-use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, resize, retire, rewrite};
+use super::stack::{Current, bucket_of, current, drop_content, enthrone_all, retire, rewrite};
 use super::takeover::{Holders, take_over};
 use super::{Store, names};
 use crate::index::{
@@ -316,7 +317,6 @@ impl Store {
             let mut object = old.object.clone();
             let own = !old.draft && session.owns(&old.object, now);
             if own {
-                resize(tx, bucket.id, &old, prepared.record.size)?;
                 drop_content(tx, old.object.content)?;
             } else {
                 self.retire_all(tx, &bucket, at, &old, now)?;
@@ -342,7 +342,9 @@ impl Store {
             }
             edit(&mut object);
             let new = Current { object, draft: false, names: old.names.clone() };
-            if !own {
+            if own {
+                count_edit(tx, at.0, (&old.object, &new.object), Some(new.nlink()))?;
+            } else {
                 enthrone_all(tx, &bucket, at, &new, Some(&old))?;
             }
             let object = new.object.clone();

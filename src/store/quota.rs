@@ -9,7 +9,7 @@ use super::open::Space;
 use super::origin::{Named, Origin};
 use super::stack::{Current, bucket_of, current, stays};
 use crate::index::{Family, Read, Tx, decode, id_of};
-use crate::model::{Bucket, BucketId, Error, Kind, Object, ObjectKey, Result, Seq, Usage, VersionId};
+use crate::model::{Bucket, BucketId, Error, Kind, Ledger, Object, ObjectKey, Result, Seq, VersionId};
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use std::collections::HashMap;
@@ -67,8 +67,9 @@ impl Quotas {
             return Ok(());
         }
         for key in tx.touched(Family::Usage) {
-            let before = tx.before(Family::Usage, &key)?.map_or(Ok(Usage::default()), |bytes| decode(&bytes))?.held();
-            let after = tx.record::<Usage>(Family::Usage, &key)?.unwrap_or_default().held();
+            let before = tx.before(Family::Usage, &key)?.map_or(Ok(Ledger::default()), |bytes| decode(&bytes))?;
+            let after = tx.record::<Ledger>(Family::Usage, &key)?.unwrap_or_default();
+            let (before, after) = (before.usage.held(), after.usage.held());
             let shares = self.shares.lock();
             if let Some(share) = id_of(&key).and_then(|id| shares.get(&BucketId(id)))
                 && after > before

@@ -423,6 +423,9 @@ impl Store {
     /// When the last round fails: what was not durable is lost.
     pub fn close(&self) -> Result<()> {
         let open = self.writable().is_ok();
+        if open && let Err(error) = self.write_requests().and_then(|()| self.write_observed()) {
+            tracing::warn!(%error, "the last requests are not metered");
+        }
         if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }

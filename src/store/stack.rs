@@ -3,16 +3,17 @@
 //! Every function here is part of a transaction and keeps counters, holders and directories right.
 
 use super::Store;
-use super::bucket::{add_usage, read_bucket};
+use super::bucket::read_bucket;
 use super::find::null_below;
+use super::metering::{self, charge_early, count};
 use super::names::{dent, dir_record, dir_stat, is_dir, live_dir};
 use crate::index::{
     Body, ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, OneCommit, Read, RefKey, Tx, VerRecord,
     content_key, decode, dent_key, id_key, ver_bounds, ver_dir_bounds, ver_key,
 };
 use crate::model::{
-    Bucket, BucketId, ContentId, DirId, Error, FileKind, Ino, Kind, Object, Posix, Result, Seq, Timestamp, Usage,
-    VersionId, Versioning, Xattrs,
+    Bucket, BucketId, ContentId, DirId, Error, FileKind, Ino, Kind, Object, Posix, Result, Seq, Timestamp, VersionId,
+    Versioning, Xattrs,
 };
 
 /// The current version of a name.
@@ -229,22 +230,6 @@ pub(super) fn newest_older(read: &impl Read, dir: DirId, component: &str) -> Res
     Ok(None)
 }
 
-/// Counters of one entry: `sign` is 1 when it comes and -1 when it goes.
-fn current_usage(object: &Object, sign: i64) -> Usage {
-    Usage { objects: sign, bytes: sign * signed(object.size), ..Usage::default() }
-}
-
-fn older_usage(object: &Object, sign: i64) -> Usage {
-    if object.marker {
-        return Usage { markers: sign, ..Usage::default() };
-    }
-    Usage { noncurrent: sign, noncurrent_bytes: sign * signed(object.size), ..Usage::default() }
-}
-
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
 /// One holder of a content less; the last one frees it, in the background when it is large.
 pub(super) fn drop_content(tx: &mut Tx<'_>, id: ContentId) -> Result<()> {
     if id == ContentId::EMPTY || !tx.release(RefKey::Content(id.0))? {
@@ -287,7 +272,7 @@ pub(super) fn push_older(
     object: &Object,
 ) -> Result<()> {
     tx.put(Family::Ver, &ver_key(dir, component, object.seq), &VerRecord::Object(object.clone()));
-    add_usage(tx, bucket, older_usage(object, 1))
+    count(tx, bucket, &[metering::older(object, 1)])
 }
 
 /// Removes a version or marker below the current entry for good.
@@ -299,7 +284,8 @@ pub(super) fn remove_older(
     object: &Object,
 ) -> Result<()> {
     tx.delete(Family::Ver, &ver_key(dir, component, object.seq));
-    add_usage(tx, bucket, older_usage(object, -1))?;
+    charge_early(tx, bucket, object)?;
+    count(tx, bucket, &[metering::older(object, -1)])?;
     drop_content(tx, object.content)
 }
 
@@ -332,12 +318,13 @@ pub(super) fn retire(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), old: &
         tx.delete(Family::Unsealed, &id_key(old.object.ino.0));
         return drop_content(tx, old.object.content);
     }
-    add_usage(tx, bucket.id, current_usage(&old.object, -1))?;
+    count(tx, bucket.id, &[metering::current(&old.object, -1)])?;
     if stays(bucket, &old.object) {
         let mut object = old.object.clone();
         object.superseded = Some(now);
         push_older(tx, bucket.id, at.0, at.1, &object)
     } else {
+        charge_early(tx, bucket.id, &old.object)?;
         drop_content(tx, old.object.content)
     }
 }
@@ -351,7 +338,7 @@ pub(super) fn keep_copy(
     now: Timestamp,
 ) -> Result<()> {
     if !stays(bucket, old) {
-        return Ok(());
+        return charge_early(tx, bucket.id, old);
     }
     hold_content(tx, old.content)?;
     let mut object = old.clone();
@@ -369,7 +356,7 @@ pub(super) fn enthrone(tx: &mut Tx<'_>, bucket: &Bucket, at: (DirId, &str), obje
     if object.version == VersionId::Null && bucket.versioning != Versioning::Unversioned {
         remove_null(tx, bucket.id, at.0, at.1)?;
     }
-    add_usage(tx, bucket.id, current_usage(object, 1))
+    count(tx, bucket.id, &[metering::current(object, 1)])
 }
 
 /// [`enthrone`] under every name of a file: each is an object of its own to S3 (FSX-6). `old` is what had them before: below
@@ -382,7 +369,7 @@ pub(super) fn enthrone_all(
     old: Option<&Current>,
 ) -> Result<()> {
     if old.is_some_and(is_null) && bucket.versioning == Versioning::Suspended {
-        return (0..new.nlink()).try_for_each(|_| add_usage(tx, bucket.id, current_usage(&new.object, 1)));
+        return (0..new.nlink()).try_for_each(|_| count(tx, bucket.id, &[metering::current(&new.object, 1)]));
     }
     match &new.names {
         None => enthrone(tx, bucket, at, &new.object),
@@ -390,20 +377,9 @@ pub(super) fn enthrone_all(
     }
 }
 
-/// Counts a change of a current entry's length that makes no version.
-pub(super) fn resize(tx: &mut Tx<'_>, bucket: BucketId, old: &Current, after: u64) -> Result<()> {
-    if old.object.size == after {
-        return Ok(());
-    }
-    // Each of a file's names counts its bytes.
-    let names = i64::try_from(old.nlink()).unwrap_or(1);
-    let bytes = (signed(after) - signed(old.object.size)) * names;
-    add_usage(tx, bucket, Usage { bytes, ..Usage::default() })
-}
-
 /// Forgets a current entry that was moved elsewhere or removed without a trace.
 pub(super) fn dethrone(tx: &mut Tx<'_>, bucket: BucketId, object: &Object) -> Result<()> {
-    add_usage(tx, bucket, current_usage(object, -1))
+    count(tx, bucket, &[metering::current(object, -1)])
 }
 
 /// After the newest entry of a name went for good: the next older one becomes current, unless it is a marker (DEL-6).
@@ -422,7 +398,7 @@ pub(super) fn promote(
         return Ok(());
     }
     tx.delete(Family::Ver, &ver_key(dir, component, object.seq));
-    add_usage(tx, bucket.id, older_usage(&object, -1))?;
+    count(tx, bucket.id, &[metering::older(&object, -1)])?;
     object.superseded = None;
     let home = revive(tx, dir, now)?;
     if home != dir {
@@ -431,7 +407,7 @@ pub(super) fn promote(
         tidy(tx, dir)?;
     }
     if is_dir(component) {
-        add_usage(tx, bucket.id, current_usage(&object, 1))?;
+        count(tx, bucket.id, &[metering::current(&object, 1)])?;
         return set_marker(tx, home, component, object, spare, now);
     }
     if let Some(draft) = current(tx, home, component)? {
@@ -446,7 +422,7 @@ pub(super) fn promote(
     if bucket.lock.is_some() || tx.get(Family::Ino, &id_key(object.ino.0))?.is_some() {
         object.ino = spare;
     }
-    add_usage(tx, bucket.id, current_usage(&object, 1))?;
+    count(tx, bucket.id, &[metering::current(&object, 1)])?;
     attach(tx, home, component, &DentRecord::Object { object, draft: false }, now)
 }
 
@@ -470,7 +446,7 @@ pub(super) fn move_older(
 pub(super) fn add_version(tx: &mut Tx<'_>, bucket: BucketId, to: (DirId, &str), object: Object) -> Result<()> {
     let key = ver_key(to.0, to.1, object.seq);
     if tx.get(Family::Ver, &key)?.is_some() {
-        add_usage(tx, bucket, older_usage(&object, -1))?;
+        count(tx, bucket, &[metering::older(&object, -1)])?;
         return drop_content(tx, object.content);
     }
     tx.put(Family::Ver, &key, &VerRecord::Object(object));

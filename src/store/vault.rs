@@ -21,8 +21,8 @@ use super::{Content, Store};
 use crate::crypto::{TreeHash, hex};
 use crate::index::{Family, Read, Tx, id_key};
 use crate::model::{
-    Bucket, BucketName, Error, FileKind, Ino, Kind, Metadata, Object, ObjectKey, Posix, Result, StorageClass,
-    Timestamp, Usage, Versioning,
+    Bucket, BucketName, Error, FileKind, Ino, Kind, Ledger, Metadata, Object, ObjectKey, Posix, Result, StorageClass,
+    Timestamp, Versioning,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ fn write_vault(tx: &mut Tx<'_>, mut bucket: Bucket, vault: &Vault) -> Result<()>
 
 /// Archives of a vault's bucket, and their bytes.
 fn held(read: &impl Read, bucket: &Bucket) -> Result<(u64, u64)> {
-    let usage: Usage = read.record(Family::Usage, &id_key(bucket.id.0))?.unwrap_or_default();
+    let Ledger { usage, .. } = read.record(Family::Usage, &id_key(bucket.id.0))?.unwrap_or_default();
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     Ok((count(usage.objects), count(usage.bytes)))
 }

@@ -72,6 +72,8 @@ metrics! {
     BucketMarkers = Gauge "bucket_delete_markers" ["bucket"] "Delete markers";
     BucketUploads = Gauge "bucket_uploads" ["bucket"] "Multipart uploads in progress";
     BucketUploadBytes = Gauge "bucket_upload_bytes" ["bucket"] "Bytes of parts of uploads in progress";
+    BucketClassBytes = Gauge "bucket_class_bytes" ["bucket", "class", "state"] "Bytes by storage class, current and noncurrent, once they are counted";
+    BucketClassObjects = Gauge "bucket_class_objects" ["bucket", "class", "state"] "Objects by storage class, current and noncurrent, once they are counted";
     DiskBytes = Gauge "disk_bytes" ["state"] "The disk below the store: total, free, available less the reserve";
     DiskFiles = Gauge "disk_files" ["state"] "Inodes of the disk below the store: total, free";
     ScrubBytes = Gauge "scrub_bytes" [] "Bytes read by scrub, over the life of the store";

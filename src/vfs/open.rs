@@ -6,7 +6,7 @@ use super::lookup::{Caller, Lookup, Moment};
 use super::node::{Ended, Node, NodeRef, View, What};
 use super::session::{Opened, without_setid};
 use super::{Durability, Vfs};
-use crate::model::{DirId, FileKind, Ino, Kind, Posix};
+use crate::model::{DirId, FileKind, Ino, Kind, Object, Posix};
 use crate::store::{Entry, FileEntry, Used, again};
 use crate::sys::disk::DiskFile;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
@@ -80,7 +80,7 @@ impl Vfs {
             Ok((object, content))
         };
         let (object, content) = again(find, Fault::is_replaced).map_err(Fault::or_lost)?;
-        self.store.used(|| self.used_place(node), &object);
+        self.was_read(node, &object);
         let keep_cache = node.now_cached(object.content.0);
         let lasting = node.what.bytes().is_some();
         if lasting {
@@ -199,8 +199,14 @@ impl Vfs {
             return Ok(true);
         }
         self.refresh(node, opened, object)?;
-        self.store.used(|| self.used_place(node), object);
+        self.was_read(node, object);
         Ok(node.now_cached(object.content.0))
+    }
+
+    /// Somebody opened a file to read it: that counts as if it was read whole, since the kernel may have its pages.
+    fn was_read(&self, node: &Node, object: &Object) {
+        self.store.used(|| self.used_place(node), object);
+        self.store.observed(|| self.used_place(node), object, object.size);
     }
 
     /// Where a node's bytes were used, as far as it has a name.

@@ -332,6 +332,48 @@ fn a_store_of_format_1_reads_as_when_it_was_written() {
     assert_same(&wanted, &read(&work.path().join("store")));
 }
 
+/// Counters of classes are not there, and nothing wrong is told meanwhile; what comes while they are counted counts once.
+#[test]
+fn classes_of_a_store_of_format_1_are_counted_later() {
+    let work = tempfile::tempdir().unwrap();
+    run(Command::new("tar").arg("-xJf").arg(golden().join("format-1.tar.xz")).arg("-C").arg(work.path()));
+    let clock = Arc::new(ManualClock::at(BEGINNING + 86_400));
+    let open = || Store::open(&work.path().join("store"), options(&clock)).unwrap();
+    let ledger = |store: &Arc<Store>, bucket: &str| store.ledger(store.bucket(bucket).unwrap().id).unwrap();
+    let store = open();
+    assert!(!ledger(&store, "plain").complete && ledger(&store, "plain").usage.objects > 0);
+    assert_eq!(store.sum_below(store.bucket("plain").unwrap().root).unwrap(), None);
+    store.put("plain", &ObjectKey::parse("new").unwrap(), &mut &b"new"[..], &PutOptions::default()).unwrap();
+    store.delete("plain", &ObjectKey::parse("inline.txt").unwrap(), None, Condition::Always).unwrap();
+    assert_eq!(store.fsck(&mut |_| {}).unwrap(), []);
+    store.close().unwrap();
+    drop(store);
+    clock.advance_millis(40 * 86_400_000);
+    let store = open();
+    assert!(!ledger(&store, "plain").complete);
+    store.pass_time().unwrap();
+    for bucket in ["plain", "versioned", "suspended"] {
+        let ledger = ledger(&store, bucket);
+        let sum = |of: fn(&keyfold::model::Held) -> i64| ledger.classes.iter().map(|(_, held)| of(held)).sum::<i64>();
+        assert!(ledger.complete);
+        assert_eq!((sum(|held| held.objects), sum(|held| held.bytes)), (ledger.usage.objects, ledger.usage.bytes));
+        assert_eq!(sum(|held| held.noncurrent_bytes), ledger.usage.noncurrent_bytes);
+        let below = store.sum_below(store.bucket(bucket).unwrap().root).unwrap().unwrap();
+        assert_eq!((below.entries, below.bytes), (ledger.usage.objects, ledger.usage.bytes));
+        assert_eq!(below.noncurrent_bytes, ledger.usage.noncurrent_bytes);
+    }
+    assert_eq!(store.fsck(&mut |_| {}).unwrap(), []);
+    // Time counts from when the store was opened first: 40 days of what was there all along.
+    let metered = store.metered_in(keyfold::model::Month::parse("2026-01").unwrap()).unwrap();
+    let of = metered.iter().find(|metered| metered.bucket.as_str() == "suspended").unwrap();
+    let used: u128 = of.meter.classes.iter().map(|(_, used)| used.byte_time).sum();
+    let usage = ledger(&store, "suspended").usage;
+    let bytes = u128::try_from(usage.bytes + usage.noncurrent_bytes).unwrap();
+    assert_eq!(used, bytes * 30 * 86_400 * 1_000_000_000);
+    assert!(of.begun.is_some());
+    store.close().unwrap();
+}
+
 /// As a backup is; what later releases keep is not there.
 #[test]
 fn a_store_of_format_1_can_be_opened_to_be_read_only() {

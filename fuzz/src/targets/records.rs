@@ -1,13 +1,13 @@
 //! Targets for the index: records of every family and keys of every shape.
 
 use keyfold::index::{
-    Change, ContentRecord, DentRecord, DirRecord, DirStat, InodeRecord, Node, OpenSession, PartRecord, Record, RefKey,
-    SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key, dir_of, due_parts, encode, id_key,
-    id_of, next_name, part_key, part_number_of, upload_name_key, upload_name_parts, ver_bounds, ver_dir_bounds,
-    ver_key, ver_parts,
+    Change, ContentRecord, DentRecord, DirRecord, DirStat, DirSum, InodeRecord, MeterRecord, Node, OpenSession,
+    PartRecord, Record, RefKey, SegRecord, UploadRecord, VerRecord, component_of, decode, dent_bounds, dent_key,
+    dir_of, due_parts, encode, id_key, id_of, next_name, part_key, part_number_of, upload_name_key, upload_name_parts,
+    ver_bounds, ver_dir_bounds, ver_key, ver_parts,
 };
 use keyfold::model::{
-    AccessKey, Bucket, BucketId, DirId, MfaDevice, ObjectSums, Seq, Timestamp, UploadId, Usage, User,
+    AccessKey, Bucket, BucketId, DirId, Ledger, MfaDevice, ObjectSums, Seq, Timestamp, UploadId, User,
 };
 use std::fmt::Debug;
 
@@ -26,7 +26,7 @@ fn sound<R: Record + PartialEq + Debug>(bytes: &[u8]) {
 /// record the rest is taken for.
 pub fn records(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
-    match kind % 23 {
+    match kind % 26 {
         0 => record::<Bucket>(data),
         1 => record::<DentRecord>(data),
         2 => record::<VerRecord>(data),
@@ -38,7 +38,7 @@ pub fn records(data: &[u8]) {
         8 => record::<SegRecord>(data),
         9 => record::<UploadRecord>(data),
         10 => record::<PartRecord>(data),
-        11 => record::<Usage>(data),
+        11 => record::<Ledger>(data),
         12 => record::<Change>(data),
         13 => record::<OpenSession>(data),
         14 => record::<u64>(data),
@@ -50,6 +50,9 @@ pub fn records(data: &[u8]) {
         19 => sound::<ObjectSums>(&[&[1], data].concat()),
         20 => record::<MfaDevice>(data),
         21 => record::<Timestamp>(data),
+        22 => record::<MeterRecord>(data),
+        23 => sound::<Ledger>(&[&[1], data].concat()),
+        24 => record::<DirSum>(data),
         // Another format version, or none at all.
         _ => {
             let _ = decode::<DentRecord>(data);

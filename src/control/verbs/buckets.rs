@@ -1,8 +1,9 @@
 //! `bucket ...`: buckets and their settings, all by one pattern.
 
-use crate::control::{ActRow, BucketRow, Host, Reply, Row, SettingRow};
+use crate::control::{ActRow, BucketRow, ClassRow, Host, Reply, Row, SettingRow};
 use crate::model::{
-    Bucket, BucketName, Error, FileKind, Kind, Leave, Posix, Result, Versioning, parse_size, size_text,
+    Bucket, BucketName, Error, FileKind, Held, Kind, Leave, Posix, Result, StorageClass, Versioning, parse_size,
+    size_text,
 };
 use crate::store::{Document, Store};
 use crate::sys::process;
@@ -112,7 +113,16 @@ fn state(versioning: Versioning) -> &'static str {
 }
 
 fn row(store: &Store, bucket: &Bucket) -> Result<BucketRow> {
-    let usage = store.usage(bucket.id)?;
+    let ledger = store.ledger(bucket.id)?;
+    let usage = ledger.usage;
+    let class = |(class, held): (StorageClass, &Held)| ClassRow {
+        class: class.name().to_owned(),
+        objects: held.objects,
+        bytes: held.bytes,
+        noncurrent: held.noncurrent,
+        noncurrent_bytes: held.noncurrent_bytes,
+    };
+    let some = || ledger.classes.iter().filter(|(_, held)| **held != Held::default());
     Ok(BucketRow {
         bucket: bucket.name.to_string(),
         created: bucket.created.rfc3339(),
@@ -125,6 +135,7 @@ fn row(store: &Store, bucket: &Bucket) -> Result<BucketRow> {
         uploads: usage.uploads,
         upload_bytes: usage.upload_bytes,
         quota: bucket.quota,
+        classes: ledger.complete.then(|| some().map(class).collect()),
         settings: bucket.documents.keys().cloned().chain(bucket.lock.map(|_| "object-lock".to_owned())).collect(),
     })
 }

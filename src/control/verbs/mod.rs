@@ -86,6 +86,8 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
         Request::Thaw { target, version, recursive, ask } => {
             archive::thaw(store, host, &target, &archive::Asked { version, recursive, ask }, reply)
         }
+        Request::Analyze { bucket, id } => usage::analyze(store, &bucket, id.as_deref(), reply),
+        Request::Metered { month, bucket } => usage::metered(store, month.as_deref(), bucket.as_deref(), reply),
         Request::Usage { target, versions } => usage::usage(store, host, &target, versions, reply),
         Request::Events { bucket, after, follow } => {
             feed::events(store, host, bucket.as_deref(), (after, follow), reply)

@@ -1,10 +1,10 @@
-//! `du`: how much lies below a bucket or a prefix.
+//! `du`, `bill` and `analyze`: how much lies below a bucket or a prefix, and what it was used for.
 
 use super::tree::{Tree, no_directory};
 use crate::control::place::{self, Place};
-use crate::control::{Host, Reply, Row, Target, UsageRow};
-use crate::model::{Bucket, Result};
-use crate::store::{Entry, ListVersions, Store};
+use crate::control::{AgeRow, AnalysisRow, Host, MeterRow, Reply, Row, Target, UsageRow};
+use crate::model::{Bucket, Error, Kind, Month, Result};
+use crate::store::{AgeSeen, Entry, ListVersions, Metered, Store};
 use std::sync::Arc;
 
 pub(super) fn usage(
@@ -31,6 +31,65 @@ pub(super) fn usage(
             reply.row(Row::Usage(row))
         }
     }
+}
+
+/// What a bucket's analytics configurations have come to.
+pub(super) fn analyze(store: &Store, bucket: &str, id: Option<&str>, reply: &mut dyn Reply) -> Result<()> {
+    for found in store.analyses(bucket, id)? {
+        let group = |group: AgeSeen| AgeRow {
+            age: group.age.to_owned(),
+            stored: group.stored,
+            read: group.read,
+            requests: group.requests,
+            ratio: group.ratio.map(|ratio| u64::try_from(ratio).unwrap_or(u64::MAX)),
+        };
+        reply.row(Row::Analysis(AnalysisRow {
+            bucket: bucket.to_owned(),
+            id: found.id,
+            filter: found.filter,
+            days: found.days,
+            groups: found.groups.into_iter().map(group).collect(),
+            observed_age: found.observed,
+            recommended_age: found.recommended,
+        }))?;
+    }
+    Ok(())
+}
+
+/// What buckets were used for in a month.
+pub(super) fn metered(store: &Store, month: Option<&str>, bucket: Option<&str>, reply: &mut dyn Reply) -> Result<()> {
+    let now = Month::of(store.now());
+    let month = month.map_or(Ok(now), |text| {
+        Month::parse(text).ok_or_else(|| {
+            Error::new(Kind::InvalidArgument, format!("cannot make a bill of {text:?}"))
+                .why("it is no month")
+                .mend("write it as 2026-09")
+        })
+    })?;
+    if month > now {
+        return Err(Error::new(Kind::InvalidArgument, format!("cannot make a bill of {month}"))
+            .why("it is yet to come")
+            .mend("name a month that is over, or none for the one that goes on"));
+    }
+    let found = store.metered_in(month)?;
+    let mut known = bucket.is_none();
+    for Metered { bucket: name, meter, begun } in found {
+        if bucket.is_none_or(|bucket| bucket == name.as_str()) {
+            known = true;
+            let begun = begun.map(|begun| begun.rfc3339());
+            reply.row(Row::Meter(Box::new(MeterRow {
+                month: month.to_string(),
+                bucket: name.to_string(),
+                meter,
+                begun,
+            })))?;
+        }
+    }
+    if let Some(bucket) = bucket.filter(|_| !known) {
+        // One that was used for nothing has an empty bill; one that never was, none.
+        store.bucket(bucket)?;
+    }
+    Ok(())
 }
 
 /// A bucket's counters are kept with every change: no walk.
@@ -66,6 +125,13 @@ fn current(store: &Arc<Store>, bucket: &Bucket, key: &str, row: &mut UsageRow, r
         return Err(no_directory(bucket, key));
     }
     let Some(dir) = dir else { return Ok(()) };
+    if let Some(sum) = store.sum_below(dir)? {
+        let count = |value: i64| u64::try_from(value).unwrap_or(0);
+        row.objects += count(sum.entries);
+        row.bytes += count(sum.bytes);
+        return Ok(());
+    }
+    // Of an older release: nothing is kept of its directories yet.
     tree.walk(dir, &prefix, reply, &mut |_, entry, _| {
         let object = match entry {
             Entry::File(file) => Some(&file.object),

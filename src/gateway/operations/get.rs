@@ -199,6 +199,10 @@ fn look(store: &Arc<Store>, wanted: &Wanted, asker: &Asker, bytes: bool) -> S3Re
         bytes: None,
     };
     choose(store, wanted, &mut found)?;
+    if bytes {
+        let bytes = found.range.end - found.range.start;
+        store.observed(|| Used::Key(bucket.clone(), key.clone()), &found.object, bytes);
+    }
     if let Some(content) = content {
         let first = read_piece(&content, found.range.clone())?;
         found.bytes = Some((content, first));

@@ -1,6 +1,7 @@
 //! What the operations have in common: keys, versions, times and owners between the protocol and the engine.
 
 pub(super) mod acl;
+pub(super) mod analytics;
 pub(super) mod archive;
 pub(super) mod attributes;
 pub(super) mod buckets;

@@ -4,7 +4,7 @@ use super::mend::{Bench, Cure};
 use super::watch::Reading;
 use super::{Finding, Outcome};
 use crate::index::{ContentRecord, DirRecord, DirStat, Family, InodeRecord, Node, Read, Record, RefKey, decode};
-use crate::model::{Bucket, BucketId, ContentId, DirId, Ino, NUMBER_IN_USE_MAX, Object, Result, Seq, Usage};
+use crate::model::{Bucket, BucketId, ContentId, DirId, Ino, Ledger, NUMBER_IN_USE_MAX, Object, Result, Seq};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -72,7 +72,7 @@ pub(super) struct Census {
     pub named: HashMap<DirId, Vec<(DirId, String)>>,
     pub ghosts: HashMap<DirId, Vec<(Bytes, DirId, String)>>,
     pub stats: HashMap<DirId, DirStat>,
-    pub usage: HashMap<BucketId, Usage>,
+    pub usage: HashMap<BucketId, Ledger>,
     pub live: BTreeMap<Vec<u8>, i64>,
     pub contents: BTreeMap<ContentId, ContentRecord>,
     pub nodes: BTreeMap<u64, Node>,

@@ -4,14 +4,16 @@
 use super::census::Census;
 use super::watch::Reading;
 use crate::index::{
-    Change, DirStat, Family, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key, id_of,
-    upload_name_key, upload_name_parts,
+    Change, DirStat, DirSum, Family, MeterRecord, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key,
+    id_of, meter_parts, upload_name_key, upload_name_parts,
 };
 use crate::model::{
-    AccessKey, AccessKeyId, ContentId, DirId, Error, MfaDevice, Result, UploadId, Usage, User, UserName,
+    AccessKey, AccessKeyId, ContentId, DirId, Error, Ledger, MfaDevice, Result, UploadId, User, UserName,
 };
 use crate::store::ACCESS_KEY_FILE;
+use crate::store::dir_sums::{COMPLETE_KEY, own_sums, summed};
 use crate::store::ids::{BLOCK, IDS_KEY, NEXT_MAX};
+use crate::store::metering;
 use crate::store::multipart::UPLOADS_KEY;
 use crate::store::open::{EPOCH_KEY, SALVAGED_KEY};
 use crate::sys::disk::Disk;
@@ -19,7 +21,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 /// The store's own numbers; what lies below the index may keep others beside them.
-const NUMBERS: [&str; 6] = [IDS_KEY, EPOCH_KEY, SALVAGED_KEY, UPLOADS_KEY, "seq", "synced"];
+const NUMBERS: [&str; 7] = [COMPLETE_KEY, IDS_KEY, EPOCH_KEY, SALVAGED_KEY, UPLOADS_KEY, "seq", "synced"];
 
 /// The number that the store will give out next: none was before that.
 pub(super) fn given(read: &Reading<'_, impl Read>) -> Result<u64> {
@@ -33,7 +35,7 @@ impl Census {
         self.each(read, Family::Upload, |census, key, upload: UploadRecord| match id_of(&key) {
             Some(id) if census.buckets.contains_key(&upload.bucket) => {
                 census.number(id.max(upload.seq.0));
-                census.usage.entry(upload.bucket).or_default().uploads += 1;
+                census.usage.entry(upload.bucket).or_default().usage.uploads += 1;
                 census.uploads.insert(id, upload.bucket);
                 names.insert(upload_name_key(upload.bucket, &upload.key, UploadId(id)));
             }
@@ -55,7 +57,7 @@ impl Census {
                 let what = format!("{}: its {size} bytes are lost", census.describe(Family::Part, &key));
                 census.mendable("object-has-content", what, move |bench| bench.lose_content(id, size));
             }
-            let usage = census.usage.entry(bucket).or_default();
+            let usage = &mut census.usage.entry(bucket).or_default().usage;
             usage.upload_bytes = usage.upload_bytes.saturating_add(i64::try_from(part.size).unwrap_or(0));
         })
     }
@@ -148,6 +150,7 @@ impl Census {
     pub fn compare_counters(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
         self.compare_usage(read)?;
         self.compare_directories(read)?;
+        self.compare_sums(read)?;
         self.compare_holders(read)?;
         let next = self.given;
         if self.numbers >= next && !self.objects.is_empty() {
@@ -163,20 +166,74 @@ impl Census {
     }
 
     fn compare_usage(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
-        let mut said: HashMap<u64, Usage> = HashMap::new();
-        self.each(read, Family::Usage, |_, key, usage: Usage| {
-            said.extend(id_of(&key).map(|id| (id, usage)));
+        let mut said: HashMap<u64, Ledger> = HashMap::new();
+        self.each(read, Family::Usage, |_, key, ledger: Ledger| {
+            said.extend(id_of(&key).map(|id| (id, ledger)));
         })?;
         for bucket in self.buckets.values().cloned().collect::<Vec<_>>() {
             let said = said.remove(&bucket.id.0).unwrap_or_default();
             let seen = self.usage.get(&bucket.id).copied().unwrap_or_default();
-            if said != seen {
-                let what = format!("bucket {}: counters say {said:?}, a count {seen:?}", bucket.name);
-                self.miscounted("usage", what, move |bench| {
-                    bench.tx.put(Family::Usage, &id_key(bucket.id.0), &seen);
-                    Ok(())
-                });
+            // Classes that were never counted say nothing yet.
+            let by_class = |ledger: &Ledger| (ledger.classes, ledger.restored);
+            if said.usage != seen.usage || (said.complete && by_class(&said) != by_class(&seen)) {
+                let what = if said.usage == seen.usage {
+                    format!(
+                        "bucket {}: counters say {:?} of classes, a count {:?}",
+                        bucket.name,
+                        by_class(&said),
+                        by_class(&seen)
+                    )
+                } else {
+                    format!("bucket {}: counters say {:?}, a count {:?}", bucket.name, said.usage, seen.usage)
+                };
+                self.miscounted("usage", what, move |bench| metering::recount(bench.tx, bucket.id, &seen));
             }
+        }
+        self.each(read, Family::Meter, |census, key, _: MeterRecord| {
+            if meter_parts(&key).is_none() {
+                census.undecodable(Family::Meter, key, "its key is malformed");
+            }
+        })
+    }
+
+    /// What is kept of each directory, with all that is noted in it and below it, is what lies below it; in a store that has sums.
+    fn compare_sums(&mut self, read: &Reading<'_, impl Read>) -> Result<()> {
+        let complete = read.get(Family::Sys, COMPLETE_KEY.as_bytes())?.and_then(|bytes| decode::<u64>(&bytes).ok());
+        if complete != Some(1) {
+            return Ok(());
+        }
+        let (mut kept, mut noted) = (HashMap::new(), HashMap::new());
+        for (family, sums) in [(Family::DirSum, &mut kept), (Family::DirTally, &mut noted)] {
+            self.each(read, family, |_, key, sum: DirSum| {
+                sums.extend(id_of(&key).map(|id| (DirId(id), sum)));
+            })?;
+        }
+        let own = own_sums(read, read.goes_on)?;
+        let parents = |dir: DirId| self.dirs.get(&dir).map(|dir| dir.parent);
+        let seen = summed(&own, &parents);
+        let climbing = summed(&noted, &parents);
+        let sum = |of: &HashMap<DirId, DirSum>, dir: DirId| of.get(&dir).copied().unwrap_or_default();
+        let all: BTreeSet<DirId> = kept.keys().chain(seen.keys()).chain(climbing.keys()).copied().collect();
+        let wrong = all.into_iter().filter_map(|dir| {
+            let (mut told, seen) = (sum(&kept, dir), sum(&seen, dir));
+            told += sum(&climbing, dir);
+            (told != seen).then_some((dir, told, seen))
+        });
+        for (dir, told, seen) in wrong.collect::<Vec<_>>() {
+            let what = format!("{}: the sum below it is said to be {told:?}, a count is {seen:?}", self.dir_place(dir));
+            let gone = !self.dirs.contains_key(&dir);
+            let climbing = sum(&climbing, dir);
+            self.miscounted("directory-sums", what, move |bench| {
+                if gone {
+                    bench.tx.delete(Family::DirSum, &id_key(dir.0));
+                    return Ok(());
+                }
+                // What is noted below it is still to climb.
+                let mut right = seen;
+                right += -climbing;
+                bench.tx.put(Family::DirSum, &id_key(dir.0), &right);
+                Ok(())
+            });
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::census::{Census, Home};
 use super::watch::Reading;
 use crate::index::{DentRecord, Family, InodeRecord, Read, RefKey, component_of, dir_of, id_key, id_of};
 use crate::model::{BucketId, ContentId, DirId, Ino, Object, Result};
+use crate::store::metering;
 use crate::store::names::is_dir;
 use bytes::Bytes;
 
@@ -128,8 +129,6 @@ impl Census {
     }
 
     pub fn count_current(&mut self, bucket: BucketId, object: &Object) {
-        let usage = self.usage.entry(bucket).or_default();
-        usage.objects += 1;
-        usage.bytes = usage.bytes.saturating_add(i64::try_from(object.size).unwrap_or(0));
+        self.usage.entry(bucket).or_default().add(&metering::current(object, 1));
     }
 }

@@ -4,6 +4,7 @@ use super::census::{Census, Home};
 use super::watch::Reading;
 use crate::index::{Family, Read, VerRecord, ver_parts};
 use crate::model::{DirId, Result, Seq, VersionId};
+use crate::store::metering;
 use std::collections::HashSet;
 
 impl Census {
@@ -55,14 +56,7 @@ impl Census {
                         });
                     }
                     if let Some(bucket) = census.dirs.get(&dir).map(|dir| dir.bucket) {
-                        let usage = census.usage.entry(bucket).or_default();
-                        if object.marker {
-                            usage.markers += 1;
-                        } else {
-                            usage.noncurrent += 1;
-                            let bytes = i64::try_from(object.size).unwrap_or(0);
-                            usage.noncurrent_bytes = usage.noncurrent_bytes.saturating_add(bytes);
-                        }
+                        census.usage.entry(bucket).or_default().add(&metering::older(&object, 1));
                     }
                     census.object(home, place, &object);
                 }

@@ -36,7 +36,8 @@ impl Midnights {
         self.begin(if is_midnight { day } else { day.checked_add(1)? })
     }
 
-    fn begin(self, day: i64) -> Option<Timestamp> {
+    /// The midnight with which a day begins, `None` as above.
+    pub(in crate::store) fn begin(self, day: i64) -> Option<Timestamp> {
         let millis = day.checked_mul(self.day_millis)?;
         let nanos = u32::try_from(millis.rem_euclid(1000)).ok()? * 1_000_000;
         let at = Timestamp::new(millis.div_euclid(1000), nanos);

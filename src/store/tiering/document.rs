@@ -38,7 +38,7 @@ pub struct TieringElement {
     pub tierings: Vec<TierElement>,
 }
 
-/// `Filter`: one of them.
+/// `Filter`: one of them. Analytics configurations have the same.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub struct TieringFilter {
@@ -127,6 +127,10 @@ fn bad(why: String) -> Error {
     Error::new(Kind::InvalidArgument, "cannot set the bucket's intelligent-tiering").why(why)
 }
 
+fn bad_filter(why: impl Into<String>) -> Error {
+    Error::new(Kind::InvalidArgument, "cannot use the configuration's Filter").why(why.into())
+}
+
 impl TieringDocument {
     /// Checks it.
     ///
@@ -192,30 +196,34 @@ impl TieringElement {
     }
 
     fn takes(&self, key: &str, tags: &TagSet) -> bool {
-        let has = |tag: &TagElement| tags.get(&tag.key) == Some(&tag.value);
-        let begins = |prefix: &Option<String>| prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
-        self.filter.as_ref().is_none_or(|filter| {
-            begins(&filter.prefix)
-                && filter.tag.as_ref().is_none_or(has)
-                && filter.and.as_ref().is_none_or(|and| begins(&and.prefix) && and.tags.iter().all(has))
-        })
+        self.filter.as_ref().is_none_or(|filter| filter.takes(key, tags))
     }
 }
 
 impl TieringFilter {
-    fn check(&self) -> Result<()> {
+    /// Whether an object of that key and those tags is meant.
+    #[must_use]
+    pub fn takes(&self, key: &str, tags: &TagSet) -> bool {
+        let has = |tag: &TagElement| tags.get(&tag.key) == Some(&tag.value);
+        let begins = |prefix: &Option<String>| prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
+        begins(&self.prefix)
+            && self.tag.as_ref().is_none_or(has)
+            && self.and.as_ref().is_none_or(|and| begins(&and.prefix) && and.tags.iter().all(has))
+    }
+
+    pub(in crate::store) fn check(&self) -> Result<()> {
         let said = [self.prefix.is_some(), self.tag.is_some(), self.and.is_some()];
         if said.into_iter().filter(|said| *said).count() > 1 {
-            return Err(bad("a Filter has one of Prefix, Tag and And (IT-10)".to_owned()));
+            return Err(bad_filter("it has one of Prefix, Tag and And (IT-10, SCA-1)"));
         }
         if self.and.as_ref().is_some_and(|and| and.tags.len() + usize::from(and.prefix.is_some()) < 2) {
-            return Err(bad("an And joins at least two of Prefix and Tags (IT-10)".to_owned()));
+            return Err(bad_filter("an And joins at least two of Prefix and Tags (IT-10)"));
         }
         let tags = self.tag.iter().chain(self.and.iter().flat_map(|and| &and.tags));
         let mut set = TagSet::new();
         for TagElement { key, value } in tags {
             if set.get(key).is_some() {
-                return Err(bad(format!("a Filter names the tag {key:?} twice")));
+                return Err(bad_filter(format!("it names the tag {key:?} twice")));
             }
             set.set(key, value)?;
         }

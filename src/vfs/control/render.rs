@@ -1,9 +1,10 @@
 //! Texts of control files.
 
 use super::{Control, ControlNode};
-use crate::model::{Error, Kind, Result, Usage};
+use crate::model::{Error, Held, Kind, Ledger, Result, Usage};
 use crate::store::PartInfo;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The whole text of a file as it is now.
 pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
@@ -17,13 +18,14 @@ pub(super) fn render(control: &Control, node: &ControlNode) -> Result<Vec<u8>> {
             lines(&store.complaints(Some(bucket.name.as_str())))
         }
         ControlNode::BucketStats(id) => {
-            let bucket = store.bucket_by_id(*id)?;
+            let (bucket, ledger) = (store.bucket_by_id(*id)?, store.ledger(*id)?);
             json(&Stats {
                 bucket: bucket.name.as_str(),
                 created: bucket.created.rfc3339(),
                 versioning: bucket.versioning.status(),
                 quota: bucket.quota,
-                usage: store.usage(*id)?,
+                usage: ledger.usage,
+                classes: classes(&ledger),
             })
         }
         ControlNode::BucketPlan(bucket) => super::plan::text(store, store.bucket_by_id(*bucket)?.name.as_str()),
@@ -93,6 +95,28 @@ struct Stats<'a> {
     quota: Option<u64>,
     #[serde(flatten)]
     usage: Usage,
+    /// By class, of those that it has anything of; none while that is not counted yet.
+    classes: Option<BTreeMap<&'static str, Class>>,
+}
+
+/// What of a class a bucket holds.
+#[derive(Serialize)]
+struct Class {
+    objects: i64,
+    bytes: i64,
+    noncurrent: i64,
+    noncurrent_bytes: i64,
+}
+
+fn classes(ledger: &Ledger) -> Option<BTreeMap<&'static str, Class>> {
+    let class = |held: &Held| Class {
+        objects: held.objects,
+        bytes: held.bytes,
+        noncurrent: held.noncurrent,
+        noncurrent_bytes: held.noncurrent_bytes,
+    };
+    let some = ledger.classes.iter().filter(|(_, held)| **held != Held::default());
+    ledger.complete.then(|| some.map(|(name, held)| (name.name(), class(held))).collect())
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! Sums over what lies below a directory (`rbytes`, `rentries`, `noncurrent-bytes`).
 
 use super::Target;
+use crate::index::DirSum;
 use crate::model::{DirId, Result, Usage};
 use crate::store::{Entry, Store};
 use std::collections::BTreeSet;
@@ -26,7 +27,8 @@ impl From<Usage> for Sums {
     }
 }
 
-/// Sums below `target`: a bucket's are its counters, a directory's a walk in pages.
+/// Sums below `target`: a bucket's are its counters, a directory's a record of its own; while a store of an older release has
+/// none of those, a walk in pages.
 pub(super) fn sums(store: &Arc<Store>, target: &Target) -> Result<Sums> {
     match target {
         Target::Root => {
@@ -37,7 +39,10 @@ pub(super) fn sums(store: &Arc<Store>, target: &Target) -> Result<Sums> {
             Ok(all.into())
         }
         Target::Bucket(bucket, _) => Ok(store.usage(bucket.id)?.into()),
-        Target::Dir(dir) => walk(store, dir.id),
+        Target::Dir(dir) => match store.sum_below(dir.id)? {
+            Some(DirSum { entries, bytes, noncurrent_bytes }) => Ok(Sums { bytes, entries, noncurrent_bytes }),
+            None => walk(store, dir.id),
+        },
         Target::File { .. } | Target::Version { .. } => Ok(Sums::default()),
     }
 }

@@ -96,6 +96,8 @@ fn index() -> Seeds {
         (Family::User, _) => Some(17),
         (Family::AccessKey, _) => Some(18),
         (Family::Mfa, _) => Some(20),
+        (Family::Meter, _) => Some(22),
+        (Family::DirSum | Family::DirTally, _) => Some(24),
         (Family::Gone, _) => None,
     };
     for (family, key, value) in &records {

@@ -2,7 +2,7 @@
 
 use super::harness::*;
 use StorageClass::{DeepArchive, Glacier, GlacierIr, IntelligentTiering, OnezoneIa, Standard, StandardIa};
-use keyfold::model::{Kind, Object, ObjectKey, StorageClass, Versioning};
+use keyfold::model::{Aging, Kind, Object, ObjectKey, StorageClass, Versioning};
 use keyfold::store::{CopyOptions, Mover, PutOptions, RestoreWish, Session, Step, Store, may_copy, may_move};
 use std::sync::Arc;
 
@@ -91,7 +91,12 @@ fn lc_31_a_step_in_place_keeps_everything_else() {
         home.later();
         let dir = dir(&store, "d/");
         let moved = store.transition((dir, "f"), None, step(GlacierIr)).unwrap();
-        assert_eq!(moved, Object { class: GlacierIr, ..first.clone() });
+        let since = Aging { accessed: Some(store.now()), ..Aging::default() };
+        assert_eq!(
+            moved,
+            Object { class: GlacierIr, aging: since, ..first.clone() },
+            "since when is noted, for bills (SC-13)"
+        );
         assert_eq!(store.get(B, &key("d/f"), None).unwrap(), moved);
         assert_eq!(get(&store, "d/f").unwrap(), pattern(100_000, 5));
         assert!(!events(&store).iter().any(|event| event == "LifecycleTransition"), "nobody's rule did it");

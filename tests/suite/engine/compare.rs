@@ -119,7 +119,26 @@ impl World {
                 }
             }
         }
-        assert_eq!(self.store.usage(self.store.bucket(B).unwrap().id).unwrap(), usage);
+        let bucket = self.store.bucket(B).unwrap();
+        assert_eq!(self.store.usage(bucket.id).unwrap(), usage);
+        let sum = self.store.sum_below(bucket.root).unwrap().unwrap();
+        assert_eq!(
+            (sum.entries, sum.bytes, sum.noncurrent_bytes),
+            (usage.objects, usage.bytes, usage.noncurrent_bytes)
+        );
+        for prefix in names.iter().filter(|name| name.ends_with('/')) {
+            let below = self
+                .model
+                .keys
+                .iter()
+                .filter(|(key, stack)| stack.live && key.starts_with(prefix.as_str()) && key.len() > prefix.len());
+            let meant = below.fold((0, 0), |(entries, bytes), (_, stack)| {
+                (entries + 1, bytes + stack.versions[0].bytes.len() as i64)
+            });
+            let dir = self.store.resolve_dir(&bucket, prefix).unwrap().unwrap();
+            let sum = self.store.sum_below(dir).unwrap().unwrap();
+            assert_eq!((sum.entries, sum.bytes), meant, "below {prefix:?}");
+        }
     }
 
     pub fn finish(mut self) {

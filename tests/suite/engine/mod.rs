@@ -1,6 +1,7 @@
 //! The engine from outside: a reference model that judges random histories, and one test for each rule it is coarse on.
 
 mod access;
+mod analysis;
 mod archives;
 mod backup;
 mod calls;
@@ -12,6 +13,7 @@ mod compare;
 mod costs;
 mod crash;
 mod decade;
+mod dir_sums;
 pub mod harness;
 pub mod histories;
 mod lifecycle;
@@ -20,6 +22,7 @@ mod listing;
 mod locks;
 mod logs;
 mod machine;
+mod metering;
 mod mfa;
 pub mod model;
 mod multipart;

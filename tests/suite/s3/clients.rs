@@ -1,6 +1,8 @@
 //! Clients that people have: boto3 by scripts of this directory, one an area, and the AWS command line.
 
 use super::harness::Served;
+use crate::mount::KEYFOLD;
+use std::process::Command;
 
 #[test]
 fn boto3_buckets() {
@@ -18,8 +20,37 @@ fn boto3_cors() {
 }
 
 #[test]
+fn boto3_analytics() {
+    Served::start().client.script("analytics.py", &[]);
+}
+
+#[test]
 fn boto3_lifecycle() {
     Served::start().client.script("lifecycle.py", &[]);
+}
+
+/// COST-1, COST-6: what was asked for over HTTP and done is on the bill, what was refused is not.
+#[test]
+fn cost_6_requests_are_billed_by_tier_and_class_and_failures_are_not() {
+    let served = Served::start();
+    served.client.script("metered.py", &[]);
+    let output = Command::new(KEYFOLD).arg("--store").arg(served.store()).args(["--json", "bill"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let rows: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |class: &str, item: &str| {
+        let line = rows.iter().find(|row| row["class"] == class && row["item"] == item);
+        line.map(|line| line["quantity"].as_str().unwrap().to_owned())
+    };
+    // In thousands; a bucket made, one listing and one object.
+    assert_eq!(told("STANDARD", "PUT, COPY, POST, LIST").as_deref(), Some("0.003000"), "{rows:?}");
+    assert_eq!(told("STANDARD", "GET and others"), None);
+    assert_eq!(told("STANDARD_IA", "PUT, COPY, POST, LIST").as_deref(), Some("0.001000"));
+    assert_eq!(told("STANDARD_IA", "GET and others").as_deref(), Some("0.005000"));
+    // 3,010 bytes of a GB.
+    assert_eq!(told("STANDARD_IA", "retrieval").as_deref(), Some("0.000003"));
+    assert_eq!(told("STANDARD_IA", "bytes out").as_deref(), Some("0.000003"));
+    assert_eq!(told("STANDARD_IA", "early deletion"), None);
 }
 
 #[test]

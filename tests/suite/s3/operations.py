@@ -39,7 +39,8 @@ GetBucketLogging GetBucketNotification GetBucketNotificationConfiguration GetBuc
 GetBucketTagging GetBucketVersioning GetObject GetObjectAcl GetObjectAttributes GetObjectTagging GetPublicAccessBlock HeadBucket
 HeadObject ListBucketAnalyticsConfigurations ListBucketIntelligentTieringConfigurations ListBucketInventoryConfigurations
 ListBucketMetricsConfigurations ListBuckets ListMultipartUploads ListObjectVersions ListObjects ListObjectsV2 ListParts
-PutBucketAcl PutBucketCors PutBucketIntelligentTieringConfiguration PutBucketLifecycle PutBucketLifecycleConfiguration
+PutBucketAcl PutBucketAnalyticsConfiguration PutBucketCors PutBucketIntelligentTieringConfiguration PutBucketLifecycle
+PutBucketLifecycleConfiguration
 PutBucketOwnershipControls PutBucketTagging PutBucketVersioning PutObject PutObjectAcl PutObjectTagging PutPublicAccessBlock
 PutBucketRequestPayment UploadPart UploadPartCopy
 """.split())
@@ -85,6 +86,7 @@ WITH = {
     "PutBucketCors": {"CORSConfiguration": CORS},
     "PutBucketLifecycle": {"LifecycleConfiguration": RULES},
     "PutBucketLifecycleConfiguration": {"LifecycleConfiguration": RULES},
+    "PutBucketAnalyticsConfiguration": {"Id": "a", "AnalyticsConfiguration": {"Id": "a", "StorageClassAnalysis": {}}},
     "PutBucketIntelligentTieringConfiguration": {"Id": "a", "IntelligentTieringConfiguration": {
         "Id": "a", "Status": "Enabled", "Tierings": [{"Days": 90, "AccessTier": "ARCHIVE_ACCESS"}]}},
     "PutBucketOwnershipControls": {"OwnershipControls": ENFORCED},

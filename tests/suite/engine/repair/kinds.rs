@@ -5,12 +5,12 @@ use super::home::{
     Seen, assert_no_wrong_bytes, bodies, dump, everything, find_key, findings, id, populated, repair, tamper,
 };
 use keyfold::index::{
-    ContentRecord, DentRecord, DirRecord, DirStat, Family, InodeRecord, Node, PartRecord, Read, RefKey, SegRecord, Tx,
-    VerRecord, decode, dent_key, encode, id_key, ver_key,
+    ContentRecord, DentRecord, DirRecord, DirStat, DirSum, Family, InodeRecord, Node, PartRecord, Read, RefKey,
+    SegRecord, Tx, VerRecord, decode, dent_key, encode, id_key, ver_key,
 };
 use keyfold::model::{
-    AccessKey, ContentId, DirId, Kind, NUMBER_IN_USE_MAX, Object, ObjectPart, ObjectSums, Seq, Timestamp, Usage, User,
-    UserName, VersionId,
+    AccessKey, ContentId, DirId, Kind, Ledger, NUMBER_IN_USE_MAX, Object, ObjectPart, ObjectSums, Seq, StorageClass,
+    Timestamp, User, UserName, VersionId,
 };
 use keyfold::store::{ACCESS_KEY_FILE, Outcome, Store};
 use std::sync::Arc;
@@ -128,7 +128,15 @@ fn a_healthy_store_is_left_as_it_is() {
 
 #[test]
 fn counters() {
-    damaged("usage", Cost::Nothing, |at, tx| tx.put(Family::Usage, &id_key(at.bucket), &Usage::default()));
+    damaged("usage", Cost::Nothing, |at, tx| tx.put(Family::Usage, &id_key(at.bucket), &Ledger::default()));
+    damaged("usage", Cost::Nothing, |at, tx| {
+        let mut ledger: Ledger = tx.record(Family::Usage, &id_key(at.bucket)).unwrap().unwrap();
+        ledger.classes[StorageClass::Glacier].bytes += 1;
+        tx.put(Family::Usage, &id_key(at.bucket), &ledger);
+    });
+    damaged("directory-sums", Cost::Nothing, |at, tx| {
+        tx.put(Family::DirSum, &id(at.a.0), &DirSum { bytes: 77, ..DirSum::default() });
+    });
     damaged("directory-counters", Cost::Nothing, |at, tx| {
         tx.put(Family::DirStat, &id(at.a.0), &DirStat { live: 77, ..DirStat::default() });
     });
@@ -513,7 +521,7 @@ fn what_is_kept_of_bytes_that_are_others() {
 fn what_was_laid_aside_is_in_the_quarantine() {
     let (home, _store, _) = damaged("records-decode", Cost::Nothing, |at, tx| {
         spoil(tx, Family::Dent, &dent_key(at.root, "small"));
-        tx.put_bytes(Family::Unsealed, &id(10), encode(&Usage::default()));
+        tx.put_bytes(Family::Unsealed, &id(10), encode(&Ledger::default()));
     });
     let files: Vec<_> = std::fs::read_dir(home.dir.path().join("quarantine")).unwrap().map(Result::unwrap).collect();
     assert_eq!(files.len(), 1);
