@@ -181,6 +181,9 @@ impl AddAssign for Meter {
     }
 }
 
+/// Seconds that a clock may be set back without what it came to until then being reckoned again.
+const LAG_SECONDS: i64 = 86_400;
+
 /// A month of the calendar, in UTC: months since the year 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Month(u32);
@@ -300,11 +303,15 @@ impl Ledger {
         self.restored = self.restored.saturating_add(count.restored);
     }
 
-    /// Reckons up to `now`; each month that ended by then is handed to `ended`. A clock that was set back adds nothing.
+    /// Reckons up to `now`; each month that ended by then is handed to `ended`. A clock that was set back adds nothing; one
+    /// that had been far ahead when it was read last is not waited for.
     pub fn settle(&mut self, now: Timestamp, mut ended: impl FnMut(Month, Meter)) {
         if self.begun == Timestamp::default() {
             (self.begun, self.at) = (now, now);
             return;
+        }
+        if self.at.secs > now.secs.saturating_add(LAG_SECONDS) {
+            self.at = now;
         }
         while self.at < now {
             let (month, next) = (Month::of(self.at), Month::of(self.at).next().begin());

@@ -77,10 +77,24 @@ pub struct BillLine {
     pub amount: u128,
 }
 
-/// `count * by / of`, rounded half up, without a product that no number holds.
+/// `count * by / of`, rounded half up, digit by digit: the product may be more than a number holds. `of` is below 2^127.
 const fn share(count: u128, by: u128, of: u128) -> u128 {
-    let rest = (count % of).saturating_mul(by);
-    (count / of).saturating_mul(by).saturating_add(rest / of).saturating_add((rest % of >= of.div_ceil(2)) as u128)
+    let (whole, part) = (count / of, count % of);
+    let (mut quotient, mut rest, mut bit) = (0u128, 0u128, u128::BITS - by.leading_zeros());
+    while bit > 0 {
+        bit -= 1;
+        (quotient, rest) = (quotient << 1, rest << 1);
+        if rest >= of {
+            (quotient, rest) = (quotient + 1, rest - of);
+        }
+        if by >> bit & 1 == 1 {
+            rest += part;
+            if rest >= of {
+                (quotient, rest) = (quotient + 1, rest - of);
+            }
+        }
+    }
+    whole.saturating_mul(by).saturating_add(quotient).saturating_add((rest >= of.div_ceil(2)) as u128)
 }
 
 /// What a bucket's use in a month costs, class by class; what costs nothing is told, what was not used is not.
@@ -190,6 +204,18 @@ mod tests {
         // An exabyte for a month.
         let used = ClassMeter { byte_time: (1u128 << 60) * month().nanos(), ..ClassMeter::default() };
         assert_eq!(amounts(StorageClass::Standard, used), [("storage", (1 << 30) * 1_000_000, (1 << 30) * 23_000)]);
+    }
+
+    #[test]
+    fn cost_1_dear_prices_and_much_data_do_not_overflow() {
+        let used = ClassMeter { byte_time: 500 * GB * month().nanos() + 1, ..ClassMeter::default() };
+        let mut meter = Meter::default();
+        meter.classes[StorageClass::Standard] = used;
+        let mut prices = Prices::default();
+        prices.classes[StorageClass::Standard].storage = 368_000_000_000;
+        assert_eq!(bill(month(), &meter, &prices)[0].amount, 184_000_000_000);
+        meter.classes[StorageClass::Standard].byte_time = 500 * GB * month().nanos() - 1;
+        assert_eq!(bill(month(), &meter, &prices)[0].amount, 184_000_000_000);
     }
 
     proptest! {

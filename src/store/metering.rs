@@ -147,7 +147,10 @@ fn early(object: &Object, now: Timestamp) -> u128 {
     }
     // A step to the class is noted where the use of others is; who was born in it came with its content.
     let entered = object.aging.accessed.unwrap_or(object.since);
-    nanos_between(now, entered.plus(DAY.saturating_mul(days))).saturating_mul(u128::from(billed(object)))
+    let least = DAY.saturating_mul(days);
+    // An object of a clock that was ahead is not charged for more than it could have been there.
+    let left = nanos_between(now, entered.plus(least)).min(least.as_nanos());
+    left.saturating_mul(u128::from(billed(object)))
 }
 
 /// A version leaves its class, to be deleted or for another one: what it was to be there longer is charged (SC-13).

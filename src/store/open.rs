@@ -1,5 +1,9 @@
 //! Making, opening and describing a store.
 
+mod features;
+
+pub(super) use features::VAULTS;
+
 use super::archive::RestoreDelay;
 use super::{
     Endpoint, Hindrance, LifecycleStatus, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree,
@@ -289,17 +293,7 @@ impl Store {
             incompatible: vec![],
             debug_clock: options.debug_clock,
         };
-        let text = format.text();
-        let failed = |error| Error::io(cannot_make(dir), error);
-        match disk.remove(Path::new(FORMAT_NEW)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let file = disk.create_new(Path::new(FORMAT_NEW)).map_err(failed)?;
-        file.write_at(0, text.as_bytes()).map_err(failed)?;
-        file.sync_data().map_err(failed)?;
-        disk.rename(Path::new(FORMAT_NEW), Path::new(FORMAT_FILE)).map_err(failed)?;
-        disk.sync_dir(Path::new("")).map_err(failed)
+        format.write(disk).map_err(|error| Error::io(cannot_make(dir), error))
     }
 
     /// Whether a directory holds nothing but what the making of a store left that did not come to its end.
@@ -740,7 +734,7 @@ fn parse_format(bytes: &[u8], what: String) -> Result<Format> {
         Ok(format) => format,
         Err(error) => return Err(Error::corrupt(what, format!("its FORMAT file: {error}"))),
     };
-    if format.keyfold > FORMAT_VERSION || format.incompatible.iter().any(|feature| feature != BACKUP) {
+    if format.keyfold > FORMAT_VERSION || !features::are_known(&format.incompatible) {
         return Err(Error::new(Kind::StoreFormat, what)
             .why(format!(
                 "it has format {} {:?}, this release knows format {FORMAT_VERSION}",

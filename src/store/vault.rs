@@ -15,6 +15,7 @@ use super::delete::Cause;
 use super::feed::UNTOLD;
 use super::locks::Warrant;
 use super::names::Entry;
+use super::open::{Identity, VAULTS};
 use super::put::{Condition, PutOptions};
 use super::stack::current;
 use super::{Content, Store};
@@ -155,6 +156,8 @@ impl Store {
     /// [`Kind::InvalidBucketName`], [`Kind::BucketExists`].
     pub fn create_vault(&self, name: &str) -> Result<()> {
         let bucket = BucketName::of_vault(name)?;
+        self.writable()?;
+        Identity::read(&*self.disk, &self.dir)?.add_feature(&*self.disk, &self.dir, VAULTS)?;
         let posix = Posix::new(FileKind::Directory, 0o700, 0, 0, self.now());
         let made = self.make_bucket(&bucket, &posix, None, BTreeMap::new());
         made.map(drop).map_err(|error| match error.kind() {

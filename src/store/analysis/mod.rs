@@ -197,14 +197,13 @@ impl Store {
 
     /// Reads which buckets have configurations, when the store is opened and when some were set.
     pub(super) fn load_analytics(&self) -> Result<()> {
-        let buckets = self.buckets()?.into_iter();
-        let configured = buckets.filter_map(|bucket| {
+        // Read under the lock: of two loads the later one has what is newer.
+        let mut state = self.analyses.0.lock();
+        let configured = self.buckets()?.into_iter().filter_map(|bucket| {
             let document = document_of(&bucket)?;
             Some((bucket.name.to_string(), (bucket.id, Arc::new(document))))
         });
-        let configured = configured.collect();
-        let mut state = self.analyses.0.lock();
-        (state.configured, state.looked) = (configured, None);
+        (state.configured, state.looked) = (configured.collect(), None);
         Ok(())
     }
 
@@ -430,20 +429,31 @@ impl Store {
     /// Appends the lines of a day to an export, once (SCA-9).
     fn export_analysis(self: &Arc<Self>, bucket: &str, key: &str, lines: &str) -> Result<()> {
         let key = ObjectKey::parse(key)?;
+        let foreign = |why: &'static str| {
+            Error::new(Kind::Conflict, format!("cannot append to {bucket}/{key}"))
+                .why(why)
+                .mend("move it away, or give the analytics configuration another prefix")
+        };
         let mut text = match self.get(bucket, &key, None) {
-            Ok(object) if object.size <= EXPORT_BYTES_MAX => {
+            Ok(object) if object.size > EXPORT_BYTES_MAX => return Err(foreign("it has grown too long for that")),
+            Ok(object) => {
                 let content = self.open_content(&object)?;
                 let mut bytes = vec![0; usize::try_from(content.size()).unwrap_or(0)];
                 content.read_at(0, &mut bytes)?;
                 bytes
             }
-            Err(error) if !matches!(error.kind(), Kind::NoSuchKey | Kind::IsMarker) => return Err(error),
-            _ => Vec::new(),
+            Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::IsMarker) => Vec::new(),
+            Err(error) => return Err(error),
         };
         if text.is_empty() {
             text.extend_from_slice(decide::HEADER.as_bytes());
         }
-        if text.ends_with(lines.as_bytes()) {
+        if !text.starts_with(decide::HEADER.as_bytes()) {
+            return Err(foreign("it is no export of an analysis"));
+        }
+        // Whatever a second look at the day comes to: date and configuration are told once.
+        let day: String = lines.splitn(3, ',').take(2).flat_map(|field| [field, ","]).collect();
+        if text.split(|byte| *byte == b'\n').any(|line| line.starts_with(day.as_bytes())) {
             return Ok(());
         }
         text.extend_from_slice(lines.as_bytes());

@@ -18,7 +18,7 @@ fn vault_1_to_vault_9_from_a_shell() {
     let pipe = bench.store.with_file_name("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     bench.fails(2, &["vault", "put", "ledgers", pipe.to_str().unwrap()]);
-    bench.fails(1, &["vault", "put", "ledgers", "/dev/stdin"]);
+    bench.fails(2, &["vault", "put", "ledgers", "/dev/stdin"]);
     let put = bench.json(&["vault", "put", "ledgers", books, "--description", "of 2026"]).remove(0);
     let id = put["archive"].as_str().unwrap().to_owned();
     assert_eq!((put["bytes"].as_u64(), put["description"].as_str()), (Some(15), Some("of 2026")));

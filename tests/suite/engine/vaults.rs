@@ -287,3 +287,16 @@ fn vault_6_tags_that_policies_could_not_tell_apart_are_refused() {
     tag("LegalHold").unwrap();
     tag("Other").unwrap();
 }
+
+#[test]
+fn vault_5_older_releases_do_not_open_a_store_with_vaults() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    let format = || std::fs::read_to_string(home.dir.path().join("FORMAT")).unwrap();
+    assert!(!format().contains("vaults"));
+    store.create_vault(NAME).unwrap();
+    store.create_vault("others").unwrap();
+    assert_eq!(format().matches("\"vaults\"").count(), 1);
+    drop(store);
+    home.close();
+    home.open().vault(NAME).unwrap();
+}

@@ -1,0 +1,46 @@
+//! Features of a store that a release must know: added to `FORMAT` before anything is written that an older one would misread.
+
+use super::{BACKUP, FORMAT_FILE, FORMAT_NEW, Format, Identity};
+use crate::model::{Error, Result};
+use crate::sys::disk::Disk;
+use std::io;
+use std::path::Path;
+
+/// There may be vaults: to another release their buckets would be damage, and what they hold anybody's.
+pub(in crate::store) const VAULTS: &str = "vaults";
+/// What this release knows.
+const KNOWN: [&str; 2] = [BACKUP, VAULTS];
+
+/// Whether this release knows all features of a store.
+pub(super) fn are_known(features: &[String]) -> bool {
+    features.iter().all(|feature| KNOWN.contains(&feature.as_str()))
+}
+
+impl Identity {
+    /// Adds a feature for good, if the store does not have it. Durable when it returns.
+    pub(in crate::store) fn add_feature(&mut self, disk: &dyn Disk, dir: &Path, feature: &str) -> Result<()> {
+        if self.format.incompatible.iter().any(|known| known == feature) {
+            return Ok(());
+        }
+        self.format.incompatible.push(feature.to_owned());
+        let failed =
+            |error| Error::io(format!("cannot add the feature {feature} to the store {}", dir.display()), error);
+        self.format.write(disk).map_err(failed)
+    }
+}
+
+impl Format {
+    /// Puts it in place of what is there, whole or not at all.
+    pub(super) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+        let (file, new) = (Path::new(FORMAT_FILE), Path::new(FORMAT_NEW));
+        match disk.remove(new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let written = disk.create_new(new)?;
+        written.write_at(0, self.text().as_bytes())?;
+        written.sync_data()?;
+        disk.rename(new, file)?;
+        disk.sync_dir(Path::new(""))
+    }
+}
