@@ -16,7 +16,7 @@ use crate::index::{
     meter_bounds, meter_key, meter_parts,
 };
 use crate::model::{
-    Bucket, BucketId, BucketName, ByClass, ClassMeter, Count, DirId, Held, Kind, Ledger, Meter, Month, Object,
+    Bucket, BucketId, BucketName, ByClass, ClassMeter, Count, DirId, Error, Held, Kind, Ledger, Meter, Month, Object,
     RestoreTier, Result, StorageClass, Timestamp, Usage, nanos_between,
 };
 use crate::sys::sync::Mutex;
@@ -289,7 +289,7 @@ impl Store {
     /// What buckets were used for in a month, deleted ones included, by name; up to now in the month that goes on.
     ///
     /// # Errors
-    /// When the index cannot be read.
+    /// [`Kind::InvalidState`] in a backup whose classes were never counted; when the index cannot be read.
     pub fn metered_in(&self, month: Month) -> Result<Vec<Metered>> {
         self.count_classes()?;
         if !self.is_read_only() {
@@ -311,6 +311,14 @@ impl Store {
                     continue;
                 };
                 let Ok(Bucket { name, .. }) = read_bucket(read, id) else { continue };
+                if !ledger.complete {
+                    return Err(Error::new(
+                        Kind::InvalidState,
+                        format!("cannot tell what the bucket {name} was used for"),
+                    )
+                    .why("it is of an older release, its classes were never counted, and the store is only read")
+                    .mend("open the store once to be changed"));
+                }
                 let mut sum = Meter::default();
                 ledger.settle(now, |ended, meter| sum += if ended == month { meter } else { Meter::default() });
                 if Month::of(ledger.at) == month {

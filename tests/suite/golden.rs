@@ -386,6 +386,10 @@ fn a_store_of_format_1_can_be_opened_to_be_read_only() {
         assert!(store.sums(&object).unwrap().parts.is_empty(), "{key}");
     }
     assert_eq!(store.uploads("versioned").unwrap().len(), 1);
+    // What was never counted is not told as if it were nothing.
+    let refused = store.metered_in(keyfold::model::Month::parse("2026-01").unwrap()).unwrap_err();
+    assert_eq!(refused.kind(), keyfold::model::Kind::InvalidState);
+    assert_eq!(store.sum_below(store.bucket("plain").unwrap().root).unwrap(), None);
     store.close().unwrap();
 }
 
