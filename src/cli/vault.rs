@@ -289,7 +289,7 @@ fn shown(row: &VaultRow) -> Vec<Vec<String>> {
     lines.extend(row.tags.iter().map(tag));
     lines.extend(row.lock.as_ref().map(|lock| line("lock", lock.clone())));
     lines.extend(row.lock_expires.as_ref().map(|expires| line("lock expires", expires.clone())));
-    lines.extend(row.lock_policy.as_ref().map(|policy| line("lock policy", policy.clone())));
-    lines.extend(row.policy.as_ref().map(|policy| line("access policy", policy.clone())));
+    lines.extend(row.lock_policy.as_ref().map(|policy| line("lock policy", policy.trim().to_owned())));
+    lines.extend(row.policy.as_ref().map(|policy| line("access policy", policy.trim().to_owned())));
     lines
 }

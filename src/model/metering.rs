@@ -181,8 +181,8 @@ impl AddAssign for Meter {
     }
 }
 
-/// Seconds that a clock may be set back without what it came to until then being reckoned again.
-const LAG_SECONDS: i64 = 86_400;
+/// Seconds that a clock may be set back without what it came to until then being reckoned again: 40 days.
+const LAG_SECONDS: i64 = 40 * 86_400;
 
 /// A month of the calendar, in UTC: months since the year 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -416,6 +416,12 @@ mod tests {
         ledger.settle(at("2026-02-01T00:00:00Z"), |_, _| panic!("nothing ended"));
         ledger.settle(at("2026-03-01T01:00:00Z"), |_, _| panic!("nothing ended"));
         assert_eq!(hours(&ledger.meter), 10);
+        // One that was years ahead once does not stop the meter for as long.
+        ledger.settle(at("2038-01-01T00:00:00Z"), |_, _| {});
+        ledger.meter = super::Meter::default();
+        ledger.settle(at("2026-03-01T02:00:00Z"), |_, _| panic!("nothing ended"));
+        ledger.settle(at("2026-03-01T05:00:00Z"), |_, _| panic!("nothing ended"));
+        assert_eq!(hours(&ledger.meter), 30);
     }
 
     #[test]

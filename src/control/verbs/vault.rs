@@ -74,7 +74,7 @@ pub(super) fn vault(store: &Arc<Store>, request: VaultRequest, reply: &mut dyn R
         }
         VaultRequest::LockComplete { vault, id } => {
             store.complete_vault_lock(&vault, &id)?;
-            reply.row(act("locked for good", format!("vault {vault}"), false))
+            reply.row(act("locked", format!("vault {vault} for good"), false))
         }
         VaultRequest::LockAbort { vault } => {
             store.abort_vault_lock(&vault)?;
