@@ -57,11 +57,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
-    let places: Vec<PathBuf> = args
-        .places
-        .iter()
-        .map(|place| std::path::absolute(place).map_err(|error| Error::io("cannot find the current directory", error)))
-        .collect::<Result<_>>()?;
+    let places: Vec<PathBuf> = args.places.iter().map(|place| target::absolute(place)).collect::<Result<_>>()?;
     match (places.as_slice(), args.list, args.verify, args.restore) {
         ([dest], true, _, _) => listing(dest, global),
         ([dest], _, true, _) => verify(dest, global),

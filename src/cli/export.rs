@@ -5,7 +5,6 @@ use super::failure::Done;
 use super::output::{View, show};
 use super::target;
 use crate::control::Request;
-use crate::model::Error;
 use std::path::PathBuf;
 
 /// Write current objects as plain files into a new directory.
@@ -30,6 +29,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> Done {
     let (store, target) = target::target_or_store(global, args.path.as_deref())?;
-    let to = std::path::absolute(&args.dir).map_err(|error| Error::io("cannot find the current directory", error))?;
+    let to = target::absolute(&args.dir)?;
     show(global, &store, &Request::Export { target, to, at: args.at.clone() }, View::ACTS)
 }

@@ -133,9 +133,14 @@ fn on(mount: &KernelMount, below: &Path) -> Result<(PathBuf, Target)> {
     Ok((mount.source.clone(), Target::Path { mount: mount.device.clone(), path }))
 }
 
+/// The path from the root on, as it stands: what it leads to need not be there.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io("cannot find the current directory", error))
+}
+
 /// The whole path, links followed above its last part, as far as it exists.
 fn resolve(path: &Path) -> Result<PathBuf> {
-    let whole = std::path::absolute(path).map_err(|error| Error::io("cannot find the current directory", error))?;
+    let whole = absolute(path)?;
     let Some(name) = whole.file_name() else { return Ok(whole.canonicalize().unwrap_or(whole)) };
     let above = whole.parent().unwrap_or(Path::new("/"));
     Ok(existing(above).join(name))

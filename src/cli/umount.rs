@@ -3,6 +3,7 @@
 use super::arguments::Global;
 use super::failure::Done;
 use super::output::{Printer, View};
+use super::target;
 use crate::control::{ActRow, FSTYPE, KernelMount, Reply, Request, Row, all_mounts, connect};
 use crate::model::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ fn unmount(mount: &KernelMount, lazy: bool, printer: &mut Printer) -> Result<()>
 
 /// The mount at a place. Its directory is not touched: nobody may answer for it.
 fn find(place: &Path) -> Result<KernelMount> {
-    let lexical = std::path::absolute(place).map_err(|error| Error::io("cannot find the current directory", error))?;
+    let lexical = target::absolute(place)?;
     let mounts = all_mounts()?;
     let at = |path: &Path| mounts.iter().rev().find(|mount| mount.mountpoint == path).cloned();
     let above = || Some(lexical.parent()?.canonicalize().ok()?.join(lexical.file_name()?));

@@ -205,7 +205,7 @@ fn request(verb: &Verb) -> Result<(VaultRequest, View), Error> {
         }
         Verb::Get { vault, archive, file } => {
             let (vault, archive) = (vault.clone(), archive.clone());
-            (VaultRequest::Download { vault, archive, to: absolute(file)? }, ARCHIVES)
+            (VaultRequest::Download { vault, archive, to: target::absolute(file)? }, ARCHIVES)
         }
         Verb::Delete { vault, archive, dry_run } => {
             let (vault, archive) = (vault.clone(), archive.clone());
@@ -228,10 +228,6 @@ fn request(verb: &Verb) -> Result<(VaultRequest, View), Error> {
             LockVerb::Abort { vault } => (VaultRequest::LockAbort { vault: vault.clone() }, View::ACTS),
         },
     })
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|error| Error::io("cannot find the current directory", error))
 }
 
 /// A file that is there, by a path that means the same to another process.

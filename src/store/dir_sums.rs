@@ -18,7 +18,7 @@ use crate::index::{
     DirRecord, DirSum, Family, InodeRecord, NameWeight, Read, Tx, decode, dent_key, dir_of, id_key, id_of,
     weight_of_name, weight_of_version,
 };
-use crate::model::{DirId, Result};
+use crate::model::{DirId, Ino, Result};
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use bytes::Bytes;
@@ -53,18 +53,30 @@ impl Default for DirSums {
     }
 }
 
-/// What a name adds, by the records of one side of a transaction.
-fn of_name(value: Option<Bytes>, inode: impl FnOnce(&[u8]) -> Result<Option<Bytes>>) -> Result<DirSum> {
-    match value.map(|value| weight_of_name(&value)) {
-        None => Ok(DirSum::default()),
-        Some(NameWeight::Known(sum)) => Ok(sum),
-        Some(NameWeight::Link(ino)) => {
-            let inode = inode(&id_key(ino.0))?.and_then(|value| decode::<InodeRecord>(&value).ok());
-            Ok(inode
-                .filter(|inode| !inode.draft)
-                .map_or_else(DirSum::default, |inode| DirSum::current(inode.object.size)))
-        }
+/// What each name of a file with several adds, on one side of a transaction. Such a record is long, and read once.
+#[derive(Default)]
+struct Links(HashMap<Ino, DirSum>);
+
+impl Links {
+    /// What a name adds.
+    fn of_name(&mut self, value: Option<Bytes>, inode: impl FnOnce(&[u8]) -> Result<Option<Bytes>>) -> Result<DirSum> {
+        Ok(match value.map(|value| weight_of_name(&value)) {
+            None => DirSum::default(),
+            Some(NameWeight::Known(sum)) => sum,
+            Some(NameWeight::Link(ino)) => match self.0.get(&ino) {
+                Some(known) => *known,
+                None => {
+                    let found = inode(&id_key(ino.0))?.and_then(|value| decode::<InodeRecord>(&value).ok());
+                    *self.0.entry(ino).or_insert(weight_of(found.as_ref()))
+                }
+            },
+        })
     }
+}
+
+/// What each name of a file adds.
+fn weight_of(inode: Option<&InodeRecord>) -> DirSum {
+    inode.filter(|inode| !inode.draft).map_or_else(DirSum::default, |inode| DirSum::current(inode.object.size))
 }
 
 fn dir_in(value: Option<&Bytes>) -> Option<DirRecord> {
@@ -87,21 +99,25 @@ fn added(tx: &Tx<'_>, turns: &BTreeMap<DirId, Turn>) -> Result<BTreeMap<DirId, D
     };
     let mut names: Vec<Bytes> = tx.touched(Family::Dent).collect();
     let inodes: Vec<Bytes> = tx.touched(Family::Ino).collect();
+    let (mut old, mut new) = (Links::default(), Links::default());
     if !inodes.is_empty() {
         // Each name of a file counts it, whether its own record was written or not.
         let mut all: BTreeSet<Bytes> = names.into_iter().collect();
         for key in inodes {
-            let sides = [tx.before(Family::Ino, &key)?, tx.get(Family::Ino, &key)?];
-            for inode in sides.iter().flatten().filter_map(|value| decode::<InodeRecord>(value).ok()) {
-                all.extend(inode.names.iter().map(|(dir, name)| Bytes::from(dent_key(*dir, name))));
+            let Some(ino) = id_of(&key).map(Ino) else { continue };
+            for (value, side) in [(tx.before(Family::Ino, &key)?, &mut old), (tx.get(Family::Ino, &key)?, &mut new)] {
+                let inode = value.and_then(|value| decode::<InodeRecord>(&value).ok());
+                side.0.insert(ino, weight_of(inode.as_ref()));
+                let names = inode.iter().flat_map(|inode| &inode.names);
+                all.extend(names.map(|(dir, name)| Bytes::from(dent_key(*dir, name))));
             }
         }
         names = all.into_iter().collect();
     }
     for key in names {
         let Some(dir) = dir_of(&key) else { continue };
-        let before = of_name(tx.before(Family::Dent, &key)?, |ino| tx.before(Family::Ino, ino))?;
-        let after = of_name(tx.get(Family::Dent, &key)?, |ino| tx.get(Family::Ino, ino))?;
+        let before = old.of_name(tx.before(Family::Dent, &key)?, |ino| tx.before(Family::Ino, ino))?;
+        let after = new.of_name(tx.get(Family::Dent, &key)?, |ino| tx.get(Family::Ino, ino))?;
         add(dir, -before);
         add(dir, after);
     }
@@ -371,7 +387,7 @@ pub(super) fn own_sums(read: &impl Read, goes_on: &dyn Fn() -> Result<()>) -> Re
             let (key, value) = found?;
             let Some(mut dir) = dir_of(&key) else { continue };
             let sum = match family {
-                Family::Dent => of_name(Some(value), |ino| read.get(Family::Ino, ino))?,
+                Family::Dent => Links::default().of_name(Some(value), |ino| read.get(Family::Ino, ino))?,
                 Family::Ver => weight_of_version(&value),
                 _ => match dir_in(Some(&value)).filter(|record| record.parent != dir) {
                     Some(record) => {

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::analysis::{self, AnalyticsDocument};
+use super::configurations::Configurations;
 use super::cors::{self, CorsRules};
 use super::lifecycle::{self, LifecycleDocument};
 use super::lock_document;
@@ -200,16 +201,16 @@ impl Document {
             Engine::Cors => serde_json::from_value::<CorsRules>(value)
                 .map_err(|error| self.bad(error.to_string()))
                 .and_then(|rules| rules.check()),
-            Engine::Tiering => serde_json::from_value::<TieringDocument>(value)
-                .map_err(|error| self.bad(error.to_string()))
-                .and_then(|document| document.check()),
-            Engine::Analytics => serde_json::from_value::<AnalyticsDocument>(value)
-                .map_err(|error| self.bad(error.to_string()))
-                .and_then(|document| document.check()),
+            Engine::Tiering => self.configurations::<TieringDocument>(value),
+            Engine::Analytics => self.configurations::<AnalyticsDocument>(value),
             Engine::ObjectLock => lock_document::parse(&value).map(|_| ()),
             Engine::Fixed(text) => self.fixed(&value, &always(text, account)),
             Engine::Later => Ok(()),
         }
+    }
+
+    fn configurations<D: Configurations>(&self, value: Value) -> Result<()> {
+        serde_json::from_value::<D>(value).map_err(|error| self.bad(error.to_string()))?.check()
     }
 
     /// Replaces the document as a whole, if it is valid.

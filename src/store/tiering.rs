@@ -13,6 +13,7 @@ pub use document::{ArchiveDays, TierElement, TierName, TieringAnd, TieringDocume
 
 use super::Store;
 use super::archive::archived;
+use super::configurations::configurations_of;
 use super::find::Found;
 use super::lifecycle::Midnights;
 use super::list::{ListVersions, VersionEntry};
@@ -20,8 +21,7 @@ use super::names::history_place_in;
 use super::stack::bucket_of;
 use crate::index::{Family, OneCommit, Read, Tx, id_key};
 use crate::model::{
-    ArchiveTier, Bucket, BucketId, DirId, Error, Kind, Object, ObjectKey, Result, Seq, StorageClass, Timestamp,
-    VersionId,
+    ArchiveTier, BucketId, DirId, Error, Kind, Object, ObjectKey, Result, Seq, StorageClass, Timestamp, VersionId,
 };
 use crate::sys::sync::Mutex;
 use std::collections::HashMap;
@@ -151,30 +151,11 @@ pub(super) fn look_at_all(tx: &mut Tx<'_>, bucket: BucketId) {
     tx.put(Family::Sys, &changed_key(bucket), &1u64);
 }
 
-fn configurations(bucket: &Bucket) -> Option<TieringDocument> {
-    serde_json::from_str(bucket.documents.get(DOCUMENT)?).ok()
-}
-
 impl Store {
     /// The tier of an object in `INTELLIGENT_TIERING` now, `None` of any other class.
     #[must_use]
     pub fn access_tier(&self, object: &Object) -> Option<AccessTier> {
         access_tier(object, self.now(), self.settings.day)
-    }
-
-    /// Changes a bucket's configurations; nothing comes in between.
-    ///
-    /// # Errors
-    /// [`Kind::NoSuchBucket`], and as [`TieringDocument::check`] and what `edit` returns; the old ones stay.
-    pub fn edit_tiering(&self, bucket: &str, edit: impl FnOnce(&mut TieringDocument) -> Result<()>) -> Result<()> {
-        self.edit_document(bucket, DOCUMENT, |text| {
-            let mut document: TieringDocument =
-                text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            edit(&mut document)?;
-            document.check()?;
-            let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
-            Ok(Some(text).filter(|_| !document.configurations.is_empty()))
-        })
     }
 
     /// Notes that somebody used an object's bytes, whatever the door (IT-5, IT-12). Waits for nothing.
@@ -238,7 +219,7 @@ impl Store {
         if !is_watched(object) {
             return Ok(None);
         }
-        let Some(document) = configurations(&bucket_of(read, at.0)?) else { return Ok(None) };
+        let Some(document) = configurations_of::<TieringDocument>(&bucket_of(read, at.0)?) else { return Ok(None) };
         let (_, prefix) = Self::key_prefix(read, at.0)?;
         let days = document.days(&format!("{prefix}{}", at.1), &object.tags);
         Ok(next(object, days, self.settings.day))

@@ -1,12 +1,11 @@
 //! Analytics configurations, one by one, of the document that a bucket's control file shows (SCA-1).
 
 use super::super::bridge::Bridge;
-use super::super::error::{refused, told};
-use super::settings::told_of;
-use crate::model::{Error, Result};
+use super::super::error::refused;
+use super::configurations::{self, Page, given_tag, given_tags, shown_tag, shown_tags};
 use crate::store::{
-    AnalysisElement, AnalyticsDocument, AnalyticsElement, BucketElement, DestinationElement, ExportElement, Store,
-    TagElement, TieringAnd, TieringFilter,
+    AnalysisElement, AnalyticsDocument, AnalyticsElement, BucketElement, DestinationElement, ExportElement, TieringAnd,
+    TieringFilter,
 };
 use hyper::StatusCode;
 use s3s::dto::{
@@ -16,26 +15,16 @@ use s3s::dto::{
     GetBucketAnalyticsConfigurationOutput, ListBucketAnalyticsConfigurationsInput,
     ListBucketAnalyticsConfigurationsOutput, PutBucketAnalyticsConfigurationInput,
     PutBucketAnalyticsConfigurationOutput, StorageClassAnalysis, StorageClassAnalysisDataExport,
-    StorageClassAnalysisSchemaVersion, Tag,
+    StorageClassAnalysisSchemaVersion,
 };
-use s3s::{S3Error, S3Request, S3Response, S3Result};
-
-const NAME: &str = "analytics";
-/// Configurations of one answer.
-const PAGE: usize = 100;
-
-fn no_such() -> S3Error {
-    refused(StatusCode::NOT_FOUND, "NoSuchConfiguration", "The specified configuration does not exist.")
-}
+use s3s::{S3Request, S3Response, S3Result};
 
 fn shown(element: AnalyticsElement) -> AnalyticsConfiguration {
-    let tag = |tag: TagElement| Tag { key: Some(tag.key), value: Some(tag.value) };
     let filter = element.filter.and_then(|filter| match filter {
-        TieringFilter { and: Some(and), .. } => Some(AnalyticsFilter::And(AnalyticsAndOperator {
-            prefix: and.prefix,
-            tags: Some(and.tags.into_iter().map(tag).collect::<Vec<_>>()).filter(|tags| !tags.is_empty()),
-        })),
-        TieringFilter { tag: Some(one), .. } => Some(AnalyticsFilter::Tag(tag(one))),
+        TieringFilter { and: Some(and), .. } => {
+            Some(AnalyticsFilter::And(AnalyticsAndOperator { prefix: and.prefix, tags: shown_tags(and.tags) }))
+        }
+        TieringFilter { tag: Some(one), .. } => Some(AnalyticsFilter::Tag(shown_tag(one))),
         TieringFilter { prefix, .. } => prefix.map(AnalyticsFilter::Prefix),
     });
     let data_export = element.storage_class_analysis.data_export.map(|export| {
@@ -52,15 +41,13 @@ fn shown(element: AnalyticsElement) -> AnalyticsConfiguration {
 }
 
 fn given(wanted: AnalyticsConfiguration) -> S3Result<AnalyticsElement> {
-    let tag = |tag: Tag| TagElement { key: tag.key.unwrap_or_default(), value: tag.value.unwrap_or_default() };
     let none = TieringFilter::default;
     let filter = match wanted.filter {
         None => None,
         Some(AnalyticsFilter::Prefix(prefix)) => Some(TieringFilter { prefix: Some(prefix), ..none() }),
-        Some(AnalyticsFilter::Tag(one)) => Some(TieringFilter { tag: Some(tag(one)), ..none() }),
+        Some(AnalyticsFilter::Tag(one)) => Some(TieringFilter { tag: Some(given_tag(one)), ..none() }),
         Some(AnalyticsFilter::And(and)) => {
-            let tags = and.tags.unwrap_or_default().into_iter().map(tag).collect();
-            Some(TieringFilter { and: Some(TieringAnd { prefix: and.prefix, tags }), ..none() })
+            Some(TieringFilter { and: Some(TieringAnd { prefix: and.prefix, tags: given_tags(and.tags) }), ..none() })
         }
         Some(_) => {
             return Err(refused(StatusCode::BAD_REQUEST, "MalformedXML", "a Filter has a Prefix, a Tag or an And"));
@@ -80,18 +67,12 @@ fn given(wanted: AnalyticsConfiguration) -> S3Result<AnalyticsElement> {
     Ok(AnalyticsElement { id: wanted.id, filter, storage_class_analysis: AnalysisElement { data_export } })
 }
 
-async fn document(bridge: &Bridge, bucket: String) -> S3Result<AnalyticsDocument> {
-    let value = told_of(bridge, bucket, NAME).await?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
-}
-
 pub(in super::super) async fn get(
     bridge: &Bridge,
     request: S3Request<GetBucketAnalyticsConfigurationInput>,
 ) -> S3Result<S3Response<GetBucketAnalyticsConfigurationOutput>> {
     let input = request.input;
-    let document = document(bridge, input.bucket).await?;
-    let found = document.configurations.into_iter().find(|one| one.id == input.id).ok_or_else(no_such)?;
+    let found = configurations::get::<AnalyticsDocument>(bridge, input.bucket, &input.id).await?;
     Ok(S3Response::new(GetBucketAnalyticsConfigurationOutput { analytics_configuration: Some(shown(found)) }))
 }
 
@@ -100,32 +81,14 @@ pub(in super::super) async fn list(
     request: S3Request<ListBucketAnalyticsConfigurationsInput>,
 ) -> S3Result<S3Response<ListBucketAnalyticsConfigurationsOutput>> {
     let input = request.input;
-    let mut configurations = document(bridge, input.bucket).await?.configurations;
-    configurations.sort_by(|one, other| one.id.cmp(&other.id));
-    let after = input.continuation_token.clone().unwrap_or_default();
-    let mut rest = configurations.into_iter().filter(|one| one.id > after);
-    let page: Vec<_> = rest.by_ref().take(PAGE).collect();
-    let is_truncated = rest.next().is_some();
-    let next_continuation_token = page.last().filter(|_| is_truncated).map(|last| last.id.clone());
+    let after = input.continuation_token.as_deref();
+    let Page { found, next } = configurations::page::<AnalyticsDocument>(bridge, input.bucket, after).await?;
     Ok(S3Response::new(ListBucketAnalyticsConfigurationsOutput {
-        analytics_configuration_list: Some(page.into_iter().map(shown).collect()),
+        analytics_configuration_list: Some(found.into_iter().map(shown).collect()),
         continuation_token: input.continuation_token,
-        is_truncated: Some(is_truncated),
-        next_continuation_token,
+        is_truncated: Some(next.is_some()),
+        next_continuation_token: next,
     }))
-}
-
-/// Changes a bucket's configurations, and says whether there was one of that name.
-fn change(store: &Store, bucket: &str, id: &str, new: Option<AnalyticsElement>) -> Result<bool> {
-    let mut was_there = false;
-    store.edit_analytics(bucket, |document| {
-        let before = document.configurations.len();
-        document.configurations.retain(|one| one.id != id);
-        was_there = document.configurations.len() < before;
-        document.configurations.extend(new);
-        Ok(())
-    })?;
-    Ok(was_there)
 }
 
 pub(in super::super) async fn put(
@@ -134,14 +97,7 @@ pub(in super::super) async fn put(
 ) -> S3Result<S3Response<PutBucketAnalyticsConfigurationOutput>> {
     let input = request.input;
     let wanted = given(input.analytics_configuration)?;
-    if wanted.id != input.id {
-        return Err(told(
-            &Error::new(crate::model::Kind::InvalidArgument, "cannot set the configuration")
-                .why("its Id is another than the request names"),
-        ));
-    }
-    let put = move |store: &Store| change(store, &input.bucket, &input.id, Some(wanted));
-    bridge.change(move |store| put(store).map_err(|error| told(&error))).await?;
+    configurations::put::<AnalyticsDocument>(bridge, input.bucket, &input.id, wanted).await?;
     Ok(S3Response::new(PutBucketAnalyticsConfigurationOutput::default()))
 }
 
@@ -150,10 +106,6 @@ pub(in super::super) async fn delete(
     request: S3Request<DeleteBucketAnalyticsConfigurationInput>,
 ) -> S3Result<S3Response<DeleteBucketAnalyticsConfigurationOutput>> {
     let input = request.input;
-    let was_there =
-        bridge.change(move |store| change(store, &input.bucket, &input.id, None).map_err(|error| told(&error))).await?;
-    if !was_there {
-        return Err(no_such());
-    }
+    configurations::delete::<AnalyticsDocument>(bridge, input.bucket, input.id).await?;
     Ok(S3Response::new(DeleteBucketAnalyticsConfigurationOutput::default()))
 }

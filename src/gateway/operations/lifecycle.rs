@@ -2,10 +2,11 @@
 
 use super::super::bridge::Bridge;
 use super::super::error::{refused, told};
+use super::configurations::{shown_tag, shown_tags};
 use super::settings::{set, unset};
 use super::time;
 use crate::store::lifecycle::{
-    AndElement, ExpirationElement, FilterElement, LifecycleDocument, LifecycleRule as Rule, RuleStatus, TagElement,
+    AndElement, ExpirationElement, FilterElement, LifecycleDocument, LifecycleRule as Rule, RuleStatus,
 };
 use hyper::StatusCode;
 use s3s::dto::{
@@ -151,16 +152,12 @@ fn shown_expiration(element: ExpirationElement) -> LifecycleExpiration {
     }
 }
 
-fn shown_tag(tag: TagElement) -> Tag {
-    Tag { key: Some(tag.key), value: Some(tag.value) }
-}
-
 fn shown_filter(filter: FilterElement) -> LifecycleRuleFilter {
     let and = |and: AndElement| LifecycleRuleAndOperator {
         object_size_greater_than: and.object_size_greater_than,
         object_size_less_than: and.object_size_less_than,
         prefix: and.prefix,
-        tags: Some(and.tags.into_iter().map(shown_tag).collect()).filter(|tags: &Vec<_>| !tags.is_empty()),
+        tags: shown_tags(and.tags),
     };
     LifecycleRuleFilter {
         and: filter.and.map(and),

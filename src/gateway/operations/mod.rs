@@ -7,6 +7,7 @@ pub(super) mod attributes;
 pub(super) mod buckets;
 pub(super) mod checksums;
 mod conditions;
+mod configurations;
 pub(super) mod copy;
 pub(super) mod cors;
 pub(super) mod delete;

@@ -1,12 +1,9 @@
 //! Configurations of `INTELLIGENT_TIERING`, one by one, of the document that a bucket's control file shows (IT-10).
 
 use super::super::bridge::Bridge;
-use super::super::error::{refused, told};
-use super::settings::told_of;
-use crate::model::{Error, Result};
-use crate::store::{
-    RuleStatus, Store, TagElement, TierElement, TierName, TieringAnd, TieringDocument, TieringElement, TieringFilter,
-};
+use super::super::error::refused;
+use super::configurations::{self, Page, given_tag, given_tags, shown_tag, shown_tags};
+use crate::store::{RuleStatus, TierElement, TierName, TieringAnd, TieringDocument, TieringElement, TieringFilter};
 use hyper::StatusCode;
 use s3s::dto::{
     DeleteBucketIntelligentTieringConfigurationInput, DeleteBucketIntelligentTieringConfigurationOutput,
@@ -14,31 +11,19 @@ use s3s::dto::{
     IntelligentTieringAccessTier, IntelligentTieringAndOperator, IntelligentTieringConfiguration,
     IntelligentTieringFilter, IntelligentTieringStatus, ListBucketIntelligentTieringConfigurationsInput,
     ListBucketIntelligentTieringConfigurationsOutput, PutBucketIntelligentTieringConfigurationInput,
-    PutBucketIntelligentTieringConfigurationOutput, Tag, Tiering,
+    PutBucketIntelligentTieringConfigurationOutput, Tiering,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result};
-
-const NAME: &str = "intelligent-tiering";
-/// Configurations of one answer (IT-10).
-const PAGE: usize = 100;
-
-fn no_such() -> S3Error {
-    refused(StatusCode::NOT_FOUND, "NoSuchConfiguration", "The specified configuration does not exist.")
-}
 
 fn malformed(message: impl Into<String>) -> S3Error {
     refused(StatusCode::BAD_REQUEST, "MalformedXML", message)
 }
 
 fn shown(element: TieringElement) -> IntelligentTieringConfiguration {
-    let tag = |tag: TagElement| Tag { key: Some(tag.key), value: Some(tag.value) };
     let filter = element.filter.map(|filter| IntelligentTieringFilter {
         prefix: filter.prefix,
-        tag: filter.tag.map(tag),
-        and: filter.and.map(|and| IntelligentTieringAndOperator {
-            prefix: and.prefix,
-            tags: Some(and.tags.into_iter().map(tag).collect::<Vec<_>>()).filter(|tags| !tags.is_empty()),
-        }),
+        tag: filter.tag.map(shown_tag),
+        and: filter.and.map(|and| IntelligentTieringAndOperator { prefix: and.prefix, tags: shown_tags(and.tags) }),
     });
     let status = match element.status {
         RuleStatus::Enabled => IntelligentTieringStatus::ENABLED,
@@ -57,14 +42,10 @@ fn shown(element: TieringElement) -> IntelligentTieringConfiguration {
 }
 
 fn given(wanted: IntelligentTieringConfiguration) -> S3Result<TieringElement> {
-    let tag = |tag: Tag| TagElement { key: tag.key.unwrap_or_default(), value: tag.value.unwrap_or_default() };
     let filter = wanted.filter.map(|filter| TieringFilter {
         prefix: filter.prefix,
-        tag: filter.tag.map(tag),
-        and: filter.and.map(|and| TieringAnd {
-            prefix: and.prefix,
-            tags: and.tags.unwrap_or_default().into_iter().map(tag).collect(),
-        }),
+        tag: filter.tag.map(given_tag),
+        and: filter.and.map(|and| TieringAnd { prefix: and.prefix, tags: given_tags(and.tags) }),
     });
     let status = match wanted.status.as_str() {
         IntelligentTieringStatus::ENABLED => RuleStatus::Enabled,
@@ -82,18 +63,12 @@ fn given(wanted: IntelligentTieringConfiguration) -> S3Result<TieringElement> {
     Ok(TieringElement { id: wanted.id, filter, status, tierings })
 }
 
-async fn document(bridge: &Bridge, bucket: String) -> S3Result<TieringDocument> {
-    let value = told_of(bridge, bucket, NAME).await?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
-}
-
 pub(in super::super) async fn get(
     bridge: &Bridge,
     request: S3Request<GetBucketIntelligentTieringConfigurationInput>,
 ) -> S3Result<S3Response<GetBucketIntelligentTieringConfigurationOutput>> {
     let input = request.input;
-    let document = document(bridge, input.bucket).await?;
-    let found = document.configurations.into_iter().find(|one| one.id == input.id).ok_or_else(no_such)?;
+    let found = configurations::get::<TieringDocument>(bridge, input.bucket, &input.id).await?;
     let output =
         GetBucketIntelligentTieringConfigurationOutput { intelligent_tiering_configuration: Some(shown(found)) };
     Ok(S3Response::new(output))
@@ -104,32 +79,14 @@ pub(in super::super) async fn list(
     request: S3Request<ListBucketIntelligentTieringConfigurationsInput>,
 ) -> S3Result<S3Response<ListBucketIntelligentTieringConfigurationsOutput>> {
     let input = request.input;
-    let mut configurations = document(bridge, input.bucket).await?.configurations;
-    configurations.sort_by(|one, other| one.id.cmp(&other.id));
-    let after = input.continuation_token.clone().unwrap_or_default();
-    let mut rest = configurations.into_iter().filter(|one| one.id > after);
-    let page: Vec<_> = rest.by_ref().take(PAGE).collect();
-    let is_truncated = rest.next().is_some();
-    let next_continuation_token = page.last().filter(|_| is_truncated).map(|last| last.id.clone());
+    let after = input.continuation_token.as_deref();
+    let Page { found, next } = configurations::page::<TieringDocument>(bridge, input.bucket, after).await?;
     Ok(S3Response::new(ListBucketIntelligentTieringConfigurationsOutput {
         continuation_token: input.continuation_token,
-        intelligent_tiering_configuration_list: Some(page.into_iter().map(shown).collect()),
-        is_truncated: Some(is_truncated),
-        next_continuation_token,
+        intelligent_tiering_configuration_list: Some(found.into_iter().map(shown).collect()),
+        is_truncated: Some(next.is_some()),
+        next_continuation_token: next,
     }))
-}
-
-/// Changes a bucket's configurations, and says whether there was one of that name.
-fn change(store: &Store, bucket: &str, id: &str, new: Option<TieringElement>) -> Result<bool> {
-    let mut was_there = false;
-    store.edit_tiering(bucket, |document| {
-        let before = document.configurations.len();
-        document.configurations.retain(|one| one.id != id);
-        was_there = document.configurations.len() < before;
-        document.configurations.extend(new);
-        Ok(())
-    })?;
-    Ok(was_there)
 }
 
 pub(in super::super) async fn put(
@@ -138,14 +95,7 @@ pub(in super::super) async fn put(
 ) -> S3Result<S3Response<PutBucketIntelligentTieringConfigurationOutput>> {
     let input = request.input;
     let wanted = given(input.intelligent_tiering_configuration)?;
-    if wanted.id != input.id {
-        return Err(told(
-            &Error::new(crate::model::Kind::InvalidArgument, "cannot set the configuration")
-                .why("its Id is another than the request names"),
-        ));
-    }
-    let put = move |store: &Store| change(store, &input.bucket, &input.id, Some(wanted));
-    bridge.change(move |store| put(store).map_err(|error| told(&error))).await?;
+    configurations::put::<TieringDocument>(bridge, input.bucket, &input.id, wanted).await?;
     Ok(S3Response::new(PutBucketIntelligentTieringConfigurationOutput::default()))
 }
 
@@ -154,10 +104,6 @@ pub(in super::super) async fn delete(
     request: S3Request<DeleteBucketIntelligentTieringConfigurationInput>,
 ) -> S3Result<S3Response<DeleteBucketIntelligentTieringConfigurationOutput>> {
     let input = request.input;
-    let was_there =
-        bridge.change(move |store| change(store, &input.bucket, &input.id, None).map_err(|error| told(&error))).await?;
-    if !was_there {
-        return Err(no_such());
-    }
+    configurations::delete::<TieringDocument>(bridge, input.bucket, input.id).await?;
     Ok(S3Response::new(DeleteBucketIntelligentTieringConfigurationOutput::default()))
 }

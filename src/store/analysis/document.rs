@@ -1,14 +1,10 @@
 //! The document `analytics`: which objects are observed, and where the results go (SCA-1, SCA-9).
 
+use super::super::configurations::{Configuration, Configurations, ID_CHARS_MAX, bad};
 use super::super::tiering::TieringFilter;
-use crate::model::{BucketName, Error, Kind, Result, TagSet};
+use crate::model::{BucketName, Result, TagSet};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
-/// Most configurations of a bucket (SCA-1).
-const CONFIGURATIONS_MAX: usize = 1000;
-/// Longest name of a configuration, in characters.
-const ID_CHARS_MAX: usize = 64;
 /// What a bucket's name follows in a destination.
 const ARN: &str = "arn:aws:s3:::";
 /// A document that is valid.
@@ -81,60 +77,53 @@ pub struct BucketElement {
     pub prefix: Option<String>,
 }
 
-fn bad(why: String) -> Error {
-    Error::new(Kind::InvalidArgument, "cannot set the bucket's analytics").why(why)
+impl Configurations for AnalyticsDocument {
+    type One = AnalyticsElement;
+    const DOCUMENT: &'static str = super::DOCUMENT;
+    const RULE: &'static str = "SCA-1";
+
+    fn list(&mut self) -> &mut Vec<AnalyticsElement> {
+        &mut self.configurations
+    }
+
+    fn configurations(&self) -> &[AnalyticsElement] {
+        &self.configurations
+    }
 }
 
-impl AnalyticsDocument {
-    /// Checks it.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidArgument`] and [`Kind::InvalidTag`] for what a
-    /// configuration cannot say.
-    pub fn check(&self) -> Result<()> {
-        let count = self.configurations.len();
-        if count > CONFIGURATIONS_MAX {
-            return Err(bad(format!(
-                "it has {count} configurations, a bucket has at most {CONFIGURATIONS_MAX} (SCA-1)"
+impl Configuration for AnalyticsElement {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn check(&self) -> Result<()> {
+        let chars = self.id.chars().count();
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if chars == 0 || chars > ID_CHARS_MAX || !self.id.chars().all(good) {
+            return Err(bad::<AnalyticsDocument>(format!(
+                "an Id has 1 to {ID_CHARS_MAX} of a-z, A-Z, 0-9, '-', '_' and '.'"
             )));
         }
-        let mut seen = BTreeSet::new();
-        for configuration in &self.configurations {
-            configuration.check()?;
-            if !seen.insert(&configuration.id) {
-                return Err(bad(format!("the Id {:?} stands there twice", configuration.id)));
-            }
+        self.filter.as_ref().map_or(Ok(()), TieringFilter::check)?;
+        let Some(export) = &self.storage_class_analysis.data_export else { return Ok(()) };
+        if export.output_schema_version != "V_1" {
+            return Err(bad::<AnalyticsDocument>("an OutputSchemaVersion is V_1".to_owned()));
+        }
+        let bucket = &export.destination.bucket;
+        if bucket.format != "CSV" {
+            return Err(bad::<AnalyticsDocument>("a Format is CSV".to_owned()));
+        }
+        if self.destination().is_none() {
+            return Err(bad::<AnalyticsDocument>(format!(
+                "a destination is a bucket's ARN such as {ARN}reports, not {:?}",
+                bucket.bucket
+            )));
         }
         Ok(())
     }
 }
 
 impl AnalyticsElement {
-    /// Checks it.
-    ///
-    /// # Errors
-    /// As [`AnalyticsDocument::check`].
-    pub fn check(&self) -> Result<()> {
-        let chars = self.id.chars().count();
-        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if chars == 0 || chars > ID_CHARS_MAX || !self.id.chars().all(good) {
-            return Err(bad(format!("an Id has 1 to {ID_CHARS_MAX} of a-z, A-Z, 0-9, '-', '_' and '.'")));
-        }
-        self.filter.as_ref().map_or(Ok(()), TieringFilter::check)?;
-        let Some(export) = &self.storage_class_analysis.data_export else { return Ok(()) };
-        if export.output_schema_version != "V_1" {
-            return Err(bad("an OutputSchemaVersion is V_1".to_owned()));
-        }
-        let bucket = &export.destination.bucket;
-        if bucket.format != "CSV" {
-            return Err(bad("a Format is CSV".to_owned()));
-        }
-        if self.destination().is_none() {
-            return Err(bad(format!("a destination is a bucket's ARN such as {ARN}reports, not {:?}", bucket.bucket)));
-        }
-        Ok(())
-    }
-
     /// The bucket it is written to, and the object's key (SCA-9).
     #[must_use]
     pub fn destination(&self) -> Option<(BucketName, String)> {
@@ -163,7 +152,8 @@ impl AnalyticsElement {
 
 #[cfg(test)]
 mod tests {
-    use super::{AnalyticsDocument, Kind, TagSet};
+    use super::{AnalyticsDocument, Configurations as _, TagSet};
+    use crate::model::Kind;
 
     fn read(configurations: &str) -> Result<AnalyticsDocument, Option<Kind>> {
         let text = format!(r#"{{"AnalyticsConfigurationList":[{configurations}]}}"#);

@@ -16,6 +16,7 @@ pub use document::{
 };
 
 use super::Store;
+use super::configurations::configurations_of;
 use super::lifecycle::Midnights;
 use super::list::ListRequest;
 use super::names::readable;
@@ -152,7 +153,7 @@ fn kept_key(bucket: BucketId, id: &str) -> Vec<u8> {
 
 /// Forgets what is kept of configurations that a bucket has not any more.
 pub(super) fn forget_others(tx: &mut Tx<'_>, bucket: &Bucket) -> Result<()> {
-    forget_but(tx, bucket.id, &document_of(bucket).unwrap_or_default())
+    forget_but(tx, bucket.id, &configurations_of::<AnalyticsDocument>(bucket).unwrap_or_default())
 }
 
 fn forget_but(tx: &mut Tx<'_>, bucket: BucketId, but: &AnalyticsDocument) -> Result<()> {
@@ -175,32 +176,13 @@ pub(super) fn forget(tx: &mut Tx<'_>, bucket: BucketId) -> Result<()> {
     forget_but(tx, bucket, &AnalyticsDocument::default())
 }
 
-fn document_of(bucket: &Bucket) -> Option<AnalyticsDocument> {
-    serde_json::from_str(bucket.documents.get(DOCUMENT)?).ok()
-}
-
 impl Store {
-    /// Changes a bucket's analytics configurations; nothing comes in between.
-    ///
-    /// # Errors
-    /// [`Kind::NoSuchBucket`], and as [`AnalyticsDocument::check`] and what `edit` returns; the old ones stay.
-    pub fn edit_analytics(&self, bucket: &str, edit: impl FnOnce(&mut AnalyticsDocument) -> Result<()>) -> Result<()> {
-        self.edit_document(bucket, DOCUMENT, |text| {
-            let mut document: AnalyticsDocument =
-                text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            edit(&mut document)?;
-            document.check()?;
-            let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
-            Ok(Some(text).filter(|_| !document.configurations.is_empty()))
-        })
-    }
-
     /// Reads which buckets have configurations, when the store is opened and when some were set.
     pub(super) fn load_analytics(&self) -> Result<()> {
         // Read under the lock: of two loads the later one has what is newer.
         let mut state = self.analyses.0.lock();
         let configured = self.buckets()?.into_iter().filter_map(|bucket| {
-            let document = document_of(&bucket)?;
+            let document = configurations_of::<AnalyticsDocument>(&bucket)?;
             Some((bucket.name.to_string(), (bucket.id, Arc::new(document))))
         });
         (state.configured, state.looked) = (configured.collect(), None);
@@ -362,7 +344,7 @@ impl Store {
             Err(error) if error.kind() == Kind::NoSuchBucket => return self.load_analytics(),
             bucket => bucket?,
         };
-        let Some(document) = document_of(&bucket) else { return Ok(()) };
+        let Some(document) = configurations_of::<AnalyticsDocument>(&bucket) else { return Ok(()) };
         let request = ListRequest { after: walk.after.take(), limit: PAGE, ..ListRequest::default() };
         let page = self.list(bucket.name.as_str(), &request)?;
         for (key, object) in &page.objects {
@@ -469,7 +451,7 @@ impl Store {
     /// [`Kind::NoSuchBucket`]; [`Kind::NotSet`] where there is none, or none of that name.
     pub fn analyses(&self, bucket: &str, id: Option<&str>) -> Result<Vec<Analysis>> {
         let bucket = self.bucket(bucket)?;
-        let document = document_of(&bucket).unwrap_or_default();
+        let document = configurations_of::<AnalyticsDocument>(&bucket).unwrap_or_default();
         let mut found = Vec::new();
         for one in document.configurations.iter().filter(|one| id.is_none_or(|id| id == one.id)) {
             let kept = self.kept(bucket.id, &one.id)?.filter(|kept| kept.filter == one.filter_text());

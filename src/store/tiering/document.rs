@@ -1,14 +1,11 @@
 //! The document `intelligent-tiering`: which objects may go into archive tiers, and when (IT-3, IT-10).
 
+use super::super::configurations::{Configuration, Configurations, ID_CHARS_MAX, bad};
 use super::super::lifecycle::{RuleStatus, TagElement};
 use crate::model::{ArchiveTier, Error, Kind, Result, TagSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Most configurations of a bucket (IT-10).
-const CONFIGURATIONS_MAX: usize = 1000;
-/// Longest name of a configuration, in characters.
-const ID_CHARS_MAX: usize = 64;
 /// Days after which an object goes into an archive tier at most (IT-3).
 const DAYS_MAX: u32 = 730;
 /// A document that is valid.
@@ -123,36 +120,25 @@ pub struct ArchiveDays {
     pub deep: Option<u32>,
 }
 
-fn bad(why: String) -> Error {
-    Error::new(Kind::InvalidArgument, "cannot set the bucket's intelligent-tiering").why(why)
-}
-
 fn bad_filter(why: impl Into<String>) -> Error {
     Error::new(Kind::InvalidArgument, "cannot use the configuration's Filter").why(why.into())
 }
 
-impl TieringDocument {
-    /// Checks it.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidArgument`], [`Kind::InvalidTag`] for what a configuration cannot say.
-    pub fn check(&self) -> Result<()> {
-        let count = self.configurations.len();
-        if count > CONFIGURATIONS_MAX {
-            return Err(bad(format!(
-                "it has {count} configurations, a bucket has at most {CONFIGURATIONS_MAX} (IT-10)"
-            )));
-        }
-        let mut seen = BTreeSet::new();
-        for configuration in &self.configurations {
-            configuration.check()?;
-            if !seen.insert(&configuration.id) {
-                return Err(bad(format!("the Id {:?} stands there twice", configuration.id)));
-            }
-        }
-        Ok(())
+impl Configurations for TieringDocument {
+    type One = TieringElement;
+    const DOCUMENT: &'static str = super::DOCUMENT;
+    const RULE: &'static str = "IT-10";
+
+    fn list(&mut self) -> &mut Vec<TieringElement> {
+        &mut self.configurations
     }
 
+    fn configurations(&self) -> &[TieringElement] {
+        &self.configurations
+    }
+}
+
+impl TieringDocument {
     /// After how many days an object goes into which tier: the soonest of all that are for it.
     #[must_use]
     pub fn days(&self, key: &str, tags: &TagSet) -> ArchiveDays {
@@ -169,32 +155,36 @@ impl TieringDocument {
     }
 }
 
-impl TieringElement {
-    /// Checks it.
-    ///
-    /// # Errors
-    /// As [`TieringDocument::check`].
-    pub fn check(&self) -> Result<()> {
+impl Configuration for TieringElement {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn check(&self) -> Result<()> {
         let chars = self.id.chars().count();
         if chars == 0 || chars > ID_CHARS_MAX {
-            return Err(bad(format!("an Id has 1 to {ID_CHARS_MAX} characters, not {chars}")));
+            return Err(bad::<TieringDocument>(format!("an Id has 1 to {ID_CHARS_MAX} characters, not {chars}")));
         }
         if self.tierings.is_empty() {
-            return Err(bad(format!("{:?} names no tier", self.id)));
+            return Err(bad::<TieringDocument>(format!("{:?} names no tier", self.id)));
         }
         let mut seen = BTreeSet::new();
         for TierElement { days, access_tier } in &self.tierings {
             let (name, least) = (access_tier.name(), access_tier.days_min());
             if !(least..=DAYS_MAX).contains(days) {
-                return Err(bad(format!("{name} takes {least} to {DAYS_MAX} days, not {days} (IT-3)")));
+                return Err(bad::<TieringDocument>(format!(
+                    "{name} takes {least} to {DAYS_MAX} days, not {days} (IT-3)"
+                )));
             }
             if !seen.insert(access_tier) {
-                return Err(bad(format!("{:?} names {name} twice", self.id)));
+                return Err(bad::<TieringDocument>(format!("{:?} names {name} twice", self.id)));
             }
         }
         self.filter.as_ref().map_or(Ok(()), TieringFilter::check)
     }
+}
 
+impl TieringElement {
     fn takes(&self, key: &str, tags: &TagSet) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.takes(key, tags))
     }
@@ -233,7 +223,7 @@ impl TieringFilter {
 
 #[cfg(test)]
 mod tests {
-    use super::{ArchiveDays, Kind, TagSet, TieringDocument};
+    use super::{ArchiveDays, Configurations as _, Kind, TagSet, TieringDocument};
 
     fn read(configurations: &str) -> Result<TieringDocument, Option<Kind>> {
         let text = format!(r#"{{"IntelligentTieringConfigurationList":[{configurations}]}}"#);
