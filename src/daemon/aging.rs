@@ -5,11 +5,21 @@ use crate::model::{Kind, Result, Timestamp};
 use crate::store::Store;
 use crate::sys::clock::Clock;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// What is done: the name that failures are told by, how long it rests after one, and the work, which returns when it has
+/// more to do.
+const WORK: [(&str, Duration, Work); 3] = [
+    ("aging", FAILED, |store| store.pass_time()),
+    // Walks over all names, which end at what they cannot read.
+    ("count", Duration::from_secs(600), |store| store.count_once().map(|()| None)),
+    // More to look at is as if something were due.
+    ("analysis", FAILED, |store| Ok(store.analyse_some()?.then(Timestamp::default))),
+];
+type Work = fn(&Arc<Store>) -> Result<Option<Timestamp>>;
 /// How late something may be told of that comes due, or was asked for meanwhile.
 const LONGEST: Duration = Duration::from_secs(1);
-/// How long to wait after a failure.
+/// How long to wait after a failure of one of them.
 const FAILED: Duration = Duration::from_secs(60);
 
 /// How long to wait for what is due then.
@@ -29,16 +39,26 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
         return Ok(None);
     }
     let store = Arc::clone(store);
-    let pass = |store: &Arc<Store>| -> Result<Option<Timestamp>> {
-        store.writable()?;
-        let next = store.pass_time()?;
-        // More to look at is as if something were due.
-        Ok(if store.analyse_some()? { Some(Timestamp::default()) } else { next })
-    };
-    let step = move |_: &Turn<'_>| match pass(&store) {
-        // It is to end.
-        Err(error) if error.kind() == Kind::StoreUnavailable || store.writable().is_err() => Wait::For(FAILED),
-        done => Wait::For(store.tried("aging", done).map_or(FAILED, |next| rest(next, store.now()))),
+    let mut failed = [None; WORK.len()];
+    let step = move |_: &Turn<'_>| {
+        let mut wait = LONGEST;
+        for ((name, pause, work), failed) in WORK.iter().zip(&mut failed) {
+            // What one of them cannot do keeps none of the others back.
+            if failed.is_some_and(|at: Instant| at.elapsed() < *pause) {
+                continue;
+            }
+            match store.writable().and_then(|()| work(&store)) {
+                // It is to end.
+                Err(error) if error.kind() == Kind::StoreUnavailable || store.writable().is_err() => {
+                    return Wait::For(FAILED);
+                }
+                done => match store.tried(name, done) {
+                    Some(next) => (wait, *failed) = (wait.min(rest(next, store.now())), None),
+                    None => *failed = Some(Instant::now()),
+                },
+            }
+        }
+        Wait::For(wait)
     };
     Worker::start("keyfold-aging", clock, step).map(Some)
 }

@@ -153,16 +153,25 @@ impl Store {
     /// comes due; an instant that has passed when there is more to do at once.
     ///
     /// # Errors
-    /// When the index cannot be read or written; what was done stays done.
+    /// When the index cannot be read or written; what was done stays done, and none of it waits for the rest.
     pub fn pass_time(&self) -> Result<Option<Timestamp>> {
-        // What is due comes first: neither the walks nor a page that cannot be read hold it up.
-        let next = self.do_due()?;
-        self.note_uses()?;
-        self.note_requests()?;
-        self.count_classes()?;
+        let next = self.do_due();
+        let done = [self.note_uses(), self.note_requests(), self.settle_sums()];
+        let more = self.watch_more();
+        done.into_iter().collect::<Result<()>>()?;
+        let next = next?;
+        Ok(if more? { Some(Timestamp::default()) } else { next })
+    }
+
+    /// Counts what releases before did not, classes of buckets and sums of directories, and sums that were found damaged: walks
+    /// over all names, each once and without keeping anybody out.
+    ///
+    /// # Errors
+    /// When the index cannot be read or written; [`crate::model::Kind::StoreUnavailable`] when the process is ending.
+    pub fn count_once(&self) -> Result<()> {
+        let classes = self.count_classes();
         self.build_sums()?;
-        self.settle_sums()?;
-        Ok(if self.watch_more()? { Some(Timestamp::default()) } else { next })
+        classes
     }
 
     /// Looks at versions that have come due, a batch of them. Returns as [`Store::pass_time`].

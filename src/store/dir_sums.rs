@@ -6,30 +6,34 @@
 //! a crash finds both as of one commit. A directory that gets another parent takes its record's sum from the one to the other;
 //! what is noted below it climbs its new way later.
 //!
-//! A store of an older release has no sums: they are built by a walk as of one commit, from which on commits note what they add.
-//! What the walk finds is noted as well, so it climbs by the links of then.
+//! A store of an older release has no sums, and those of a store whose records of them are damaged are not believed: they are
+//! [built](build), and until then a walk answers.
 //!
-//! Locks: `forwards`, a leaf, also within transactions.
+//! Locks: `forwards` and `noted`, leaves, also within transactions.
+
+mod added;
+mod build;
+mod noted;
+
+pub(super) use build::{own_sums, summed};
 
 use super::Store;
 use super::locks::Warrant;
 use super::names::{LEVELS_MAX, readable};
-use crate::index::{
-    DirRecord, DirSum, Family, InodeRecord, NameWeight, Read, Tx, decode, dent_key, dir_of, id_key, id_of,
-    weight_of_name, weight_of_version,
-};
-use crate::model::{DirId, Ino, Result};
+use crate::index::{DirRecord, DirSum, Family, Read, Tx, id_key, id_of};
+use crate::model::{DirId, Error, Kind, Result};
 use crate::sys::sync::Mutex;
-use crate::sys::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::sys::sync::atomic::{AtomicU8, Ordering};
+use added::{Turn, added, turns};
+use noted::Noted;
+use std::collections::{BTreeMap, HashMap};
 
 /// Where it is kept that every directory has its sum.
 pub(super) const COMPLETE_KEY: &str = "dirsums";
 /// Directories whose notes climb in one transaction.
 const BATCH: usize = 2000;
-/// Records after which a walk looks whether it is to go on.
-const STEP: usize = 4096;
+/// Directories that one transaction goes through on the way up, give or take those above one: all others wait meanwhile.
+const WAY_MAX: usize = 16_384;
 
 /// There are none: a walk answers.
 const ABSENT: u8 = 0;
@@ -37,135 +41,58 @@ const ABSENT: u8 = 0;
 const BUILDING: u8 = 1;
 /// They are there.
 const COMPLETE: u8 = 2;
+/// Damage was met: they are to be built anew, and each commit sees to it that no opening takes them for complete.
+const DOUBTED: u8 = 3;
 
 /// What is known of sums in this process.
 pub(super) struct DirSums {
     state: AtomicU8,
-    /// Whether something may be noted that has not climbed.
-    noted: AtomicBool,
+    /// Where something is noted that has not climbed.
+    noted: Mutex<Noted>,
     /// Directories that went while sums were built, and where they lay.
     forwards: Mutex<HashMap<DirId, DirId>>,
 }
 
 impl Default for DirSums {
     fn default() -> Self {
-        Self { state: AtomicU8::new(ABSENT), noted: AtomicBool::new(true), forwards: Mutex::default() }
+        Self { state: AtomicU8::new(ABSENT), noted: Mutex::default(), forwards: Mutex::default() }
     }
-}
-
-/// What each name of a file with several adds, on one side of a transaction. Such a record is long, and read once.
-#[derive(Default)]
-struct Links(HashMap<Ino, DirSum>);
-
-impl Links {
-    /// What a name adds.
-    fn of_name(&mut self, value: Option<Bytes>, inode: impl FnOnce(&[u8]) -> Result<Option<Bytes>>) -> Result<DirSum> {
-        Ok(match value.map(|value| weight_of_name(&value)) {
-            None => DirSum::default(),
-            Some(NameWeight::Known(sum)) => sum,
-            Some(NameWeight::Link(ino)) => match self.0.get(&ino) {
-                Some(known) => *known,
-                None => {
-                    let found = inode(&id_key(ino.0))?.and_then(|value| decode::<InodeRecord>(&value).ok());
-                    *self.0.entry(ino).or_insert(weight_of(found.as_ref()))
-                }
-            },
-        })
-    }
-}
-
-/// What each name of a file adds.
-fn weight_of(inode: Option<&InodeRecord>) -> DirSum {
-    inode.filter(|inode| !inode.draft).map_or_else(DirSum::default, |inode| DirSum::current(inode.object.size))
-}
-
-fn dir_in(value: Option<&Bytes>) -> Option<DirRecord> {
-    value.and_then(|value| decode(value).ok())
-}
-
-/// A directory's record before and after a transaction.
-struct Turn {
-    before: Option<DirRecord>,
-    after: Option<DirRecord>,
-}
-
-/// What a transaction adds to each directory, read off what it wrote.
-fn added(tx: &Tx<'_>, turns: &BTreeMap<DirId, Turn>) -> Result<BTreeMap<DirId, DirSum>> {
-    let mut sums: BTreeMap<DirId, DirSum> = BTreeMap::new();
-    let mut add = |dir: DirId, sum: DirSum| {
-        if sum != DirSum::default() {
-            *sums.entry(dir).or_default() += sum;
-        }
-    };
-    let mut names: Vec<Bytes> = tx.touched(Family::Dent).collect();
-    let inodes: Vec<Bytes> = tx.touched(Family::Ino).collect();
-    let (mut old, mut new) = (Links::default(), Links::default());
-    if !inodes.is_empty() {
-        // Each name of a file counts it, whether its own record was written or not.
-        let mut all: BTreeSet<Bytes> = names.into_iter().collect();
-        for key in inodes {
-            let Some(ino) = id_of(&key).map(Ino) else { continue };
-            for (value, side) in [(tx.before(Family::Ino, &key)?, &mut old), (tx.get(Family::Ino, &key)?, &mut new)] {
-                let inode = value.and_then(|value| decode::<InodeRecord>(&value).ok());
-                side.0.insert(ino, weight_of(inode.as_ref()));
-                let names = inode.iter().flat_map(|inode| &inode.names);
-                all.extend(names.map(|(dir, name)| Bytes::from(dent_key(*dir, name))));
-            }
-        }
-        names = all.into_iter().collect();
-    }
-    for key in names {
-        let Some(dir) = dir_of(&key) else { continue };
-        let before = old.of_name(tx.before(Family::Dent, &key)?, |ino| tx.before(Family::Ino, ino))?;
-        let after = new.of_name(tx.get(Family::Dent, &key)?, |ino| tx.get(Family::Ino, ino))?;
-        add(dir, -before);
-        add(dir, after);
-    }
-    for key in tx.touched(Family::Ver) {
-        let Some(dir) = dir_of(&key) else { continue };
-        let of = |value: Option<Bytes>| value.map_or_else(DirSum::default, |value| weight_of_version(&value));
-        add(dir, -of(tx.before(Family::Ver, &key)?));
-        add(dir, of(tx.get(Family::Ver, &key)?));
-    }
-    // A directory's own object is a key of the directory above; a bucket's root has none.
-    for (id, Turn { before, after }) in turns {
-        for (dir, sign) in [(before, false), (after, true)] {
-            if let Some(dir) = dir.as_ref().filter(|dir| dir.parent != *id) {
-                let sum = DirSum::of_marker(dir.marker.as_ref());
-                add(dir.parent, if sign { sum } else { -sum });
-            }
-        }
-    }
-    sums.retain(|_, sum| *sum != DirSum::default());
-    Ok(sums)
 }
 
 fn sum_of(read: &impl Read, family: Family, dir: DirId) -> Result<DirSum> {
-    Ok(readable(read.record(family, &id_key(dir.0)))?.unwrap_or_default())
-}
-
-fn note(tx: &mut Tx<'_>, dir: DirId, more: DirSum) -> Result<()> {
-    let mut sum = sum_of(tx, Family::DirTally, dir)?;
-    sum += more;
-    tx.put(Family::DirTally, &id_key(dir.0), &sum);
-    Ok(())
+    Ok(read.record(family, &id_key(dir.0))?.unwrap_or_default())
 }
 
 impl Store {
     /// Notes what a transaction adds to directories. Called at its end, when it has written everything.
-    /// Not of a repair, which sets them to what it counts.
+    /// Not of a repair, which sets them to what it counts. What cannot be read keeps no transaction from its end.
     pub(super) fn note_sums(&self, tx: &mut Tx<'_>, warrant: Warrant) -> Result<()> {
         let state = self.dir_sums.state.load(Ordering::SeqCst);
-        if state == ABSENT || (state == COMPLETE && warrant.mends) {
-            return Ok(());
+        let done = match state {
+            BUILDING => self.note_all(tx, state),
+            COMPLETE if !warrant.mends => self.note_all(tx, state),
+            _ => Ok(()),
+        };
+        match done {
+            Err(error) if error.kind() == Kind::Corrupt => self.doubt_sums(&error),
+            done => done?,
         }
-        let mut turns = BTreeMap::new();
-        for key in tx.touched(Family::Dir) {
-            let Some(id) = id_of(&key).map(DirId) else { continue };
-            let before = dir_in(tx.before(Family::Dir, &key)?.as_ref());
-            let after = dir_in(tx.get(Family::Dir, &key)?.as_ref());
-            turns.insert(id, Turn { before, after });
+        if self.dir_sums.state.load(Ordering::SeqCst) == DOUBTED {
+            tx.delete(Family::Sys, COMPLETE_KEY.as_bytes());
         }
+        Ok(())
+    }
+
+    /// What is kept cannot be believed any more.
+    fn doubt_sums(&self, error: &Error) {
+        if self.dir_sums.state.load(Ordering::SeqCst) != ABSENT {
+            self.dir_sums.state.store(DOUBTED, Ordering::SeqCst);
+        }
+        self.spoiled((Family::DirSum, b""), None, error);
+    }
+
+    fn note_all(&self, tx: &mut Tx<'_>, state: u8) -> Result<()> {
+        let turns = turns(tx)?;
         let mut sums = added(tx, &turns)?;
         // What was kept of a directory goes with it from one parent to another.
         for (id, turn) in &turns {
@@ -178,10 +105,15 @@ impl Store {
             }
         }
         self.forward_gone(tx, &turns, &mut sums, state)?;
-        for (dir, sum) in sums.into_iter().filter(|(_, sum)| *sum != DirSum::default()) {
-            note(tx, dir, sum)?;
-            self.dir_sums.noted.store(true, Ordering::SeqCst);
-        }
+        let mut sums = sums.into_iter().filter(|(_, sum)| *sum != DirSum::default());
+        sums.try_for_each(|(dir, sum)| self.note_sum(tx, dir, sum))
+    }
+
+    fn note_sum(&self, tx: &mut Tx<'_>, dir: DirId, more: DirSum) -> Result<()> {
+        let mut sum = sum_of(tx, Family::DirTally, dir)?;
+        sum += more;
+        tx.put(Family::DirTally, &id_key(dir.0), &sum);
+        self.dir_sums.noted.lock().add(dir);
         Ok(())
     }
 
@@ -226,49 +158,43 @@ impl Store {
         Ok(())
     }
 
-    /// Has some of what is noted climb to the directories above; whether more is left.
-    fn climb(&self) -> Result<bool> {
-        let (more, _) = self
-            .commit(|tx| {
-                let mut noted = Vec::new();
-                for found in tx.scan(Family::DirTally, &[], &[0xff; 9])?.take(BATCH) {
-                    let (key, value) = found?;
-                    noted.push((key, decode::<DirSum>(&value).unwrap_or_default()));
-                }
-                let mut parents: HashMap<DirId, DirId> = HashMap::new();
-                let mut sums: BTreeMap<DirId, DirSum> = BTreeMap::new();
-                for (key, sum) in &noted {
-                    let mut at = id_of(key).map(DirId);
-                    // Parents that form a ring are damage, and end somewhere.
-                    for _ in 0..=LEVELS_MAX + 1 {
-                        let Some(dir) = at else { break };
-                        let parent = match parents.get(&dir) {
-                            Some(parent) => Some(*parent),
-                            None => {
-                                readable(tx.record::<DirRecord>(Family::Dir, &id_key(dir.0)))?.map(|dir| dir.parent)
-                            }
-                        };
-                        // What is noted where nothing is any more counts nowhere.
-                        let Some(parent) = parent else { break };
-                        parents.insert(dir, parent);
-                        *sums.entry(dir).or_default() += *sum;
-                        at = Some(parent).filter(|parent| *parent != dir);
-                    }
-                }
-                for (dir, more) in sums.into_iter().filter(|(_, sum)| *sum != DirSum::default()) {
-                    let mut sum = sum_of(tx, Family::DirSum, dir)?;
-                    sum += more;
-                    tx.put(Family::DirSum, &id_key(dir.0), &sum);
-                }
-                noted.iter().for_each(|(key, _)| tx.delete(Family::DirTally, key));
-                let more = noted.len() == BATCH;
-                if !more {
-                    self.dir_sums.noted.store(false, Ordering::SeqCst);
-                }
-                Ok(more)
-            })
-            .inspect_err(|_| self.dir_sums.noted.store(true, Ordering::SeqCst))?;
-        Ok(more)
+    /// Has some of what was noted by then climb to the directories above.
+    fn climb(&self, until: u64) -> Result<()> {
+        let ((climb, dirs), _) = self.commit(|tx| {
+            let (climb, mut dirs) = self.to_climb(tx, until)?;
+            match climb_in(tx, &mut dirs) {
+                Err(error) if error.kind() == Kind::Corrupt => self.doubt_sums(&error),
+                done => done?,
+            }
+            Ok((climb, dirs))
+        })?;
+        self.dir_sums.noted.lock().end(climb, &dirs);
+        Ok(())
+    }
+
+    /// A climb's number, and the directories in which it begins.
+    fn to_climb(&self, tx: &Tx<'_>, until: u64) -> Result<(u64, Vec<DirId>)> {
+        let (climb, dirs, unread) = self.dir_sums.noted.lock().begin(until, BATCH);
+        let Some(from) = unread else { return Ok((climb, dirs)) };
+        let found = tx.scan(Family::DirTally, &id_key(from.0), &[0xff; 9])?.take(BATCH);
+        let found: Result<Vec<_>> = found.map(|found| found.map(|(key, _)| id_of(&key).map(DirId))).collect();
+        let found = found?;
+        let last = found.last().copied().flatten().filter(|_| found.len() == BATCH);
+        let dirs: Vec<DirId> = found.into_iter().flatten().collect();
+        self.dir_sums.noted.lock().read(&dirs, last.map(|last| DirId(last.0.saturating_add(1))));
+        Ok((climb, dirs))
+    }
+
+    /// Has all that is noted by now climb.
+    fn climb_all(&self, goes_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        let until = self.dir_sums.noted.lock().by_now();
+        while matches!(self.dir_sums.state.load(Ordering::SeqCst), BUILDING | COMPLETE)
+            && self.dir_sums.noted.lock().waits(until)
+        {
+            goes_on()?;
+            self.climb(until)?;
+        }
+        Ok(())
     }
 
     /// Has all that is noted climb, if anything is.
@@ -276,37 +202,42 @@ impl Store {
         if self.dir_sums.state.load(Ordering::SeqCst) != COMPLETE {
             return Ok(());
         }
-        let mut more = self.dir_sums.noted.load(Ordering::SeqCst);
-        while more {
-            more = self.climb()?;
-        }
-        Ok(())
+        self.climb_all(&|| Ok(()))
     }
 
     /// What lies below a directory, its own object left out, as of a commit that is not older than the call. One record is
     /// read, after what is noted everywhere has climbed; `None` while sums are not there, as in a store of an older release or a
-    /// backup of one.
+    /// backup of one, or where they are damaged.
     ///
     /// # Errors
     /// When the index cannot be read or written.
     pub fn sum_below(&self, dir: DirId) -> Result<Option<DirSum>> {
-        if self.dir_sums.state.load(Ordering::SeqCst) != COMPLETE {
+        let complete = || self.dir_sums.state.load(Ordering::SeqCst) == COMPLETE;
+        if !complete() {
             return Ok(None);
         }
         if self.writable().is_ok() {
             // A full disk refuses no deletes, and this neither.
             self.settle_sums()?;
-        } else if self.index.any(Family::DirTally, &[], &[0xff; 9])? {
+        } else if self.dir_sums.noted.lock().waits(u64::MAX) {
             return Ok(None);
         }
-        sum_of(&self.index, Family::DirSum, dir).map(Some)
+        let found = match sum_of(&self.index, Family::DirSum, dir) {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                self.doubt_sums(&error);
+                return Ok(None);
+            }
+            found => found?,
+        };
+        Ok(complete().then_some(found))
     }
 
     /// Finds out whether there are sums, when the store is opened. One without directories has them.
     pub(super) fn load_sums(&self) -> Result<()> {
-        let complete = Self::sys_number(&self.index, COMPLETE_KEY)? == Some(1);
+        // Of a mark that cannot be read nobody knows: they are built.
+        let complete = readable(Self::sys_number(&self.index, COMPLETE_KEY))? == Some(1);
         if !complete {
-            if self.writable().is_err() || self.index.any(Family::Dir, &[], &[0xff; 9])? {
+            if self.index.any(Family::Dir, &[], &[0xff; 9])? {
                 return Ok(());
             }
             self.commit(|tx| {
@@ -317,103 +248,43 @@ impl Store {
         self.dir_sums.state.store(COMPLETE, Ordering::SeqCst);
         Ok(())
     }
-
-    /// Builds sums in a store of an older release: a walk over all names without keeping anybody out, once in the store's
-    /// life. A crash has it begin anew.
-    ///
-    /// # Errors
-    /// When the index cannot be read or written; [`crate::model::Kind::StoreUnavailable`] when the process is ending.
-    pub(super) fn build_sums(&self) -> Result<()> {
-        if self.dir_sums.state.load(Ordering::SeqCst) == COMPLETE || self.is_read_only() {
-            return Ok(());
-        }
-        self.dir_sums.state.store(ABSENT, Ordering::SeqCst);
-        for family in [Family::DirTally, Family::DirSum] {
-            while self.clear_some(family)? {}
-        }
-        self.dir_sums.forwards.lock().clear();
-        // From the commit on that the walk sees, and no earlier, each notes what it adds.
-        let (read, _) = self.index.transact(|_| {
-            self.dir_sums.state.store(BUILDING, Ordering::SeqCst);
-            Ok(self.index.frozen())
-        })?;
-        let found = own_sums(&read, &|| self.checks_go_on("summing directories"))?;
-        drop(read);
-        let found: Vec<_> = found.into_iter().filter(|(_, sum)| *sum != DirSum::default()).collect();
-        for some in found.chunks(BATCH) {
-            self.commit(|tx| {
-                for (dir, sum) in some {
-                    let mut at = *dir;
-                    let forwards = self.dir_sums.forwards.lock();
-                    while let Some(parent) = forwards.get(&at) {
-                        at = *parent;
-                    }
-                    drop(forwards);
-                    note(tx, at, *sum)?;
-                }
-                Ok(())
-            })?;
-        }
-        self.commit(|tx| {
-            tx.put(Family::Sys, COMPLETE_KEY.as_bytes(), &1u64);
-            Ok(())
-        })?;
-        self.dir_sums.noted.store(true, Ordering::SeqCst);
-        self.dir_sums.state.store(COMPLETE, Ordering::SeqCst);
-        self.dir_sums.forwards.lock().clear();
-        Ok(())
-    }
-
-    fn clear_some(&self, family: Family) -> Result<bool> {
-        let (more, _) = self.commit(|tx| {
-            let keys: Result<Vec<_>> =
-                tx.scan(family, &[], &[0xff; 9])?.take(BATCH).map(|found| found.map(|(key, _)| key)).collect();
-            let keys = keys?;
-            keys.iter().for_each(|key| tx.delete(family, key));
-            Ok(keys.len() == BATCH)
-        })?;
-        Ok(more)
-    }
 }
 
-/// What lies in each directory itself, by a walk over every name and version.
-pub(super) fn own_sums(read: &impl Read, goes_on: &dyn Fn() -> Result<()>) -> Result<HashMap<DirId, DirSum>> {
-    let mut sums: HashMap<DirId, DirSum> = HashMap::new();
-    for family in [Family::Dent, Family::Ver, Family::Dir] {
-        for (n, found) in read.scan(family, &[], &[0xff; 1100])?.enumerate() {
-            if n % STEP == 0 {
-                goes_on()?;
-            }
-            let (key, value) = found?;
-            let Some(mut dir) = dir_of(&key) else { continue };
-            let sum = match family {
-                Family::Dent => Links::default().of_name(Some(value), |ino| read.get(Family::Ino, ino))?,
-                Family::Ver => weight_of_version(&value),
-                _ => match dir_in(Some(&value)).filter(|record| record.parent != dir) {
-                    Some(record) => {
-                        dir = record.parent;
-                        DirSum::of_marker(record.marker.as_ref())
-                    }
-                    None => continue,
-                },
-            };
-            *sums.entry(dir).or_default() += sum;
+/// Takes what is noted in these directories, and adds it to the sums of them and all above. Where the way is long, to a part of
+/// them, which is left in the list.
+fn climb_in(tx: &mut Tx<'_>, dirs: &mut Vec<DirId>) -> Result<()> {
+    let mut parents: HashMap<DirId, DirId> = HashMap::new();
+    let mut sums: BTreeMap<DirId, DirSum> = BTreeMap::new();
+    let (mut looked_at, mut way) = (0, 0);
+    for from in dirs.iter() {
+        if way > WAY_MAX {
+            break;
         }
-    }
-    Ok(sums)
-}
-
-/// Sums of directories as they are to be, from what lies in each; `parents` leads upwards, a root to itself.
-pub(super) fn summed(own: &HashMap<DirId, DirSum>, parents: &dyn Fn(DirId) -> Option<DirId>) -> HashMap<DirId, DirSum> {
-    let mut sums: HashMap<DirId, DirSum> = HashMap::new();
-    for (dir, sum) in own {
-        let mut at = Some(*dir);
+        looked_at += 1;
+        let key = id_key(from.0);
+        let Some(sum) = tx.record::<DirSum>(Family::DirTally, &key)? else { continue };
+        tx.delete(Family::DirTally, &key);
+        let mut at = Some(*from);
+        // Parents that form a ring are damage, and end somewhere.
         for _ in 0..=LEVELS_MAX + 1 {
-            let Some((dir, parent)) = at.and_then(|dir| Some((dir, parents(dir)?))) else { break };
-            *sums.entry(dir).or_default() += *sum;
+            let Some(dir) = at else { break };
+            let parent = match parents.get(&dir) {
+                Some(parent) => Some(*parent),
+                None => readable(tx.record::<DirRecord>(Family::Dir, &id_key(dir.0)))?.map(|dir| dir.parent),
+            };
+            // What is noted where nothing is any more counts nowhere.
+            let Some(parent) = parent else { break };
+            way += 1;
+            parents.insert(dir, parent);
+            *sums.entry(dir).or_default() += sum;
             at = Some(parent).filter(|parent| *parent != dir);
         }
     }
-    sums.retain(|_, sum| *sum != DirSum::default());
-    sums
+    dirs.truncate(looked_at);
+    for (dir, more) in sums.into_iter().filter(|(_, sum)| *sum != DirSum::default()) {
+        let mut sum = sum_of(tx, Family::DirSum, dir)?;
+        sum += more;
+        tx.put(Family::DirSum, &id_key(dir.0), &sum);
+    }
+    Ok(())
 }

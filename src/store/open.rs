@@ -10,7 +10,7 @@ use super::{
 };
 use crate::chunklog::{self, ChunkLog, Journal};
 use crate::crypto::{Opaque, hex};
-use crate::index::{self, Family, Index, Read};
+use crate::index::{self, Family, Index};
 use crate::model::{Error, Kind, Result};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::disk::{Access, DirEntry, Disk, OsDisk};
@@ -420,12 +420,11 @@ impl Store {
         });
         store.feed.notice(done);
         store.tell_lag();
-        if !fixed || store.index.any(Family::DirSum, &[], &[0xff; 9])? {
-            store.load_sums()?;
-        }
+        store.load_sums()?;
         if fixed {
             // In memory: what a crash left open shows as it would if the store were opened to be changed.
             store.finish_sessions()?;
+            store.settle_sums()?;
             store.rounds.nothing_to_do(store.index.visible());
             let _ = store.read_only.set(identity.is_backup());
             return Ok(store);

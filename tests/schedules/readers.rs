@@ -278,3 +278,26 @@ fn the_parts_of_an_upload_are_there_or_the_upload_is_not() {
         nothing_is_damaged(&store);
     });
 }
+
+#[test]
+fn a_sum_is_never_older_than_the_question() {
+    explore("sums", 600, || {
+        let (_home, store) = store(Versioning::Unversioned);
+        put(&store, "d/a", &body(1));
+        let inside = dir(&store, "d/");
+        let below = || store.sum_below(inside).unwrap().unwrap().entries;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                put(&store, "d/b", &body(3));
+                assert!(below() >= 2);
+            });
+            scope.spawn(|| {
+                put(&store, "d/c/d", &body(5));
+                assert!(below() >= 2);
+            });
+            scope.spawn(|| assert!(below() >= 1));
+        });
+        assert_eq!(below(), 3);
+        nothing_is_damaged(&store);
+    });
+}

@@ -351,7 +351,7 @@ fn classes_of_a_store_of_format_1_are_counted_later() {
     clock.advance_millis(40 * 86_400_000);
     let store = open();
     assert!(!ledger(&store, "plain").complete);
-    store.pass_time().unwrap();
+    store.count_once().unwrap();
     for bucket in ["plain", "versioned", "suspended"] {
         let ledger = ledger(&store, bucket);
         let sum = |of: fn(&keyfold::model::Held) -> i64| ledger.classes.iter().map(|(_, held)| of(held)).sum::<i64>();

@@ -208,7 +208,11 @@ impl Census {
                 sums.extend(id_of(&key).map(|id| (DirId(id), sum)));
             })?;
         }
-        let own = own_sums(read, read.goes_on)?;
+        let mut own = HashMap::new();
+        own_sums(read, read.goes_on, usize::MAX, &mut |found| {
+            own = found;
+            Ok(())
+        })?;
         let parents = |dir: DirId| self.dirs.get(&dir).map(|dir| dir.parent);
         let seen = summed(&own, &parents);
         let climbing = summed(&noted, &parents);

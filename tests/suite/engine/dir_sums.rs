@@ -1,9 +1,9 @@
 //! Sums of directories: right after every kind of change, by one record to read, through crashes and repairs.
 
 use super::harness::*;
-use keyfold::index::reads_of_thread;
-use keyfold::model::{DirId, FileKind, Versioning};
-use keyfold::store::{RenameHow, Store};
+use keyfold::index::{Family, Tx, id_key, reads_of_thread};
+use keyfold::model::{BucketName, DirId, FileKind, ObjectLock, Retention, RetentionMode, Versioning};
+use keyfold::store::{Condition, Options, PutOptions, RenameHow, Store};
 use std::sync::Arc;
 
 /// Entries, bytes and bytes of older versions below a directory.
@@ -128,5 +128,179 @@ fn sums_are_whole_after_a_crash_and_kept_over_openings() {
     drop(store);
     let store: Arc<Store> = home.open();
     assert_eq!(at(&store, "a/"), (usage.objects, usage.bytes, 0));
+    fsck(&store);
+}
+
+/// Opens a store whose index was changed behind its back.
+fn tampered(home: &Home, change: impl FnOnce(&mut Tx<'_>)) -> Arc<Store> {
+    home.close();
+    crate::tamper::tamper(home.dir.path(), change);
+    home.open()
+}
+
+/// A versioned bucket with some directories, and the sums below its root and below `a/`.
+fn some() -> (Home, Arc<Store>, [(i64, i64, i64); 2]) {
+    let (home, store) = Home::with_bucket(Versioning::Enabled);
+    for n in 0..20 {
+        put(&store, &format!("a/b{}/f{n}", n % 3), &pattern(n, 1));
+        put(&store, &format!("c/f{}", n % 7), &pattern(n, 2));
+    }
+    let sums = [below(&store, root(&store)), at(&store, "a/")];
+    (home, store, sums)
+}
+
+#[track_caller]
+fn assert_built(store: &Arc<Store>, sums: [(i64, i64, i64); 2]) {
+    store.count_once().unwrap();
+    assert_eq!([below(store, root(store)), at(store, "a/")], sums);
+    fsck(store);
+}
+
+const MARK: &[u8] = b"dirsums";
+
+#[test]
+fn a_damaged_mark_of_sums_has_them_built_and_keeps_no_store_closed() {
+    let (home, store, sums) = some();
+    drop(store);
+    for bytes in [vec![], vec![7, 7, 7], vec![1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]] {
+        let store = tampered(&home, |tx| tx.put_bytes(Family::Sys, MARK, bytes.clone()));
+        assert_eq!(store.sum_below(root(&store)).unwrap(), None, "{bytes:?}");
+        assert_built(&store, sums);
+    }
+}
+
+#[test]
+fn damaged_sums_are_told_and_never_shown() {
+    let (home, store, sums) = some();
+    let (a, b) = (dir(&store, "a/"), dir(&store, "a/b1/"));
+    drop(store);
+    let garbage = |family, dir: DirId| move |tx: &mut Tx<'_>| tx.put_bytes(family, &id_key(dir.0), vec![9, 9]);
+    // Who reads it, and who adds to it on the way up.
+    for (n, damaged) in [(Family::DirSum, a), (Family::DirSum, b), (Family::DirTally, b)].into_iter().enumerate() {
+        let store = tampered(&home, garbage(damaged.0, damaged.1));
+        assert!(!store.fsck(&mut |_| {}).unwrap().is_empty(), "{damaged:?}");
+        if n != 0 {
+            put(&store, "a/b1/f1", &pattern(1, 3));
+            delete(&store, "a/b1/f1");
+        }
+        assert_eq!(store.sum_below(a).unwrap(), None, "{damaged:?}");
+        assert!(!store.complaints(None).is_empty());
+        // What is written until they are there again counts as well, and no opening believes what is left.
+        put(&store, "a/late", b"late");
+        drop(store);
+        let store = home.open();
+        assert_eq!(store.sum_below(a).unwrap(), None, "{damaged:?}");
+        store.count_once().unwrap();
+        let usage = store.usage(store.bucket(B).unwrap().id).unwrap();
+        assert_eq!(below(&store, root(&store)), (usage.objects, usage.bytes, usage.noncurrent_bytes));
+        fsck(&store);
+        let late = versions(&store, "a/late")[0].version;
+        store.delete(B, &key("a/late"), Some(late), Condition::Always).unwrap();
+        for object in versions(&store, "a/b1/f1").iter().take(if n == 0 { 0 } else { 2 }) {
+            store.delete(B, &key("a/b1/f1"), Some(object.version), Condition::Always).unwrap();
+        }
+        assert_eq!([below(&store, root(&store)), at(&store, "a/")], sums, "{damaged:?}");
+    }
+}
+
+/// A transaction that a lock forbids in the end leaves nothing behind, also of what builders were to know.
+#[test]
+fn sums_are_built_beside_changes_that_come_and_changes_that_are_refused() {
+    let home = Home::new();
+    let store = home.open();
+    store.create_locked_bucket(&BucketName::parse(B).unwrap(), &posix(FileKind::Directory)).unwrap();
+    let until = store.now().plus_days(100);
+    let locked = PutOptions {
+        lock: ObjectLock { retention: Some(Retention { mode: RetentionMode::Compliance, until }), ..ObjectLock::NONE },
+        ..PutOptions::default()
+    };
+    let versions: Vec<_> = (0..20)
+        .map(|n| {
+            let name = key(&format!("locked/d{n}/only"));
+            let object = store.put(B, &name, &mut &b"locked"[..], &locked).unwrap();
+            (name, object.version)
+        })
+        .collect();
+    for n in 0..2000 {
+        put(&store, &format!("many/d{n}/f"), &pattern(n % 50, 1));
+    }
+    drop(store);
+    let store = tampered(&home, |tx| tx.delete(Family::Sys, MARK));
+    let refused = std::thread::scope(|scope| {
+        let built = scope.spawn(|| store.count_once().unwrap());
+        let mut refused = 0;
+        for n in 0.. {
+            let (name, version) = &versions[n % versions.len()];
+            store.delete(B, name, Some(*version), Condition::Always).unwrap_err();
+            refused += 1;
+            put(&store, &format!("many/d{}/g{n}", n % 2000), b"more");
+            if built.is_finished() {
+                break;
+            }
+        }
+        refused
+    });
+    assert!(refused > 1);
+    let usage = store.usage(store.bucket(B).unwrap().id).unwrap();
+    assert_eq!(below(&store, root(&store)), (usage.objects, usage.bytes, usage.noncurrent_bytes));
+    assert_eq!(at(&store, "locked/d3/"), (1, 6, 0));
+    fsck(&store);
+}
+
+#[test]
+fn a_store_that_is_only_read_tells_what_was_noted_last() {
+    let (home, store, sums) = some();
+    put(&store, "a/late", b"late");
+    home.close();
+    drop(store);
+    let store = home.open_with(Options { read_only: true, ..home.options() });
+    let late = |(entries, bytes, older): (i64, i64, i64)| (entries + 1, bytes + 4, older);
+    assert_eq!([below(&store, root(&store)), at(&store, "a/")], sums.map(late));
+    // One that is damaged is told of no more than in others.
+    let a = dir(&store, "a/");
+    home.close();
+    drop(store);
+    crate::tamper::tamper(home.dir.path(), |tx| tx.put_bytes(Family::DirSum, &id_key(a.0), vec![9]));
+    let store = home.open_with(Options { read_only: true, ..home.options() });
+    assert_eq!(store.sum_below(a).unwrap(), None);
+}
+
+#[test]
+fn whoever_asks_sees_what_was_written_before() {
+    let (_home, store) = Home::with_bucket(Versioning::Unversioned);
+    put(&store, "d/first", b"1");
+    let top = root(&store);
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 1..400 {
+                    put(store, &format!("d/w{writer}/f{n}"), b"1");
+                    let seen = at(store, &format!("d/w{writer}/")).0;
+                    assert!(seen == n, "{seen} of {n}");
+                }
+            });
+        }
+        scope.spawn(|| (0..800).for_each(|_| assert!(store.sum_below(top).unwrap().is_some())));
+    });
+    assert_eq!(below(&store, top).0, 1 + 2 * 399);
+}
+
+#[test]
+fn another_name_of_a_file_costs_no_look_at_all_the_others() {
+    let (_home, store) = Home::with_bucket(Versioning::Unversioned);
+    let top = root(&store);
+    let made = write_file(&store, top, "file", &pattern(100, 1));
+    let link = |n: usize| {
+        let before = reads_of_thread();
+        store.link(made.ino, (top, "file"), (top, &format!("link{n}"))).unwrap();
+        reads_of_thread() - before
+    };
+    let few = (0..5).map(link).max().unwrap();
+    let many = (5..500).map(link).max().unwrap();
+    assert!(many <= few, "{few} {many}");
+    assert_eq!(below(&store, top), (501, 50_100, 0));
+    store.remove(top, "file").unwrap();
+    assert_eq!(below(&store, top), (500, 50_000, 0));
     fsck(&store);
 }
