@@ -53,6 +53,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
         if let Some(begun) = &row.begun {
             eprintln!("{} was metered from {begun} on", row.bucket);
         }
+        if row.uncounted {
+            eprintln!(
+                "{}: what it stores is not in this bill: it is of an older release, and could not be counted by class, since the \
+                 index is damaged; `keyfold fsck --repair` mends it",
+                row.bucket
+            );
+        }
     }
     if found.0.is_empty() {
         eprintln!("nothing was stored or used");

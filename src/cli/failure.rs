@@ -118,6 +118,7 @@ const fn status(kind: Kind) -> u8 {
         Kind::StoreBusy | Kind::StoreUnavailable | Kind::StoreFormat => UNAVAILABLE,
         Kind::Corrupt => DAMAGE,
         Kind::TooManyTags
+        | Kind::TooManyConfigurations
         | Kind::MetadataTooLarge
         | Kind::Loop
         | Kind::CrossBucket

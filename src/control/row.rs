@@ -208,6 +208,8 @@ pub struct MeterRow {
     pub meter: Meter,
     /// Since when it was metered, when that is within the month.
     pub begun: Option<String>,
+    /// Whether what it stores is not in it, since it could not be counted.
+    pub uncounted: bool,
 }
 
 /// A setting of a bucket.

@@ -7,7 +7,7 @@ use super::connections::{Activity, client_of};
 use super::cors::{self, CrossOrigin};
 use super::form::{Forms, is_form};
 use super::guard::WIRE_BYTES_MAX;
-use super::metered::{Billed, class_in};
+use super::metered::{Billed, Written, class_in};
 use super::operations::archive::Accepted;
 use super::operations::versions::Order;
 use super::pace::{Paced, Unread};
@@ -227,10 +227,12 @@ impl Door {
         if !unread.drain(waits).await || in_chunks {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        let written = response.extensions_mut().remove::<Written>();
+        let class = written.map(|Written(class)| class).or(class);
         let response = self.complete(&asked, response, unread.came());
         let class = class.or_else(|| class_in(response.headers()));
         let of = (asked.operation(), bucket.as_str());
-        let bill = Billed::of(&self.served.bridge.store(), of, response.status(), class.as_deref());
+        let bill = Billed::of(&self.served.bridge.store(), of, response.status(), class);
         (asked.operation().to_owned(), bill, response)
     }
 

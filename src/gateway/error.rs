@@ -29,6 +29,7 @@ const fn status(kind: Kind) -> StatusCode {
         | Kind::KeyTooLong
         | Kind::InvalidTag
         | Kind::TooManyTags
+        | Kind::TooManyConfigurations
         | Kind::MetadataTooLarge
         | Kind::IsDirectory
         | Kind::NotDirectory

@@ -19,6 +19,24 @@ fn tier(operation: &str) -> ClassMeter {
     }
 }
 
+/// The class of the object that was written, where no header of the request tells of it: beside an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Written(pub StorageClass);
+
+/// Counts what a copy fetched from a class from which that costs something (COST-1). From archives it was when it was restored.
+pub(super) fn fetched(store: &Store, bucket: &str, class: StorageClass, bytes: u64) {
+    let mut used = ClassMeter::default();
+    if costs_to_fetch(class) {
+        used.retrieved[1] = bytes;
+    }
+    store.metered(bucket, class, used);
+}
+
+fn costs_to_fetch(class: StorageClass) -> bool {
+    let facts = facts(class);
+    facts.retrieval_fee && !facts.archive
+}
+
 /// A request on its way to the meter. Its answer's bytes count until it is dropped.
 pub(super) struct Billed {
     store: Arc<Store>,
@@ -30,20 +48,19 @@ pub(super) struct Billed {
 
 impl Billed {
     /// The bill of a request that was answered so; none where it failed (COST-6), or is about no bucket. The class is that of the
-    /// object which was written or read, as the headers tell it.
+    /// object which was written or read.
     pub(super) fn of(
         store: &Arc<Store>,
         (operation, bucket): (&str, &str),
         status: StatusCode,
-        class: Option<&str>,
+        class: Option<StorageClass>,
     ) -> Option<Self> {
         if bucket.is_empty() || status.is_client_error() || status.is_server_error() {
             return None;
         }
-        let class = class.and_then(StorageClass::named).unwrap_or_default();
-        let facts = facts(class);
+        let class = class.unwrap_or_default();
         // Archived objects are charged when they are fetched, not when the copy is read.
-        let fetched = operation == "GetObject" && facts.retrieval_fee && !facts.archive;
+        let fetched = operation == "GetObject" && costs_to_fetch(class);
         Some(Self { store: Arc::clone(store), bucket: bucket.to_owned(), class, used: tier(operation), fetched })
     }
 
@@ -63,8 +80,8 @@ impl Drop for Billed {
 }
 
 /// The class that headers tell of.
-pub(super) fn class_in(headers: &HeaderMap) -> Option<String> {
-    headers.get("x-amz-storage-class").and_then(|class| class.to_str().ok()).map(str::to_owned)
+pub(super) fn class_in(headers: &HeaderMap) -> Option<StorageClass> {
+    headers.get("x-amz-storage-class").and_then(|class| StorageClass::named(class.to_str().ok()?))
 }
 
 #[cfg(test)]

@@ -88,8 +88,11 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
     }
 }
 
-/// What follows a record's version.
-pub(super) fn fields<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T> {
+/// What follows a record's version, for [`Record::lift`].
+///
+/// # Errors
+/// [`crate::model::Kind::Corrupt`] when it is no such thing, or more.
+pub fn fields<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T> {
     let broken = |why: String| Error::corrupt(format!("cannot read a {name} record"), why);
     match postcard::take_from_bytes(body) {
         Ok((fields, [])) => Ok(fields),
@@ -99,6 +102,7 @@ pub(super) fn fields<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T> 
 }
 
 /// The error of a version that is not known.
-pub(super) fn unknown_version(name: &str, version: u8) -> Error {
+#[must_use]
+pub fn unknown_version(name: &str, version: u8) -> Error {
     Error::corrupt(format!("cannot read a {name} record"), format!("its format version is {version}"))
 }

@@ -44,7 +44,7 @@ mod tests;
 pub use appended::check_appended;
 #[doc(hidden)]
 pub use appended::reseal_appended;
-pub use codec::{Record, decode, encode};
+pub use codec::{Record, decode, encode, fields, unknown_version};
 pub use db::{Index, Sealed, Settings, Table};
 pub use family::Family;
 pub use keys::{

@@ -77,6 +77,8 @@ kinds! {
     InvalidTag = "InvalidTag",
     /// An 11th tag (TAG-1).
     TooManyTags = "InvalidTag",
+    /// A 1,001st configuration of a bucket (IT-10, SCA-1).
+    TooManyConfigurations = "TooManyConfigurations",
     /// User metadata over its budget (META-3), or foreign xattrs over theirs.
     MetadataTooLarge = "MetadataTooLarge",
     /// A stated condition does not hold (COND).

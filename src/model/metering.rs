@@ -266,7 +266,7 @@ pub struct Ledger {
     pub restored: i64,
     /// Whether all it holds is in `classes`: not so in a store of an older release until that was counted.
     pub complete: bool,
-    /// Since when time is reckoned; the beginning of time while it is not.
+    /// Since when time is reckoned; the beginning of time while it is not. What is stored counts from when its classes are known.
     pub begun: Timestamp,
     /// Up to when `meter` is.
     pub at: Timestamp,
@@ -320,7 +320,9 @@ impl Ledger {
                 return;
             }
             let until = now.min(next);
-            self.accrue(nanos_between(self.at, until));
+            if self.complete {
+                self.accrue(nanos_between(self.at, until));
+            }
             self.at = until;
             if until < next {
                 return;
@@ -351,26 +353,22 @@ impl Ledger {
     }
 
     fn is_idle(&self) -> bool {
-        self.classes == ByClass::default() && self.usage.upload_bytes == 0 && self.restored == 0
+        let empty = self.classes == ByClass::default() && self.usage.upload_bytes == 0 && self.restored == 0;
+        empty || !self.complete
     }
 
-    /// What was there before all that `classes` tell of is known now: it counts for all the time since `begun`.
+    /// What was there before all that `classes` tell of is known now, and counts from now on.
     pub fn complete_with(
         &mut self,
         rest: &ByClass<Held>,
         restored: i64,
         now: Timestamp,
-        mut ended: impl FnMut(Month, Meter),
+        ended: impl FnMut(Month, Meter),
     ) {
-        self.settle(now, &mut ended);
-        let usage = Usage::default();
-        let mut past =
-            Self { classes: *rest, restored, at: self.begun, begun: self.begun, ..Self::before_classes(usage) };
-        past.settle(self.at, &mut ended);
-        self.meter += past.meter;
+        self.settle(now, ended);
         self.classes += *rest;
         self.restored = self.restored.saturating_add(restored);
-        self.complete = true;
+        (self.begun, self.complete) = (self.at, true);
     }
 }
 
@@ -425,23 +423,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_classes_were_counted_counts_from_the_beginning() {
-        let (begun, later) = (at("2026-01-30T00:00:00Z"), at("2026-02-02T00:00:00Z"));
-        let (mut early, mut late) = (Ledger::default(), Ledger { complete: false, ..Ledger::default() });
-        let mut of_early: BTreeMap<Month, super::Meter> = BTreeMap::new();
-        let mut of_late = of_early.clone();
-        early.settle(begun, |_, _| {});
-        late.settle(begun, |_, _| {});
-        early.add(&bytes(StorageClass::Standard, 7));
-        for ledger in [&mut early, &mut late] {
-            ledger.settle(begun.plus_days(1), |_, _| {});
-            ledger.add(&bytes(StorageClass::Standard, 5));
-        }
-        early.settle(later, |month, meter| *of_early.entry(month).or_default() += meter);
+    fn what_is_stored_counts_from_when_classes_are_known_and_what_went_before_never() {
+        let (begun, counted) = (at("2026-01-30T00:00:00Z"), at("2026-02-02T00:00:00Z"));
+        let mut ledger = Ledger { complete: false, ..Ledger::default() };
+        let mut months: BTreeMap<Month, super::Meter> = BTreeMap::new();
+        ledger.settle(begun, |_, _| panic!("nothing ended"));
+        let mut gone = bytes(StorageClass::Standard, -5);
+        gone.held.objects = -1;
+        ledger.add(&gone);
+        ledger.meter.classes[StorageClass::Standard].early_time = 3;
         let mut rest = ByClass::default();
-        rest[StorageClass::Standard] = Held { billed: 7, objects: 1, ..Held::default() };
-        late.complete_with(&rest, 0, later, |month, meter| *of_late.entry(month).or_default() += meter);
-        assert_eq!((late, of_late), (early, of_early));
+        rest[StorageClass::Standard] = Held { billed: 7, objects: 2, ..Held::default() };
+        ledger.complete_with(&rest, 0, counted, |month, meter| *months.entry(month).or_default() += meter);
+        assert_eq!((ledger.begun, ledger.complete), (counted, true));
+        let january = months.remove(&Month::of(begun)).unwrap().classes[StorageClass::Standard];
+        assert_eq!((january.byte_time, january.early_time), (0, 3), "what was charged at once is kept");
+        ledger.settle(counted.plus_days(1), |_, _| panic!("nothing ended"));
+        assert_eq!(ledger.meter.classes[StorageClass::Standard].byte_time, 2 * 86_400 * 1_000_000_000);
     }
 
     proptest! {

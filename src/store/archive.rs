@@ -156,7 +156,7 @@ impl Store {
     /// When the index cannot be read or written; what was done stays done, and none of it waits for the rest.
     pub fn pass_time(&self) -> Result<Option<Timestamp>> {
         let next = self.do_due();
-        let done = [self.note_uses(), self.note_requests(), self.settle_sums()];
+        let done = [self.note_uses(), self.note_requests(), self.forget_months(), self.settle_sums()];
         let more = self.watch_more();
         done.into_iter().collect::<Result<()>>()?;
         let next = next?;

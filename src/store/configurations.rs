@@ -35,19 +35,26 @@ pub trait Configurations: Default + Serialize + DeserializeOwned {
     /// The list.
     fn list(&mut self) -> &mut Vec<Self::One>;
 
+    /// Whether it says that there are more.
+    fn is_truncated(&self) -> bool;
+
     /// The configurations.
     fn configurations(&self) -> &[Self::One];
 
     /// Checks it.
     ///
     /// # Errors
-    /// As [`Configuration::check`], and [`Kind::InvalidArgument`] for too many, or two with one Id.
+    /// As [`Configuration::check`], [`Kind::TooManyConfigurations`], and [`Kind::InvalidArgument`] for two with one Id, or for a
+    /// page of a list that goes on.
     fn check(&self) -> Result<()> {
         let all = self.configurations();
+        if self.is_truncated() {
+            return Err(bad::<Self>("it is one page of a list that goes on".to_owned()));
+        }
         if all.len() > CONFIGURATIONS_MAX {
             let (count, rule) = (all.len(), Self::RULE);
             let why = format!("it has {count} configurations, a bucket has at most {CONFIGURATIONS_MAX} ({rule})");
-            return Err(bad::<Self>(why));
+            return Err(Error::new(Kind::TooManyConfigurations, cannot_set::<Self>()).why(why));
         }
         let mut seen = BTreeSet::new();
         for configuration in all {
@@ -62,7 +69,11 @@ pub trait Configurations: Default + Serialize + DeserializeOwned {
 
 /// The refusal of a document, or of one of its configurations.
 pub(super) fn bad<D: Configurations>(why: String) -> Error {
-    Error::new(Kind::InvalidArgument, format!("cannot set the bucket's {}", D::DOCUMENT)).why(why)
+    Error::new(Kind::InvalidArgument, cannot_set::<D>()).why(why)
+}
+
+fn cannot_set<D: Configurations>() -> String {
+    format!("cannot set the bucket's {}", D::DOCUMENT)
 }
 
 /// A bucket's document; none where it is not set or cannot be read.

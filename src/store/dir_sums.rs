@@ -160,15 +160,22 @@ impl Store {
 
     /// Has some of what was noted by then climb to the directories above.
     fn climb(&self, until: u64) -> Result<()> {
-        let ((climb, dirs), _) = self.commit(|tx| {
-            let (climb, mut dirs) = self.to_climb(tx, until)?;
-            match climb_in(tx, &mut dirs) {
-                Err(error) if error.kind() == Kind::Corrupt => self.doubt_sums(&error),
-                done => done?,
+        let (climbed, _) = self.commit(|tx| {
+            let climbed = self.to_climb(tx, until).and_then(|(climb, mut dirs)| {
+                climb_in(tx, &mut dirs)?;
+                Ok((climb, dirs))
+            });
+            match climbed {
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    self.doubt_sums(&error);
+                    Ok(None)
+                }
+                climbed => climbed.map(Some),
             }
-            Ok((climb, dirs))
         })?;
-        self.dir_sums.noted.lock().end(climb, &dirs);
+        if let Some((climb, dirs)) = climbed {
+            self.dir_sums.noted.lock().end(climb, &dirs);
+        }
         Ok(())
     }
 

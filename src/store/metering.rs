@@ -20,7 +20,7 @@ use crate::model::{
     RestoreTier, Result, StorageClass, Timestamp, Usage, nanos_between,
 };
 use crate::sys::sync::Mutex;
-use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -28,6 +28,10 @@ use std::time::Duration;
 const PATIENCE_MILLIS: i64 = 5000;
 /// A day of bills, also in a store whose days are shorter: prices are by the calendar.
 const DAY: Duration = Duration::from_secs(86_400);
+/// Months before the one that goes on that are kept.
+const MONTHS_KEPT: u32 = 60;
+/// Records of months before those that go in one transaction.
+const OLD: usize = 1000;
 /// Records after which a walk looks whether it is to go on.
 const STEP: usize = 4096;
 
@@ -89,6 +93,11 @@ fn close(tx: &mut Tx<'_>, bucket: BucketId, ledger: &Ledger) {
 
 /// Adds to what is kept of a month.
 fn file(tx: &mut Tx<'_>, bucket: BucketId, month: Month, meter: Meter) -> Result<()> {
+    in_month(tx, bucket, month, |kept| *kept += meter)
+}
+
+/// Changes what is kept of a month.
+fn in_month(tx: &mut Tx<'_>, bucket: BucketId, month: Month, change: impl FnOnce(&mut Meter)) -> Result<()> {
     let key = meter_key(month, bucket);
     let mut record = match readable(tx.record::<MeterRecord>(Family::Meter, &key))? {
         Some(record) => record,
@@ -98,7 +107,7 @@ fn file(tx: &mut Tx<'_>, bucket: BucketId, month: Month, meter: Meter) -> Result
             bucket => MeterRecord { name: bucket?.name, meter: Meter::default() },
         },
     };
-    record.meter += meter;
+    change(&mut record.meter);
     tx.put(Family::Meter, &key, &record);
     Ok(())
 }
@@ -126,7 +135,8 @@ pub(super) fn count_edit(
     let of = names.map_or(older as fn(&Object, i64) -> Count, |_| current);
     let (old, new) = (of(before, -1), of(after, 1));
     let same = (before.class, before.size, old.restored) == (after.class, after.size, -new.restored);
-    if same || names == Some(0) {
+    let late = told_late((before, after), tx.now());
+    if (same && late.is_none()) || names == Some(0) {
         return Ok(());
     }
     let bucket = dir_record(tx, dir)?.bucket;
@@ -135,7 +145,59 @@ pub(super) fn count_edit(
             charge_early(tx, bucket, before)?;
         }
         count(tx, bucket, &[old, new])?;
+        if let Some((more, from, to)) = late {
+            adjust_copies(tx, bucket, before.size, (from, to), more)?;
+        }
     }
+    Ok(())
+}
+
+/// A copy out of an archive is there from one instant to another, and both are told when somebody looks, later where the store
+/// was closed: for which time it counted too little, or too much.
+fn told_late((before, after): (&Object, &Object), now: Timestamp) -> Option<(bool, Timestamp, Timestamp)> {
+    let span = |object: &Object| object.aging.restore.and_then(|restore| Some((restore.ready_at, restore.expires?)));
+    let (more, from, to) = match (copied(before) > 0, copied(after) > 0) {
+        (false, true) => (true, span(after)?.0, now),
+        (true, false) => (false, span(before)?.1, now),
+        (false, false) if before.aging.restore != after.aging.restore => {
+            let (ready, expires) = span(before)?;
+            (true, ready, expires.min(now))
+        }
+        _ => return None,
+    };
+    (from < to).then_some((more, from, to))
+}
+
+/// Adds to what copies came to by now, or takes from it, a copy of so many bytes for that time.
+fn adjust_copies(
+    tx: &mut Tx<'_>,
+    bucket: BucketId,
+    bytes: u64,
+    (from, to): (Timestamp, Timestamp),
+    more: bool,
+) -> Result<()> {
+    let Some(mut ledger) = open(tx, bucket)?.filter(|ledger| ledger.complete) else { return Ok(()) };
+    let mut at = from.max(ledger.begun);
+    while at < to {
+        let month = Month::of(at);
+        let end = month.next().begin().min(to);
+        if end <= at {
+            // The end of all calendars.
+            break;
+        }
+        let time = nanos_between(at, end).saturating_mul(u128::from(bytes));
+        let change = |meter: &mut Meter| {
+            let sum = meter.restored_time;
+            meter.restored_time = if more { sum.saturating_add(time) } else { sum.saturating_sub(time) };
+        };
+        if month == Month::of(ledger.at) {
+            change(&mut ledger.meter);
+        } else {
+            in_month(tx, bucket, month, change)?;
+        }
+        at = end;
+    }
+    close(tx, bucket, &ledger);
     Ok(())
 }
 
@@ -145,8 +207,9 @@ fn early(object: &Object, now: Timestamp) -> u128 {
     if object.marker || days == 0 {
         return 0;
     }
-    // A step to the class is noted where the use of others is; who was born in it came with its content.
-    let entered = object.aging.accessed.unwrap_or(object.since);
+    // A step to the class is noted where the use of others is; who was born in it came with its content, whatever name it has
+    // had since.
+    let entered = object.aging.accessed.unwrap_or(object.since.min(object.modified));
     let least = DAY.saturating_mul(days);
     // An object of a clock that was ahead is not charged for more than it could have been there.
     let left = nanos_between(now, entered.plus(least)).min(least.as_nanos());
@@ -198,7 +261,9 @@ pub(super) fn recount(tx: &mut Tx<'_>, bucket: BucketId, seen: &Ledger) -> Resul
     let now = tx.now();
     ledger.settle(now, |_, _| {});
     (ledger.usage, ledger.classes, ledger.restored) = (seen.usage, seen.classes, seen.restored);
-    ledger.complete = true;
+    if !ledger.complete {
+        (ledger.begun, ledger.complete) = (ledger.at, true);
+    }
     close(tx, bucket, &ledger);
     Ok(())
 }
@@ -208,6 +273,8 @@ pub(super) fn recount(tx: &mut Tx<'_>, bucket: BucketId, seen: &Ledger) -> Resul
 pub(super) struct Meters {
     pending: Mutex<Pending>,
     uncounted: AtomicBool,
+    /// The month in which old ones were let go last, by number.
+    forgotten: AtomicU32,
 }
 
 #[derive(Default)]
@@ -226,6 +293,8 @@ pub struct Metered {
     pub meter: Meter,
     /// The instant from which on it was metered, where that is within the month.
     pub begun: Option<Timestamp>,
+    /// Whether what it stores is not in it: it was never counted, since its index is damaged.
+    pub uncounted: bool,
 }
 
 impl Store {
@@ -262,6 +331,27 @@ impl Store {
         if due { self.write_requests() } else { Ok(()) }
     }
 
+    /// Lets months go that are longer ago than bills can be asked for.
+    pub(super) fn forget_months(&self) -> Result<()> {
+        let now = Month::of(self.now());
+        if self.meters.forgotten.load(Ordering::SeqCst) == now.number() {
+            return Ok(());
+        }
+        let (_, upper) = meter_bounds(Month::numbered(now.number().saturating_sub(MONTHS_KEPT + 1)));
+        let old = self.index.scan(Family::Meter, &[], &upper)?.take(OLD).map(|found| found.map(|(key, _)| key));
+        let old = old.collect::<Result<Vec<_>>>()?;
+        if !old.is_empty() {
+            self.commit(|tx| {
+                old.iter().for_each(|key| tx.delete(Family::Meter, key));
+                Ok(())
+            })?;
+        }
+        if old.len() < OLD {
+            self.meters.forgotten.store(now.number(), Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
     pub(super) fn write_requests(&self) -> Result<()> {
         let Pending { requests, since } = std::mem::take(&mut *self.meters.pending.lock());
         if requests.is_empty() {
@@ -291,8 +381,13 @@ impl Store {
     /// # Errors
     /// [`Kind::InvalidState`] in a backup whose classes were never counted; when the index cannot be read.
     pub fn metered_in(&self, month: Month) -> Result<Vec<Metered>> {
-        self.count_classes()?;
-        if !self.is_read_only() {
+        match self.count_classes() {
+            // What can be told of the others is told.
+            Err(error) if error.kind() == Kind::Corrupt => {}
+            counted => counted?,
+        }
+        let fixed = self.is_read_only();
+        if !fixed {
             self.write_requests()?;
         }
         let now = self.now();
@@ -302,7 +397,7 @@ impl Store {
             for pair in read.scan(Family::Meter, &lower, &upper)? {
                 let (key, value) = pair?;
                 if let (Some((_, id)), Ok(MeterRecord { name, meter })) = (meter_parts(&key), decode(&value)) {
-                    found.insert(id, Metered { bucket: name, meter, begun: None });
+                    found.insert(id, Metered { bucket: name, meter, begun: None, uncounted: false });
                 }
             }
             for pair in read.scan(Family::Usage, &[], &[0xff; 9])? {
@@ -311,7 +406,7 @@ impl Store {
                     continue;
                 };
                 let Ok(Bucket { name, .. }) = read_bucket(read, id) else { continue };
-                if !ledger.complete {
+                if !ledger.complete && fixed {
                     return Err(Error::new(
                         Kind::InvalidState,
                         format!("cannot tell what the bucket {name} was used for"),
@@ -326,13 +421,15 @@ impl Store {
                 }
                 let begun = Some(ledger.begun).filter(|begun| Month::of(*begun) == month && *begun > month.begin());
                 let of = found.entry(id);
-                let of = of.or_insert_with(|| Metered { bucket: name, meter: Meter::default(), begun: None });
+                let none = || Metered { bucket: name, meter: Meter::default(), begun: None, uncounted: false };
+                let of = of.or_insert_with(none);
                 of.meter += sum;
-                of.begun = begun;
+                (of.begun, of.uncounted) = (begun, !ledger.complete);
             }
             Ok(found)
         })?;
-        let mut found: Vec<_> = found.into_values().filter(|found| found.meter != Meter::default()).collect();
+        let is_told = |found: &Metered| found.uncounted || found.meter != Meter::default();
+        let mut found: Vec<_> = found.into_values().filter(is_told).collect();
         found.sort_by(|a, b| a.bucket.as_str().cmp(b.bucket.as_str()));
         Ok(found)
     }

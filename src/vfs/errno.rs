@@ -44,6 +44,7 @@ pub const fn errno(kind: Kind) -> Errno {
         | Kind::MalformedPolicy
         | Kind::InvalidDigest
         | Kind::InvalidTag
+        | Kind::TooManyConfigurations
         | Kind::InvalidPart
         | Kind::InvalidPartOrder
         | Kind::InvalidPartNumber

@@ -199,7 +199,11 @@ impl Vfs {
             return Ok(true);
         }
         self.refresh(node, opened, object)?;
-        self.was_read(node, object);
+        if how.read || how.exec {
+            self.was_read(node, object);
+        } else {
+            self.store.used(|| self.used_place(node), object);
+        }
         Ok(node.now_cached(object.content.0))
     }
 

@@ -103,8 +103,17 @@ const CODE_COMMENT_RUN: usize = 3;
 /// Where someone's own machine shows through. Split, so that this file does not name them.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 /// Areas of the rule book whose rules all have a test or a reason, and how many rules each has.
-const RULES: &[(&str, u32)] =
-    &[("SC", 17), ("IT", 12), ("RST", 15), ("LC", 38), ("SCA", 10), ("LOCK", 23), ("MFA", 9), ("VAULT", 9)];
+const RULES: &[(&str, u32)] = &[
+    ("SC", 17),
+    ("IT", 12),
+    ("RST", 15),
+    ("LC", 38),
+    ("SCA", 10),
+    ("LOCK", 23),
+    ("MFA", 9),
+    ("VAULT", 9),
+    ("COST", 6),
+];
 /// Files that cargo compiles from; every other file must be declared by one that is compiled.
 const ENTRIES: &[&str] = &["src/lib.rs", "src/main.rs", "tests/suite/main.rs", "tests/schedules/main.rs"];
 

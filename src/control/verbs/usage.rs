@@ -73,7 +73,7 @@ pub(super) fn metered(store: &Store, month: Option<&str>, bucket: Option<&str>, 
     }
     let found = store.metered_in(month)?;
     let mut known = bucket.is_none();
-    for Metered { bucket: name, meter, begun } in found {
+    for Metered { bucket: name, meter, begun, uncounted } in found {
         if bucket.is_none_or(|bucket| bucket == name.as_str()) {
             known = true;
             let begun = begun.map(|begun| begun.rfc3339());
@@ -82,6 +82,7 @@ pub(super) fn metered(store: &Store, month: Option<&str>, bucket: Option<&str>, 
                 bucket: name.to_string(),
                 meter,
                 begun,
+                uncounted,
             })))?;
         }
     }

@@ -12,10 +12,12 @@ use super::auth::{Rights, action, place_of};
 use super::bridge::Bridge;
 use super::error::{invalid, not_built, refused, told};
 use super::guard::{self, BODY_BYTES_MAX};
+use super::metered::Written;
 use super::operations::put;
 use super::pace::Paced;
 use super::rates::Rates;
 use crate::access::Principal;
+use crate::model::StorageClass;
 use fields::{Fields, File};
 use hyper::body::Body as _;
 use hyper::header;
@@ -77,6 +79,7 @@ impl Forms<'_> {
         let mut input = upload::input(&mut fields, &mut extensions)?;
         upload::nothing_asked(&fields)?;
         (input.bucket, input.key) = (bucket.clone(), key.clone());
+        let class = input.storage_class.as_ref().and_then(|class| StorageClass::named(class.as_str()));
         input.body = Some(StreamingBlob::new(file));
         extensions.insert(principal);
         let request = S3Request {
@@ -91,7 +94,9 @@ impl Forms<'_> {
             trailing_headers: None,
         };
         let output = put::tagged(self.bridge, request, tags).await?;
-        Ok(wanted.answer((parts, self.scheme), (&bucket, &key), &output))
+        let mut response = wanted.answer((parts, self.scheme), (&bucket, &key), &output);
+        response.extensions_mut().insert(Written(class.unwrap_or_default()));
+        Ok(response)
     }
 
     /// The file of a form that may be uploaded, and in whose name.

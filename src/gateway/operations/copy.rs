@@ -3,6 +3,7 @@
 use super::super::auth::principal_of;
 use super::super::bridge::Bridge;
 use super::super::error::{not_built, refused, told};
+use super::super::metered::fetched;
 use super::checksums::show_sum;
 use super::conditions;
 use super::describe::{given, header_tags};
@@ -55,8 +56,9 @@ impl Source {
         Ok((object, version))
     }
 
-    /// IT-5: who copies it has used it.
-    pub(super) fn was_used(&self, store: &Store, object: &Object) {
+    /// IT-5: who copies it has used it, and fetched so many bytes.
+    pub(super) fn was_used(&self, store: &Store, object: &Object, bytes: u64) {
+        fetched(store, &self.bucket, object.class, bytes);
         store.used(|| Used::Key(self.bucket.clone(), self.key.clone()), object);
     }
 }
@@ -177,7 +179,7 @@ impl Copy {
                     lock: self.lock,
                 };
                 let object = store.copy(&from, &self.bucket, &self.key, &how)?;
-                self.source.was_used(store, &from);
+                self.source.was_used(store, &from, from.size);
                 Ok((object, version))
             },
             |error| self.source.version.is_none() && error.kind() == Kind::NoSuchVersion,

@@ -3,6 +3,7 @@
 use super::super::auth::principal_of;
 use super::super::bridge::Bridge;
 use super::super::error::{not_built, refused, told};
+use super::super::metered::Written;
 use super::checksums::{promise, sent, show_sum, sums_of};
 use super::conditions;
 use super::copy::{Source, algorithm};
@@ -113,15 +114,22 @@ pub(in super::super) async fn put_part(
     let (promise, at_end) = promise(&request, length, md5.as_deref(), &sums_of!(request.input))?;
     let input = request.input;
     let (key, id, number) = (object_key(&input.key)?, upload_id(&input.upload_id)?, part_number(input.part_number)?);
-    let part = bridge
+    let (part, class) = bridge
         .upload((input.body, at_end), move |store, body| {
-            store.find_upload(&input.bucket, &key, id)?;
-            store.put_part(id, number, body, &promise)
+            let class = store.find_upload(&input.bucket, &key, id)?.class;
+            store.put_part(id, number, body, &promise).map(|part| (part, class))
         })
         .await?;
     let mut output = UploadPartOutput { e_tag: Some(part_etag(&part)), ..UploadPartOutput::default() };
     show_sum!(output, part.sum.map(|sum| (sum.algorithm(), sum.to_string())));
-    Ok(S3Response::new(output))
+    Ok(of_class(output, class))
+}
+
+/// An answer that says of which class what was written is, for the bill.
+fn of_class<T>(output: T, class: crate::model::StorageClass) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(Written(class));
+    response
 }
 
 fn part_etag(part: &PartInfo) -> s3s::dto::ETag {
@@ -157,16 +165,16 @@ pub(in super::super) async fn copy_part(
         (input.copy_source_if_match.as_ref(), input.copy_source_if_none_match.as_ref()),
         (input.copy_source_if_modified_since.as_ref(), input.copy_source_if_unmodified_since.as_ref()),
     );
-    let (part, copy_source_version_id) = bridge
+    let (part, copy_source_version_id, class) = bridge
         .change(move |store| {
             let copied = again(
                 || {
-                    store.find_upload(&input.bucket, &key, id)?;
+                    let class = store.find_upload(&input.bucket, &key, id)?.class;
                     let (from, version) = source.find(store)?;
                     conditions.of_source(&from)?;
                     let part = store.copy_part(id, number, &from, range.clone())?;
-                    source.was_used(store, &from);
-                    Ok::<_, Error>((part, version))
+                    source.was_used(store, &from, part.size);
+                    Ok::<_, Error>((part, version, class))
                 },
                 |error| source.version.is_none() && error.kind() == Kind::NoSuchVersion,
             );
@@ -184,7 +192,7 @@ pub(in super::super) async fn copy_part(
         copy_source_version_id,
         ..UploadPartCopyOutput::default()
     };
-    Ok(S3Response::new(output))
+    Ok(of_class(output, class))
 }
 
 /// MPU-4: a part that has no number or tag was not uploaded.
@@ -270,7 +278,7 @@ pub(in super::super) async fn complete(
         output.checksum_type = Some(s3s::dto::ChecksumType::from_static(sum.kind().name()));
         show_sum!(output, Some((sum.sum.algorithm(), sum.to_string())));
     }
-    Ok(S3Response::new(output))
+    Ok(of_class(output, object.class))
 }
 
 /// Completes an upload of that key, never one of another; one that was completed before answers as it did then (MPU-9).

@@ -2,7 +2,7 @@
 
 use super::super::configurations::{Configuration, Configurations, ID_CHARS_MAX, bad};
 use super::super::tiering::TieringFilter;
-use crate::model::{BucketName, Result, TagSet};
+use crate::model::{BucketName, ObjectKey, Result, TagSet};
 use serde::{Deserialize, Serialize};
 
 /// What a bucket's name follows in a destination.
@@ -18,6 +18,9 @@ pub struct AnalyticsDocument {
     /// The configurations, each with a name of its own.
     #[serde(rename = "AnalyticsConfigurationList")]
     pub configurations: Vec<AnalyticsElement>,
+    /// What S3 says beside a list: whether it goes on.
+    #[serde(rename = "IsTruncated", default, skip_serializing)]
+    pub truncated: bool,
 }
 
 /// A configuration.
@@ -86,6 +89,10 @@ impl Configurations for AnalyticsDocument {
         &mut self.configurations
     }
 
+    fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
     fn configurations(&self) -> &[AnalyticsElement] {
         &self.configurations
     }
@@ -113,13 +120,15 @@ impl Configuration for AnalyticsElement {
         if bucket.format != "CSV" {
             return Err(bad::<AnalyticsDocument>("a Format is CSV".to_owned()));
         }
-        if self.destination().is_none() {
+        let Some((_, key)) = self.destination() else {
             return Err(bad::<AnalyticsDocument>(format!(
                 "a destination is a bucket's ARN such as {ARN}reports, not {:?}",
                 bucket.bucket
             )));
-        }
-        Ok(())
+        };
+        ObjectKey::parse(&key).map(drop).map_err(|error| {
+            bad::<AnalyticsDocument>(format!("what is exported would have no key: {}", error.reason()))
+        })
     }
 }
 
@@ -175,7 +184,7 @@ mod tests {
     fn sca_1_a_bucket_has_a_thousand_configurations_by_prefix_tags_both_or_neither() {
         let many = |n: usize| (0..n).map(|n| one(&format!("c{n}"), "", "")).collect::<Vec<_>>().join(",");
         let bad = Err(Some(Kind::InvalidArgument));
-        assert!(read(&many(1000)).is_ok() && read(&many(1001)) == bad);
+        assert!(read(&many(1000)).is_ok() && read(&many(1001)) == Err(Some(Kind::TooManyConfigurations)));
         assert_eq!(
             [read(&[one("a", "", ""), one("a", "", "")].join(",")), read(&one("", "", "")), read(&one("a/b", "", ""))],
             [bad.clone(), bad.clone(), bad.clone()]
@@ -200,6 +209,16 @@ mod tests {
             assert_eq!((found.filter_text().as_str(), told), (text, takes));
         }
         assert_eq!(read(&one("a", r#","Filter":{"Prefix":"a","Tag":{"Key":"k","Value":"v"}}"#, "")), bad);
+        assert_eq!(read(&one("a", r#","Filter":{}"#, "")), bad);
+        let prefix = |bytes: usize| one("a", &format!(r#","Filter":{{"Prefix":"{}"}}"#, "p".repeat(bytes)), "");
+        assert!(read(&prefix(1024)).is_ok() && read(&prefix(1025)) == bad);
+        // As `aws s3api` prints them.
+        for (truncated, good) in [(false, true), (true, false)] {
+            let text = format!(r#"{{"IsTruncated":{truncated},"AnalyticsConfigurationList":[{}]}}"#, one("a", "", ""));
+            let document: AnalyticsDocument = serde_json::from_str(&text).unwrap();
+            assert_eq!(document.check().is_ok(), good);
+            assert!(!serde_json::to_string(&document).unwrap().contains("IsTruncated"));
+        }
     }
 
     #[test]
@@ -212,5 +231,7 @@ mod tests {
         {
             assert!(read(&one("a", "", &export(version, format, bucket))).is_err(), "{version} {format} {bucket}");
         }
+        let long = |bytes| export("V_1", "CSV", "arn:aws:s3:::reports").replace("sca/", &"p".repeat(bytes));
+        assert!(read(&one("a", "", &long(1019))).is_ok() && read(&one("a", "", &long(1020))).is_err());
     }
 }

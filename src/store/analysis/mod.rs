@@ -1,95 +1,44 @@
 //! Storage class analysis: objects are observed by age, and once a day it is told what `STANDARD_IA` would be for (SCA).
 //!
 //! Reads are counted in memory, some numbers a configuration, and written down now and then. After each midnight a bucket that
-//! has configurations is walked, some keys at a time; what it holds by age and what was read make the day, which is exported
-//! and kept with those before it. Deciding is `decide`'s.
+//! has configurations is walked, some keys at a time; what it holds by age and what was read make the day, which is kept with
+//! those before it and exported. Deciding is `decide`'s.
 //!
 //! Locks: `state`, a leaf.
 
 mod decide;
 mod document;
+mod export;
+mod kept;
 
-pub use decide::{AGE_GROUPS, EQUAL_DAYS, Seen, SeenDay, WINDOW_DAYS, observed_age, recommended};
+pub use decide::{AGE_GROUPS, EQUAL_DAYS, Seen, SeenDay, WINDOW_DAYS};
 pub(super) use document::EXAMPLE;
 pub use document::{
     AnalysisElement, AnalyticsDocument, AnalyticsElement, BucketElement, DestinationElement, ExportElement,
 };
+pub(super) use kept::{KEY, check_kept};
 
 use super::Store;
 use super::configurations::configurations_of;
 use super::lifecycle::Midnights;
 use super::list::ListRequest;
-use super::names::readable;
-use super::put::PutOptions;
+use super::names::{dir_record, readable};
 use super::tiering::Used;
-use crate::index::{Family, Read, Record, Tx, id_key};
-use crate::model::{
-    Bucket, BucketId, DirId, Error, Kind, Metadata, Object, ObjectKey, Result, SystemHeader, Timestamp,
-};
+use crate::index::{Family, Read, Tx};
+use crate::model::{Bucket, BucketId, DirId, Error, Kind, Object, Result, Timestamp};
 use crate::sys::sync::Mutex;
-use decide::Line;
-use serde::{Deserialize, Serialize};
+use kept::{Kept, kept_key};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The document's name.
 pub(super) const DOCUMENT: &str = "analytics";
-const KEY: &[u8] = b"analysis/";
 /// Keys that one step looks at.
 const PAGE: usize = 1000;
-/// Longest export that a day is appended to; then it begins anew.
-const EXPORT_BYTES_MAX: u64 = 64 << 20;
-/// How long reads wait to be written down, in milliseconds.
-const PATIENCE_MILLIS: i64 = 5000;
-
-/// What is kept of a configuration.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Kept {
-    /// The configuration's filter: of another one nothing that was seen counts.
-    filter: String,
-    /// The day that ends next, by number.
-    day: i64,
-    /// Reads of days that have not ended.
-    reads: BTreeMap<i64, SeenDay>,
-    /// The last days, the newest last.
-    days: Vec<SeenDay>,
-    /// How many there were.
-    count: u64,
-    /// The results of the last days, the newest last.
-    results: Vec<Option<u32>>,
-}
-
-impl Record for Kept {
-    const NAME: &'static str = "analysis";
-}
-
-impl Kept {
-    /// Nothing seen yet: the first whole day is tomorrow (SCA-3).
-    fn begin(element: &AnalyticsElement, today: i64) -> Self {
-        let day = today.saturating_add(1);
-        Self { filter: element.filter_text(), day, reads: BTreeMap::new(), days: vec![], count: 0, results: vec![] }
-    }
-
-    /// A day has ended; what was read before it and never counted is forgotten.
-    fn end(&mut self, day: i64, mut seen: SeenDay, threshold: u128) {
-        let later = self.reads.split_off(&day.saturating_add(1));
-        if let Some(reads) = self.reads.remove(&day) {
-            seen += reads;
-        }
-        self.reads = later;
-        self.days.push(seen);
-        self.days.drain(..self.days.len().saturating_sub(WINDOW_DAYS));
-        self.count = self.count.saturating_add(1);
-        self.results.push(observed_age(&self.days, threshold));
-        self.results.drain(..self.results.len().saturating_sub(EQUAL_DAYS));
-        self.day = day.saturating_add(1);
-    }
-
-    fn told(&self) -> (Option<u32>, Option<u32>) {
-        let days = usize::try_from(self.count).unwrap_or(usize::MAX);
-        (self.results.last().copied().flatten(), recommended(days, &self.results))
-    }
-}
+/// Configurations that one step ends a day of.
+const STEP: usize = 32;
+/// How long reads wait to be written down, in milliseconds: that writes down the days of a configuration as well.
+const PATIENCE_MILLIS: i64 = 60_000;
 
 /// A group as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,7 +77,10 @@ struct Walk {
     bucket: BucketId,
     day: i64,
     after: Option<String>,
-    sums: HashMap<String, SeenDay>,
+    /// By configuration, until its day is ended.
+    sums: BTreeMap<String, SeenDay>,
+    /// Whether all keys were looked at.
+    done: bool,
 }
 
 #[derive(Default)]
@@ -141,15 +93,12 @@ struct State {
     walk: Option<Walk>,
     /// The day for which all buckets were looked at.
     looked: Option<i64>,
+    exports: export::Exports,
 }
 
 /// What is observed in this process.
 #[derive(Default)]
 pub(super) struct Analyses(Mutex<State>);
-
-fn kept_key(bucket: BucketId, id: &str) -> Vec<u8> {
-    [KEY, &id_key(bucket.0), id.as_bytes()].concat()
-}
 
 /// Forgets what is kept of configurations that a bucket has not any more.
 pub(super) fn forget_others(tx: &mut Tx<'_>, bucket: &Bucket) -> Result<()> {
@@ -186,6 +135,10 @@ impl Store {
             Some((bucket.name.to_string(), (bucket.id, Arc::new(document))))
         });
         (state.configured, state.looked) = (configured.collect(), None);
+        let State { configured, exports, .. } = &mut *state;
+        for (bucket, document) in configured.values() {
+            exports.may_owe(*bucket, document);
+        }
         Ok(())
     }
 
@@ -205,7 +158,7 @@ impl Store {
             return;
         }
         // Whose name is not found any more is not observed.
-        let Ok(Some((bucket, key))) = self.name_of(&place()) else { return };
+        let Ok(Some((bucket, key))) = self.observed_name(&place()) else { return };
         let (now, mut state) = (self.now(), self.analyses.0.lock());
         let Some((id, document)) = state.configured.get(&bucket).cloned() else { return };
         let (day, seen) = (self.day_number(now), Seen { read: bytes, requests: 1, ..Seen::default() });
@@ -216,12 +169,16 @@ impl Store {
         }
     }
 
-    /// Bucket and key of what was used.
-    fn name_of(&self, used: &Used) -> Result<Option<(String, String)>> {
+    /// Bucket and key of what was used, in a bucket that is analysed.
+    fn observed_name(&self, used: &Used) -> Result<Option<(String, String)>> {
         match used {
             Used::Key(bucket, key) => Ok(Some((bucket.clone(), key.as_str().to_owned()))),
             Used::At(dirs, component) => {
                 let Some(dir): Option<&DirId> = dirs.first() else { return Ok(None) };
+                let id = dir_record(&self.index, *dir)?.bucket;
+                if !self.analyses.0.lock().configured.values().any(|(configured, _)| *configured == id) {
+                    return Ok(None);
+                }
                 let (bucket, prefix) = self.index.at_once(|read| Self::key_prefix(read, *dir))?;
                 let bucket = self.bucket_by_id(bucket)?;
                 Ok(Some((bucket.name.to_string(), prefix + component)))
@@ -265,8 +222,8 @@ impl Store {
         done.map(drop)
     }
 
-    /// Goes on with what analysis has to do: begins with new configurations, looks at some keys of a bucket whose day ended.
-    /// Whether there is more to do at once.
+    /// Goes on with what analysis has to do: exports, begins with new configurations, looks at some keys of a bucket whose day
+    /// ended. Whether there is more to do at once.
     ///
     /// # Errors
     /// When the index cannot be read or written; what was seen stays.
@@ -279,6 +236,9 @@ impl Store {
         };
         if waits {
             self.write_observed()?;
+        }
+        if walk.is_none() && self.export_some()? {
+            return Ok(true);
         }
         let walk = match walk {
             Some(walk) => Some(walk),
@@ -300,14 +260,14 @@ impl Store {
         };
         for (bucket, document) in configured {
             self.begin_analyses(bucket, &document, today)?;
-            let mut sums = HashMap::new();
+            let mut sums = BTreeMap::new();
             for one in &document.configurations {
                 if self.kept(bucket, &one.id)?.is_some_and(|kept| kept.day < today) {
                     sums.insert(one.id.clone(), SeenDay::default());
                 }
             }
             if !sums.is_empty() {
-                return Ok(Some(Walk { bucket, day: today.saturating_sub(1), after: None, sums }));
+                return Ok(Some(Walk { bucket, day: today.saturating_sub(1), after: None, sums, done: false }));
             }
         }
         self.analyses.0.lock().looked = Some(today);
@@ -345,6 +305,9 @@ impl Store {
             bucket => bucket?,
         };
         let Some(document) = configurations_of::<AnalyticsDocument>(&bucket) else { return Ok(()) };
+        if walk.done {
+            return self.end_some(&bucket, &document, walk);
+        }
         let request = ListRequest { after: walk.after.take(), limit: PAGE, ..ListRequest::default() };
         let page = self.list(bucket.name.as_str(), &request)?;
         for (key, object) in &page.objects {
@@ -369,80 +332,44 @@ impl Store {
             }
         }
         walk.after = page.next;
-        if walk.after.is_some() {
-            self.analyses.0.lock().walk = Some(walk);
-            return Ok(());
+        walk.done = walk.after.is_none();
+        if walk.done {
+            self.write_observed()?;
         }
-        self.write_observed()?;
-        for one in &document.configurations {
-            if let Some(seen) = walk.sums.remove(&one.id) {
-                self.end_day(&bucket, one, (walk.day, seen))?;
-            }
-        }
+        self.analyses.0.lock().walk = Some(walk);
         Ok(())
     }
 
-    /// A configuration's day is over: it is exported first, and kept then, so that no crash leaves it out.
-    fn end_day(self: &Arc<Self>, bucket: &Bucket, one: &AnalyticsElement, (day, seen): (i64, SeenDay)) -> Result<()> {
+    /// The day is over for some more configurations of a bucket. It is kept first and exported then, as often as it takes.
+    fn end_some(&self, bucket: &Bucket, document: &AnalyticsDocument, mut walk: Walk) -> Result<()> {
         let threshold = u128::from(self.settings.sca_threshold_millis) * 1000;
-        let Some(mut kept) = self.kept(bucket.id, &one.id)?.filter(|kept| kept.day <= day) else { return Ok(()) };
-        kept.end(day, seen, threshold);
-        let midnight = Midnights::every(self.settings.day).begin(day).unwrap_or(Timestamp::LAST);
-        let (date, filter) = (decide::date(midnight), one.filter_text());
-        let text = decide::csv(&Line { date: &date, id: &one.id, filter: &filter }, &kept.days, kept.told());
-        if let Some((to, key)) = one.destination()
-            && let Err(error) = self.export_analysis(to.as_str(), &key, &text)
+        let mut some = Vec::new();
+        while some.len() < STEP
+            && let Some(sum) = walk.sums.pop_first()
         {
-            if error.kind() == Kind::StoreUnavailable {
-                return Err(error);
-            }
-            self.complain("analytics", Some(bucket.name.as_str()), &key, &error);
+            some.push(sum);
         }
+        let of = |id: &str| document.configurations.iter().find(|one| one.id == id);
+        let ended: Vec<_> = some.into_iter().filter_map(|(id, seen)| Some((of(&id)?, seen))).collect();
         self.transact(|tx| {
-            let there = readable(tx.record::<Kept>(Family::Sys, &kept_key(bucket.id, &one.id)))?;
-            // Another configuration of its name has begun meanwhile.
-            if there.is_some_and(|there| there.filter == kept.filter && there.day <= day) {
-                tx.put(Family::Sys, &kept_key(bucket.id, &one.id), &kept);
+            for (one, seen) in &ended {
+                let key = kept_key(bucket.id, &one.id);
+                // Another configuration of its name may have begun meanwhile.
+                let kept = readable(tx.record::<Kept>(Family::Sys, &key))?;
+                if let Some(mut kept) = kept.filter(|kept| kept.filter == one.filter_text() && kept.day <= walk.day) {
+                    kept.end(walk.day, *seen, threshold);
+                    kept.owed = one.destination().is_some();
+                    tx.put(Family::Sys, &key, &kept);
+                }
             }
             Ok(())
-        })
-    }
-
-    /// Appends the lines of a day to an export, once (SCA-9).
-    fn export_analysis(self: &Arc<Self>, bucket: &str, key: &str, lines: &str) -> Result<()> {
-        let key = ObjectKey::parse(key)?;
-        let foreign = |why: &'static str| {
-            Error::new(Kind::Conflict, format!("cannot append to {bucket}/{key}"))
-                .why(why)
-                .mend("move it away, or give the analytics configuration another prefix")
-        };
-        let mut text = match self.get(bucket, &key, None) {
-            Ok(object) if object.size > EXPORT_BYTES_MAX => return Err(foreign("it has grown too long for that")),
-            Ok(object) => {
-                let content = self.open_content(&object)?;
-                let mut bytes = vec![0; usize::try_from(content.size()).unwrap_or(0)];
-                content.read_at(0, &mut bytes)?;
-                bytes
-            }
-            Err(error) if matches!(error.kind(), Kind::NoSuchKey | Kind::IsMarker) => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        if text.is_empty() {
-            text.extend_from_slice(decide::HEADER.as_bytes());
+        })?;
+        let mut state = self.analyses.0.lock();
+        for (one, _) in ended {
+            state.exports.owe(bucket.id, &one.id);
         }
-        if !text.starts_with(decide::HEADER.as_bytes()) {
-            return Err(foreign("it is no export of an analysis"));
-        }
-        // Whatever a second look at the day comes to: date and configuration are told once.
-        let day: String = lines.splitn(3, ',').take(2).flat_map(|field| [field, ","]).collect();
-        if text.split(|byte| *byte == b'\n').any(|line| line.starts_with(day.as_bytes())) {
-            return Ok(());
-        }
-        text.extend_from_slice(lines.as_bytes());
-        let mut metadata = Metadata::default();
-        metadata.set_system(SystemHeader::ContentType, "text/csv")?;
-        let options = PutOptions { metadata, ..PutOptions::default() };
-        self.put(bucket, &key, &mut &text[..], &options).map(drop)
+        state.walk = Some(walk).filter(|walk| !walk.sums.is_empty());
+        Ok(())
     }
 
     /// What a bucket's configurations have come to, by name; of that one only when one is named.

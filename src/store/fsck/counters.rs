@@ -4,13 +4,14 @@
 use super::census::Census;
 use super::watch::Reading;
 use crate::index::{
-    Change, DirStat, DirSum, Family, MeterRecord, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode, id_key,
-    id_of, meter_parts, upload_name_key, upload_name_parts,
+    Change, DirStat, DirSum, Family, MeterRecord, OpenSession, PartRecord, Read, RefKey, UploadRecord, decode,
+    due_parts, id_key, id_of, meter_parts, upload_name_key, upload_name_parts,
 };
 use crate::model::{
     AccessKey, AccessKeyId, ContentId, DirId, Error, Ledger, MfaDevice, Result, UploadId, User, UserName,
 };
 use crate::store::ACCESS_KEY_FILE;
+use crate::store::analysis;
 use crate::store::dir_sums::{COMPLETE_KEY, own_sums, summed};
 use crate::store::ids::{BLOCK, IDS_KEY, NEXT_MAX};
 use crate::store::metering;
@@ -94,7 +95,18 @@ impl Census {
                 census.undecodable(Family::Log, key, "its key is malformed");
             }
         })?;
+        self.each(read, Family::Due, |census, key, _: u64| {
+            if due_parts(&key).is_none() {
+                census.undecodable(Family::Due, key, "its key is malformed");
+            }
+        })?;
         self.read_principals(read)?;
+        for found in read.scan(Family::Sys, analysis::KEY, &[analysis::KEY, &[0xff]].concat())? {
+            let (key, value) = found?;
+            if let Err(error) = analysis::check_kept(&value) {
+                self.undecodable(Family::Sys, key, error.reason());
+            }
+        }
         for name in NUMBERS {
             if let Some(value) = read.get(Family::Sys, name.as_bytes())?
                 && let Err(error) = decode::<u64>(&value)

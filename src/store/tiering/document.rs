@@ -2,7 +2,7 @@
 
 use super::super::configurations::{Configuration, Configurations, ID_CHARS_MAX, bad};
 use super::super::lifecycle::{RuleStatus, TagElement};
-use crate::model::{ArchiveTier, Error, Kind, Result, TagSet};
+use crate::model::{ArchiveTier, Error, KEY_BYTES_MAX, Kind, Result, TagSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -18,6 +18,9 @@ pub struct TieringDocument {
     /// The configurations, each with a name of its own.
     #[serde(rename = "IntelligentTieringConfigurationList")]
     pub configurations: Vec<TieringElement>,
+    /// What S3 says beside a list: whether it goes on.
+    #[serde(rename = "IsTruncated", default, skip_serializing)]
+    pub truncated: bool,
 }
 
 /// A configuration.
@@ -133,6 +136,10 @@ impl Configurations for TieringDocument {
         &mut self.configurations
     }
 
+    fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
     fn configurations(&self) -> &[TieringElement] {
         &self.configurations
     }
@@ -152,6 +159,19 @@ impl TieringDocument {
             *slot = Some(slot.map_or(tiering.days, |days| days.min(tiering.days)));
         }
         days
+    }
+}
+
+impl TieringDocument {
+    /// Whether for some keys that begin so it depends on how they begin what becomes of them.
+    #[must_use]
+    pub fn is_by_prefix_at(&self, prefix: &str) -> bool {
+        let filters = self.configurations.iter().filter(|one| one.status == RuleStatus::Enabled);
+        let filters = filters.filter_map(|one| one.filter.as_ref());
+        let mut prefixes = filters.filter_map(|filter| {
+            filter.prefix.as_deref().or_else(|| filter.and.as_ref().and_then(|and| and.prefix.as_deref()))
+        });
+        prefixes.any(|of| of.starts_with(prefix) || prefix.starts_with(of))
     }
 }
 
@@ -203,11 +223,15 @@ impl TieringFilter {
 
     pub(in crate::store) fn check(&self) -> Result<()> {
         let said = [self.prefix.is_some(), self.tag.is_some(), self.and.is_some()];
-        if said.into_iter().filter(|said| *said).count() > 1 {
+        if said.into_iter().filter(|said| *said).count() != 1 {
             return Err(bad_filter("it has one of Prefix, Tag and And (IT-10, SCA-1)"));
         }
         if self.and.as_ref().is_some_and(|and| and.tags.len() + usize::from(and.prefix.is_some()) < 2) {
             return Err(bad_filter("an And joins at least two of Prefix and Tags (IT-10)"));
+        }
+        let mut prefixes = self.prefix.iter().chain(self.and.iter().filter_map(|and| and.prefix.as_ref()));
+        if prefixes.any(|prefix| prefix.len() > KEY_BYTES_MAX) {
+            return Err(bad_filter(format!("a Prefix has {KEY_BYTES_MAX} bytes at most, as a key (KEY-1)")));
         }
         let tags = self.tag.iter().chain(self.and.iter().flat_map(|and| &and.tags));
         let mut set = TagSet::new();
@@ -262,7 +286,8 @@ mod tests {
         let many = |n: usize| (0..n).map(|n| one(&n.to_string(), "", &tiers)).collect::<Vec<_>>().join(",");
         assert!(read(&many(0)).is_ok() && read(&many(1000)).is_ok());
         let bad = Err(Some(Kind::InvalidArgument));
-        assert_eq!(read(&many(1001)), bad);
+        assert_eq!(read(&many(1001)), Err(Some(Kind::TooManyConfigurations)));
+        assert_eq!(read(&one("a", r#","Filter":{}"#, &tiers)), bad);
         assert_eq!(read(&[one("a", "", &tiers), one("a", "", &tiers)].join(",")), bad);
         assert_eq!(read(&one("", "", &tiers)), bad);
         assert_eq!(read(&one(&"i".repeat(65), "", &tiers)), bad);

@@ -3,8 +3,11 @@
 use super::classes::put_in;
 use super::harness::*;
 use StorageClass::{Glacier, Standard, StandardIa};
+use keyfold::index::reads_of_thread;
 use keyfold::model::{Kind, Object, StorageClass, Versioning};
-use keyfold::store::{Analysis, Document, Store, Used};
+use keyfold::store::{Analysis, Document, Mover, Step, Store, Used};
+use keyfold::telemetry::Metrics;
+use keyfold::vfs::{Caller, OpenHow, ROOT, Vfs};
 use std::sync::Arc;
 
 const DAY: i64 = 86_400_000;
@@ -90,11 +93,76 @@ fn sca_3_and_sca_9_a_day_is_told_once_it_is_over_and_appended_to_one_object() {
     fsck(&store);
 }
 
+/// SCA-9: where the export can take no more, another goes on, and nothing is overwritten.
+#[test]
+fn sca_9_an_export_that_is_archived_is_followed_by_another() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    make_bucket(&store, "reports");
+    put_in(&store, "f", &pattern(200 * KIB, 1), Standard);
+    set(&store, &exporting("a", ""));
+    catch_up(&store);
+    days(&home, &store, 2);
+    let first = report(&store, "a");
+    let reports = store.bucket("reports").unwrap().root;
+    let sca = store.lookup(reports, "sca/").unwrap();
+    let Some(keyfold::store::Entry::Dir(sca)) = sca else { panic!("{sca:?}") };
+    let archive = Step { from: None, to: Glacier, by: Mover::Caller };
+    store.transition((sca.id, "a.csv"), None, archive).unwrap();
+    days(&home, &store, 2);
+    assert_eq!(store.get("reports", &key("sca/a.csv"), None).unwrap().class, Glacier);
+    let second = report(&store, "a.2");
+    assert_eq!((first.len(), second.len(), &second[0]), (14, 27, &first[0]));
+    assert!(second[14].starts_with("11-17-2023,a,"), "{second:#?}");
+    assert_eq!(report(&store, "a.3"), Vec::<String>::new());
+    assert_eq!(store.complaints(None), []);
+}
+
+/// SCA-1: as many as there may be come to their day's end, some at a time, and so by another process.
+#[test]
+fn sca_1_a_day_of_many_configurations_ends_in_steps() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    put_in(&store, "f", &pattern(200 * KIB, 1), Standard);
+    let many = |n: usize| format!(r#"{{"Id":"c{n}","StorageClassAnalysis":{{}}}}"#);
+    set(&store, &(0..100).map(many).collect::<Vec<_>>().join(","));
+    catch_up(&store);
+    home.clock.advance_millis(2 * DAY);
+    let mut ended = Vec::new();
+    while store.analyse_some().unwrap() {
+        ended.push(store.analyses(B, None).unwrap().iter().filter(|one| one.days == 1).count());
+    }
+    assert!(ended.windows(2).all(|pair| pair[1] - pair[0] <= 32), "{ended:?}");
+    assert_eq!(ended.last(), Some(&100));
+    home.clock.advance_millis(DAY);
+    (0..3).for_each(|_| assert!(store.analyse_some().unwrap()));
+    drop(store);
+    let store = home.open();
+    catch_up(&store);
+    assert!(store.analyses(B, None).unwrap().iter().all(|one| one.days == 2));
+}
+
+/// What is read in a bucket that nobody analyses is not looked up, however deep it lies.
+#[test]
+fn reads_elsewhere_cost_no_search_for_a_path() {
+    let (_home, store) = Home::with_bucket(Versioning::Unversioned);
+    make_bucket(&store, "other");
+    let deep: String = (0..50).map(|n| format!("d{n}/")).collect();
+    put_in(&store, &format!("{deep}f"), &pattern(10, 1), Standard);
+    let object = store.get(B, &key(&format!("{deep}f")), None).unwrap();
+    let inside = dir(&store, &deep);
+    let document = Document::named("analytics").unwrap();
+    let text = r#"{"AnalyticsConfigurationList":[{"Id":"a","StorageClassAnalysis":{}}]}"#;
+    document.replace(&store, &store.bucket("other").unwrap(), text.as_bytes()).unwrap();
+    catch_up(&store);
+    let before = reads_of_thread();
+    store.observed(|| Used::At(vec![inside], "f".to_owned()), &object, 10);
+    assert!(reads_of_thread() - before <= 2);
+}
+
 fn versions_in(store: &Store, bucket: &str) -> usize {
     all_versions(store, bucket, 100).len()
 }
 
-/// SCA-8: reads that were noted outlive a crash; those of the last seconds may go with it.
+/// SCA-8: reads that were noted outlive a crash; those of the last minute may go with it.
 #[test]
 fn sca_8_what_was_read_is_kept_over_restarts() {
     let (home, store) = Home::with_bucket(Versioning::Unversioned);
@@ -103,7 +171,7 @@ fn sca_8_what_was_read_is_kept_over_restarts() {
     catch_up(&store);
     days(&home, &store, 1);
     read_some(&store, "f", &object, 100);
-    home.clock.advance_millis(6000);
+    home.clock.advance_millis(61_000);
     catch_up(&store);
     store.sync().unwrap();
     read_some(&store, "f", &object, 1);
@@ -117,6 +185,34 @@ fn sca_8_what_was_read_is_kept_over_restarts() {
     let all = one(&store).groups.pop().unwrap();
     assert_eq!((all.age, all.read, all.requests, all.stored), ("ALL", 120, 2, 200 << 10));
     assert_eq!((one(&store).observed, one(&store).recommended), (None, None));
+}
+
+/// SCA-8: a file that a mount opens to read counts as read whole, once for each opening, and one that is written does not.
+#[test]
+fn sca_8_what_a_mount_reads_counts() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    put_in(&store, "f", &pattern(200 * KIB, 1), Standard);
+    set(&store, r#"{"Id":"a","StorageClassAnalysis":{}}"#);
+    catch_up(&store);
+    days(&home, &store, 1);
+    let settings = keyfold::vfs::Settings { bucket: Some((B.to_owned(), String::new())), ..Default::default() };
+    let vfs = Vfs::new(Arc::clone(&store), Arc::new(Metrics::new()), settings).unwrap();
+    let file = vfs.lookup(ROOT, b"f").unwrap().unwrap().node;
+    let how = |read| OpenHow {
+        read,
+        write: !read,
+        append: false,
+        truncate: false,
+        sync: false,
+        exclusive: false,
+        exec: false,
+    };
+    for read in [true, false, true] {
+        vfs.release(vfs.open(Caller { uid: 0, gid: 0 }, file, how(read)).unwrap().fh);
+    }
+    days(&home, &store, 1);
+    let all = one(&store).groups.pop().unwrap();
+    assert_eq!((all.read, all.requests), (2 * (200 << 10), 2));
 }
 
 #[test]
@@ -164,10 +260,23 @@ fn sca_1_a_missing_destination_is_told_and_days_go_on() {
     days(&home, &store, 3);
     assert_eq!(store.analyses(B, None).unwrap().iter().map(|one| one.days).collect::<Vec<_>>(), [2, 2]);
     assert!(store.complaints(Some(B)).iter().any(|line| line.op == "analytics"));
+    let told = store.complaints(Some(B)).len();
+    home.clock.advance_millis(DAY / 96);
+    catch_up(&store);
+    assert_eq!(store.complaints(Some(B)).len(), told, "a failure is told once");
     make_bucket(&store, "reports");
+    // Within the day it is tried again, also by another process.
+    home.clock.advance_millis(DAY / 96);
+    catch_up(&store);
+    let lines = report(&store, "b");
+    assert!(lines[13].starts_with("11-16-2023,b,tag:k=v,STANDARD,ALL,0,"), "{lines:#?}");
+    drop(store);
+    let store = home.open();
+    catch_up(&store);
     days(&home, &store, 1);
     let lines = report(&store, "b");
-    assert!(lines[13].starts_with("11-17-2023,b,tag:k=v,STANDARD,ALL,0,"), "{lines:#?}");
+    assert_eq!((lines.len(), report(&store, "a").len()), (27, 27));
+    assert!(lines[26].starts_with("11-17-2023,b,tag:k=v,STANDARD,ALL,0,"), "{lines:#?}");
     for name in ["f", "sca/a.csv", "sca/b.csv"] {
         let _ =
             store.delete(if name == "f" { B } else { "reports" }, &key(name), None, keyfold::store::Condition::Always);

@@ -5,6 +5,7 @@ use keyfold::index::{Family, Tx, id_key, reads_of_thread};
 use keyfold::model::{BucketName, DirId, FileKind, ObjectLock, Retention, RetentionMode, Versioning};
 use keyfold::store::{Condition, Options, PutOptions, RenameHow, Store};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Entries, bytes and bytes of older versions below a directory.
 fn below(store: &Store, dir: DirId) -> (i64, i64, i64) {
@@ -226,21 +227,26 @@ fn sums_are_built_beside_changes_that_come_and_changes_that_are_refused() {
     }
     drop(store);
     let store = tampered(&home, |tx| tx.delete(Family::Sys, MARK));
-    let refused = std::thread::scope(|scope| {
-        let built = scope.spawn(|| store.count_once().unwrap());
-        let mut refused = 0;
-        for n in 0.. {
-            let (name, version) = &versions[n % versions.len()];
-            store.delete(B, name, Some(*version), Condition::Always).unwrap_err();
-            refused += 1;
-            put(&store, &format!("many/d{}/g{n}", n % 2000), b"more");
-            if built.is_finished() {
-                break;
-            }
+    let (begun, built) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for from in 0..2 {
+            let (store, versions, begun, built) = (&store, &versions, &begun, &built);
+            scope.spawn(move || {
+                for n in (from..).step_by(2).take_while(|_| !built.load(Ordering::SeqCst)) {
+                    let (name, version) = &versions[n % versions.len()];
+                    store.delete(B, name, Some(*version), Condition::Always).unwrap_err();
+                    put(store, &format!("many/d{}/g{n}", n % 2000), b"more");
+                    begun.fetch_add(1, Ordering::SeqCst);
+                }
+            });
         }
-        refused
+        while begun.load(Ordering::SeqCst) < 50 {
+            std::thread::yield_now();
+        }
+        let counted = store.count_once();
+        built.store(true, Ordering::SeqCst);
+        counted.unwrap();
     });
-    assert!(refused > 1);
     let usage = store.usage(store.bucket(B).unwrap().id).unwrap();
     assert_eq!(below(&store, root(&store)), (usage.objects, usage.bytes, usage.noncurrent_bytes));
     assert_eq!(at(&store, "locked/d3/"), (1, 6, 0));

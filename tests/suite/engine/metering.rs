@@ -4,8 +4,13 @@ use super::archives::until;
 use super::classes::{at, put_in};
 use super::harness::*;
 use StorageClass::{DeepArchive, Glacier, IntelligentTiering, OnezoneIa, Standard, StandardIa};
-use keyfold::model::{ByClass, ClassMeter, FileKind, Held, Kind, Meter, Month, RestoreTier, StorageClass, Versioning};
-use keyfold::store::{CopyOptions, Mover, Prices, RenameHow, RestoreWish, Settings, Step, Store, UploadOptions, bill};
+use keyfold::index::{Family, id_key};
+use keyfold::model::{
+    ByClass, ClassMeter, FileKind, Held, Kind, Ledger, Meter, Month, RestoreTier, StorageClass, Versioning,
+};
+use keyfold::store::{
+    CopyOptions, Mover, Prices, RenameHow, RestoreDelay, RestoreWish, Settings, Step, Store, UploadOptions, bill,
+};
 use std::sync::Arc;
 
 const DAY: i64 = 86_400_000;
@@ -208,6 +213,105 @@ fn rst_8_a_restored_copy_is_metered_beside_the_archive() {
     let meter = months(&store, "2023-11");
     assert_eq!(meter.classes[Glacier].retrieved, [0, 0, 1000]);
     assert!(meter.restored_time >= NANOS_OF_DAY * 1000 && meter.restored_time < 7 * NANOS_OF_DAY * 1000);
+    fsck(&store);
+}
+
+/// RST-8: for as long as it was there, also where nobody was to see it come and go.
+#[test]
+fn rst_8_a_copy_is_metered_for_its_life_however_late_somebody_looks() {
+    let wish = RestoreWish { days: Some(20), tier: RestoreTier::Bulk };
+    let restored = |looks: &[i64]| {
+        let (home, store) = Home::with_bucket(Versioning::Enabled);
+        put_in(&store, "f", &pattern(1000, 1), Glacier);
+        let mut options = home.options();
+        options.settings.restore_delay = RestoreDelay::Aws;
+        drop(store);
+        let mut store = home.open_with(options.clone());
+        store.request_restore((root(&store), "f"), None, wish).unwrap();
+        let mut day = 0;
+        for look in looks {
+            drop(store);
+            home.clock.advance_millis((look - day) * DAY / 2);
+            day = *look;
+            store = home.open_with(options.clone());
+            while store.pass_time().unwrap().is_some_and(|due| due <= store.now()) {}
+        }
+        fsck(&store);
+        ["2023-11", "2023-12", "2024-01"].map(|month| months(&store, month).restored_time)
+    };
+    // Asked for on the 14th at 22:13:20; ready 12 hours later, gone when the 5th of December begins.
+    let of = |secs: u128| secs * 1_000_000_000 * 1000;
+    let exact = [of(15 * 86_400 + 86_400 - 10 * 3600 - 800), of(4 * 86_400), 0];
+    for looks in [&[1, 2, 4, 42, 50, 100][..], &[1, 2, 100], &[1, 100], &[100], &[30, 100]] {
+        assert_eq!(restored(looks), exact, "{looks:?}");
+    }
+}
+
+#[test]
+fn months_that_are_long_ago_are_let_go() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    let request = ClassMeter { gets: 1, ..ClassMeter::default() };
+    let month = |n: i64| {
+        let mut month = Month::parse("2023-11").unwrap();
+        (0..n).for_each(|_| month = month.next());
+        month
+    };
+    for n in 0..70 {
+        home.clock.advance_millis(month(n).begin().millis() + DAY - store.now().millis());
+        store.metered(B, Standard, request);
+        home.clock.advance_millis(6000);
+        store.pass_time().unwrap();
+    }
+    let kept: Vec<_> = (0..70).map(|n| !store.metered_in(month(n)).unwrap().is_empty()).collect();
+    assert_eq!(kept.iter().filter(|kept| **kept).count(), 61, "five years, and the month that goes on");
+    assert!(kept[9..].iter().all(|kept| *kept));
+}
+
+#[test]
+fn what_comes_and_goes_while_classes_are_counted_counts_once() {
+    let (home, store) = Home::with_bucket(Versioning::Enabled);
+    for n in 0..3000 {
+        put_in(&store, &format!("d{}/f{n}", n % 50), &pattern(n % 40, 1), Standard);
+    }
+    let bucket = store.bucket(B).unwrap().id;
+    let usage = store.ledger(bucket).unwrap().usage;
+    home.close();
+    drop(store);
+    // As a release before classes were counted left it.
+    crate::tamper::tamper(home.dir.path(), |tx| {
+        tx.put(Family::Usage, &id_key(bucket.0), &Ledger::before_classes(usage));
+    });
+    let store = home.open();
+    std::thread::scope(|scope| {
+        let counted = scope.spawn(|| store.count_once().unwrap());
+        for n in 0.. {
+            put_in(&store, &format!("d{}/f{}", n % 50, n % 3000), b"new", StandardIa);
+            delete(&store, &format!("d{}/f{}", (n + 7) % 50, (n * 7) % 3000));
+            if counted.is_finished() {
+                break;
+            }
+        }
+    });
+    let ledger = store.ledger(bucket).unwrap();
+    let sum = |of: fn(&Held) -> i64| ledger.classes.iter().map(|(_, held)| of(held)).sum::<i64>();
+    assert!(ledger.complete);
+    assert_eq!((sum(|held| held.objects), sum(|held| held.bytes)), (ledger.usage.objects, ledger.usage.bytes));
+    assert_eq!(sum(|held| held.noncurrent_bytes), ledger.usage.noncurrent_bytes);
+    fsck(&store);
+}
+
+/// SC-13: another name, and one that was taken, are no other content.
+#[test]
+fn sc_13_a_rename_over_a_name_begins_no_days_anew() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    put_in(&store, "f", &pattern(200 * KIB, 1), StandardIa);
+    home.clock.advance_millis(20 * DAY);
+    put(&store, "g", b"in the way");
+    store.rename((root(&store), "f"), (root(&store), "g"), RenameHow::Replace).unwrap();
+    home.clock.advance_millis(9 * DAY);
+    store.rename((root(&store), "g"), (root(&store), "f"), RenameHow::Replace).unwrap();
+    delete(&store, "f");
+    assert_eq!(all(&store, StandardIa).early_time, NANOS_OF_DAY * 200 * 1024);
     fsck(&store);
 }
 

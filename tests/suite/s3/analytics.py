@@ -48,7 +48,7 @@ for bad in [
     refused(400, "InvalidArgument", put, "bad", **bad)
 for n in range(996):
     put(f"c{n:03}")
-refused(400, "InvalidArgument", put, "one-more")
+refused(400, "TooManyConfigurations", put, "one-more")
 seen, page = [], listed()
 while True:
     seen += [one["Id"] for one in page["AnalyticsConfigurationList"]]

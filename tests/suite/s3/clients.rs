@@ -42,13 +42,15 @@ fn cost_6_requests_are_billed_by_tier_and_class_and_failures_are_not() {
         let line = rows.iter().find(|row| row["class"] == class && row["item"] == item);
         line.map(|line| line["quantity"].as_str().unwrap().to_owned())
     };
-    // In thousands; a bucket made, one listing and one object.
-    assert_eq!(told("STANDARD", "PUT, COPY, POST, LIST").as_deref(), Some("0.003000"), "{rows:?}");
+    // In thousands; a bucket made, one listing, one object and five copies.
+    assert_eq!(told("STANDARD", "PUT, COPY, POST, LIST").as_deref(), Some("0.008000"), "{rows:?}");
+    assert_eq!(told("ONEZONE_IA", "PUT, COPY, POST, LIST").as_deref(), Some("0.004000"), "{rows:?}");
+    assert_eq!(told("ONEZONE_IA", "retrieval"), None);
     assert_eq!(told("STANDARD", "GET and others"), None);
     assert_eq!(told("STANDARD_IA", "PUT, COPY, POST, LIST").as_deref(), Some("0.001000"));
     assert_eq!(told("STANDARD_IA", "GET and others").as_deref(), Some("0.005000"));
-    // 3,010 bytes of a GB.
-    assert_eq!(told("STANDARD_IA", "retrieval").as_deref(), Some("0.000003"));
+    // 9,010 bytes of a GB, of which 6,000 were copied and not sent.
+    assert_eq!(told("STANDARD_IA", "retrieval").as_deref(), Some("0.000008"));
     assert_eq!(told("STANDARD_IA", "bytes out").as_deref(), Some("0.000003"));
     assert_eq!(told("STANDARD_IA", "early deletion"), None);
 }

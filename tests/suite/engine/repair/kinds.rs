@@ -137,6 +137,8 @@ fn counters() {
     damaged("directory-sums", Cost::Nothing, |at, tx| {
         tx.put(Family::DirSum, &id(at.a.0), &DirSum { bytes: 77, ..DirSum::default() });
     });
+    damaged("records-decode", Cost::Nothing, |at, tx| tx.put_bytes(Family::DirSum, &id(at.a.0), GARBAGE.to_vec()));
+    damaged("records-decode", Cost::Nothing, |_, tx| tx.put_bytes(Family::Sys, b"analysis/some", GARBAGE.to_vec()));
     damaged("directory-counters", Cost::Nothing, |at, tx| {
         tx.put(Family::DirStat, &id(at.a.0), &DirStat { live: 77, ..DirStat::default() });
     });
