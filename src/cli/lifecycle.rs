@@ -5,7 +5,7 @@ use super::failure::Done;
 use super::output::{Printer, View, show, size};
 use super::target;
 use crate::control::{ActionRow, PlanRow, Reply, Request, Row, RunRow};
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Kind, Result, parse_rfc3339};
 use std::path::PathBuf;
 
 /// See what lifecycle rules will do, why, and have it done now.
@@ -47,13 +47,13 @@ enum Verb {
     /// Do now what is due, without waiting for the background's turn
     #[command(after_help = "Examples:
   keyfold lifecycle run
-  keyfold lifecycle run --dry-run --now=2027-01-01 photos")]
+  keyfold lifecycle run --dry-run --now 2027-01-01 photos")]
     Run {
         /// Buckets' names, or their paths on a mount; without, all that have rules
         #[arg(value_name = "BUCKET")]
         buckets: Vec<PathBuf>,
         /// As of now; with --dry-run also as of any other day or instant, UTC
-        #[arg(long, value_name = "DATE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+        #[arg(long, value_name = "DATE", num_args = 0..=1, default_missing_value = "")]
         now: Option<String>,
         /// Only print what would be done
         #[arg(long)]
@@ -79,7 +79,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
             show(global, &store, &request, View { header: &[], lines: outlook })
         }
         Verb::Run { buckets, now, dry_run } => {
-            let named = buckets.iter().map(|bucket| target::bucket(global, bucket)).collect::<Result<Vec<_>>>()?;
+            let (now, first) = as_of(now.as_deref());
+            let named = first.iter().chain(buckets).map(PathBuf::as_path);
+            let named = named.map(|bucket| target::bucket(global, bucket)).collect::<Result<Vec<_>>>()?;
             let store = match named.first() {
                 Some((store, _)) => store.clone(),
                 None => target::store(global, None)?,
@@ -91,11 +93,20 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
                     .into());
             }
             let buckets = named.into_iter().map(|(_, bucket)| bucket).collect();
-            let now = now.clone().filter(|now| !now.is_empty());
             let header = &["DUE", "ACTION", ">SIZE", "RULE", "VERSION", "OBJECT"];
             let request = Request::LifecycleRun { buckets, now, dry_run: *dry_run };
             show(global, &store, &request, View { header, lines: deeds })
         }
+    }
+}
+
+/// The instant that `--now` names, if any, and the bucket that stands behind it where no date does.
+fn as_of(now: Option<&str>) -> (Option<String>, Option<PathBuf>) {
+    let is_date = |text: &str| parse_rfc3339(text).is_ok() || parse_rfc3339(&format!("{text}T00:00:00Z")).is_ok();
+    match now {
+        None | Some("") => (None, None),
+        Some(date) if is_date(date) => (Some(date.to_owned()), None),
+        Some(bucket) => (None, Some(PathBuf::from(bucket))),
     }
 }
 

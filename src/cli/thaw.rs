@@ -52,12 +52,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
         recursive: args.recursive,
         ask,
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut asked) = (Vec::new(), Ok(()));
     for (store, target) in &places {
         let mut found = Collect::default();
         let done = crate::node::ask(store, &request(target, Some(ask.clone())), &mut found);
         rows.extend(found.0);
-        done?;
+        // What is restored of the rest is waited for and told.
+        asked = asked.and(done);
     }
     let mut line = ProgressLine::new();
     while args.wait && count(&rows).0 > 0 {
@@ -74,7 +75,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Done {
     line.clear();
     let mut printer = Printer::new(global, View { header: &["STATE", "CLASS", "UNTIL", "KEY"], lines });
     let told = rows.into_iter().try_for_each(|row| printer.row(row));
-    printer.finish(told)
+    printer.finish(told.and(asked))
 }
 
 /// How many are not there yet, and their bytes.

@@ -10,6 +10,7 @@ use super::stack::{
     Current, add_version, attach, bucket_of, current, detach, enthrone, hold_content, keep_copy, move_older,
     newest_older, older, retire, touch_dir,
 };
+use super::tiering::look_at_moved;
 use crate::index::{
     Change, DentRecord, DirRecord, Family, InodeRecord, OpenSession, Read, Tx, VerRecord, dent_key, id_key, ver_key,
 };
@@ -303,6 +304,7 @@ impl Store {
         let (_, prefix) = Self::key_prefix(tx, to.0)?;
         let moved = Object::empty(id.into(), Seq(0), VersionId::Null, &record.posix, now);
         let mut change = self.change("ObjectRenamed:MoveDirectory", bucket.id, prefix + to.1, &moved);
+        look_at_moved(tx, bucket, &change.key)?;
         change.from = Some(old_prefix + from.1);
         Self::announce_change(tx, &change);
         Ok(vec![change])
@@ -393,6 +395,9 @@ impl Store {
                 let event = if is_dir(to.1) { "ObjectRenamed:MoveDirectory" } else { "ObjectRenamed:Move" };
                 let (_, prefix) = Self::key_prefix(tx, to.0)?;
                 let mut change = self.change(event, bucket.id, prefix + to.1, &moved);
+                if is_dir(to.1) {
+                    look_at_moved(tx, bucket, &change.key)?;
+                }
                 change.from = Some(old_key);
                 Self::announce_change(tx, &change);
                 changes.push(change);

@@ -17,11 +17,12 @@ use super::configurations::configurations_of;
 use super::find::Found;
 use super::lifecycle::Midnights;
 use super::list::{ListVersions, VersionEntry};
-use super::names::history_place_in;
+use super::names::{history_place_in, readable};
 use super::stack::bucket_of;
 use crate::index::{Family, OneCommit, Read, Tx, id_key};
 use crate::model::{
-    ArchiveTier, BucketId, DirId, Error, Kind, Object, ObjectKey, Result, Seq, StorageClass, Timestamp, VersionId,
+    ArchiveTier, Bucket, BucketId, DirId, Error, Kind, Ledger, Object, ObjectKey, Result, Seq, StorageClass, Timestamp,
+    VersionId,
 };
 use crate::sys::sync::Mutex;
 use std::collections::HashMap;
@@ -149,6 +150,19 @@ fn changed_key(bucket: BucketId) -> Vec<u8> {
 /// Has all objects of a bucket looked at, since its configurations changed.
 pub(super) fn look_at_all(tx: &mut Tx<'_>, bucket: BucketId) {
     tx.put(Family::Sys, &changed_key(bucket), &1u64);
+}
+
+/// Has a bucket's objects looked at when a directory came to `prefix`: other configurations may be for what lies in it.
+pub(super) fn look_at_moved(tx: &mut Tx<'_>, bucket: &Bucket, prefix: &str) -> Result<()> {
+    let Some(document) = configurations_of::<TieringDocument>(bucket) else { return Ok(()) };
+    if !document.is_by_prefix_at(prefix) {
+        return Ok(());
+    }
+    let ledger: Ledger = readable(tx.record(Family::Usage, &id_key(bucket.id.0)))?.unwrap_or_default();
+    if !ledger.complete || ledger.classes[StorageClass::IntelligentTiering].watched > 0 {
+        look_at_all(tx, bucket.id);
+    }
+    Ok(())
 }
 
 impl Store {

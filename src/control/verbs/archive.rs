@@ -69,6 +69,41 @@ fn each_below(
     })
 }
 
+/// What was refused of single objects of a tree, which keeps none of the others back.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    first: Option<Error>,
+}
+
+impl Refused {
+    /// Tells of a refusal; what is not about one object alone ends the command.
+    fn pass_by(&mut self, key: &str, error: Error, reply: &mut dyn Reply) -> Result<()> {
+        use Kind::{
+            Archived, Conflict, Corrupt, Denied, InvalidArgument, InvalidRequest, InvalidState, IsMarker, Locked,
+            NoSuchKey, NoSuchVersion, NotPermitted, Restoring,
+        };
+        match error.kind() {
+            Archived | Conflict | Corrupt | Denied | InvalidArgument | InvalidRequest | InvalidState | IsMarker
+            | Locked | NoSuchKey | NoSuchVersion | NotPermitted | Restoring => {
+                reply.note(&format!("{key}: {error}"))?;
+                self.count += 1;
+                self.first.get_or_insert(error);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// What the command came to: the kind of the first refusal.
+    fn end(self, what: &str) -> Result<()> {
+        let Some(first) = self.first else { return Ok(()) };
+        let objects = if self.count == 1 { "one object" } else { &format!("{} objects", self.count) };
+        Err(Error::new(first.kind(), format!("cannot {what} {objects}"))
+            .why(format!("what was refused is told above; first: {}", first.reason())))
+    }
+}
+
 fn row(key: String, class: &str, object: Option<&Object>) -> ArchiveRow {
     let size = object.map_or(0, |object| object.size);
     let version = object.map(|object| object.version.to_string());
@@ -107,6 +142,7 @@ pub(super) fn class(
     if how.recursive {
         let mut count = 0u64;
         let mut bytes = 0u64;
+        let mut refused = Refused::default();
         each_below(store, (&bucket, &key), reply, &mut |found, reply| {
             let Some(to) = to else {
                 return reply.row(Row::Archive(row(found.key.clone(), found.object.class.name(), Some(&found.object))));
@@ -115,8 +151,10 @@ pub(super) fn class(
             if !may_move(&found.object, to, store.now()) {
                 return Ok(());
             }
-            if !how.dry_run {
-                step(store, found, to)?;
+            if !how.dry_run
+                && let Err(error) = step(store, found, to)
+            {
+                return refused.pass_by(&found.key, error, reply);
             }
             count += 1;
             bytes += found.object.size;
@@ -128,7 +166,8 @@ pub(super) fn class(
                 let on = format!("{} to {}", name(&bucket, &key), to.name());
                 let act =
                     ActRow { act: "moved".to_owned(), on, count: Some(count), bytes: Some(bytes), ..ActRow::default() };
-                reply.row(Row::Act(ActRow { dry_run: how.dry_run, ..act }))
+                reply.row(Row::Act(ActRow { dry_run: how.dry_run, ..act }))?;
+                refused.end("move")
             }
         };
     }
@@ -213,13 +252,16 @@ pub(super) fn thaw(
         }
     };
     if asked.recursive {
-        return each_below(store, (&bucket, &key), reply, &mut |found, reply| {
+        let mut refused = Refused::default();
+        each_below(store, (&bucket, &key), reply, &mut |found, reply| {
             match restore(store, found, wish) {
+                Ok(told) => reply.row(Row::Archive(told)),
                 // Nothing to be done of it.
                 Err(error) if matches!(error.kind(), Kind::NotArchived | Kind::InActiveTier) => reply.alive(),
-                done => reply.row(Row::Archive(done?)),
+                Err(error) => refused.pass_by(&found.key, error, reply),
             }
-        });
+        })?;
+        return refused.end("restore");
     }
     let version = asked.version.clone().or(version.map(|id| id.to_string()));
     let found = one(store, &bucket, &key, version.as_deref())?;

@@ -81,6 +81,16 @@ fn rst_2_thaw_waits_until_everything_below_can_be_read() {
     let to = bench.store.with_file_name("exported");
     let said = bench.fails(5, &["export".as_ref(), to.as_os_str(), "photos".as_ref()]);
     assert!(said.contains("left out photos/old/b: it lies in DEEP_ARCHIVE") && to.join("a").exists(), "{said}");
+    // What is refused of one is told, and keeps no other back.
+    std::fs::write(bench.mountpoint.join("photos/old/cold"), b"cold").unwrap();
+    bench.ok(&["class", "set", "photos/old/cold", "GLACIER"]);
+    let told = bench.run(&["thaw", "-r", "photos", "--tier", "Expedited", "--wait"]);
+    assert_eq!(told.status, Some(2), "{told:?}");
+    assert!(
+        told.out.contains("old/cold") && told.err.contains("old/b: ") && told.err.contains("old/deep/c: "),
+        "{told:?}"
+    );
+    std::fs::remove_file(bench.mountpoint.join("photos/old/cold")).unwrap();
     let begun = Instant::now();
     let rows = bench.json(&["thaw", "-r", "photos", "--days", "2", "--wait"]);
     assert!(begun.elapsed() < Duration::from_secs(60));

@@ -5,7 +5,7 @@ use super::classes::put_in;
 use super::harness::*;
 use StorageClass::{DeepArchive, Glacier, GlacierIr, IntelligentTiering};
 use keyfold::model::{Kind, Object, RestoreTier, StorageClass, Versioning};
-use keyfold::store::{CopyOptions, Document, Mover, RestoreWish, Step, Store, Used};
+use keyfold::store::{CopyOptions, Document, Mover, RenameHow, RestoreWish, Step, Store, Used};
 
 const LARGE: usize = 128 << 10;
 
@@ -51,6 +51,33 @@ fn it_1_it_5_and_it_12_a_use_lifts_an_object_to_the_frequent_tier() {
     drop(store);
     let store = home.open();
     assert_eq!(store.get(B, &key("f"), None).unwrap().aging.accessed, after.aging.accessed);
+    fsck(&store);
+}
+
+#[test]
+fn it_10_a_directory_comes_under_the_configurations_of_its_new_place() {
+    let (home, store) = Home::with_bucket(Versioning::Unversioned);
+    until(&home, &store, "2026-01-01T12:00:00Z");
+    for name in ["warm/d/f", "a/g", "b/h"] {
+        put_in(&store, name, &pattern(LARGE, 1), IntelligentTiering);
+    }
+    configure(&store, &BOTH.replace(r#""Id":"all""#, r#""Id":"all","Filter":{"Prefix":"cold/"}"#));
+    settle(&store);
+    let top = root(&store);
+    store.rename((dir(&store, "warm/"), "d/"), (top, "cold/"), RenameHow::Replace).unwrap();
+    settle(&store);
+    until(&home, &store, "2026-05-01T00:00:00Z");
+    let tiers = || ["cold/f", "a/g", "b/h"].map(|name| tier(&store, name));
+    assert_eq!(tiers(), ["ARCHIVE", "ARCHIVE_INSTANT", "ARCHIVE_INSTANT"]);
+    // What is about no place of it costs no look.
+    let commits = store.commits();
+    store.rename((top, "a/"), (top, "c/"), RenameHow::Replace).unwrap();
+    settle(&store);
+    assert_eq!(store.commits(), commits + 1);
+    store.rename((top, "b/"), (top, "cold/"), RenameHow::Exchange).unwrap();
+    settle(&store);
+    until(&home, &store, "2026-05-02T00:00:00Z");
+    assert_eq!(["b/f", "cold/h"].map(|name| tier(&store, name)), ["ARCHIVE"; 2]);
     fsck(&store);
 }
 
