@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on says where")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use keyfold::chunklog::{ChunkLog, Class, Owner, Settings as LogSettings};
+use keyfold::chunklog::{ChunkLog, Class, Owner, Settings as LogSettings, Tier};
 use keyfold::model::{BucketName, DirId, FileKind, ObjectKey, Posix};
 use keyfold::store::{ListRequest, Options, PosixChange, PutOptions, Session, Store};
 use keyfold::sys::clock::SystemClock;
@@ -81,7 +81,7 @@ fn append(c: &mut Criterion) {
                     let log = ChunkLog::open(disk, LogSettings::new([1; 16], 1, Arc::new(SystemClock))).unwrap();
                     let start = Instant::now();
                     for _ in 0..now {
-                        black_box(log.append(Class::Hot, &[(Owner::default(), &data)]).unwrap());
+                        black_box(log.append(Tier(0), Class::Hot, &[(Owner::default(), &data)]).unwrap());
                     }
                     spent += start.elapsed();
                     left -= now;

@@ -5,7 +5,9 @@ use super::format::header::SegmentHeader;
 use super::format::run::RUN_BYTES_MAX;
 use super::id::{Class, FileKey, Owner, Run, SegmentId, stretches};
 use super::log::{ChunkLog, Inner, Lane};
-use super::segment::{OpenSegment, Places, Room};
+use super::packed::{Packed, pack};
+use super::segment::{OpenSegment, Pieces, Places, Room};
+use super::tier::Tier;
 use crate::model::{Error, Kind, Result};
 use crate::sys::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
@@ -21,8 +23,8 @@ impl ChunkLog {
     /// [`Kind::Full`] when the disk is, after which appends work again as soon as there is room;
     /// [`Kind::InvalidArgument`] for a piece that is empty or over [`RUN_BYTES_MAX`]; or what the disk says, in which
     /// case later appends go to another file.
-    pub fn append(&self, class: Class, pieces: &[(Owner<'_>, &[u8])]) -> Result<Vec<Run>> {
-        let runs = self.append_only(class, pieces)?;
+    pub fn append(&self, tier: Tier, class: Class, pieces: &[(Owner<'_>, &[u8])]) -> Result<Vec<Run>> {
+        let runs = self.append_only(tier, class, pieces)?;
         // What a session spills, unlike what it publishes, is followed by no sync soon.
         for (segment, at, len) in stretches(&runs).filter(|(_, _, len)| *len >= WRITE_BACK) {
             self.begin_write_back(segment, at, len);
@@ -37,7 +39,7 @@ impl ChunkLog {
     }
 
     /// As [`ChunkLog::append`], and leaves it to the caller when the disk is to begin with it.
-    pub(super) fn append_only(&self, class: Class, pieces: &[(Owner<'_>, &[u8])]) -> Result<Vec<Run>> {
+    pub(super) fn append_only(&self, tier: Tier, class: Class, pieces: &[(Owner<'_>, &[u8])]) -> Result<Vec<Run>> {
         let mut bytes = 0;
         for (_, piece) in pieces {
             if piece.is_empty() || piece.len() > RUN_BYTES_MAX as usize {
@@ -46,14 +48,20 @@ impl ChunkLog {
             }
             bytes += piece.len() as u64;
         }
-        let lane = Arc::clone(self.0.lanes.lock().entry(class).or_default());
+        let lane = Arc::clone(self.0.lanes.lock().entry((tier, class)).or_default());
+        // Before places are given out, which have the size of what is stored.
+        let level = if class == Class::Notes { 0 } else { self.level(tier) };
+        let packed: Vec<Option<Packed>> = match level {
+            0 => Vec::new(),
+            _ => pieces.iter().map(|(_, piece)| pack(piece, level)).collect(),
+        };
         let mut runs = Vec::with_capacity(pieces.len());
         while runs.len() < pieces.len() {
-            let rest = &pieces[runs.len()..];
-            let (segment, places) = self.0.reserve(&lane, class, rest)?;
+            let rest = Pieces { pieces: &pieces[runs.len()..], packed: packed.get(runs.len()..).unwrap_or_default() };
+            let (segment, places) = self.0.reserve(&lane, (tier, class), rest)?;
             // Written but not kept means that the file failed under our feet: the next one takes these pieces.
             segment
-                .write(&places, &rest[..places.count()], &mut runs)
+                .write(&places, rest, &mut runs)
                 .map_err(|e| Error::io(format!("cannot append to segment {}", segment.id), e))?;
         }
         self.0.counts.runs.fetch_add(runs.len() as u64, Relaxed);
@@ -64,7 +72,12 @@ impl ChunkLog {
 
 impl Inner {
     /// Places for at least the first of `pieces`, in the lane's segment or a new one.
-    fn reserve(&self, lane: &Lane, class: Class, pieces: &[(Owner<'_>, &[u8])]) -> Result<(Arc<OpenSegment>, Places)> {
+    fn reserve(
+        &self,
+        lane: &Lane,
+        (tier, class): (Tier, Class),
+        pieces: Pieces<'_>,
+    ) -> Result<(Arc<OpenSegment>, Places)> {
         let mut full = Vec::new();
         let mut current = lane.lock();
         let outcome = loop {
@@ -81,7 +94,7 @@ impl Inner {
                     }
                 }
             }
-            match self.begin(class) {
+            match self.begin(tier, class) {
                 Ok(segment) => *current = Some(segment),
                 Err(error) => break Err(error),
             }
@@ -92,11 +105,13 @@ impl Inner {
     }
 
     /// A new segment with its header.
-    fn begin(&self, class: Class) -> Result<Arc<OpenSegment>> {
+    fn begin(&self, tier: Tier, class: Class) -> Result<Arc<OpenSegment>> {
         let id = SegmentId(self.number()?);
         let key = FileKey::Segment(id);
         let settings = &self.settings;
-        let header = SegmentHeader { store: settings.store, id, class, created: settings.clock.now() }.encode();
+        let (tier, created) = (self.tier(tier), settings.clock.now());
+        let (storage, packed) = (tier.name(), tier.compression != 0);
+        let header = SegmentHeader { store: settings.store, id, class, storage, packed, created }.encode();
         let tracked = self.create(key)?;
         let mut room = if class == Class::Notes { Room::small() } else { Room::none() };
         let begun = room

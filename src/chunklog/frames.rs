@@ -1,7 +1,9 @@
 //! Reading bytes through the checksums of their frames.
 
 use super::format::FRAME_BYTES;
+use super::format::run::FramePlaces;
 use super::id::FileKey;
+use super::packed::unpack;
 use crate::model::{Error, Result};
 use crate::sys::disk::DiskFile;
 use crc32fast::Hasher;
@@ -39,7 +41,12 @@ pub(super) trait Framed {
     /// The file, and the offset in it by which the run is known.
     fn place(&self) -> (FileKey, u64);
 
-    /// Whether `bytes` are those of the frame.
+    /// Where the frames lie, when some are compressed; else they lie one behind the other as they were written.
+    fn packed(&self) -> Option<&FramePlaces> {
+        None
+    }
+
+    /// Whether `bytes` are those of the frame, as they are stored.
     fn verify(&self, frame: u64, bytes: &[u8]) -> bool {
         self.check(frame).is_some_and(|(crc, mut hasher)| {
             hasher.update(bytes);
@@ -57,6 +64,9 @@ pub(super) trait Framed {
 /// Reads plain bytes `at..at + buf.len()`, which lie within the frames, and checks the frames they lie in each time: what
 /// was good once may come from the disk again. On an error `buf` holds no promise.
 pub(super) fn read(frames: &impl Framed, file: &dyn DiskFile, at: u64, buf: &mut [u8]) -> Result<()> {
+    if let Some(places) = frames.packed() {
+        return read_packed(frames, places, file, at, buf);
+    }
     let end = at + buf.len() as u64;
     let frame_end = |frame: u64| ((frame + 1) * FRAME).min(frames.len());
     let mut pos = at;
@@ -91,6 +101,56 @@ pub(super) fn read(frames: &impl Framed, file: &dyn DiskFile, at: u64, buf: &mut
             }
         }
         pos = stop;
+    }
+    Ok(())
+}
+
+/// The same where frames are compressed.
+fn read_packed(frames: &impl Framed, places: &FramePlaces, file: &dyn DiskFile, at: u64, buf: &mut [u8]) -> Result<()> {
+    let (mut at, mut rest) = (at, buf);
+    while !rest.is_empty() {
+        let (first, last) = (at / FRAME, (at + rest.len() as u64 - 1) / FRAME);
+        let last = last.min(first + SPAN_FRAMES - 1);
+        let stored = places.frame(first as u32).start..places.frame(last as u32).end;
+        with_scratch(stored.len(), |bytes| -> Result<()> {
+            let (key, offset) = frames.place();
+            let got = file
+                .read_at(frames.base() + u64::from(stored.start), bytes)
+                .map_err(|e| Error::io(format!("cannot read {key} at offset {offset}"), e))?;
+            for frame in first..=last {
+                let place = places.frame(frame as u32);
+                let place = (place.start - stored.start) as usize..(place.end - stored.start) as usize;
+                if place.end > got {
+                    return Err(frames.bad(frame, "the file ends before it"));
+                }
+                let (whole, from) = (places.plain(frame as u32) as usize, (at - frame * FRAME) as usize);
+                let len = (whole - from).min(rest.len());
+                let (out, behind) = std::mem::take(&mut rest).split_at_mut(len);
+                unpack_frame(frames, frame, &bytes[place], whole, from, out)?;
+                (at, rest) = (at + len as u64, behind);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Bytes `from..` of a frame of `whole` plain bytes, out of what is stored of it.
+pub(super) fn unpack_frame(
+    frames: &impl Framed,
+    frame: u64,
+    stored: &[u8],
+    whole: usize,
+    from: usize,
+    out: &mut [u8],
+) -> Result<()> {
+    if !frames.verify(frame, stored) {
+        return Err(frames.bad(frame, "its bytes are not the ones that were written there"));
+    }
+    if stored.len() == whole {
+        out.copy_from_slice(&stored[from..from + out.len()]);
+    } else if !unpack(stored, whole, from, out) {
+        return Err(frames.bad(frame, "it cannot be decompressed"));
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use super::maps::Maps;
 use super::read::RunTable;
 use super::segment::OpenSegment;
 use super::solo::{Live, SoloTable};
-use crate::model::{Error, Kind, Result};
+use super::tier::{Tier, TierSettings, tier_of};
+use crate::model::{Error, Kind, Result, StorageClass};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Access, Disk, DiskFile};
 use crate::sys::sync::Mutex;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub cached_runs: usize,
     /// Bytes of memory for the checksums of one-object files.
     pub cached_sum_bytes: usize,
+    /// What the classes of storage ask for; the first is that of `STANDARD`, and every class is in one.
+    pub tiers: Vec<TierSettings>,
     /// Dates new segments.
     pub clock: Arc<dyn Clock>,
 }
@@ -49,6 +52,7 @@ impl Settings {
             open_files: 512,
             cached_runs: 1 << 16,
             cached_sum_bytes: 16 << 20,
+            tiers: vec![TierSettings::default()],
             clock,
         }
     }
@@ -121,7 +125,7 @@ pub struct ChunkLog(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) settings: Settings,
-    pub(super) lanes: Mutex<HashMap<Class, Lane>>,
+    pub(super) lanes: Mutex<HashMap<(Tier, Class), Lane>>,
     pub(super) live: Mutex<HashMap<SoloId, Arc<Live>>>,
     pub(super) handles: Handles,
     pub(super) tables: Sharded<(SegmentId, u32), Arc<RunTable>>,
@@ -133,7 +137,7 @@ pub(super) struct Inner {
     next: AtomicU64,
 }
 
-/// The segment to which a class appends now.
+/// The segment to which a class of a tier appends now.
 pub(super) type Lane = Arc<Mutex<Option<Arc<OpenSegment>>>>;
 
 #[derive(Default)]
@@ -185,6 +189,28 @@ impl ChunkLog {
             dirs: Mutex::new(HashSet::new()),
             next: AtomicU64::new(1),
         })))
+    }
+
+    /// What the classes of storage ask for.
+    #[must_use]
+    pub fn tiers(&self) -> &[TierSettings] {
+        &self.0.settings.tiers
+    }
+
+    /// The tier of a class of storage.
+    #[must_use]
+    pub fn tier_of(&self, class: StorageClass) -> Tier {
+        tier_of(&self.0.settings.tiers, class)
+    }
+
+    /// Whether a tier compresses its runs.
+    #[must_use]
+    pub fn packs(&self, tier: Tier) -> bool {
+        self.level(tier) != 0
+    }
+
+    pub(super) fn level(&self, tier: Tier) -> i32 {
+        self.0.settings.tiers.get(usize::from(tier.0)).map_or(0, |tier| tier.compression)
     }
 
     /// Every segment file. Reads the last 64 bytes of those that this process did not write.
@@ -294,6 +320,11 @@ impl ChunkLog {
 }
 
 impl Inner {
+    /// What a tier asks for.
+    pub(super) fn tier(&self, tier: Tier) -> TierSettings {
+        self.settings.tiers.get(usize::from(tier.0)).cloned().unwrap_or_default()
+    }
+
     /// The number of the next file.
     pub(super) fn number(&self) -> Result<u64> {
         let counter = self.next.fetch_add(1, Relaxed);

@@ -17,6 +17,7 @@ mod id;
 mod journal;
 mod log;
 mod maps;
+mod packed;
 mod read;
 mod relocate;
 mod same;
@@ -25,6 +26,7 @@ mod scrub;
 mod segment;
 mod solo;
 mod sync;
+mod tier;
 
 #[cfg(test)]
 mod tests;
@@ -35,9 +37,12 @@ pub use format::sum::SOLO_BYTES_MAX;
 pub use id::{Class, Owned, Owner, Run, SegmentId, SoloId, Written, stretches};
 pub use journal::Journal;
 pub use log::{ChunkLog, SegmentInfo, SegmentState, Settings, SoloInfo, SoloState, Stats, Unnamed, last_epoch};
+#[doc(hidden)]
+pub use packed::check_frame;
 pub use relocate::Fill;
 pub use same::{same_bytes, same_segment};
 pub use scan::{RunFound, Scanned};
 pub use scrub::{Flawed, Reach, Scrubbed};
 pub use solo::{BadFrame, SoloFound, SoloWriter};
 pub use sync::Lost;
+pub use tier::{Tier, TierSettings, storage_code, storage_from_code, tier_of};

@@ -1,8 +1,8 @@
 //! Reading runs by their address, verified frame by frame.
 
-use super::format::run::{HEAD_BYTES_MAX, RUN_BYTES_MAX, RunHead, SMALL_HEAD_BYTES_MAX};
+use super::format::run::{FramePlaces, HEAD_BYTES_MAX, RUN_BYTES_MAX, RunHead, SMALL_HEAD_BYTES_MAX};
 use super::format::{Binder, FRAME_BYTES};
-use super::frames::{Framed, read, with_scratch};
+use super::frames::{Framed, read, unpack_frame, with_scratch};
 use super::id::{FileKey, Run};
 use super::log::{ChunkLog, Inner};
 use crate::model::{Error, Kind, Result};
@@ -17,6 +17,7 @@ pub(super) struct RunTable {
     payload_at: u64,
     bind: Binder,
     crcs: Box<[u32]>,
+    places: FramePlaces,
 }
 
 impl Framed for RunTable {
@@ -35,6 +36,10 @@ impl Framed for RunTable {
 
     fn place(&self) -> (FileKey, u64) {
         (FileKey::Segment(self.run.segment), u64::from(self.run.offset))
+    }
+
+    fn packed(&self) -> Option<&FramePlaces> {
+        Some(&self.places).filter(|places| places.is_packed())
     }
 }
 
@@ -55,6 +60,19 @@ impl ChunkLog {
         let outcome = self.0.read_run(run, at, buf);
         self.0.count_read(buf, &outcome);
         outcome
+    }
+}
+
+impl ChunkLog {
+    /// Bytes that a run's payload takes in its file.
+    ///
+    /// # Errors
+    /// As [`ChunkLog::read`].
+    pub fn stored_bytes(&self, run: Run) -> Result<u32> {
+        match self.0.tables.get(&(run.segment, run.offset)) {
+            Some(table) if table.run == run => Ok(table.places.stored()),
+            _ => self.0.run_head(run).map(|head| head.places.stored()),
+        }
     }
 }
 
@@ -94,12 +112,10 @@ impl Inner {
         let (table, done) = with_scratch(ahead, |bytes| -> Result<_> {
             let (table, head, got) = self.load(run, &*file, bytes)?;
             let from = head as usize;
-            let (start, stop) = (from + at as usize, from + at as usize + buf.len());
-            let frame = from..from + run.len as usize;
-            let done = single && frame.end <= got && table.verify(0, &bytes[frame]);
-            if done {
-                buf.copy_from_slice(&bytes[start..stop]);
-            }
+            let frame = from..from + table.places.stored() as usize;
+            let done = single
+                && frame.end <= got
+                && unpack_frame(&table, 0, &bytes[frame], run.len as usize, at as usize, buf).is_ok();
             Ok((table, done))
         })?;
         let table = Arc::new(table);
@@ -117,7 +133,7 @@ impl Inner {
             return Err(self.stranger(run));
         }
         let payload_at = u64::from(run.offset) + u64::from(head.head);
-        Ok((RunTable { run, payload_at, bind, crcs: head.frames }, head.head, got))
+        Ok((RunTable { run, payload_at, bind, crcs: head.frames, places: head.places }, head.head, got))
     }
 
     fn stranger(&self, run: Run) -> Error {

@@ -6,6 +6,7 @@ use super::format::{Binder, Flaw};
 use super::id::{Class, FileKey, Owner, Run, SegmentId};
 use super::log::{ChunkLog, Inner};
 use super::segment::OpenSegment;
+use super::tier::{Tier, tier_of};
 use crate::model::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,9 +65,9 @@ impl ChunkLog {
         lanes.iter().find_map(|lane| lane.lock().as_ref().filter(|open| open.id == id).cloned())
     }
 
-    /// Ends the open segment of a class, if there is one.
-    pub fn retire_class(&self, class: Class) {
-        let lane = self.0.lanes.lock().get(&class).cloned();
+    /// Ends the open segment of a class in a tier, if there is one.
+    pub fn retire_class(&self, tier: Tier, class: Class) {
+        let lane = self.0.lanes.lock().get(&(tier, class)).cloned();
         if let Some(segment) = lane.and_then(|lane| lane.lock().take()) {
             segment.retire();
         }
@@ -86,22 +87,29 @@ impl ChunkLog {
         }
     }
 
-    /// What a segment collects, when its header can be read.
-    fn class_of(&self, id: SegmentId) -> Option<Class> {
+    /// What a segment says of itself, when that can be read.
+    fn header_of(&self, id: SegmentId) -> Option<SegmentHeader> {
         let mut head = vec![0; HEADER_BYTES];
         let got = self.0.handle(FileKey::Segment(id)).ok()?.read_at(0, &mut head).ok()?;
         let header = SegmentHeader::decode(&head[..got]).ok()?;
-        (header.id == id && header.store == self.0.settings.store).then_some(header.class)
+        (header.id == id && header.store == self.0.settings.store).then_some(header)
     }
 
     /// The class of what survives of a segment: one that is older, where nothing better is known.
     #[must_use]
     pub fn class_of_survivors(&self, id: SegmentId) -> Class {
-        match self.class_of(id) {
+        match self.header_of(id).map(|header| header.class) {
             Some(Class::Aged(age)) => Class::Aged(age.saturating_add(1).min(AGE_MAX)),
             Some(Class::Hot | Class::Upload) | None => Class::Aged(1),
             Some(class) => class,
         }
+    }
+
+    /// The tier that a segment belongs to; the first when its header cannot be read.
+    #[must_use]
+    pub fn tier_of_segment(&self, id: SegmentId) -> Tier {
+        let storage = self.header_of(id).map(|header| header.storage).unwrap_or_default();
+        tier_of(&self.0.settings.tiers, storage)
     }
 
     /// Appends copies of parts of runs, which keep their owners. An answer for each part: damage stays where it is. When the
@@ -109,7 +117,7 @@ impl ChunkLog {
     ///
     /// # Errors
     /// As [`ChunkLog::append`]; then nothing was copied.
-    pub fn copy_runs(&self, class: Class, parts: &[(Run, Range<u32>)]) -> Result<Vec<Result<Run>>> {
+    pub fn copy_runs(&self, tier: Tier, class: Class, parts: &[(Run, Range<u32>)]) -> Result<Vec<Result<Run>>> {
         let mut out: Vec<Result<Run>> = Vec::with_capacity(parts.len());
         let mut read = Vec::with_capacity(parts.len());
         for (run, part) in parts {
@@ -134,7 +142,7 @@ impl ChunkLog {
                 (Owner { ino: *ino, seq: *seq, logical, written: *written, key_tail }, bytes.as_slice())
             })
             .collect();
-        let mut copies = self.append_only(class, &pieces)?.into_iter();
+        let mut copies = self.append_only(tier, class, &pieces)?.into_iter();
         for place in out.iter_mut().filter(|place| place.is_ok()) {
             if let Some(copy) = copies.next() {
                 *place = Ok(copy);
@@ -146,7 +154,7 @@ impl ChunkLog {
 
 impl Inner {
     /// The verified head of a run.
-    fn run_head(&self, run: Run) -> Result<RunHead> {
+    pub(super) fn run_head(&self, run: Run) -> Result<RunHead> {
         let what = || format!("cannot read segment {} at offset {}", run.segment, run.offset);
         let mut bytes = [0; HEAD_BYTES_MAX];
         let got = self

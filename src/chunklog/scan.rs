@@ -2,11 +2,12 @@
 
 use super::format::footer::{Entry, TRAILER_BYTES, Trailer};
 use super::format::header::{HEADER_BYTES, SegmentHeader};
-use super::format::run::{HEAD_BYTES_MAX, MAGIC, RUN_ALIGN, RUN_BYTES_MAX, RunHead};
+use super::format::run::{FramePlaces, HEAD_BYTES_MAX, MAGIC, RUN_ALIGN, RUN_BYTES_MAX, RunHead};
 use super::format::{Binder, FRAME_BYTES, Flaw};
 use super::frames::with_scratch;
 use super::id::{Class, FileKey, Owned, Run, SegmentId};
 use super::log::{ChunkLog, Inner};
+use super::packed::unpack;
 use crate::model::{Error, Result};
 use crate::sys::disk::DiskFile;
 use std::sync::Arc;
@@ -83,6 +84,16 @@ impl ChunkLog {
         let head = RunHead::decode(walk.fetch(at, &mut [0; HEAD_BYTES_MAX])?, &walk.bind, id, offset);
         Ok(head.is_ok_and(|head| head.written.note))
     }
+}
+
+/// A run that was walked over.
+pub(super) struct Walked {
+    pub(super) found: RunFound,
+    /// Bytes to the next.
+    pub(super) total: u32,
+    /// Where its payload begins, and where in that the frames lie.
+    pub(super) payload: u64,
+    pub(super) places: FramePlaces,
 }
 
 /// Where a flaw is, and what it is in.
@@ -170,7 +181,7 @@ impl Walk<'_> {
                 self.flaw(at, "gap between runs", &Flaw::Shape("length"));
             }
             match self.run(entry.offset)? {
-                Ok((found, total)) => {
+                Ok(Walked { found, total, .. }) => {
                     let same = Entry {
                         offset: entry.offset,
                         len: found.run.len,
@@ -207,7 +218,7 @@ impl Walk<'_> {
         self.report.end = at;
         while let Ok(offset) = u32::try_from(at) {
             match self.run(offset)? {
-                Ok((mut found, total)) => {
+                Ok(Walked { mut found, total, .. }) => {
                     at += u64::from(total);
                     found.searched = searched;
                     self.found(found, at, visit);
@@ -255,8 +266,8 @@ impl Walk<'_> {
         visit(found);
     }
 
-    /// The run at `offset`, every byte of it verified, and the bytes to the next.
-    pub(super) fn run(&mut self, offset: u32) -> Result<Result<(RunFound, u32), Flaw>> {
+    /// The run at `offset`, every byte of it verified.
+    pub(super) fn run(&mut self, offset: u32) -> Result<Result<Walked, Flaw>> {
         let mut buf = [0; HEAD_BYTES_MAX];
         let bytes = self.fetch(u64::from(offset), &mut buf)?;
         let head = match RunHead::decode(bytes, &self.bind, self.id, offset) {
@@ -266,27 +277,28 @@ impl Walk<'_> {
         let payload = u64::from(offset) + u64::from(head.head);
         let mut bad_frames = Vec::new();
         for (frame, crc) in head.frames.iter().enumerate() {
-            let at = frame as u32 * FRAME_BYTES;
-            let len = (head.len - at).min(FRAME_BYTES);
-            let good = with_scratch(len as usize, |bytes| {
-                let whole = matches!(self.file.read_at(payload + u64::from(at), bytes), Ok(got) if got == bytes.len());
-                whole && self.bind.crc(offset, frame as u32, bytes) == *crc
+            let (place, plain) = (head.places.frame(frame as u32), head.places.plain(frame as u32) as usize);
+            let good = with_scratch(place.len(), |bytes| {
+                let at = payload + u64::from(place.start);
+                let whole = matches!(self.file.read_at(at, bytes), Ok(got) if got == bytes.len());
+                let same = whole && self.bind.crc(offset, frame as u32, bytes) == *crc;
+                same && (bytes.len() == plain || unpack(bytes, plain, 0, &mut vec![0; plain]))
             });
             if !good {
                 bad_frames.push(frame as u32);
             }
         }
-        let (total, end) = (head.total(), payload + u64::from(head.len));
+        let (total, end) = (head.total(), payload + u64::from(head.places.stored()));
         let mut padding = [0; 8];
         let pad = (u64::from(offset) + u64::from(total) - end) as usize;
         if self.fetch(end, &mut padding[..pad])?.iter().any(|byte| *byte != 0) {
             self.flaw(end, "padding", &Flaw::Shape("content"));
         }
         let run = Run { segment: self.id, offset, len: head.len };
-        let RunHead { ino, seq, logical, written, key_tail, .. } = head;
+        let RunHead { ino, seq, logical, written, key_tail, places, .. } = head;
         let owner = Owned { ino, seq, logical, written, key_tail };
         let found = RunFound { run, owner, bad_frames, searched: false };
-        Ok(Ok((found, total)))
+        Ok(Ok(Walked { found, total, payload, places }))
     }
 
     /// Up to where runs can begin: behind that a file may be as long as it likes.

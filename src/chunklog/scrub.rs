@@ -5,12 +5,12 @@
 
 use super::format::footer::TRAILER_BYTES;
 use super::format::header::HEADER_BYTES;
-use super::format::run::{Layout, RUN_ALIGN};
+use super::format::run::{FramePlaces, RUN_ALIGN};
 use super::format::{Binder, FRAME_BYTES, Flaw};
 use super::frames::{Framed, with_scratch};
 use super::id::{FileKey, SegmentId, SoloId};
 use super::log::{ChunkLog, Inner};
-use super::scan::{RunFound, Scanned, Walk};
+use super::scan::{RunFound, Scanned, Walk, Walked};
 use crate::model::{Error, Result};
 use crate::sys::disk::{Access, DiskFile};
 use std::io::ErrorKind;
@@ -63,7 +63,7 @@ pub struct Scrubbed {
 
 impl ChunkLog {
     /// Checks runs of a segment from `from` on (0, or what the stretch before ended with), about `budget` bytes, and
-    /// beginning with 0 header, directory and trailer. Of a segment that is appended to, what is synced. Places that
+    /// beginning with 0 header, directory and trailer. Of a segment that is appended to, what is synced. FramePlaces that
     /// cannot be read are flaws.
     ///
     /// # Errors
@@ -306,8 +306,8 @@ impl Check<'_> {
 
     /// Checks a run and returns its bytes in the file, or says why none begins there.
     fn run(&mut self, offset: u32) -> std::result::Result<u64, String> {
-        let (run, total) = match self.walk.run(offset) {
-            Ok(Ok(found)) => found,
+        let Walked { found, total, payload, places } = match self.walk.run(offset) {
+            Ok(Ok(walked)) => walked,
             Ok(Err(flaw)) => return Err(flaw.to_string()),
             Err(error) => return Err(error.reason().to_owned()),
         };
@@ -320,19 +320,24 @@ impl Check<'_> {
                 Reach::Behind(offset),
             );
         }
-        self.frames(&run);
+        self.frames(&found, payload, &places);
         Ok(u64::from(total))
     }
 
-    fn frames(&mut self, found: &RunFound) {
+    fn frames(&mut self, found: &RunFound, payload: u64, places: &FramePlaces) {
         let run = found.run;
-        let payload =
-            u64::from(run.offset) + u64::from(Layout::of(run.offset, run.len, found.owner.key_tail.len()).head);
         for frame in &found.bad_frames {
             let from = frame * FRAME_BYTES;
             let to = run.len.min(from + FRAME_BYTES);
             let reach = Reach::Plain(run.offset, from, to);
-            self.flaw(payload + u64::from(from), u64::from(to - from), "frames", Flaw::Checksum.to_string(), reach);
+            let place = places.frame(*frame);
+            self.flaw(
+                payload + u64::from(place.start),
+                place.len() as u64,
+                "frames",
+                Flaw::Checksum.to_string(),
+                reach,
+            );
         }
     }
 }

@@ -7,8 +7,9 @@ use super::durable::{Tracked, is_full};
 use super::format::Binder;
 use super::format::footer::{self, Entry};
 use super::format::header::HEADER_BYTES;
-use super::format::run::{self, Layout};
+use super::format::run::{self, Layout, Payload};
 use super::id::{Owner, Run, SegmentId};
+use super::packed::Packed;
 use crate::sys::disk::DiskFile;
 use crate::sys::sync::Mutex;
 use std::io::{self, IoSlice};
@@ -79,16 +80,27 @@ impl Room {
     }
 }
 
+/// What one append is about.
+#[derive(Clone, Copy)]
+pub(super) struct Pieces<'a> {
+    pub(super) pieces: &'a [(Owner<'a>, &'a [u8])],
+    /// Those of them that are stored compressed; none where nothing is.
+    pub(super) packed: &'a [Option<Packed>],
+}
+
+impl<'a> Pieces<'a> {
+    fn each(self) -> impl Iterator<Item = (&'a Owner<'a>, Payload<'a>)> {
+        self.pieces.iter().enumerate().map(move |(n, (owner, bytes))| {
+            let packed = self.packed.get(n).and_then(Option::as_ref);
+            (owner, packed.map_or_else(|| Payload::plain(bytes), Packed::payload))
+        })
+    }
+}
+
 /// Places given out to one append.
 pub(super) struct Places {
     start: u32,
     layouts: Vec<Layout>,
-}
-
-impl Places {
-    pub(super) fn count(&self) -> usize {
-        self.layouts.len()
-    }
 }
 
 impl OpenSegment {
@@ -107,16 +119,16 @@ impl OpenSegment {
     }
 
     /// Gives out places to as many pieces as fit; `None` when this segment takes no more.
-    pub(super) fn reserve(&self, pieces: &[(Owner<'_>, &[u8])]) -> io::Result<Option<Places>> {
+    pub(super) fn reserve(&self, pieces: Pieces<'_>) -> io::Result<Option<Places>> {
         let mut grow = self.grow.lock();
         if grow.retired || self.tracked.is_dead() {
             return Ok(None);
         }
         let start = grow.tail;
         let mut end = start;
-        let mut layouts = Vec::with_capacity(pieces.len());
-        for (owner, bytes) in pieces {
-            let layout = Layout::of(end as u32, bytes.len() as u32, run::key_tail(owner.key_tail).len());
+        let mut layouts = Vec::with_capacity(pieces.pieces.len());
+        for (owner, payload) in pieces.each() {
+            let layout = payload.layout(end as u32, run::key_tail(owner.key_tail).len());
             let next = end + u64::from(layout.total);
             if next > self.limit && end > HEADER_BYTES as u64 {
                 break;
@@ -133,15 +145,10 @@ impl OpenSegment {
         Ok(Some(Places { start: start as u32, layouts }))
     }
 
-    /// Writes pieces to the places they were given, in one call. `Ok(false)`: written, but the file failed meanwhile.
-    pub(super) fn write(
-        &self,
-        places: &Places,
-        pieces: &[(Owner<'_>, &[u8])],
-        runs: &mut Vec<Run>,
-    ) -> io::Result<bool> {
+    /// Writes as many pieces as were given places to these, in one call. `Ok(false)`: written, but the file failed meanwhile.
+    pub(super) fn write(&self, places: &Places, pieces: Pieces<'_>, runs: &mut Vec<Run>) -> io::Result<bool> {
         let from = runs.len();
-        let mut entries = Vec::with_capacity(pieces.len());
+        let mut entries = Vec::with_capacity(places.layouts.len());
         let outcome = self.put(places, pieces, &mut entries);
         match &outcome {
             Ok(()) => runs.extend(entries.iter().map(|e| Run { segment: self.id, offset: e.offset, len: e.len })),
@@ -166,24 +173,26 @@ impl OpenSegment {
         outcome.map(|()| kept)
     }
 
-    fn put(&self, places: &Places, pieces: &[(Owner<'_>, &[u8])], entries: &mut Vec<Entry>) -> io::Result<()> {
-        let small: usize = pieces.iter().map(|(_, bytes)| bytes.len()).filter(|len| *len < COPY_BELOW).sum();
+    fn put(&self, places: &Places, pieces: Pieces<'_>, entries: &mut Vec<Entry>) -> io::Result<()> {
+        let given = || pieces.each().zip(&places.layouts);
+        let small: usize = given().map(|((_, payload), _)| payload.stored.len()).filter(|len| *len < COPY_BELOW).sum();
         let heads: usize = places.layouts.iter().map(|layout| layout.head as usize + 8).sum();
         let mut buffer = Vec::with_capacity(small + heads);
         // Ends of the buffer's stretches, each followed by the payload of one large piece.
         let mut cuts = Vec::new();
         let mut offset = places.start;
-        for ((owner, bytes), layout) in pieces.iter().zip(&places.layouts) {
-            run::encode_head(&mut buffer, &self.bind, self.id, offset, owner, bytes);
+        for ((owner, payload), layout) in given() {
+            run::encode_head(&mut buffer, &self.bind, self.id, offset, owner, &payload);
+            let bytes = payload.stored;
             if bytes.len() < COPY_BELOW {
                 buffer.extend_from_slice(bytes);
             } else {
-                cuts.push((buffer.len(), *bytes));
+                cuts.push((buffer.len(), bytes));
             }
             let padding = (layout.total - layout.head) as usize - bytes.len();
             buffer.resize(buffer.len() + padding, 0);
             let (ino, seq, logical) = (owner.ino, owner.seq, owner.logical);
-            entries.push(Entry { offset, len: bytes.len() as u32, ino, seq, logical });
+            entries.push(Entry { offset, len: payload.len, ino, seq, logical });
             offset += layout.total;
         }
         let at = u64::from(places.start);

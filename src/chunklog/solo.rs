@@ -10,7 +10,8 @@ use super::id::{Class, FileKey, Owned, Owner, SoloId};
 use super::log::{ChunkLog, Inner};
 use super::read::beyond;
 use super::segment::Room;
-use crate::model::{Error, Kind, Result};
+use super::tier::Tier;
+use crate::model::{Error, Kind, Result, StorageClass};
 use crate::sys::disk::DiskFile;
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::Ordering::Relaxed;
@@ -39,6 +40,8 @@ pub struct BadFrame {
 pub struct SoloFound {
     /// Its bytes.
     pub len: u64,
+    /// The class of storage whose tier it was made for.
+    pub storage: StorageClass,
     /// Whose they are.
     pub owner: Owned,
 }
@@ -140,6 +143,7 @@ impl Growing {
 pub struct SoloWriter {
     inner: Arc<Inner>,
     id: SoloId,
+    tier: Tier,
     class: Class,
     live: Arc<Live>,
     room: Room,
@@ -223,7 +227,8 @@ impl SoloWriter {
             return Err(Error::new(Kind::Io, what()).why("a sync of it failed meanwhile"));
         }
         let crcs = self.live.sums.lock().finished();
-        let bytes = sum::encode(&self.live.bind, &self.inner.settings.store, id, self.class, len, owner, &crcs);
+        let kind = (self.inner.tier(self.tier).name(), self.class);
+        let bytes = sum::encode(&self.live.bind, &self.inner.settings.store, id, kind, len, owner, &crcs);
         let beside = self.inner.create(FileKey::Sum(id))?;
         if let Err(error) = beside.file.write_at(0, &bytes) {
             self.inner.discard(&beside);
@@ -260,7 +265,7 @@ impl ChunkLog {
     ///
     /// # Errors
     /// [`Kind::Full`], or what the disk says.
-    pub fn solo(&self, class: Class) -> Result<SoloWriter> {
+    pub fn solo(&self, tier: Tier, class: Class) -> Result<SoloWriter> {
         let inner = &self.0;
         let id = SoloId(inner.number()?);
         let tracked = inner.create(FileKey::Solo(id))?;
@@ -268,7 +273,8 @@ impl ChunkLog {
         let sums = Mutex::new(Growing { len: 0, crcs: Vec::new(), tail: sum::frame_hasher(&bind, 0) });
         let live = Arc::new(Live { tracked, bind, sums });
         inner.live.lock().insert(id, Arc::clone(&live));
-        Ok(SoloWriter { inner: Arc::clone(inner), id, class, live, room: Room::none(), len: 0, begun: 0, open: true })
+        let inner = Arc::clone(inner);
+        Ok(SoloWriter { inner, id, tier, class, live, room: Room::none(), len: 0, begun: 0, open: true })
     }
 
     /// Reads bytes `at..at + buf.len()` of a one-object file, verified like runs, while it is written too. On an
@@ -316,7 +322,7 @@ impl ChunkLog {
     /// When its checksums cannot be read or trusted.
     pub fn find_solo(&self, id: SoloId) -> Result<SoloFound> {
         let sum = self.0.read_sum(id, &*self.0.reopen(FileKey::Sum(id))?)?;
-        Ok(SoloFound { len: sum.len, owner: sum.owner })
+        Ok(SoloFound { len: sum.len, storage: sum.storage, owner: sum.owner })
     }
 
     /// The file and its length, for the kernel to read past this process: unverified, so a scrub must cover it.

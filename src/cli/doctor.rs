@@ -1,5 +1,6 @@
 //! `keyfold doctor`: what this machine or a store lacks, each with its mend.
 
+mod classes;
 mod machine;
 mod places;
 

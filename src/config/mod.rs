@@ -8,7 +8,7 @@ mod store;
 
 pub use endpoint::{EndpointSettings, parse_address, parse_local_address};
 pub use mount::{Atime, Durability, MountSettings, XattrList};
-pub use store::{DEBUG_TEMPLATE, DoorLimits, STORE_TEMPLATE, StoreSettings};
+pub use store::{DEBUG_TEMPLATE, DoorLimits, STORE_TEMPLATE, StoreSettings, Zone};
 
 use crate::model::{Error, Kind, Result};
 

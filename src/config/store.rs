@@ -1,9 +1,13 @@
 //! A store's `keyfold.toml` into resolved settings; errors name the line.
 
+mod classes;
+
+pub use classes::Zone;
+
 use super::Complaints;
 use super::prices::{RawPrices, decimal_of};
 use crate::model::{Error, Kind, Result, parse_duration, parse_size, size_text};
-use crate::store::{Prices, Reserve, RestoreDelay};
+use crate::store::{Prices, Reserve, RestoreDelay, TierSettings};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -43,6 +47,13 @@ pub const STORE_TEMPLATE: &str = "\
                               # a quarter of that while others use the store; 0: only by `keyfold gc`
 # scrub_every = \"14d\"         # everything is read against its checksums this often; \"off\" never
 # scrub_rate = \"16MiB\"        # bytes a second that this may read
+
+[zones]                        # directories on other disks, such as: fast = \"/mnt/nvme/keyfold\"; the store's own is \"home\"
+
+[class.STANDARD]               # what a storage class asks for; the others are as this one where they say nothing
+# zones = [\"home\"]            # where its files lie, best first
+# copies = 1                   # of each file, each in another zone; as many as there are zones, 3 at most
+# compression = 0              # level of zstd, 1 to 19; 0: none
 
 [archive]
 # restore_delay = \"none\"      # how long a restore takes: \"none\", or \"aws\" as long as S3 does
@@ -123,6 +134,10 @@ pub struct StoreSettings {
     pub lifecycle_rate: usize,
     /// What clients of the S3 API may do.
     pub door: DoorLimits,
+    /// Directories on disks of their own, besides the store's.
+    pub zones: Vec<Zone>,
+    /// What the classes of storage ask for; places of zones are those in the list above, behind the store's own, which is 0.
+    pub tiers: Vec<TierSettings>,
     /// How long restores of archived objects take (RST-2, RST-3).
     pub restore_delay: RestoreDelay,
     /// Share of their bytes, in thousandths, that is read of objects in 30 days which are not used seldom (SCA-10).
@@ -149,6 +164,8 @@ impl Default for StoreSettings {
             lifecycle_enabled: true,
             lifecycle_rate: 100_000,
             door: DoorLimits::default(),
+            zones: Vec::new(),
+            tiers: vec![TierSettings::default()],
             restore_delay: RestoreDelay::None,
             sca_threshold_millis: 500,
             prices: Prices::default(),
@@ -183,6 +200,8 @@ impl StoreSettings {
         let every = Duration::from_secs(1)..=366 * DAY;
         reader.duration_or_off("care.scrub_every", raw.care.scrub_every, every, &mut settings.scrub_every);
         reader.size("care.scrub_rate", raw.care.scrub_rate, 64 * KIB..=1024 * GIB, &mut settings.scrub_rate);
+        settings.zones = classes::zones(&mut reader, raw.zones);
+        settings.tiers = classes::tiers(&mut reader, &settings.zones, raw.class);
         reader.restore_delay(raw.archive.restore_delay, &mut settings.restore_delay);
         reader.switch("lifecycle.enabled", raw.lifecycle.enabled, &mut settings.lifecycle_enabled);
         reader.count("lifecycle.rate", raw.lifecycle.rate, &mut settings.lifecycle_rate);
@@ -219,6 +238,8 @@ struct Raw {
     write: Write,
     disk: Disk,
     care: Care,
+    zones: classes::Zones,
+    class: classes::Classes,
     archive: Archive,
     lifecycle: Lifecycle,
     analytics: Analytics,
@@ -455,7 +476,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 mod tests {
     use super::{
         DAY, DEBUG_TEMPLATE, DoorLimits, GIB, KIB, MIB, NonZeroU32, Prices, Reserve, RestoreDelay, STORE_TEMPLATE,
-        StoreSettings,
+        StoreSettings, TierSettings, Zone,
     };
     use crate::model::{Kind, StorageClass};
     use std::time::Duration;
@@ -473,7 +494,7 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 25);
+        assert_eq!(said.matches('=').count(), 28);
         let said = said + &DEBUG_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
         assert_eq!(StoreSettings::parse(&said, true).unwrap(), StoreSettings::default());
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
@@ -484,8 +505,9 @@ mod tests {
     fn every_setting_is_taken() {
         let text = "log.segment_size = '1GiB'\n[index]\ncache_size = 1048576\nmemtable_size = '2MiB'\n\
                     [write]\ncommit_interval = '250ms'\ninline_max = 0\n[memory]\nceiling = '1GiB'\n[disk]\nreserve = '5GiB'\n\
-                    [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n[archive]\nrestore_delay = 'aws'\n[lifecycle]\nenabled = false\nrate = 5\n[analytics]\nsca_threshold = 1.25\n\
-                    [s3]\nconnections_per_client = 7\nrequest_rate = 100\nunsigned_rate = 'off'\n[prices]\ncurrency = 'EUR'\ntransfer = 0\nDEEP_ARCHIVE.retrieval_bulk = '0.001'\n[debug]\nday = '10s'\n";
+                     [care]\ncompact_rate = 0\nscrub_every = 'off'\nscrub_rate = '1MiB'\n[zones]\nfast = '/mnt/nvme'\n[class.STANDARD]\nzones = ['fast']\ncopies = 1\ncompression = 3\n\
+                     [archive]\nrestore_delay = 'aws'\n[lifecycle]\nenabled = false\nrate = 5\n[analytics]\nsca_threshold = 1.25\n\
+                     [s3]\nconnections_per_client = 7\nrequest_rate = 100\nunsigned_rate = 'off'\n[prices]\ncurrency = 'EUR'\ntransfer = 0\nDEEP_ARCHIVE.retrieval_bulk = '0.001'\n[debug]\nday = '10s'\n";
         let mut prices = Prices { currency: "EUR".to_owned(), transfer: 0, ..Prices::default() };
         prices.classes[StorageClass::DeepArchive].retrieval[2] = 1_000_000;
         let want = StoreSettings {
@@ -500,6 +522,8 @@ mod tests {
             scrub_every: None,
             scrub_rate: MIB,
             restore_delay: RestoreDelay::Aws,
+            zones: vec![Zone { name: "fast".into(), path: "/mnt/nvme".into() }],
+            tiers: vec![TierSettings { zones: vec![1], copies: 1, compression: 3, ..TierSettings::default() }],
             lifecycle_enabled: false,
             lifecycle_rate: 5,
             sca_threshold_millis: 1250,

@@ -284,8 +284,11 @@ pub struct ObjectRow {
     pub kind: String,
     /// Bytes.
     pub size: u64,
-    /// Bytes it takes in the store.
+    /// Bytes it has, holes left out.
     pub stored: u64,
+    /// Bytes these take on the disk, where classes of storage compress.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub on_disk: Option<u64>,
     /// Version id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,

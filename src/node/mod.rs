@@ -23,7 +23,7 @@ pub use alone::ask;
 pub use background::{Start, mount};
 pub use endpoint::{Served, serve_s3};
 pub use mounted::{detach, let_go};
-pub use open::{init, options, prices};
+pub use open::{init, options, prices, store_settings};
 pub use plan::{Plan, check_options};
 pub use rebuild::rebuild;
 pub use replace::Replace;

@@ -21,8 +21,15 @@ const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// Every complaint about its `keyfold.toml` at once.
 pub fn options(dir: &Path) -> Result<Options> {
-    let text = read(dir)?;
-    Ok(Options { settings: settings(&StoreSettings::parse(&text, has_debug_clock(dir))?), ..Options::system() })
+    Ok(Options { settings: settings(&store_settings(dir)?), ..Options::system() })
+}
+
+/// What the store's `keyfold.toml` says.
+///
+/// # Errors
+/// As [`options`].
+pub fn store_settings(dir: &Path) -> Result<StoreSettings> {
+    StoreSettings::parse(&read(dir)?, has_debug_clock(dir))
 }
 
 /// Whether the store was made to have short days; of one that cannot be read, opening it says so.
@@ -117,6 +124,7 @@ fn settings(from: &StoreSettings) -> Settings {
         scrub_every: from.scrub_every,
         scrub_rate: from.scrub_rate,
         day: from.day,
+        tiers: from.tiers.clone(),
         restore_delay: from.restore_delay,
         sca_threshold_millis: from.sca_threshold_millis,
         lifecycle_rate: if from.lifecycle_enabled { from.lifecycle_rate as u64 } else { 0 },
@@ -149,5 +157,5 @@ pub fn prices(dir: &Path) -> Result<Prices> {
 
 /// The settings as they are, the defaults when somebody has spoiled them since the store was opened.
 fn settings_now(dir: &Path) -> StoreSettings {
-    read(dir).and_then(|text| StoreSettings::parse(&text, has_debug_clock(dir))).unwrap_or_default()
+    store_settings(dir).unwrap_or_default()
 }

@@ -131,6 +131,7 @@ impl Store {
         })?;
         let mut draft = self.draft(None)?;
         draft.has_key(bucket.name.as_str(), key.as_str());
+        draft.has_class(options.class);
         draft.copy_from(0, &content, 0, from.size)?;
         let etag = ETag { digest: md5.finish(), parts: 0 };
         let sums = ObjectSums { sum: Some(ObjectSum::whole(summer.finish())), ..ObjectSums::default() };

@@ -3,6 +3,7 @@
 //! Bytes written in sequence become a file of their own once there are enough; everything else becomes runs.
 //! Nothing here is visible to other doors until the session is published.
 
+mod fill;
 mod room;
 mod told;
 
@@ -13,13 +14,12 @@ use super::moves::Staying;
 use super::origin::Origin;
 use super::pins::PendingSet;
 use super::quota::Room;
-use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter};
+use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, SoloId, SoloWriter, Tier};
 use crate::crypto::{Crc64, crc64_combine, crc64_zeros};
 use crate::index::{Extent, Source};
 use crate::model::{ContentId, Error, Ino, Kind, Object, Result};
 use crate::sys::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::sync::Arc;
 
 /// Buffered bytes at which a session spills into the log, and from which a sequence gets a file of its own.
@@ -121,6 +121,8 @@ pub struct Draft {
     lent: bool,
     running: Option<Running>,
     pending: PendingSet,
+    /// Where in the log its bytes go.
+    tier: Tier,
     /// What it takes of its bucket's quota, once any bucket has one.
     room: Option<Room>,
     dirty: bool,
@@ -135,7 +137,11 @@ impl Store {
     /// As [`Store::open_content`].
     pub fn draft(self: &Arc<Self>, base: Option<&Object>) -> Result<Draft> {
         match base {
-            Some(object) => Ok(self.draft_over(object.ino, Arc::new(self.open_content(object)?))),
+            Some(object) => {
+                let mut draft = self.draft_over(object.ino, Arc::new(self.open_content(object)?));
+                draft.rewrites(object.class);
+                Ok(draft)
+            }
             None => Ok(self.blank_draft(Ino(0))),
         }
     }
@@ -168,6 +174,7 @@ impl Store {
             lent: false,
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
+            tier: Tier::default(),
             room: None,
             dirty: false,
             lost: None,
@@ -315,19 +322,6 @@ impl Draft {
             || (self.buffered.bytes >= EARLY_BYTES && all >= self.store.settings.draft_bytes)
     }
 
-    /// Appends all of a body.
-    pub(super) fn fill(&mut self, mut body: &mut dyn std::io::Read) -> Result<()> {
-        let mut chunk = Vec::new();
-        loop {
-            chunk.clear();
-            let read = std::io::Read::take(&mut body, 1 << 20).read_to_end(&mut chunk);
-            if read.map_err(broken_off)? == 0 {
-                return Ok(());
-            }
-            self.write_at(self.size, &chunk)?;
-        }
-    }
-
     fn overwrite_buffered(&mut self, at: u64, data: &[u8]) {
         let end = at + data.len() as u64;
         if let Some((start, Piece::Buffer(bytes))) = self.pieces.range_mut(..=at).next_back() {
@@ -362,7 +356,8 @@ impl Draft {
         Ok(true)
     }
 
-    /// Puts the buffered bytes into the log. A long sequence at the end becomes the beginning of a file of its own.
+    /// Puts the buffered bytes into the log. A long sequence at the end becomes the beginning of a file of its own, but in a tier
+    /// that compresses.
     fn spill(&mut self, may_go_on: bool) -> Result<()> {
         let buffers: Vec<(u64, usize)> = self
             .pieces
@@ -374,7 +369,8 @@ impl Draft {
             .collect();
         let joined = buffers.windows(2).all(|pair| pair[0].0 + pair[0].1 as u64 == pair[1].0);
         let at_end = buffers.last().is_some_and(|(at, len)| at + *len as u64 == self.size);
-        if may_go_on && self.solo.is_none() && joined && at_end && self.buffered.bytes >= BUFFER_BYTES / 2 {
+        let long = joined && at_end && self.buffered.bytes >= BUFFER_BYTES / 2;
+        if may_go_on && self.solo.is_none() && long && !self.store.log.packs(self.tier) {
             return self.begin_solo(&buffers);
         }
         // Runs of one call are written together; each call stays within a few megabytes.
@@ -397,7 +393,7 @@ impl Draft {
     /// Buffers that join become the beginning of a file of its own.
     fn begin_solo(&mut self, buffers: &[(u64, usize)]) -> Result<()> {
         let Some((first, _)) = buffers.first() else { return Ok(()) };
-        let mut writer = self.store.log.solo(Class::Hot)?;
+        let mut writer = self.store.log.solo(self.tier, Class::Hot)?;
         self.solo_from = (*first, self.origin.next());
         for (at, _) in buffers {
             if let Some(Piece::Buffer(bytes)) = self.pieces.get(at) {
@@ -426,7 +422,7 @@ impl Draft {
         }
         // Until the segment is noted as pending, the reaper must not take it for unused.
         let _noting = self.store.pending.noting();
-        let runs = self.store.log.append(Class::Hot, &pieces)?;
+        let runs = self.store.log.append(self.tier, Class::Hot, &pieces)?;
         let placed: Vec<(u64, Piece)> = pieces
             .iter()
             .zip(runs)
@@ -526,6 +522,7 @@ impl Draft {
             return Ok(len);
         }
         self.store.writable()?;
+        self.store.placement.ask();
         self.admit(self.size.max(end))?;
         if at > self.size {
             self.lengthen(at);
@@ -775,15 +772,6 @@ impl Drop for Draft {
                 tracing::debug!(%error, "an abandoned file stays until the next opening");
             }
         }
-    }
-}
-
-/// Why a body could not be read: its sender hung up, or something else failed.
-fn broken_off(error: std::io::Error) -> Error {
-    let what = "cannot read the object's body";
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::new(Kind::IncompleteBody, what).why("it broke off (SIZE-6)"),
-        _ => Error::io(what, error),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Most entries of a node.
 pub(super) const FAN_OUT: usize = 64;
 /// Contents of at most this many extents need no tree.
-const FLAT_MAX: usize = 8;
+pub(super) const FLAT_MAX: usize = 8;
 /// No tree is deeper: 64^10 extents are more than any object has.
 pub(super) const DEPTH_MAX: usize = 10;
 

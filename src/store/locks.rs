@@ -149,7 +149,7 @@ fn versions_of(
 }
 
 /// Families whose records have versions in them.
-const FAMILIES: [Family; 4] = [Family::Dent, Family::Ver, Family::Ino, Family::Dir];
+pub(super) const FAMILIES: [Family; 4] = [Family::Dent, Family::Ver, Family::Ino, Family::Dir];
 
 /// Whether `after` is the version `before` as it may have become: what is locked of it is the same. Tags, attributes of the
 /// file, its place in the stack and its storage class may be others.

@@ -50,6 +50,7 @@ mod notes;
 mod obey;
 mod open;
 mod origin;
+mod packed;
 mod pins;
 mod policy;
 mod principals;
@@ -127,6 +128,7 @@ pub use vault::{Archive, Inventory, LockState, Vault, VaultAction, VaultFacts, V
 pub use writers::Writing;
 
 use self::locks::Warrant;
+pub use crate::chunklog::TierSettings;
 use crate::chunklog::{ChunkLog, Journal};
 use crate::crypto::Opaque;
 use crate::index::{Family, Index, Read, Tx};
@@ -169,6 +171,7 @@ pub struct Store {
     /// One pass of compaction at a time. Taken before any lock but the reaper's.
     compactor: crate::sys::sync::Mutex<compact::Compactor>,
     brakes: compact::Brakes,
+    placement: compact::Placement,
     quotas: Arc<quota::Quotas>,
     feed: feed::Feed,
     listeners: changed::Listeners,
@@ -228,7 +231,7 @@ impl Store {
     /// Every change of the store ends here, and none that a lock forbids does (LOCK-5).
     fn commit_with<T>(&self, warrant: Warrant, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, u64)> {
         self.writable()?;
-        let (mut gone, mut told) = (Vec::new(), None);
+        let (mut gone, mut told, mut elsewhere) = (Vec::new(), None, false);
         let done = self.index.transact(|tx| {
             tx.happens_at(self.now());
             let result = body(tx)?;
@@ -238,6 +241,7 @@ impl Store {
                 locks::guard(tx, now, warrant)?;
                 self.locks.mark(tx, now, locks::MARK_STEP)?;
             }
+            elsewhere = self.placement.concerns(tx)?;
             self.ids.reserve(tx);
             gone.extend(tx.added(Family::Gone));
             told = changed::Told::of(&self.listeners, tx);
@@ -245,6 +249,9 @@ impl Store {
         })?;
         if !gone.is_empty() {
             self.gone.lock().add(gone.into_iter());
+        }
+        if elsewhere {
+            self.placement.ask();
         }
         if let Some(told) = told {
             told.tell();

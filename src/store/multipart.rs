@@ -217,6 +217,7 @@ impl Store {
         let record = need_upload(&self.index, upload)?;
         let promise = promise_of(&record, promise)?;
         let mut draft = self.draft(None)?;
+        draft.has_class(record.class);
         let mut body = Promised::new(body, &promise)?;
         let replaces = self.index.record::<PartRecord>(Family::Part, &part_key(upload, number))?;
         draft.counts_in(record.bucket, replaces.map_or(0, |part| part.size));
@@ -258,6 +259,7 @@ impl Store {
             None => None,
         };
         let mut draft = self.draft(None)?;
+        draft.has_class(record.class);
         draft.copy_from(0, &content, start, end - start)?;
         self.store_part(upload, number, draft, None, sum)
     }

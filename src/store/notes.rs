@@ -7,7 +7,7 @@ use super::Store;
 use super::publish::segment_key;
 use super::rebuild::{make_quarantine, move_away};
 use crate::chunklog::format::note::Note;
-use crate::chunklog::{Class, Owned, Owner, Run, SegmentId, Written};
+use crate::chunklog::{Class, Owned, Owner, Run, SegmentId, Tier, Written};
 use crate::index::{Family, Read, content_key};
 use crate::model::{ContentId, Error, Kind, Result};
 use crate::sys::sync::Mutex;
@@ -158,7 +158,7 @@ impl Store {
         if !self.room_for_note(bytes) {
             return;
         }
-        match self.log.append(Class::Notes, &[(owner, &payload)]) {
+        match self.log.append(Tier::default(), Class::Notes, &[(owner, &payload)]) {
             Ok(_) => drop(self.notes.written.fetch_add(bytes, Ordering::Relaxed)),
             Err(error) => tracing::debug!(%error, "a note for an index built anew is missing"),
         }
@@ -202,7 +202,7 @@ impl Store {
             *looked = Some((bytes, BYTES_MIN.max(if few { 0 } else { 2 * bytes })));
             return Ok(());
         }
-        self.log.retire_class(Class::Notes);
+        self.log.retire_class(Tier::default(), Class::Notes);
         self.notes.written.store(0, Ordering::Relaxed);
         // Contents below this are in the index, or never will be.
         let next = self.ids.next();
@@ -261,7 +261,7 @@ impl Store {
         // A run is at most a few times that.
         for batch in kept.chunk_by(|one, other| one.offset / BATCH_BYTES == other.offset / BATCH_BYTES) {
             let parts: Vec<_> = batch.iter().map(|run| (*run, 0..run.len)).collect();
-            for copy in self.log.copy_runs(Class::Notes, &parts)? {
+            for copy in self.log.copy_runs(Tier::default(), Class::Notes, &parts)? {
                 let run = copy?;
                 self.notes.written.fetch_add(u64::from(run.len) + HEAD, Ordering::Relaxed);
                 runs.push(run);

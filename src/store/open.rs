@@ -8,7 +8,7 @@ use super::archive::RestoreDelay;
 use super::{
     Endpoint, Hindrance, LifecycleStatus, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree,
 };
-use crate::chunklog::{self, ChunkLog, Journal};
+use crate::chunklog::{self, ChunkLog, Journal, TierSettings};
 use crate::crypto::{Opaque, hex};
 use crate::index::{self, Family, Index};
 use crate::model::{Error, Kind, Result};
@@ -73,6 +73,8 @@ pub struct Settings {
     pub scrub_rate: u64,
     /// How long a day of the rules about time lasts (GEN-2); another than 24 hours only with a debug clock.
     pub day: Duration,
+    /// What the classes of storage ask for.
+    pub tiers: Vec<TierSettings>,
     /// How long restores of archived objects take (RST-2, RST-3).
     pub restore_delay: RestoreDelay,
     /// Versions a second that lifecycle rules are held against in the background at most; with 0 they are not.
@@ -107,6 +109,7 @@ impl Default for Settings {
             scrub_every: Some(Duration::from_secs(14 * 86_400)),
             scrub_rate: 16 << 20,
             day: Duration::from_secs(86_400),
+            tiers: vec![TierSettings::default()],
             restore_delay: RestoreDelay::None,
             lifecycle_rate: 100_000,
             sca_threshold_millis: 500,
@@ -222,6 +225,8 @@ pub struct Status {
     pub solo_bytes: u64,
     /// What compaction in the background does: `off`, `paused`, `running` or `idle`.
     pub compaction: &'static str,
+    /// Bytes that lie in another tier than the classes of their versions ask for, as far as it is known.
+    pub misplaced_bytes: u64,
     /// Room on the disk.
     pub space: Space,
     /// Seconds by which the clock lags behind what it showed before, where versions may be locked (LOCK-22).
@@ -344,7 +349,7 @@ impl Store {
         disk: Arc<dyn Disk>,
         index: Index,
         dir: &Path,
-        identity: Identity,
+        mut identity: Identity,
         options: Options,
         lock: Option<LockFile>,
     ) -> Result<Arc<Self>> {
@@ -361,8 +366,12 @@ impl Store {
         };
         let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
         settings.segment_bytes = settings.segment_bytes.min((total / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
+        if !fixed && settings.tiers.iter().any(|tier| tier.compression != 0) {
+            identity.add_feature(&*disk, dir, features::ZSTD)?;
+        }
         let mut log_settings = chunklog::Settings::new(uuid, epoch, Arc::clone(&options.clock));
         log_settings.segment_bytes = settings.segment_bytes;
+        log_settings.tiers = settings.tiers.clone();
         let log = ChunkLog::open(Arc::clone(&disk), log_settings)?;
         let ids = ids::Ids::new(next_number(&index)?);
         let ((), done) = index.transact(|_| Ok(()))?;
@@ -379,6 +388,7 @@ impl Store {
                 options.workers,
             )),
             journal: crate::sys::sync::Mutex::new(journal),
+            placement: super::compact::Placement::new(&settings.tiers),
             settings,
             scrubs: scrub::Scrubs::read(&index),
             rulebook: super::obey::Rulebook::read(&index),
@@ -516,6 +526,7 @@ impl Store {
             solos: solos.len(),
             solo_bytes: solos.iter().map(|solo| solo.bytes).sum(),
             compaction: self.compaction(),
+            misplaced_bytes: self.placement.waiting(),
             space: self.space()?,
             clock_lag_seconds: self.clock_lag(),
             scrub: self.scrub_status(),

@@ -335,6 +335,9 @@ impl Store {
             change.apply(&mut object.posix, now);
             if !own && !old.draft {
                 object.class = Self::class_of_new(tx, at.0, &old.object)?;
+                if object.class != old.object.class {
+                    self.placement.ask();
+                }
                 object.aging = Aging::default();
             } else if own && object.class == StorageClass::IntelligentTiering {
                 // IT-5

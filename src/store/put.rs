@@ -113,6 +113,7 @@ impl Store {
         self.check_lock(&bucket, options.lock)?;
         let mut draft = self.draft(None)?;
         draft.has_key(bucket.name.as_str(), key.as_str());
+        draft.has_class(options.class);
         let mut body = Promised::new(body, &options.promise)?;
         draft.expect(options.promise.length.unwrap_or(0))?;
         draft.fill(&mut body)?;

@@ -178,6 +178,7 @@ impl Vfs {
                 Some(draft) => draft.truncate(0)?,
                 None => {
                     let mut draft = self.store.draft(None)?;
+                    draft.rewrites(object.class);
                     self.say_where(node, object.ino, &mut draft)?;
                     opened.draft = Some(draft);
                 }
@@ -298,6 +299,7 @@ impl Vfs {
             Ok(mut draft) => {
                 let Entry::File(file) = &entry else { return Err(Errno::EIO.into()) };
                 draft.is_at(file.object.ino, (dir, &component));
+                draft.has_class(file.object.class);
                 opened.draft = Some(draft);
             }
             Err(error) => {

@@ -142,6 +142,7 @@ impl Vfs {
             let object = self.file(node)?.object;
             let content = self.refresh(node, opened, &object)?;
             let mut draft = self.store.draft_over(object.ino, content);
+            draft.rewrites(object.class);
             self.say_where(node, object.ino, &mut draft)?;
             opened.draft = Some(draft);
         } else if self.store.has_quotas()

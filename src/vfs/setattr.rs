@@ -108,6 +108,7 @@ impl Vfs {
                 if size == 0 && object.size > 0 && self.store.readable(&object).is_err() {
                     // Nothing of the old bytes is needed.
                     let mut draft = self.store.draft(None)?;
+                    draft.rewrites(object.class);
                     self.say_where(node, object.ino, &mut draft)?;
                     opened.draft = Some(draft);
                     opened.touched = true;

@@ -87,6 +87,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("twox_hash", "index"),
     ("uuid", "sys"),
     ("zeroize", "crypto access"),
+    ("zstd", "chunklog"),
 ];
 
 /// Rooms in which a test may decide who runs when: their locks, atomics and threads come from `sys::sync`.

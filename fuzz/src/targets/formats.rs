@@ -3,10 +3,10 @@
 use super::number;
 use keyfold::chunklog::format::header::{HEADER_BYTES, SegmentHeader};
 use keyfold::chunklog::format::note::Note;
-use keyfold::chunklog::format::run::{HEAD_BYTES_MAX, RunHead};
+use keyfold::chunklog::format::run::{HEAD_BYTES_MAX, Payload, RunHead};
 use keyfold::chunklog::format::sum::Sum;
 use keyfold::chunklog::format::{Binder, footer, header, journal, run, sum};
-use keyfold::chunklog::{KEY_TAIL_MAX, Owner, RUN_BYTES_MAX, SegmentId, SoloId, Written};
+use keyfold::chunklog::{KEY_TAIL_MAX, Owner, RUN_BYTES_MAX, SegmentId, SoloId, Written, check_frame};
 
 const STORE: &[u8; 16] = b"0123456789abcdef";
 const SEGMENT: SegmentId = SegmentId(0x7_0000_012a);
@@ -36,7 +36,11 @@ pub fn run_head(mut data: &[u8]) {
         assert!(head.len >= 1 && head.len <= RUN_BYTES_MAX);
         assert!(head.head as usize <= HEAD_BYTES_MAX && head.key_tail.len() <= KEY_TAIL_MAX);
         assert_eq!(head.frames.len(), head.len.div_ceil(65_536) as usize);
-        assert!(head.total() >= head.head + head.len);
+        assert!(head.total() >= head.head + head.places.stored() && head.places.stored() <= head.len);
+        for frame in 0..head.frames.len() as u32 {
+            let place = head.places.frame(frame);
+            assert!(!place.is_empty() && place.len() as u32 <= head.places.plain(frame));
+        }
     }
     let (key_tail, payload) = data.split_at(data.len() / 2);
     if !payload.is_empty() {
@@ -44,11 +48,17 @@ pub fn run_head(mut data: &[u8]) {
             Written { length: u64::MAX, base: offset.into(), time: offset, order: 4, last: true, note: false };
         let owner = Owner { key_tail, ino: offset.into(), seq: 2, logical: 3, written };
         let mut out = Vec::new();
-        run::encode_head(&mut out, &bind, SEGMENT, offset, &owner, payload);
+        run::encode_head(&mut out, &bind, SEGMENT, offset, &owner, &Payload::plain(payload));
         let head = RunHead::decode(&out, &bind, SEGMENT, offset).expect("what was written reads back");
         assert_eq!((head.len as usize, head.ino, head.seq, head.logical), (payload.len(), owner.ino, 2, 3));
         assert_eq!((head.key_tail.as_slice(), head.written), (run::key_tail(key_tail), written));
     }
+}
+
+/// Any bytes as a compressed frame of some length: refused, or so many bytes.
+pub fn packed_frame(mut data: &[u8]) {
+    let len = number(&mut data, 2) as usize + 1;
+    let _ = check_frame(data, len);
 }
 
 /// Any bytes as a note: an error, or what encodes to one that reads the same.
@@ -90,7 +100,8 @@ pub fn solo_sum(data: &[u8]) {
     let mut bytes = data.to_vec();
     sum::reseal(&mut bytes, &bind);
     if let Ok(sum) = Sum::decode(&bytes, &bind, STORE, SOLO) {
-        let again = sum::encode(&bind, STORE, SOLO, sum.class, sum.len, &sum.owner.as_owner(), &sum.frames);
+        let again =
+            sum::encode(&bind, STORE, SOLO, (sum.storage, sum.class), sum.len, &sum.owner.as_owner(), &sum.frames);
         assert_eq!(Sum::decode(&again, &bind, STORE, SOLO), Ok(sum));
     }
 }

@@ -4,10 +4,10 @@
 use super::store::{self, look, options};
 use super::{cut, number};
 use keyfold::chunklog::format::header::{HEADER_BYTES, SegmentHeader};
-use keyfold::chunklog::format::run::{HEAD_BYTES_MAX, RunHead, encode_head};
+use keyfold::chunklog::format::run::{HEAD_BYTES_MAX, Payload, RunHead, encode_head};
 use keyfold::chunklog::format::{Binder, footer, header, journal, run, sum};
 use keyfold::chunklog::{Class, Owner, SegmentId, SoloId, Written};
-use keyfold::model::{BucketName, FileKind, ObjectKey, Posix, Result, Timestamp, Versioning};
+use keyfold::model::{BucketName, FileKind, ObjectKey, Posix, Result, StorageClass, Timestamp, Versioning};
 use keyfold::store::{CopyOptions, Finding, PutOptions, RenameHow, Store};
 use keyfold::sys::disk::{Disk, MemDisk};
 use std::path::{Path, PathBuf};
@@ -209,10 +209,25 @@ fn tamper(disk: &MemDisk, tampers: &[Tamper]) {
                 let id = SegmentId::new(1, STRANGERS);
                 if segment.is_empty() {
                     let created = Timestamp::new(store::NOW, 0);
-                    segment = SegmentHeader { store: *STORE, id, created, class: Class::Hot }.encode();
+                    segment = SegmentHeader {
+                        store: *STORE,
+                        id,
+                        created,
+                        class: Class::Hot,
+                        storage: StorageClass::Standard,
+                        packed: false,
+                    }
+                    .encode();
                 }
                 let offset = segment.len() as u32;
-                encode_head(&mut segment, &Binder::segment(STORE, id), id, offset, &owner(said), bytes);
+                encode_head(
+                    &mut segment,
+                    &Binder::segment(STORE, id),
+                    id,
+                    offset,
+                    &owner(said),
+                    &Payload::plain(bytes),
+                );
                 segment.extend(bytes);
                 segment.resize(segment.len().next_multiple_of(8), 0);
             }
@@ -226,7 +241,15 @@ fn tamper(disk: &MemDisk, tampers: &[Tamper]) {
                     hasher.finalize()
                 };
                 let frames: Vec<u32> = bytes.chunks(FRAME).enumerate().map(frame).collect();
-                let sum = sum::encode(&bind, STORE, id, Class::Hot, bytes.len() as u64, &owner(said), &frames);
+                let sum = sum::encode(
+                    &bind,
+                    STORE,
+                    id,
+                    (StorageClass::Standard, Class::Hot),
+                    bytes.len() as u64,
+                    &owner(said),
+                    &frames,
+                );
                 plant(disk, &id.path(), bytes);
                 plant(disk, &id.sum_path(), &sum);
             }

@@ -35,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("model_names", texts::model_names),
     ("mount_options", texts::mount_options),
     ("note", formats::note),
+    ("packed_frame", formats::packed_frame),
     ("post_policy", texts::post_policy),
     ("rebuild", log::rebuild),
     ("repair", store::repair),

@@ -1,16 +1,21 @@
 //! The first 4 KiB of a segment file.
 
 use super::super::id::{Class, SegmentId};
+use super::super::tier::{storage_code, storage_from_code};
 use super::{Fields, Flaw, VERSION, around, patch};
-use crate::model::Timestamp;
+use crate::model::{StorageClass, Timestamp};
 use crc32fast::Hasher;
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"KEYFOLD1";
 const CRC_AT: usize = 12;
-/// Cipher and compression of this release.
+/// Behind the room for keys.
+const STORAGE_AT: usize = 160;
+/// No cipher, no compression.
 const NONE: u32 = 0;
+/// Runs may be compressed with zstd; each says for itself whether it is.
+const ZSTD: u32 = 1;
 
 /// What a segment file says of itself. Readers of runs do not need it: each run says where it belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +26,10 @@ pub struct SegmentHeader {
     pub id: SegmentId,
     /// What it collects.
     pub class: Class,
+    /// The class of storage whose tier it was made for.
+    pub storage: StorageClass,
+    /// Whether its runs may be compressed.
+    pub packed: bool,
     /// When it was begun.
     pub created: Timestamp,
 }
@@ -39,7 +48,9 @@ impl SegmentHeader {
         out.extend_from_slice(&self.created.nanos.to_le_bytes());
         out.extend_from_slice(&self.class.code().to_le_bytes());
         out.extend_from_slice(&NONE.to_le_bytes());
-        out.extend_from_slice(&NONE.to_le_bytes());
+        out.extend_from_slice(&if self.packed { ZSTD } else { NONE }.to_le_bytes());
+        out.resize(STORAGE_AT, 0);
+        out.extend_from_slice(&storage_code(self.storage).to_le_bytes());
         out.resize(HEADER_BYTES, 0);
         let crc = around(Hasher::new(), &out, CRC_AT);
         patch(&mut out, CRC_AT, crc);
@@ -71,10 +82,14 @@ impl SegmentHeader {
         if fields.u32()? != NONE {
             return Err(Flaw::Newer("cipher"));
         }
-        if fields.u32()? != NONE {
-            return Err(Flaw::Newer("compression"));
-        }
-        Ok(Self { store, id, class, created })
+        let packed = match fields.u32()? {
+            NONE => false,
+            ZSTD => true,
+            _ => return Err(Flaw::Newer("compression")),
+        };
+        let mut rest = Fields(bytes.get(STORAGE_AT..).ok_or(Flaw::Short)?);
+        let storage = storage_from_code(rest.u32()?).ok_or(Flaw::Newer("class of storage"))?;
+        Ok(Self { store, id, class, storage, packed, created })
     }
 }
 

@@ -1,8 +1,10 @@
 //! The `.sum` file beside a one-object file: its length, whose it is, and the checksum of each of its frames.
 
 use super::super::id::{Class, Owned, Owner, SoloId};
+use super::super::tier::{storage_code, storage_from_code};
 use super::run::{KEY_TAIL_MAX, decode_written, encode_written, key_tail};
 use super::{Binder, FRAME_BYTES, FRAME_LOG2, Fields, Flaw, PART_HEAD, align, patch};
+use crate::model::StorageClass;
 
 /// Version of this structure that this release writes; it reads the one before too, which did not say whose the bytes are.
 const VERSION: u32 = 2;
@@ -23,6 +25,8 @@ const CRC_AT: usize = 12;
 pub struct Sum {
     /// What the object was expected to live like.
     pub class: Class,
+    /// The class of storage whose tier it was made for.
+    pub storage: StorageClass,
     /// Bytes in the file.
     pub len: u64,
     /// Whose they are; nobody's in a file of an earlier release.
@@ -31,13 +35,13 @@ pub struct Sum {
     pub frames: Box<[u32]>,
 }
 
-/// The bytes of the `.sum` file.
+/// The bytes of the `.sum` file of what was made for the tier of a class of storage.
 #[must_use]
 pub fn encode(
     bind: &Binder,
     store: &[u8; 16],
     id: SoloId,
-    class: Class,
+    (storage, class): (StorageClass, Class),
     len: u64,
     owner: &Owner<'_>,
     frames: &[u32],
@@ -53,7 +57,7 @@ pub fn encode(
     out.extend_from_slice(&class.code().to_le_bytes());
     out.extend_from_slice(&FRAME_LOG2.to_le_bytes());
     out.extend_from_slice(&(key.len() as u32).to_le_bytes());
-    out.resize(SUM_HEADER_BYTES, 0);
+    out.extend_from_slice(&storage_code(storage).to_le_bytes());
     for number in [owner.ino, owner.seq, owner.logical] {
         out.extend_from_slice(&number.to_le_bytes());
     }
@@ -92,6 +96,7 @@ impl Sum {
             return Err(Flaw::Newer("frame size"));
         }
         let key_len = fields.u32()? as usize;
+        let storage = storage_from_code(fields.u32()?).ok_or(Flaw::Newer("class of storage"))?;
         let mut rest = Fields(bytes.get(SUM_HEADER_BYTES..).ok_or(Flaw::Short)?);
         let mut owner = Owned::default();
         if version > VERSION_WITHOUT_OWNER {
@@ -112,7 +117,7 @@ impl Sum {
         while !fields.0.is_empty() {
             frames.push(fields.u32()?);
         }
-        Ok(Self { class, len, owner, frames: frames.into() })
+        Ok(Self { class, storage, len, owner, frames: frames.into() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Power cuts, failing syncs and full disks.
 
-use super::super::{ChunkLog, Class, Owner, Run, SegmentState, SoloId};
+use super::super::{ChunkLog, Class, Owner, Run, SegmentState, SoloId, Tier};
 use super::{bytes, get, holds, kind, open, owner, put};
 use crate::model::Kind;
 use crate::sys::disk::{DiskCall, MemDisk};
@@ -28,7 +28,7 @@ proptest! {
             match step {
                 0..=6 => runs.push((put(&log, seed, len), seed)),
                 7 => {
-                    let mut writer = log.solo(Class::Hot).unwrap();
+                    let mut writer = log.solo(Tier(0), Class::Hot).unwrap();
                     writer.write(&bytes(9, len)).unwrap();
                     solos.push((writer.finish(&Owner::default()).unwrap().0, len));
                 }
@@ -115,7 +115,7 @@ fn a_failed_write_is_the_last_of_its_file_and_costs_nothing_beside_it() {
     log.sync().unwrap();
     let beside = put(&log, 2, 5000);
     disk.fail(DiskCall::Write, 0, 1, EIO);
-    assert_eq!(kind(log.append(Class::Hot, &[(owner(3), &bytes(3, 5000))])), Kind::Io);
+    assert_eq!(kind(log.append(Tier(0), Class::Hot, &[(owner(3), &bytes(3, 5000))])), Kind::Io);
     let next = put(&log, 4, 5000);
     assert_ne!(next.segment, safe.segment);
     log.sync_of(&[next, beside], &[]).unwrap();
@@ -172,7 +172,7 @@ fn a_full_disk_records_nothing_and_recovers() {
     let mut runs = vec![(put(&log, 0, 1000), 0)];
     disk.set_room(Some(700_000));
     for seed in 1..200 {
-        match log.append(Class::Hot, &[(owner(seed), &bytes(seed, 10_000))]) {
+        match log.append(Tier(0), Class::Hot, &[(owner(seed), &bytes(seed, 10_000))]) {
             Ok(run) => runs.push((run[0], seed)),
             Err(error) => {
                 assert_eq!(error.kind(), Kind::Full);
@@ -182,8 +182,8 @@ fn a_full_disk_records_nothing_and_recovers() {
     }
     // All of the room was used, not only whole steps of it.
     assert!((60..70).contains(&runs.len()), "{}", runs.len());
-    assert_eq!(kind(log.append(Class::Cold, &[(owner(1), &bytes(1, 10_000))])), Kind::Full);
-    assert_eq!(kind(log.append(Class::Hot, &[(owner(1), &bytes(1, 10_000))])), Kind::Full);
+    assert_eq!(kind(log.append(Tier(0), Class::Cold, &[(owner(1), &bytes(1, 10_000))])), Kind::Full);
+    assert_eq!(kind(log.append(Tier(0), Class::Hot, &[(owner(1), &bytes(1, 10_000))])), Kind::Full);
     log.sync().unwrap();
     disk.set_room(None);
     runs.push((put(&log, 300, 10_000), 300));
@@ -201,7 +201,7 @@ fn room_that_vanishes_under_a_write_costs_only_that_write() {
     let log = open(&disk, 1);
     let before = put(&log, 1, 1000);
     disk.fail(DiskCall::Write, 0, 1, ENOSPC);
-    assert_eq!(kind(log.append(Class::Hot, &[(owner(2), &bytes(2, 1000))])), Kind::Full);
+    assert_eq!(kind(log.append(Tier(0), Class::Hot, &[(owner(2), &bytes(2, 1000))])), Kind::Full);
     let after = put(&log, 3, 1000);
     log.sync().unwrap();
     log.seal_open().unwrap();
@@ -241,7 +241,7 @@ fn workload(log: &ChunkLog) -> Vec<(Run, u64)> {
         let mut group = Vec::new();
         for n in 0..3 {
             let seed = round * 10 + n;
-            if let Ok(runs) = log.append(Class::Hot, &[(owner(seed), &bytes(seed, 90_000))]) {
+            if let Ok(runs) = log.append(Tier(0), Class::Hot, &[(owner(seed), &bytes(seed, 90_000))]) {
                 group.push((runs[0], seed));
             }
         }

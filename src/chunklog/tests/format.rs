@@ -4,11 +4,13 @@ use super::super::format::footer::{self, Entry, TRAILER_BYTES, Trailer};
 use super::super::format::header::{self, HEADER_BYTES, SegmentHeader};
 use super::super::format::journal::{self, RawRun};
 use super::super::format::note::{Note, Stretch};
-use super::super::format::run::{self, Layout, RunHead};
+use super::super::format::run::{self, Layout, Payload, RunHead};
 use super::super::format::sum::{self, Sum};
 use super::super::format::{Binder, Flaw};
+use super::super::packed::{pack, unpack};
 use super::super::{Class, Owned, Owner, SegmentId, SoloId, Written};
 use super::STORE;
+use crate::model::StorageClass::Standard;
 use crate::model::Timestamp;
 use proptest::prelude::*;
 
@@ -17,7 +19,14 @@ const SOLO: SoloId = SoloId(0x7_0000_012b);
 
 fn sample_header() -> SegmentHeader {
     let created = Timestamp::new(1_795_312_800, 5);
-    SegmentHeader { store: STORE, id: SEGMENT, class: Class::Expires(20_779), created }
+    SegmentHeader {
+        store: STORE,
+        id: SEGMENT,
+        class: Class::Expires(20_779),
+        storage: Standard,
+        packed: false,
+        created,
+    }
 }
 
 fn bind() -> Binder {
@@ -31,7 +40,7 @@ fn written() -> Written {
 fn run_head(offset: u32, key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let owner = Owner { ino: 11, seq: 2, logical: 65_536, written: written(), key_tail: key };
-    run::encode_head(&mut out, &bind(), SEGMENT, offset, &owner, payload);
+    run::encode_head(&mut out, &bind(), SEGMENT, offset, &owner, &Payload::plain(payload));
     out
 }
 
@@ -91,6 +100,29 @@ fn format_md_shows_a_real_run() {
 }
 
 #[test]
+fn format_md_shows_a_real_packed_run() {
+    let bytes = example("packed-run");
+    let head = RunHead::decode(&bytes, &bind(), SEGMENT, 4096).unwrap_or_else(|flaw| {
+        let packed = pack(&b"keyfold ".repeat(32), 3).unwrap();
+        let payload = packed.payload();
+        panic!("{flaw}: FORMAT.md should show\n{}\n", hex(&[packed_head(&payload), payload.stored.to_vec()].concat()))
+    });
+    assert_eq!((head.head, head.len, head.places.frame(0)), (128, 256, 0..head.places.stored()));
+    let stored = &bytes[128..128 + head.places.stored() as usize];
+    let payload = Payload { len: 256, stored, frames: &[stored.len() as u32] };
+    assert_eq!(packed_head(&payload), bytes[..128]);
+    let mut plain = [0; 256];
+    assert!(unpack(stored, 256, 0, &mut plain) && plain[..] == b"keyfold ".repeat(32));
+}
+
+fn packed_head(payload: &Payload<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let owner = Owner { ino: 11, seq: 2, logical: 65_536, written: written(), key_tail: b"b/k" };
+    run::encode_head(&mut out, &bind(), SEGMENT, 4096, &owner, payload);
+    out
+}
+
+#[test]
 fn format_md_shows_a_real_trailer() {
     let (entries, bytes) = footer_of(4096 + 144);
     is_example("trailer", &bytes[bytes.len() - TRAILER_BYTES..]);
@@ -104,9 +136,9 @@ fn format_md_shows_a_real_sum() {
     hasher.update(b"hello, world");
     let frames = [hasher.finalize()];
     let owner = Owned { ino: 11, seq: 2, logical: 0, written: written(), key_tail: b"b/k".to_vec() };
-    is_example("sum", &sum::encode(&bind, &STORE, SOLO, Class::Hot, 12, &owner.as_owner(), &frames));
+    is_example("sum", &sum::encode(&bind, &STORE, SOLO, (Standard, Class::Hot), 12, &owner.as_owner(), &frames));
     let found = Sum::decode(&example("sum"), &bind, &STORE, SOLO).unwrap();
-    assert_eq!(found, Sum { class: Class::Hot, len: 12, owner, frames: frames.into() });
+    assert_eq!(found, Sum { class: Class::Hot, storage: Standard, len: 12, owner, frames: frames.into() });
     let before = Sum::decode(&example("sum-1"), &bind, &STORE, SOLO).unwrap();
     assert_eq!(before, Sum { owner: Owned::default(), ..found });
 }
@@ -143,10 +175,12 @@ fn every_bit_of_every_structure_counts() {
     each_flip(&small, |bytes| RunHead::decode(bytes, &bind(), SEGMENT, 4096).is_err());
     let paged = run_head(8184, &[b'k'; 1024], &[7; 200_000]);
     each_flip(&paged, |bytes| RunHead::decode(bytes, &bind(), SEGMENT, 8184).is_err());
+    let packed = packed_head(&Payload { len: 131_072, stored: &[7; 65_546], frames: &[10, 65_536] });
+    each_flip(&packed, |bytes| RunHead::decode(bytes, &bind(), SEGMENT, 4096).is_err());
     each_flip(&footer_of(4240).1, |bytes| decode_footer(bytes, 4240).is_err());
     let solo = Binder::solo(&STORE, SOLO);
     let owner = Owner { key_tail: b"bucket/key", written: written(), ..Owner::default() };
-    let summed = sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &owner, &[1, 2, 3]);
+    let summed = sum::encode(&solo, &STORE, SOLO, (Standard, Class::Hot), 140_000, &owner, &[1, 2, 3]);
     each_flip(&summed, |bytes| Sum::decode(bytes, &solo, &STORE, SOLO).is_err());
 }
 
@@ -194,13 +228,14 @@ proptest! {
 
     /// One byte changed on purpose, checksums set right: an error or a value, never a panic, whatever the field.
     #[test]
-    fn decoders_survive_forged_fields(place in any::<prop::sample::Index>(), value in any::<[u8; 4]>(), which in 0usize..5) {
+    fn decoders_survive_forged_fields(place in any::<prop::sample::Index>(), value in any::<[u8; 4]>(), which in 0usize..6) {
         let solo = Binder::solo(&STORE, SOLO);
         let mut bytes = match which {
             0 => sample_header().encode()[..64].to_vec(),
             1 => run_head(4096, b"b/k", &[7; 70_000])[..192].to_vec(),
+            5 => packed_head(&Payload { len: 70_000, stored: &[7; 4474], frames: &[10, 4464] }),
             2 => footer_of(4240).1,
-            3 => sum::encode(&solo, &STORE, SOLO, Class::Hot, 140_000, &Owner::default(), &[1, 2, 3]),
+            3 => sum::encode(&solo, &STORE, SOLO, (Standard, Class::Hot), 140_000, &Owner::default(), &[1, 2, 3]),
             _ => {
                 let run = RawRun { segment: SEGMENT, offset: 4096, bytes: vec![7; 100] };
                 journal::encode(&STORE, 0, 4, 6, b"a batch", &[run])
@@ -214,10 +249,13 @@ proptest! {
                 header::reseal(&mut bytes);
                 let _ = SegmentHeader::decode(&bytes);
             }
-            1 => {
+            1 | 5 => {
                 bytes.resize(8192, 0);
                 run::reseal(&mut bytes, &bind(), 4096);
-                let _ = RunHead::decode(&bytes, &bind(), SEGMENT, 4096);
+                if let Ok(head) = RunHead::decode(&bytes, &bind(), SEGMENT, 4096) {
+                    let places = (0..head.frames.len() as u32).map(|frame| head.places.frame(frame));
+                    prop_assert_eq!(places.fold(0, |end, place| place.end.max(end)), head.places.stored());
+                }
             }
             2 => {
                 footer::reseal(&mut bytes, &bind(), 4240);

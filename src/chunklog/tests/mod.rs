@@ -3,10 +3,11 @@
 mod crash;
 mod format;
 mod journal;
+mod packed;
 mod runs;
 mod solos;
 
-use super::{ChunkLog, Class, Owner, Run, Settings};
+use super::{ChunkLog, Class, Owner, Run, Settings, Tier};
 use crate::model::{Kind, Result};
 use crate::sys::clock::ManualClock;
 use crate::sys::disk::MemDisk;
@@ -41,7 +42,7 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
 }
 
 fn put(log: &ChunkLog, seed: u64, len: usize) -> Run {
-    log.append(Class::Hot, &[(owner(seed), &bytes(seed, len))]).unwrap()[0]
+    log.append(Tier(0), Class::Hot, &[(owner(seed), &bytes(seed, len))]).unwrap()[0]
 }
 
 fn get(log: &ChunkLog, run: Run) -> Result<Vec<u8>> {

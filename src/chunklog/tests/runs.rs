@@ -1,6 +1,6 @@
 //! Appending, reading, scanning and deleting runs.
 
-use super::super::{ChunkLog, Class, Owner, RUN_BYTES_MAX, Run, RunFound, SegmentId, SegmentState};
+use super::super::{ChunkLog, Class, Owner, RUN_BYTES_MAX, Run, RunFound, SegmentId, SegmentState, Tier};
 use super::{bytes, get, holds, kind, open, owner, put, settings};
 use crate::model::Kind;
 use crate::sys::disk::{DiskCall, MemDisk, OsDisk};
@@ -21,7 +21,7 @@ fn runs_of_all_sizes_read_back_on_a_real_disk() {
     let log = ChunkLog::open(Arc::new(OsDisk::new(dir.path())), settings(1, 8 << 20)).unwrap();
     let data: Vec<_> = SIZES.iter().enumerate().map(|(n, len)| bytes(n as u64, *len)).collect();
     let pieces: Vec<_> = data.iter().enumerate().map(|(n, bytes)| (owner(n as u64), bytes.as_slice())).collect();
-    let runs = log.append(Class::Hot, &pieces).unwrap();
+    let runs = log.append(Tier(0), Class::Hot, &pieces).unwrap();
     log.sync().unwrap();
     log.close().unwrap();
 
@@ -106,7 +106,7 @@ fn segments_roll_over_and_small_stores_stay_small() {
 fn classes_do_not_share_segments() {
     let log = open(&MemDisk::new(), 1);
     let hot = put(&log, 1, 10);
-    let held = log.append(Class::Held(9), &[(owner(1), b"kept")]).unwrap()[0];
+    let held = log.append(Tier(0), Class::Held(9), &[(owner(1), b"kept")]).unwrap()[0];
     assert_ne!(hot.segment, held.segment);
     assert_eq!(scan(&log, held.segment).1.class, Some(Class::Held(9)));
 }
@@ -118,7 +118,7 @@ fn pieces_of_one_append_are_one_write() {
     put(&log, 0, 1);
     let before = disk.calls(DiskCall::Write);
     let (a, b, c) = (bytes(1, 100), bytes(2, 200_000), bytes(3, 50_000));
-    let runs = log.append(Class::Hot, &[(owner(1), &a), (owner(2), &b), (owner(3), &c)]).unwrap();
+    let runs = log.append(Tier(0), Class::Hot, &[(owner(1), &a), (owner(2), &b), (owner(3), &c)]).unwrap();
     assert_eq!(disk.calls(DiskCall::Write), before + 1);
     runs.iter().zip(1..).for_each(|(run, seed)| holds(&log, *run, seed));
     assert_eq!(runs[1].offset % 8, 0);
@@ -127,12 +127,12 @@ fn pieces_of_one_append_are_one_write() {
 #[test]
 fn pieces_out_of_range_are_refused() {
     let log = open(&MemDisk::new(), 1);
-    assert_eq!(kind(log.append(Class::Hot, &[(owner(1), b"")])), Kind::InvalidArgument);
+    assert_eq!(kind(log.append(Tier(0), Class::Hot, &[(owner(1), b"")])), Kind::InvalidArgument);
     let long = vec![0; RUN_BYTES_MAX as usize + 1];
-    assert_eq!(kind(log.append(Class::Hot, &[(owner(1), &long)])), Kind::InvalidArgument);
-    assert_eq!(log.append(Class::Hot, &[]).unwrap(), []);
+    assert_eq!(kind(log.append(Tier(0), Class::Hot, &[(owner(1), &long)])), Kind::InvalidArgument);
+    assert_eq!(log.append(Tier(0), Class::Hot, &[]).unwrap(), []);
     let long_key = Owner { key_tail: &[b'k'; 3000], ..owner(1) };
-    let run = log.append(Class::Hot, &[(long_key, b"x")]).unwrap()[0];
+    let run = log.append(Tier(0), Class::Hot, &[(long_key, b"x")]).unwrap()[0];
     assert_eq!(get(&log, run).unwrap(), b"x");
     assert_eq!(scan(&log, run.segment).0[0].owner.key_tail.len(), 1024);
 }
@@ -206,7 +206,7 @@ fn bytes_of_one_run_do_not_pass_for_another() {
     let disk = MemDisk::new();
     let log = open(&disk, 1);
     let same = vec![42; 150_000];
-    let put = |class| log.append(class, &[(owner(1), &same)]).unwrap()[0];
+    let put = |class| log.append(Tier(0), class, &[(owner(1), &same)]).unwrap()[0];
     let (a, b, far) = (put(Class::Hot), put(Class::Hot), put(Class::Cold));
     log.seal_open().unwrap();
     let (hot, cold) = (disk.contents(&a.segment.path()).unwrap(), disk.contents(&far.segment.path()).unwrap());
@@ -273,5 +273,5 @@ fn threads_append_read_and_sync_together() {
 fn an_epoch_used_twice_is_refused() {
     let disk = MemDisk::new();
     put(&open(&disk, 1), 1, 10);
-    assert_eq!(kind(open(&disk, 1).append(Class::Hot, &[(owner(1), b"x")])), Kind::Io);
+    assert_eq!(kind(open(&disk, 1).append(Tier(0), Class::Hot, &[(owner(1), b"x")])), Kind::Io);
 }

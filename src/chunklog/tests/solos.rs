@@ -1,6 +1,6 @@
 //! One-object files: writing, reading, crashes.
 
-use super::super::{ChunkLog, Class, Owner, SoloId, SoloState};
+use super::super::{ChunkLog, Class, Owner, SoloId, SoloState, Tier};
 use super::{bytes, kind, open, settings};
 use crate::model::{Kind, Result};
 use crate::sys::disk::{DiskCall, MemDisk, OsDisk};
@@ -16,7 +16,7 @@ fn objects_read_back_while_and_after_they_are_written() {
     let dir = tempfile::tempdir().unwrap();
     let log = ChunkLog::open(Arc::new(OsDisk::new(dir.path())), settings(1, 1 << 20)).unwrap();
     let data = bytes(1, 1_000_003);
-    let mut writer = log.solo(Class::Hot).unwrap();
+    let mut writer = log.solo(Tier(0), Class::Hot).unwrap();
     let id = writer.id();
     let mut done = 0;
     for step in [1usize, 65_535, 65_536, 5, 131_072, 300_000, 437_854] {
@@ -51,10 +51,10 @@ fn objects_read_back_while_and_after_they_are_written() {
 fn an_abandoned_object_leaves_nothing() {
     let disk = MemDisk::new();
     let log = open(&disk, 1);
-    let mut writer = log.solo(Class::Hot).unwrap();
+    let mut writer = log.solo(Tier(0), Class::Hot).unwrap();
     writer.write(b"never mind").unwrap();
     writer.abandon();
-    drop(log.solo(Class::Hot).unwrap());
+    drop(log.solo(Tier(0), Class::Hot).unwrap());
     assert_eq!(log.solos().unwrap(), []);
     log.sync().unwrap();
     assert_eq!(log.stats().tracked, 0);
@@ -63,7 +63,7 @@ fn an_abandoned_object_leaves_nothing() {
 #[test]
 fn an_empty_object_is_an_object() {
     let log = open(&MemDisk::new(), 1);
-    let (id, len) = log.solo(Class::Hot).unwrap().finish(&Owner::default()).unwrap();
+    let (id, len) = log.solo(Tier(0), Class::Hot).unwrap().finish(&Owner::default()).unwrap();
     assert_eq!((len, get(&log, id, 0, 0).unwrap(), log.verify_solo(id).unwrap()), (0, vec![], vec![]));
 }
 
@@ -72,7 +72,7 @@ fn damage_is_found_and_costs_only_its_frame() {
     let disk = MemDisk::new();
     let log = open(&disk, 1);
     let data = bytes(1, 200_000);
-    let mut writer = log.solo(Class::Hot).unwrap();
+    let mut writer = log.solo(Tier(0), Class::Hot).unwrap();
     writer.write(&data).unwrap();
     let (id, _) = writer.finish(&Owner::default()).unwrap();
     log.sync().unwrap();
@@ -90,7 +90,7 @@ fn damage_is_found_and_costs_only_its_frame() {
 fn a_failed_sync_is_final_for_the_object() {
     let disk = MemDisk::new();
     let log = open(&disk, 1);
-    let mut writer = log.solo(Class::Hot).unwrap();
+    let mut writer = log.solo(Tier(0), Class::Hot).unwrap();
     writer.write(b"lost").unwrap();
     disk.fail(DiskCall::Sync, 0, 1, 5);
     assert_eq!(kind(log.sync()), Kind::Io);
@@ -105,7 +105,7 @@ fn a_failed_sync_is_final_for_the_object() {
 fn a_full_disk_may_be_tried_again() {
     let disk = MemDisk::new();
     let log = open(&disk, 1);
-    let mut writer = log.solo(Class::Hot).unwrap();
+    let mut writer = log.solo(Tier(0), Class::Hot).unwrap();
     disk.set_room(Some(1000));
     writer.write(&[1; 900]).unwrap();
     assert_eq!(kind(writer.write(&[2; 900])), Kind::Full);
@@ -121,7 +121,7 @@ fn large_reads_through_a_map_verify_and_fail_cleanly() {
     let dir = tempfile::tempdir().unwrap();
     let log = ChunkLog::open(Arc::new(OsDisk::new(dir.path())), settings(1, 1 << 20)).unwrap();
     let data = bytes(5, (2 << 20) + 4099);
-    let mut writer = log.solo(Class::Hot).unwrap();
+    let mut writer = log.solo(Tier(0), Class::Hot).unwrap();
     writer.write(&data).unwrap();
     let (id, _) = writer.finish(&Owner::default()).unwrap();
     let path = dir.path().join(super::super::id::FileKey::Solo(id).path());

@@ -69,12 +69,13 @@ pub(super) fn store(dir: &Path) -> Vec<Finding> {
         None => Finding::note("free disk", "cannot be asked for", "see `df`"),
     });
     findings.push(key_file(&dir.join(ACCESS_KEY_FILE)));
-    if let Err(error) = crate::node::options(dir) {
-        findings.push(Finding::wrong(
+    match crate::node::store_settings(dir) {
+        Ok(settings) => findings.extend(super::classes::classes(&settings.tiers)),
+        Err(error) => findings.push(Finding::wrong(
             "keyfold.toml",
             error.reason().to_owned(),
             error.remedy().unwrap_or("correct the file").to_owned(),
-        ));
+        )),
     }
     findings
 }

@@ -192,6 +192,7 @@ fn object_row(store: &Arc<Store>, bucket: &Bucket, key: &str, object: &Object) -
         kind: if object.marker { "marker" } else { kind(posix.kind) }.to_owned(),
         size: object.size,
         stored: object.stored,
+        on_disk: store.disk_bytes(object).ok().flatten(),
         version: Some(object.version.to_string()),
         latest: object.superseded.is_none(),
         etag: (!object.marker).then(|| object.etag.to_string()),

@@ -70,6 +70,10 @@ pub(super) fn fsck(store: &Arc<Store>, repair: Option<bool>, reply: &mut dyn Rep
 
 pub(super) fn gc(store: &Store, dry_run: bool, reply: &mut dyn Reply) -> Result<()> {
     let bytes = if dry_run {
+        let misplaced = store.misplaced_bytes()?;
+        if misplaced > 0 {
+            acted("moved to the disks and compression of their classes in", store, Some(misplaced), true, reply)?;
+        }
         store.garbage()?
     } else {
         let mut listening = Ok(());

@@ -91,7 +91,7 @@ impl Store {
         }
     }
 
-    /// One pass at the rate of the settings; how many segments it was about. Ends when nobody else has the store any more.
+    /// One pass at the rate of the settings; how many segments, runs and files it was about. Ends when nobody else has the store any more.
     fn compact_paced(self: &Arc<Self>) -> Result<u64> {
         let (mut traffic, mut own) = (self.traffic(), 0);
         let mut go_on = |bytes: u64| {
@@ -119,6 +119,9 @@ impl Store {
         if done.segments > 0 {
             tracing::info!(segments = done.segments, copied = done.copied, "compacted");
         }
-        Ok(done.segments)
+        if done.moved > 0 {
+            tracing::info!(moved = done.moved, copied = done.copied, "moved to other tiers");
+        }
+        Ok(done.segments + done.moved)
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 const PASSES_MAX: usize = 1000;
 
 impl Store {
-    /// Frees what nobody refers to, compacts without pause until there is nothing to gain, and has the index give back
+    /// Frees what nobody refers to, moves what lies in another tier than it should, compacts without pause until there is nothing to gain, and has the index give back
     /// what was deleted from it. `go_on` is asked before each step. Returns how many bytes shorter the store's files
     /// are.
     ///
@@ -20,6 +20,7 @@ impl Store {
         self.writable()?;
         let _held = self.brakes.hold();
         let before = self.file_bytes()?;
+        self.placement.ask();
         let freed = |store: &Self| Ok(before.saturating_sub(store.file_bytes()?));
         for _ in 0..PASSES_MAX {
             while self.reap()? {
@@ -31,7 +32,7 @@ impl Store {
             if !go_on() {
                 return freed(self);
             }
-            if done.segments == 0 {
+            if done.is_idle() {
                 break;
             }
         }

@@ -1,12 +1,13 @@
-//! Who refers to the runs of some segments: found by a walk over all contents and nodes, since nothing on the disk leads
+//! Who refers to some runs and files of their own: found by a walk over all contents and nodes, since nothing on the disk leads
 //! from a run to those.
 
 use super::super::Store;
+use super::super::extents::ref_key;
 use crate::chunklog::RUN_BYTES_MAX;
-use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, Source, decode, id_key, id_of};
+use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, RefKey, Source, decode, id_key, id_of};
 use crate::model::{ContentId, Result};
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Records collected in one walk; the others wait for the next.
@@ -23,32 +24,35 @@ pub(super) enum Holder {
     Node(u64),
 }
 
-/// A run by its place.
-pub(super) type Place = (u64, u32);
+/// What an extent shows of a run or a file of its own: bytes counted from its beginning. `None` for what cannot be, which is left
+/// for fsck to tell, and for what is nowhere.
+pub(super) fn shown(extent: &Extent) -> Option<(RefKey, Range<u64>)> {
+    let (begin, len) = match extent.source {
+        Source::Run { len, skip, .. } if len <= RUN_BYTES_MAX => (u64::from(skip), u64::from(len)),
+        Source::Solo { at, .. } => (at, u64::MAX),
+        _ => return None,
+    };
+    let end = begin.checked_add(extent.len).filter(|end| *end <= len && *end > begin)?;
+    Some((ref_key(extent.source)?, begin..end))
+}
 
-/// What refers to the segments.
+/// What refers to what is looked for.
 #[derive(Default)]
 pub(super) struct Holders {
     pub records: Vec<Holder>,
-    /// The part of each run that extents show.
-    pub shown: HashMap<Place, Range<u32>>,
+    /// The part of each that extents show.
+    pub shown: HashMap<RefKey, Range<u64>>,
     /// Whether that is all.
     pub complete: bool,
 }
 
 impl Holders {
-    fn look(&mut self, holder: Holder, extents: &[Extent], segments: &HashSet<u64>) {
+    fn look(&mut self, holder: Holder, extents: &[Extent], wants: &dyn Fn(RefKey) -> bool) {
         let mut holds = false;
-        for extent in extents {
-            let Source::Run { segment, offset, len, skip } = extent.source else { continue };
-            let end = skip.saturating_add(u32::try_from(extent.len).unwrap_or(u32::MAX));
-            // What cannot be is left for fsck to tell.
-            if !segments.contains(&segment) || len > RUN_BYTES_MAX || end > len || end <= skip {
-                continue;
-            }
+        for (key, part) in extents.iter().filter_map(shown).filter(|(key, _)| wants(*key)) {
             holds = true;
-            let shown = self.shown.entry((segment, offset)).or_insert(skip..end);
-            *shown = shown.start.min(skip)..shown.end.max(end);
+            let shown = self.shown.entry(key).or_insert(part.clone());
+            *shown = shown.start.min(part.start)..shown.end.max(part.end);
         }
         if holds {
             self.records.push(holder);
@@ -57,9 +61,14 @@ impl Holders {
 }
 
 impl Store {
-    /// Every record from number `from` on that refers to a run of these segments, or as many as one pass deals with. Stops
-    /// when `go_on` says no.
-    pub(super) fn holders(&self, segments: &HashSet<u64>, from: u64, go_on: &dyn Fn() -> bool) -> Result<Holders> {
+    /// Every record from number `from` on that refers to what is wanted, or as many as one pass deals with. Stops when `go_on` says
+    /// no.
+    pub(super) fn holders(
+        &self,
+        wants: &dyn Fn(RefKey) -> bool,
+        from: u64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Holders> {
         let mut found = Holders::default();
         let (from, seen) = (id_key(from), Cell::new(0));
         let ends = |found: &Holders| {
@@ -72,7 +81,7 @@ impl Store {
             // A record that is damaged keeps its segments.
             let (Some(id), Ok(record)) = (id_of(&key), decode::<ContentRecord>(&value)) else { continue };
             if let Body::Extents(extents) = &record.body {
-                found.look(Holder::Content(ContentId(id)), extents, segments);
+                found.look(Holder::Content(ContentId(id)), extents, wants);
             }
             if ends(&found) {
                 return Ok(found);
@@ -82,7 +91,7 @@ impl Store {
             let (key, value) = entry?;
             let (Some(id), Ok(node)) = (id_of(&key), decode::<Node>(&value)) else { continue };
             if let Node::Leaf(extents) = &node {
-                found.look(Holder::Node(id), extents, segments);
+                found.look(Holder::Node(id), extents, wants);
             }
             if ends(&found) {
                 return Ok(found);

@@ -8,17 +8,19 @@ mod background;
 mod choose;
 mod gc;
 mod holders;
+mod placement;
 mod relocate;
 
 pub(super) use self::background::Brakes;
 use self::choose::{Limits, Use};
+pub(super) use self::placement::Placement;
 use self::relocate::Relocation;
 use super::Store;
 use super::publish::segment_key;
 use super::reap::gone_file;
 use crate::chunklog::{Fill, SegmentId};
-use crate::index::{Family, Read, SegRecord, decode, id_of};
-use crate::model::{Result, Timestamp};
+use crate::index::{Family, Read, RefKey, SegRecord, decode, id_of};
+use crate::model::{Kind, Result, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -38,6 +40,8 @@ pub(super) struct Compactor {
     notes: HashSet<SegmentId>,
     /// Segments that a pass did not empty, and when that was.
     stuck: HashMap<u64, Timestamp>,
+    /// Of which tier files are.
+    known: placement::Known,
 }
 
 /// What a pass did.
@@ -49,6 +53,16 @@ pub struct Compacted {
     pub copied: u64,
     /// Records that refer to other places now.
     pub records: u64,
+    /// Things it meant to move to other tiers: runs, and files of their own.
+    pub moved: u64,
+}
+
+impl Compacted {
+    /// Whether there was nothing to do.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.segments == 0 && self.moved == 0
+    }
 }
 
 /// What the segments hold, as far as they can be compacted.
@@ -84,6 +98,16 @@ impl Store {
             return Ok(Compacted::default());
         }
         let mut compactor = self.compactor.lock();
+        match self.put_in_place(&mut compactor, go_on) {
+            // What can be freed comes first.
+            Err(error) if error.kind() == Kind::Full => {}
+            moved => {
+                let moved = moved?;
+                if moved.moved > 0 {
+                    return Ok(moved);
+                }
+            }
+        }
         let survey = self.survey(&mut compactor, thorough)?;
         let mut sealed = 0;
         for wasted in survey.wasted() {
@@ -95,21 +119,10 @@ impl Store {
         if victims.is_empty() {
             return Ok(Compacted { segments: sealed, ..Compacted::default() });
         }
-        let mut relocation = Relocation::new(self);
-        let (mut from, mut complete, mut ended) = (0, true, true);
-        for _ in 0..WALKS {
-            // Of the numbers below this all are committed, or never will be, once those that keep things from moving have
-            // come to their end.
-            let next = self.ids.next();
-            self.moves.settle();
-            let holders = self.holders(&victims, from, &|| !self.rounds.stopping())?;
-            ended = relocation.run(&holders, go_on)?;
-            complete = ended && holders.complete;
-            if !complete || holders.records.is_empty() {
-                break;
-            }
-            from = next;
-        }
+        let nowhere = HashMap::new();
+        let mut relocation = Relocation::new(self, &nowhere);
+        let wants = |key| matches!(key, RefKey::Run(segment, _) if victims.contains(&segment));
+        let (ended, complete) = self.relocate(&mut relocation, &wants, go_on)?;
         let done = Compacted { segments: victims.len() as u64, ..relocation.done };
         // One that was stopped says nothing about what cannot be emptied.
         if ended && (complete || done.records == 0) {
@@ -121,6 +134,51 @@ impl Store {
             }
         }
         Ok(done)
+    }
+
+    /// Moves what lies in another tier than its holders want, if anybody has asked.
+    fn put_in_place(&self, compactor: &mut Compactor, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
+        let idle = Compacted::default();
+        if !self.placement.is_due() {
+            return Ok(idle);
+        }
+        let Some(found) = self.misplaced(&mut compactor.known, &|| !self.rounds.stopping())? else { return Ok(idle) };
+        self.found_misplaced(&found);
+        let mut relocation = Relocation::new(self, &found.targets);
+        let (mut ended, mut complete) = (true, true);
+        if !found.targets.is_empty() {
+            (ended, complete) = self.relocate(&mut relocation, &|key| found.targets.contains_key(&key), go_on)?;
+        }
+        let done = relocation.done;
+        drop(relocation);
+        self.placed(&mut compactor.known, &found, done.copied, ended && (complete || done.records == 0));
+        // What stays all the same, since it cannot be read, is not tried again at once.
+        Ok(if done.records > 0 { Compacted { moved: found.targets.len() as u64, ..done } } else { idle })
+    }
+
+    /// Copies what is wanted of contents and nodes and has these refer to the copies: whether that was not stopped, and whether it is
+    /// all.
+    fn relocate(
+        &self,
+        relocation: &mut Relocation<'_>,
+        wants: &dyn Fn(RefKey) -> bool,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<(bool, bool)> {
+        let (mut from, mut complete, mut ended) = (0, true, true);
+        for _ in 0..WALKS {
+            // Of the numbers below this all are committed, or never will be, once those that keep things from moving have
+            // come to their end.
+            let next = self.ids.next();
+            self.moves.settle();
+            let holders = self.holders(wants, from, &|| !self.rounds.stopping())?;
+            ended = relocation.run(&holders, go_on)?;
+            complete = ended && holders.complete;
+            if !complete || holders.records.is_empty() {
+                break;
+            }
+            from = next;
+        }
+        Ok((ended, complete))
     }
 
     fn live_of(&self, segment: u64) -> Result<u64> {

@@ -3,7 +3,7 @@
 use super::{Draft, Piece};
 use crate::chunklog::format::note::Stretch;
 use crate::index::Extent;
-use crate::model::{ContentId, DirId, Ino, Result};
+use crate::model::{ContentId, DirId, Ino, Result, StorageClass};
 use crate::store::origin::State;
 
 impl Draft {
@@ -49,6 +49,20 @@ impl Draft {
     /// Lets the log know whose bytes come: the file `ino` at its name.
     pub fn is_at(&mut self, ino: Ino, at: (DirId, &str)) {
         self.origin.is_at(ino, at);
+    }
+
+    /// Lets its bytes lie where those of the class of storage do that it is about to have. A hint: what comes to lie elsewhere is
+    /// moved later.
+    pub fn has_class(&mut self, class: StorageClass) {
+        self.tier = self.store.log.tier_of(class);
+    }
+
+    /// The same of one that takes the place of a version of that class on a mount: what leaves an archive is none.
+    pub fn rewrites(&mut self, class: StorageClass) {
+        self.has_class(match class {
+            StorageClass::Glacier | StorageClass::DeepArchive => StorageClass::Standard,
+            class => class,
+        });
     }
 
     /// The same for what is put by its key.

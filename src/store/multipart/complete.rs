@@ -185,6 +185,7 @@ impl Store {
         let sums = ObjectSums { made_by, ..check_sums(parts, &chosen, &record, options)? };
         let mut draft = self.draft(None)?;
         draft.has_key(bucket, &record.key);
+        draft.has_class(record.class);
         // Its bytes count already, as those of the parts.
         draft.counts_in(record.bucket, u64::MAX);
         self.concatenate(&mut draft, &chosen)?;

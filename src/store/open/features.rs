@@ -8,8 +8,10 @@ use std::path::Path;
 
 /// There may be vaults: to another release their buckets would be damage, and what they hold anybody's.
 pub(in crate::store) const VAULTS: &str = "vaults";
+/// Runs may be compressed.
+pub(super) const ZSTD: &str = "zstd";
 /// What this release knows.
-const KNOWN: [&str; 2] = [BACKUP, VAULTS];
+const KNOWN: [&str; 3] = [BACKUP, VAULTS, ZSTD];
 
 /// Whether this release knows all features of a store.
 pub(super) fn are_known(features: &[String]) -> bool {

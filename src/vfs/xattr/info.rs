@@ -37,6 +37,9 @@ pub(super) fn info(store: &Arc<Store>, target: &Target) -> Result<String> {
     if let Target::File { entry, pending, .. } = target {
         fields.0.push(("size".to_owned(), entry.object.size.into()));
         fields.0.push(("stored".to_owned(), entry.object.stored.into()));
+        if let Ok(Some(bytes)) = store.disk_bytes(&entry.object) {
+            fields.0.push(("on-disk".to_owned(), bytes.into()));
+        }
         fields.0.push(("published".to_owned(), (!entry.draft && !pending).into()));
     }
     if let Target::Version { object, .. } = target {

@@ -32,6 +32,32 @@ fn sc_10_the_classes_and_what_they_promise() {
 }
 
 #[test]
+fn sc_4_a_class_that_compresses_from_the_shell() {
+    let bench = made();
+    bench.umount();
+    let settings = "[care]\ncompact_rate = 0\n[class.GLACIER_IR]\ncompression = 3\n";
+    std::fs::write(bench.store.join("keyfold.toml"), settings).unwrap();
+    bench.mount();
+    let rows = bench.json(&["classes"]);
+    let of = |name: &str, what: &str| rows.iter().find(|row| row["class"] == name).unwrap()[what].clone();
+    assert_eq!((of("GLACIER_IR", "compression"), of("STANDARD", "compression")), (3.into(), 0.into()));
+    assert_eq!((of("STANDARD", "copies"), of("STANDARD", "lies_in")[0].clone()), (1.into(), "home".into()));
+    assert_eq!(bench.ok(&["classes"]).lines().filter(|line| line.contains("home")).count(), 7);
+    let (file, bytes) = (bench.mountpoint.join("photos/a"), b"the same line again\n".repeat(100_000));
+    std::fs::write(&file, &bytes).unwrap();
+    let on_disk = || bench.json(&["stat", "photos/a"]).remove(0)["on_disk"].as_u64().unwrap();
+    assert_eq!(on_disk(), bytes.len() as u64);
+    bench.ok(&["class", "set", "photos/a", "GLACIER_IR"]);
+    let would = bench.ok(&["gc", "--dry-run"]);
+    assert!(would.contains("would be moved") && would.contains("1.9 MiB"), "{would}");
+    bench.ok(&["gc"]);
+    assert!(!bench.ok(&["gc", "--dry-run"]).contains("moved"));
+    assert!(on_disk() < bytes.len() as u64 / 50, "{}", on_disk());
+    assert!(std::fs::read(&file).unwrap() == bytes);
+    assert_eq!(bench.run(&["fsck"]).status, Some(0));
+}
+
+#[test]
 fn lc_13_sc_17_classes_of_objects_trees_and_directories() {
     let bench = made();
     assert_eq!(bench.ok(&["class", "get", "photos/a"]), "STANDARD  a\n");

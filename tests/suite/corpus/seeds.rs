@@ -8,7 +8,7 @@ use keyfold::chunklog::{Class, Owner, RawRun, SegmentId, SoloId, Written};
 use keyfold::config::STORE_TEMPLATE;
 use keyfold::control::{Answer, Attribute, Edit, Envelope, Failure, Request, Target, Which};
 use keyfold::index::{Change, DentRecord, Family, Index, SegRecord, Settings, Tx, decode, dent_key, dir_of, encode};
-use keyfold::model::{BucketId, ETag, Error, Kind, Timestamp, VersionId};
+use keyfold::model::{BucketId, ETag, Error, Kind, StorageClass, Timestamp, VersionId};
 use std::path::{Path, PathBuf};
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
@@ -36,7 +36,14 @@ fn log() -> Seeds {
     let bind = Binder::segment(STORE, SEGMENT);
     let created = Timestamp::new(1_795_312_800, 5);
     let headers = [Class::Hot, Class::Aged(3), Class::Expires(20_779), Class::Held(700)].map(|class| {
-        let header = SegmentHeader { store: *STORE, id: SEGMENT, created, class };
+        let header = SegmentHeader {
+            store: *STORE,
+            id: SEGMENT,
+            created,
+            class,
+            storage: StorageClass::Standard,
+            packed: false,
+        };
         ("segment_header", header.encode())
     });
     let mut seeds = headers.to_vec();
@@ -44,9 +51,16 @@ fn log() -> Seeds {
     let owner = Owner { ino: 11, seq: 2, logical: 65_536, written, key_tail: b"b/k" };
     for len in [1, 12, 70_000] {
         let mut head = Vec::new();
-        run::encode_head(&mut head, &bind, SEGMENT, 4096, &owner, &vec![b'x'; len]);
+        run::encode_head(&mut head, &bind, SEGMENT, 4096, &owner, &run::Payload::plain(&vec![b'x'; len]));
         seeds.push(("run_head", at(4096, &head)));
     }
+    let mut head = Vec::new();
+    let packed = run::Payload { len: 131_072, stored: &[7; 65_546], frames: &[10, 65_536] };
+    run::encode_head(&mut head, &bind, SEGMENT, 4096, &owner, &packed);
+    seeds.push(("run_head", at(4096, &head)));
+    // 32 times `keyfold ` as a frame of zstd.
+    let frame = b"\x28\xb5\x2f\xfd\x60\0\0\x7d\0\0\x40keyfold \x01\0\xf5\x51\x85\x0b";
+    seeds.push(("packed_frame", [&255_u16.to_le_bytes()[..], frame].concat()));
     for runs in [0, 1, 5] {
         let entry = |n: u32| footer::Entry { offset: 4096 + n * 256, len: 12, ino: 11, seq: 2, logical: n.into() };
         let entries: Vec<_> = (0..runs).map(entry).collect();
@@ -56,7 +70,7 @@ fn log() -> Seeds {
     for frames in [0, 1, 3] {
         let crcs = vec![7; frames];
         let (bind, len) = (Binder::solo(STORE, SOLO), frames as u64 * 65_536);
-        let bytes = sum::encode(&bind, STORE, SOLO, Class::Hot, len, &owner, &crcs);
+        let bytes = sum::encode(&bind, STORE, SOLO, (StorageClass::Standard, Class::Hot), len, &owner, &crcs);
         seeds.push(("solo_sum", bytes));
     }
     let stretch = Stretch { at: 4096, len: 65_536, content: 17, from: 0 };

@@ -7,7 +7,7 @@ use keyfold::model::{
 };
 use keyfold::store::{
     CompleteOptions, CompletePart, Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PartInfo,
-    PosixChange, Promise, PutOptions, Reserve, Session, Store, UploadOptions, VersionEntry,
+    PosixChange, Promise, PutOptions, Reserve, Session, Store, TierSettings, UploadOptions, VersionEntry,
 };
 use keyfold::sys::clock::ManualClock;
 use keyfold::sys::disk::MemDisk;
@@ -29,6 +29,8 @@ pub struct Home {
     opened: std::sync::Mutex<Option<Arc<Store>>>,
     /// What a store leaves free.
     pub reserve: Reserve,
+    /// What classes of storage ask for.
+    pub tiers: Vec<TierSettings>,
 }
 
 impl Drop for Home {
@@ -52,6 +54,7 @@ impl Home {
             stage_bytes: None,
             opened: std::sync::Mutex::default(),
             reserve: Reserve::Auto,
+            tiers: vec![TierSettings::default()],
         }
     }
 
@@ -91,6 +94,7 @@ impl Home {
         options.settings.commit_interval = Duration::from_secs(3600);
         options.settings.segment_bytes = 1 << 20;
         options.settings.reserve = self.reserve;
+        options.settings.tiers = self.tiers.clone();
         // Compaction comes when a test says so.
         options.settings.compact_rate = 0;
         options.settings.cache_bytes = 8 << 20;
@@ -321,7 +325,7 @@ pub fn compact(store: &Store) {
 pub fn try_compact(store: &Store) -> Result<()> {
     for _ in 0..20 {
         while store.reap()? {}
-        if store.compact(&mut |_| true)?.segments == 0 {
+        if store.compact(&mut |_| true)?.is_idle() {
             return Ok(());
         }
     }

@@ -5,7 +5,7 @@ use super::harness::{B, Home, key, make_bucket, posix};
 use super::model::{Bucket, Version, split};
 use super::ops::{DIRS, KEYS, Op, SIZES, op, stream};
 use keyfold::model::{ChecksumAlgorithm, Error, FileKind, Kind, Object, Result, Versioning};
-use keyfold::store::{Condition, CopyOptions, Promise, PutOptions, Store};
+use keyfold::store::{Condition, CopyOptions, Mover, Promise, PutOptions, Step, Store, may_move};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -222,6 +222,17 @@ impl World {
                     let label = format!("m{}", self.steps);
                     self.store.set_metadata(place, &meta(Some(&label)))?;
                     self.model.push(KEYS[*k], version.bytes, version.tag, Some(label));
+                    self.commit();
+                }
+            }
+            Op::Class { key: k, at, to } => {
+                let place = self.place(KEYS[*k]);
+                if let (Some(place), Some((_, _, object))) = (place, self.version(KEYS[*k], *at)) {
+                    let step = Step { from: None, to: *to, by: Mover::Caller };
+                    let can = !object.marker && (object.class == *to || may_move(&object, *to, self.store.now()));
+                    done(self.store.transition(place, Some((object.version, None)), step), can, || {
+                        KEYS[*k].to_owned()
+                    })?;
                     self.commit();
                 }
             }

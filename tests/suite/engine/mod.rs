@@ -40,6 +40,7 @@ mod space;
 mod sweep;
 mod takeover;
 mod tiering;
+mod tiers;
 mod tree;
 mod vaults;
 mod versions;

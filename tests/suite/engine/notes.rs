@@ -8,7 +8,7 @@ use super::rebuild::{log_files, rebuild, rebuilt};
 use keyfold::backup::{Plan, Watch, make, restore};
 use keyfold::chunklog::format::header::SegmentHeader;
 use keyfold::chunklog::format::note::{Note, Stretch};
-use keyfold::chunklog::{ChunkLog, Class, Owner, Settings, Written};
+use keyfold::chunklog::{ChunkLog, Class, Owner, Settings, Tier, Written};
 use keyfold::index::{Family, id_key};
 use keyfold::model::{FileKind, Kind, Versioning};
 use keyfold::store::{
@@ -569,7 +569,7 @@ fn hostile_notes_cost_little() {
     let note = |seq: u64, key: &[u8], length: u64, note: &Note| {
         let written = Written { length, note: true, last: true, order: 1, ..Written::default() };
         let owner = Owner { seq, written, key_tail: key, ..Owner::default() };
-        log.append(Class::Notes, &[(owner, &note.encode())]).unwrap();
+        log.append(Tier(0), Class::Notes, &[(owner, &note.encode())]).unwrap();
     };
     for n in 0..3000 {
         note(1 << 20 | n, format!("{B}/dir/a/").as_bytes(), 0, &Note::Moved(format!("{B}/dir/").into_bytes()));

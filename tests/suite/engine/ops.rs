@@ -1,5 +1,6 @@
 //! What can happen in a random history, with names and sizes chosen to meet.
 
+use keyfold::model::StorageClass;
 use keyfold::store::RenameHow;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -39,6 +40,7 @@ pub enum Op {
     Copy { from: usize, to: usize },
     Tags { key: usize, at: usize },
     Meta(usize),
+    Class { key: usize, at: usize, to: StorageClass },
     Upload { key: usize, parts: usize, end: usize },
     Reap,
     Compact,
@@ -84,6 +86,8 @@ pub fn stream(seed: u64) -> impl Iterator<Item = Op> {
 
 pub fn op() -> impl Strategy<Value = Op> {
     let (k, n) = (0..KEYS.len(), 0..6usize);
+    // Those whose bytes can be read.
+    let class = prop::sample::select(&[StorageClass::StandardIa, StorageClass::OnezoneIa, StorageClass::GlacierIr][..]);
     let how =
         || prop_oneof![4 => Just(RenameHow::Replace), 1 => Just(RenameHow::NoReplace), 1 => Just(RenameHow::Exchange)];
     prop_oneof![
@@ -101,8 +105,9 @@ pub fn op() -> impl Strategy<Value = Op> {
         4 => (0..DIRS.len()).prop_map(Op::MakeDir),
         4 => (0..DIRS.len()).prop_map(Op::RemoveDir),
         4 => (k.clone(), k.clone()).prop_map(|(from, to)| Op::Copy { from, to }),
-        2 => (k.clone(), n).prop_map(|(key, at)| Op::Tags { key, at }),
+        2 => (k.clone(), n.clone()).prop_map(|(key, at)| Op::Tags { key, at }),
         2 => k.clone().prop_map(Op::Meta),
+        4 => (k.clone(), n, class).prop_map(|(key, at, to)| Op::Class { key, at, to }),
         2 => (k, 1..3usize, 0..SIZES.len()).prop_map(|(key, parts, end)| Op::Upload { key, parts, end }),
         2 => Just(Op::Reap),
         3 => Just(Op::Compact),

@@ -44,8 +44,13 @@ impl Drop for Seeded {
     }
 }
 
-fn begin() -> World {
-    let world = World::new(Home::simulated());
+/// Of three histories one has classes that compress, and bytes that follow them.
+fn begin(seed: u64) -> World {
+    let mut home = Home::simulated();
+    if seed.is_multiple_of(3) {
+        home.tiers = super::tiers::tiers();
+    }
+    let world = World::new(home);
     world.store.sync().unwrap();
     world
 }
@@ -73,7 +78,7 @@ struct Cuts {
 /// Runs a history and looks at power cuts before one in `one_in` calls that change something.
 fn with_power_cuts(seed: u64, one_in: u64, looked_at: &mut Cuts) {
     let _seeded = Seeded(seed);
-    let mut world = begin();
+    let mut world = begin(seed);
     world.home.disk().imagine_cuts(seed, one_in);
     for (n, op) in history(seed).iter().enumerate() {
         let before = world.durable;
@@ -110,7 +115,7 @@ fn a_seed_is_one_schedule() {
     for seed in seeds("schedules", 3, 20) {
         let _seeded = Seeded(seed);
         let run = || {
-            let mut world = begin();
+            let mut world = begin(seed);
             history(seed).iter().for_each(|op| world.step(op));
             let disk = world.home.disk();
             let calls =
@@ -137,7 +142,7 @@ const CALLS: [DiskCall; 7] = [
 /// cut, is a state before or after the operation that was refused. Returns whether anything was refused.
 fn with_a_failure(seed: u64, clean: &[Vec<Bucket>], call: DiskCall, n: u64, errno: i32) -> bool {
     let what = format!("{call:?} {n} fails with {errno}");
-    let mut world = begin();
+    let mut world = begin(seed);
     world.home.disk().fail(call, n, 1, errno);
     for (step, op) in history(seed).iter().enumerate() {
         let before = world.durable;
@@ -193,7 +198,7 @@ fn a_failed_call_is_told_and_leaves_nothing_half() {
     let (mut refused, mut unseen) = (0, 0);
     for seed in seeds("failures", 4, 60) {
         let _seeded = Seeded(seed);
-        let mut world = begin();
+        let mut world = begin(seed);
         let counted = world.home.disk();
         let before = CALLS.map(|call| counted.calls(call));
         let clean = states(&mut world, &history(seed));
@@ -348,7 +353,7 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
     let (mut flipped, mut misread, mut miswritten) = (Told::default(), Told::default(), Told::default());
     for seed in seeds("rot", 6, 100) {
         let _seeded = Seeded(seed);
-        let mut world = begin();
+        let mut world = begin(seed);
         // What a history's own crash would find damaged is not this test's.
         for op in history(seed).iter().filter(|op| !matches!(op, Op::Crash | Op::Reopen)) {
             world.step(op);
@@ -404,7 +409,7 @@ fn flipped_bits_and_misplaced_accesses_never_read_as_something_else() {
 
 /// A history in which some writes of data go astray.
 fn begin_misplaced(seed: u64) -> World {
-    let mut world = begin();
+    let mut world = begin(seed);
     for n in 0..4 {
         let by = [4096, -4096, 8192, 512][n as usize];
         world.home.disk().misdirect(DiskCall::Write, Path::new("seg"), seed % 5 + n * 3, by);

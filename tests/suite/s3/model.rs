@@ -227,6 +227,8 @@ impl World {
                     }
                 }
             }
+            // Of the engine's own histories.
+            Op::Class { .. } => {}
             Op::Meta(key) => {
                 if let Some(Version { bytes, tag, .. }) = self.model.current(KEYS[*key]).cloned() {
                     let label = self.label();
