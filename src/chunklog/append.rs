@@ -5,7 +5,7 @@ use super::format::header::SegmentHeader;
 use super::format::run::RUN_BYTES_MAX;
 use super::id::{Class, FileKey, Owner, Run, SegmentId, stretches};
 use super::log::{ChunkLog, Inner, Lane};
-use super::packed::{Packed, pack};
+use super::packed::{Packed, Packer};
 use super::segment::{OpenSegment, Pieces, Places, Room};
 use super::tier::Tier;
 use crate::model::{Error, Kind, Result};
@@ -51,10 +51,9 @@ impl ChunkLog {
         let lane = Arc::clone(self.0.lanes.lock().entry((tier, class)).or_default());
         // Before places are given out, which have the size of what is stored.
         let level = if class == Class::Notes { 0 } else { self.level(tier) };
-        let packed: Vec<Option<Packed>> = match level {
-            0 => Vec::new(),
-            _ => pieces.iter().map(|(_, piece)| pack(piece, level)).collect(),
-        };
+        let packed: Vec<Option<Packed>> = Packer::new(level)
+            .map(|mut packer| pieces.iter().map(|(_, piece)| packer.pack(piece)).collect())
+            .unwrap_or_default();
         let mut runs = Vec::with_capacity(pieces.len());
         while runs.len() < pieces.len() {
             let rest = Pieces { pieces: &pieces[runs.len()..], packed: packed.get(runs.len()..).unwrap_or_default() };

@@ -27,21 +27,31 @@ impl Packed {
     }
 }
 
-/// Compresses a payload; `None` when no frame of it becomes shorter, or no memory is to be had for that.
-pub(super) fn pack(plain: &[u8], level: i32) -> Option<Packed> {
-    let mut packer = Compressor::new(level).ok()?;
-    let mut room = vec![0; FRAME];
-    let (mut stored, mut frames) = (Vec::with_capacity(plain.len() / 2), Vec::new());
-    for frame in plain.chunks(FRAME) {
-        // What does not fit does not gain.
-        let bytes = match packer.compress_to_buffer(frame, &mut room[..frame.len() - frame.len().div_ceil(GAIN_PART)]) {
-            Ok(bytes) => &room[..bytes],
-            Err(_) => frame,
-        };
-        stored.extend_from_slice(bytes);
-        frames.push(bytes.len() as u32);
+/// Compresses the payloads of one append.
+pub(super) struct Packer(Compressor<'static>);
+
+impl Packer {
+    /// One for a level of zstd; `None` where nothing is to be compressed, or no memory is to be had for it.
+    pub(super) fn new(level: i32) -> Option<Self> {
+        if level == 0 { None } else { Compressor::new(level).ok().map(Self) }
     }
-    (stored.len() < plain.len()).then_some(Packed { stored, frames, len: plain.len() as u32 })
+
+    /// Compresses a payload; `None` when no frame of it becomes shorter.
+    pub(super) fn pack(&mut self, plain: &[u8]) -> Option<Packed> {
+        let mut room = vec![0; FRAME];
+        let (mut stored, mut frames) = (Vec::with_capacity(plain.len() / 2), Vec::new());
+        for frame in plain.chunks(FRAME) {
+            // What does not fit does not gain.
+            let most = frame.len() - frame.len().div_ceil(GAIN_PART);
+            let bytes = match self.0.compress_to_buffer(frame, &mut room[..most]) {
+                Ok(bytes) => &room[..bytes],
+                Err(_) => frame,
+            };
+            stored.extend_from_slice(bytes);
+            frames.push(bytes.len() as u32);
+        }
+        (stored.len() < plain.len()).then_some(Packed { stored, frames, len: plain.len() as u32 })
+    }
 }
 
 /// Gives back bytes `from..` of a compressed frame of `len` plain bytes, as many as `out` takes. Whether it was one: whatever
@@ -80,7 +90,7 @@ pub fn check_frame(stored: &[u8], len: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{FRAME, pack, unpack};
+    use super::{FRAME, Packer, unpack};
 
     #[test]
     fn frames_that_do_not_shrink_are_kept_as_they_are() {
@@ -90,9 +100,11 @@ mod tests {
             (state >> 56) as u8
         };
         let noise: Vec<u8> = (0..FRAME).map(|_| noise()).collect();
-        assert!(pack(&noise, 3).is_none());
+        assert!(Packer::new(0).is_none());
+        let mut packer = Packer::new(3).unwrap();
+        assert!(packer.pack(&noise).is_none());
         let mixed = [&noise[..], &[7; FRAME], b"short"].concat();
-        let packed = pack(&mixed, 3).unwrap();
+        let packed = packer.pack(&mixed).unwrap();
         let payload = packed.payload();
         assert_eq!((payload.len as usize, payload.frames.len()), (mixed.len(), 3));
         assert_eq!((payload.frames[0] as usize, payload.frames[2]), (FRAME, 5));

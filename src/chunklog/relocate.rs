@@ -4,7 +4,7 @@ use super::format::header::{HEADER_BYTES, SegmentHeader};
 use super::format::run::{HEAD_BYTES_MAX, RunHead};
 use super::format::{Binder, Flaw};
 use super::id::{Class, FileKey, Owner, Run, SegmentId};
-use super::log::{ChunkLog, Inner};
+use super::log::{ChunkLog, Inner, SegmentState};
 use super::segment::OpenSegment;
 use super::tier::{Tier, tier_of};
 use crate::model::{Error, Result};
@@ -19,7 +19,7 @@ const AGE_MAX: u8 = 3;
 pub struct Fill {
     /// Bytes of the file.
     pub bytes: u64,
-    /// Plain bytes of all runs, live and dead; unknown when a crash left the segment.
+    /// Plain bytes of all runs, live and dead; unknown when a crash left the segment, unless its runs are compressed.
     pub plain: Option<u64>,
 }
 
@@ -56,8 +56,16 @@ impl ChunkLog {
         }
         let len = self.0.disk.file_len(&id.path());
         let bytes = len.map_err(|e| Error::io(format!("cannot look at segment {id}"), e))?.unwrap_or(0);
-        let (_, trailer) = self.0.segment_state(id, bytes)?;
-        Ok(Fill { bytes, plain: trailer.map(|trailer| trailer.plain) })
+        let (state, trailer) = self.0.segment_state(id, bytes)?;
+        let plain = match trailer {
+            Some(trailer) => Some(trailer.plain),
+            // Its length says nothing of what it holds.
+            None if state == SegmentState::Loose && self.header_of(id).is_some_and(|header| header.packed) => {
+                Some(self.0.plain_of(id, bytes))
+            }
+            None => None,
+        };
+        Ok(Fill { bytes, plain })
     }
 
     fn open_segment(&self, id: SegmentId) -> Option<Arc<OpenSegment>> {
@@ -153,6 +161,19 @@ impl ChunkLog {
 }
 
 impl Inner {
+    /// Plain bytes of the runs of a segment without a directory, up to the first that is none. Reads their heads.
+    fn plain_of(&self, id: SegmentId, bytes: u64) -> u64 {
+        let (mut plain, mut at) = (0, HEADER_BYTES as u64);
+        while at < bytes
+            && let Ok(offset) = u32::try_from(at)
+            && let Ok(head) = self.run_head(Run { segment: id, offset, len: 0 })
+        {
+            plain += u64::from(head.len);
+            at += u64::from(head.total());
+        }
+        plain
+    }
+
     /// The verified head of a run.
     pub(super) fn run_head(&self, run: Run) -> Result<RunHead> {
         let what = || format!("cannot read segment {} at offset {}", run.segment, run.offset);

@@ -494,7 +494,7 @@ mod tests {
         let uncommented =
             |line: &str| if line.contains(" = ") { line.trim_start_matches("# ") } else { line }.to_owned();
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        assert_eq!(said.matches('=').count(), 28);
+        assert_eq!(said.matches('=').count(), 29);
         let said = said + &DEBUG_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
         assert_eq!(StoreSettings::parse(&said, true).unwrap(), StoreSettings::default());
         let said = STORE_TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n");

@@ -123,6 +123,8 @@ pub struct Draft {
     pending: PendingSet,
     /// Where in the log its bytes go.
     tier: Tier,
+    /// Whether it took bytes of other contents since it was last published.
+    shares: bool,
     /// What it takes of its bucket's quota, once any bucket has one.
     room: Option<Room>,
     dirty: bool,
@@ -175,6 +177,7 @@ impl Store {
             running: Some(Running { crc: Crc64::new(), at: 0 }),
             pending: PendingSet::new(&self.pending),
             tier: Tier::default(),
+            shares: false,
             room: None,
             dirty: false,
             lost: None,
@@ -522,7 +525,7 @@ impl Draft {
             return Ok(len);
         }
         self.store.writable()?;
-        self.store.placement.ask();
+        self.shares = true;
         self.admit(self.size.max(end))?;
         if at > self.size {
             self.lengthen(at);
@@ -742,7 +745,7 @@ impl Draft {
         self.store.forget(0, useless.into_iter());
         self.origin.renew();
         self.pieces.clear();
-        self.spilled = 0;
+        (self.spilled, self.shares) = (0, false);
         self.buffered.set(0);
         self.pending.clear();
     }

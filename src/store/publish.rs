@@ -1,5 +1,6 @@
 //! Publishing a write session: its bytes become the current version of the file's name (FSX-1 to FSX-3).
 
+use super::compact::Asking;
 use super::content::{Content, inline};
 use super::draft::Draft;
 use super::extents::{Plan, edit};
@@ -73,6 +74,8 @@ pub(super) struct Prepared<'a> {
     _staying: Option<Staying<'a>>,
     /// Keeps others from the base that the commit frees, until the commit can be seen.
     taking: Mutex<Option<Taking>>,
+    /// Says once the commit can be seen that it shares bytes, which may be wanted elsewhere then.
+    _asking: Option<Asking<'a>>,
 }
 
 /// A draft whose bytes are where publishing needs them.
@@ -238,7 +241,8 @@ impl Store {
         let body = plan.body.take().unwrap_or(Body::Extents(Vec::new()));
         let record = ContentRecord { size, stored: plan.stored, crc64: Checksum(draft.crc64()), body };
         let base = base.map(|(content, body, _)| (Arc::clone(content), body));
-        Ok(Prepared { plan, base, _staying: Some(staying), ..self.whole(id, record) })
+        let _asking = draft.shares().then(|| self.placement.asking());
+        Ok(Prepared { plan, base, _staying: Some(staying), _asking, ..self.whole(id, record) })
     }
 
     /// Puts a draft's bytes where publishing needs them, which may wait for the disk; [`Store::publish`] does it when
@@ -254,8 +258,8 @@ impl Store {
     /// A content whose bytes are all in its record.
     fn whole(&self, id: ContentId, record: ContentRecord) -> Prepared<'_> {
         let (plan, unsynced) = (Plan::default(), Arc::clone(&self.unsynced));
-        let sums = ObjectSums::default();
-        Prepared { id, record, plan, sums, unsynced, base: None, _staying: None, taking: Mutex::new(None) }
+        let (sums, taking) = (ObjectSums::default(), Mutex::new(None));
+        Prepared { id, record, plan, sums, unsynced, base: None, _staying: None, taking, _asking: None }
     }
 
     /// Makes a write session's bytes the current version of its file. The session's first publication makes a
@@ -307,6 +311,7 @@ impl Store {
     ) -> Result<Object> {
         draft.is_at(ino, at);
         let prepared = &ready.prepared;
+        let mut elsewhere = false;
         // Room was made for it.
         let ((object, overtaken), commit) = self.commit(|tx| {
             let (now, new_seq) = self.stamp();
@@ -335,15 +340,13 @@ impl Store {
             change.apply(&mut object.posix, now);
             if !own && !old.draft {
                 object.class = Self::class_of_new(tx, at.0, &old.object)?;
-                if object.class != old.object.class {
-                    self.placement.ask();
-                }
                 object.aging = Aging::default();
             } else if own && object.class == StorageClass::IntelligentTiering {
                 // IT-5
                 object.aging = Aging { accessed: Some(now), ..Aging::default() };
             }
             edit(&mut object);
+            elsewhere = object.class != old.object.class || draft.is_apart(object.class);
             let new = Current { object, draft: false, names: old.names.clone() };
             if own {
                 count_edit(tx, at.0, (&old.object, &new.object), Some(new.nlink()))?;
@@ -358,6 +361,9 @@ impl Store {
             self.await_time(tx, at, &object)?;
             Ok((object, overtaken))
         })?;
+        if elsewhere {
+            self.placement.ask();
+        }
         self.forget(commit, prepared.taken().into_iter());
         if let Some(seq) = overtaken {
             self.note_place(commit, &object, seq, self.key_at(at.0, at.1));

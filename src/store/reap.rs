@@ -403,8 +403,8 @@ impl Store {
             Err(error) => return Err(error),
         };
         if gone {
-            if !solo {
-                // Whoever finds the file missing must see that its runs are elsewhere.
+            if !solo || self.placement.is_several() {
+                // Whoever finds the file missing must see that its bytes are elsewhere.
                 self.moves.settle();
             }
             let deleted = if solo { self.log.delete_solo(SoloId(id)) } else { self.log.delete_segment(SegmentId(id)) };

@@ -7,7 +7,7 @@ use super::super::format::note::{Note, Stretch};
 use super::super::format::run::{self, Layout, Payload, RunHead};
 use super::super::format::sum::{self, Sum};
 use super::super::format::{Binder, Flaw};
-use super::super::packed::{pack, unpack};
+use super::super::packed::{Packer, unpack};
 use super::super::{Class, Owned, Owner, SegmentId, SoloId, Written};
 use super::STORE;
 use crate::model::StorageClass::Standard;
@@ -103,7 +103,7 @@ fn format_md_shows_a_real_run() {
 fn format_md_shows_a_real_packed_run() {
     let bytes = example("packed-run");
     let head = RunHead::decode(&bytes, &bind(), SEGMENT, 4096).unwrap_or_else(|flaw| {
-        let packed = pack(&b"keyfold ".repeat(32), 3).unwrap();
+        let packed = Packer::new(3).unwrap().pack(&b"keyfold ".repeat(32)).unwrap();
         let payload = packed.payload();
         panic!("{flaw}: FORMAT.md should show\n{}\n", hex(&[packed_head(&payload), payload.stored.to_vec()].concat()))
     });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// How long after one look the next one comes at the earliest.
 const LOOK: Duration = Duration::from_secs(5);
-/// A look takes at most this part of the time.
+/// A look takes at most this part of the time; those for what is to be moved, which go through all names, have their own.
 const LOOK_PART: u32 = 50;
 /// How long after a pass the next one: the reaper deletes what it emptied.
 const PASS: Duration = Duration::from_secs(1);
@@ -70,20 +70,27 @@ impl Store {
 
     pub(in crate::store) fn run_compactor(store: &Weak<Self>) {
         let Some(rounds) = store.upgrade().map(|store| Arc::clone(&store.rounds)) else { return };
-        let mut wait = LOOK;
-        let mut seen = None;
+        let (mut wait, mut seen) = (LOOK, None);
+        // When it may be looked again for what is to be moved.
+        let mut look = Instant::now();
         while rounds.rest(wait) {
             let Some(store) = store.upgrade() else { return };
             wait = if store.is_scarce() { PASS } else { LOOK };
             let commits = store.commits();
-            if store.brakes.are_on() || seen == Some(commits) {
+            let moves = look <= Instant::now() && store.may_move();
+            if store.brakes.are_on() || (seen == Some(commits) && !moves) {
                 continue;
             }
             let began = Instant::now();
-            match store.tried("compact", store.compact_paced()) {
+            let done = store.tried("compact", store.compact_paced(moves));
+            let looked = store.placement.take_looked();
+            if moves {
+                look = Instant::now() + looked * LOOK_PART;
+            }
+            match done {
                 Some(0) => {
                     seen = Some(commits);
-                    wait = wait.max(began.elapsed() * LOOK_PART);
+                    wait = wait.max(began.elapsed().saturating_sub(looked) * LOOK_PART);
                 }
                 Some(_) => wait = PASS,
                 None => wait = FAILED,
@@ -91,8 +98,9 @@ impl Store {
         }
     }
 
-    /// One pass at the rate of the settings; how many segments, runs and files it was about. Ends when nobody else has the store any more.
-    fn compact_paced(self: &Arc<Self>) -> Result<u64> {
+    /// One pass at the rate of the settings; how many segments, runs and files it was about. Ends when nobody else has the store
+    /// any more.
+    fn compact_paced(self: &Arc<Self>, moves: bool) -> Result<u64> {
         let (mut traffic, mut own) = (self.traffic(), 0);
         let mut go_on = |bytes: u64| {
             self.brakes.running.store(true, Ordering::Relaxed);
@@ -113,7 +121,7 @@ impl Store {
                 }
             }
         };
-        let done = self.compact(&mut go_on);
+        let done = self.pass(self.is_scarce(), moves, &mut go_on);
         self.brakes.running.store(false, Ordering::Relaxed);
         let done = done?;
         if done.segments > 0 {

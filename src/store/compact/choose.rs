@@ -22,22 +22,39 @@ pub(super) struct Use {
     pub plain: Option<u64>,
     /// Plain bytes of runs that something refers to.
     pub live: u64,
+    /// Whether copies of these are compressed.
+    pub packs: bool,
 }
 
 impl Use {
-    /// Bytes that come back when it is compacted. A run's own overhead is not among them where that is known.
+    /// Bytes that come back when it is compacted, which may be none of a segment whose runs are compressed and would not be
+    /// any more. A run's own overhead is not among them where that is known.
     pub(super) fn dead(&self) -> u64 {
-        self.plain.unwrap_or(self.bytes).saturating_sub(self.live)
+        match self.plain {
+            Some(plain) if plain <= self.bytes => plain.saturating_sub(self.live),
+            _ => self.bytes.saturating_sub(self.kept()),
+        }
+    }
+
+    /// Bytes that what is alive takes on the disk when it is copied, roughly.
+    pub(super) fn kept(&self) -> u64 {
+        match self.plain {
+            Some(plain) if plain > self.bytes && self.packs => {
+                let kept = u128::from(self.live) * u128::from(self.bytes) / u128::from(plain);
+                u64::try_from(kept).unwrap_or(u64::MAX)
+            }
+            _ => self.live,
+        }
     }
 
     /// Of a thousand bytes.
     fn dead_share(&self) -> u64 {
-        let all = self.dead().saturating_add(self.live).max(1);
+        let all = self.dead().saturating_add(self.kept()).max(1);
         u64::try_from(u128::from(self.dead()) * 1000 / u128::from(all)).unwrap_or(1000)
     }
 
     fn is_worth_it(&self) -> bool {
-        self.dead() >= self.dead().saturating_add(self.live) / DEAD_PART_MIN && self.dead() > 0
+        self.dead() >= self.dead().saturating_add(self.kept()) / DEAD_PART_MIN && self.dead() > 0
     }
 }
 
@@ -53,7 +70,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// `live`: bytes alive in segments and files of their own.
+    /// `live`: bytes on the disk that are alive in segments and files of their own.
     pub(super) fn new(segment: u64, live: u64, copied: u64) -> Self {
         Self { segment, borne: (live / BORNE).max(segment / BORNE_OF_SEGMENT), copied }
     }
@@ -83,8 +100,9 @@ pub(super) fn victims(uses: &[Use], limits: &Limits) -> Vec<u64> {
             dead = dead.saturating_sub(found.dead());
         }
     }
-    let mut small: Vec<&Use> =
-        uses.iter().filter(|found| found.bytes < limits.segment / SMALL_PART && !chosen.contains(&found.id)).collect();
+    // None that would grow.
+    let is_small = |found: &&Use| found.bytes < limits.segment / SMALL_PART && found.kept() <= found.bytes;
+    let mut small: Vec<&Use> = uses.iter().filter(is_small).filter(|found| !chosen.contains(&found.id)).collect();
     if chosen.is_empty() && small.len() >= SMALL_MANY {
         small.sort_by_key(|found| (found.bytes, found.id));
         small.iter().all(|found| take(found, &mut chosen));
@@ -99,7 +117,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn sealed(id: u64, plain: u64, live: u64) -> Use {
-        Use { id, bytes: plain + plain / 50, plain: Some(plain), live }
+        Use { id, bytes: plain + plain / 50, plain: Some(plain), live, packs: false }
     }
 
     fn limits(live: u64) -> Limits {
@@ -149,10 +167,27 @@ mod tests {
 
     #[test]
     fn overhead_of_tiny_runs_is_not_taken_for_dead() {
-        let tiny = Use { id: 1, bytes: 200 * MIB, plain: Some(2 * MIB), live: 2 * MIB };
+        let tiny = Use { id: 1, bytes: 200 * MIB, plain: Some(2 * MIB), live: 2 * MIB, packs: false };
         assert!(victims(&[tiny], &limits(2 * MIB)).is_empty());
         // Of a segment that a crash left nobody knows.
         assert_eq!(victims(&[Use { plain: None, ..tiny }], &limits(2 * MIB)), [1]);
+    }
+
+    #[test]
+    fn what_is_compressed_is_worth_what_it_takes_on_the_disk() {
+        // A quarter of what it was.
+        let packed = |id, live, packs| Use { id, bytes: 64 * MIB, plain: Some(256 * MIB), live, packs };
+        assert_eq!((packed(1, 64 * MIB, true).dead(), packed(1, 64 * MIB, true).kept()), (48 * MIB, 16 * MIB));
+        assert_eq!((packed(1, 32 * MIB, false).dead(), packed(1, 96 * MIB, false).dead()), (32 * MIB, 0));
+        let small = limits(16 * MIB);
+        // Unpacked, what is alive in the second takes more than all of it does now.
+        let uses = [packed(1, 32 * MIB, false), packed(2, 96 * MIB, false), packed(3, 96 * MIB, true)];
+        assert_eq!(victims(&uses, &small), [3, 1]);
+        let many: Vec<Use> =
+            (0..40).map(|n| Use { bytes: MIB, plain: Some(4 * MIB), ..packed(n, 4 * MIB, false) }).collect();
+        assert!(victims(&many, &small).is_empty());
+        let many: Vec<Use> = many.into_iter().map(|one| Use { packs: true, ..one }).collect();
+        assert_eq!(victims(&many, &small).len(), 40);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Store {
                     return freed(self);
                 }
             }
-            let done = self.pass(true, &mut |_| go_on())?;
+            let done = self.pass(true, true, &mut |_| go_on())?;
             if !go_on() {
                 return freed(self);
             }

@@ -3,7 +3,7 @@
 
 use super::super::Store;
 use super::super::extents::ref_key;
-use crate::chunklog::RUN_BYTES_MAX;
+use crate::chunklog::{RUN_BYTES_MAX, SOLO_BYTES_MAX};
 use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, RefKey, Source, decode, id_key, id_of};
 use crate::model::{ContentId, Result};
 use std::cell::Cell;
@@ -29,7 +29,7 @@ pub(super) enum Holder {
 pub(super) fn shown(extent: &Extent) -> Option<(RefKey, Range<u64>)> {
     let (begin, len) = match extent.source {
         Source::Run { len, skip, .. } if len <= RUN_BYTES_MAX => (u64::from(skip), u64::from(len)),
-        Source::Solo { at, .. } => (at, u64::MAX),
+        Source::Solo { at, .. } => (at, SOLO_BYTES_MAX),
         _ => return None,
     };
     let end = begin.checked_add(extent.len).filter(|end| *end <= len && *end > begin)?;

@@ -13,7 +13,7 @@ mod relocate;
 
 pub(super) use self::background::Brakes;
 use self::choose::{Limits, Use};
-pub(super) use self::placement::Placement;
+pub(super) use self::placement::{Asking, Placement};
 use self::relocate::Relocation;
 use super::Store;
 use super::publish::segment_key;
@@ -22,24 +22,28 @@ use crate::chunklog::{Fill, SegmentId};
 use crate::index::{Family, Read, RefKey, SegRecord, decode, id_of};
 use crate::model::{Kind, Result, Timestamp};
 use serde::Serialize;
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Instant;
 
 /// Live bytes that one pass copies at most.
 const PASS_BYTES: u64 = 1 << 30;
 /// Walks of a pass: the second and third find what was made of others' extents meanwhile.
 const WALKS: usize = 3;
-/// Seconds after which a segment that could not be emptied is tried again.
+/// Seconds after which a segment that could not be emptied, or something that could not be read, is tried again.
 const STUCK_SECONDS: i64 = 3600;
 
 /// What passes remember. Whoever holds it compacts.
 #[derive(Default)]
 pub(super) struct Compactor {
-    /// Of closed segments, which do not change.
-    fills: HashMap<SegmentId, Fill>,
+    /// Of closed segments, which do not change, and whether copies of what is in them are compressed.
+    fills: HashMap<SegmentId, (Fill, bool)>,
     /// Segments that hold notes.
     notes: HashSet<SegmentId>,
     /// Segments that a pass did not empty, and when that was.
     stuck: HashMap<u64, Timestamp>,
+    /// Runs and files that could not be read, and when that was.
+    unread: HashMap<RefKey, Timestamp>,
     /// Of which tier files are.
     known: placement::Known,
 }
@@ -89,26 +93,47 @@ impl Store {
     /// [`crate::model::Kind::Full`] without room to copy anything to, or what index and disk say. Nothing is lost, and
     /// the next pass goes on.
     pub fn compact(&self, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
-        self.pass(self.is_scarce(), go_on)
+        self.pass(self.is_scarce(), true, go_on)
     }
 
-    /// A pass; a `thorough` one bears next to nothing.
-    fn pass(&self, thorough: bool, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
+    /// A pass; a `thorough` one bears next to nothing, and one that `moves` looks for what lies in another tier than it should.
+    fn pass(&self, thorough: bool, moves: bool, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
         if self.writable().is_err() {
             return Ok(Compacted::default());
         }
         let mut compactor = self.compactor.lock();
-        match self.put_in_place(&mut compactor, go_on) {
-            // What can be freed comes first.
-            Err(error) if error.kind() == Kind::Full => {}
-            moved => {
-                let moved = moved?;
-                if moved.moved > 0 {
-                    return Ok(moved);
-                }
-            }
+        let stopped = Cell::new(false);
+        let mut go_on = |bytes| {
+            let goes_on = go_on(bytes);
+            stopped.set(!goes_on);
+            goes_on
+        };
+        let moved = if moves { self.put_in_place(&mut compactor, &mut go_on) } else { Ok(Compacted::default()) };
+        if stopped.get() {
+            return moved;
         }
-        let survey = self.survey(&mut compactor, thorough)?;
+        // Whatever came of moving: that keeps nothing from being freed.
+        let freed = self.empty(&mut compactor, thorough, &mut go_on)?;
+        let moved = match moved {
+            Err(error) if error.kind() == Kind::Full => Compacted::default(),
+            moved => moved?,
+        };
+        Ok(Compacted {
+            segments: freed.segments,
+            copied: moved.copied + freed.copied,
+            records: moved.records + freed.records,
+            moved: moved.moved,
+        })
+    }
+
+    /// Moves what is alive out of segments that are mostly dead.
+    fn empty(
+        &self,
+        compactor: &mut Compactor,
+        thorough: bool,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Compacted> {
+        let survey = self.survey(compactor, thorough)?;
         let mut sealed = 0;
         for wasted in survey.wasted() {
             // What is dead in it counts from now on.
@@ -122,13 +147,15 @@ impl Store {
         let nowhere = HashMap::new();
         let mut relocation = Relocation::new(self, &nowhere);
         let wants = |key| matches!(key, RefKey::Run(segment, _) if victims.contains(&segment));
-        let (ended, complete) = self.relocate(&mut relocation, &wants, go_on)?;
+        let outcome = self.relocate(&mut relocation, &wants, go_on);
         let done = Compacted { segments: victims.len() as u64, ..relocation.done };
+        self.tell_unread(compactor, relocation);
+        let (ended, complete) = outcome?;
         // One that was stopped says nothing about what cannot be emptied.
         if ended && (complete || done.records == 0) {
             let now = self.now();
             for id in &victims {
-                if self.live_of(*id)? > 0 {
+                if self.live_of(&segment_key(*id))? > 0 {
                     compactor.stuck.insert(*id, now);
                 }
             }
@@ -136,24 +163,48 @@ impl Store {
         Ok(done)
     }
 
+    /// Whether there is something to move to other tiers, and room for it: nothing is freed while a backup is made, and what is
+    /// scarce is for those who delete.
+    fn may_move(&self) -> bool {
+        self.placement.is_due() && !self.holds.files() && !self.is_scarce()
+    }
+
     /// Moves what lies in another tier than its holders want, if anybody has asked.
     fn put_in_place(&self, compactor: &mut Compactor, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Compacted> {
         let idle = Compacted::default();
-        if !self.placement.is_due() {
-            return Ok(idle);
-        }
-        let Some(found) = self.misplaced(&mut compactor.known, &|| !self.rounds.stopping())? else { return Ok(idle) };
-        self.found_misplaced(&found);
+        let mut go_on = |bytes| self.may_move() && go_on(bytes);
+        let began = Instant::now();
+        let found = loop {
+            if !self.may_move() {
+                return Ok(idle);
+            }
+            let found = self.misplaced(compactor, &mut || !self.rounds.stopping() && go_on(0));
+            self.placement.looked(began.elapsed());
+            let Some(found) = found? else { return Ok(idle) };
+            if !found.targets.is_empty() {
+                break found;
+            }
+            if !self.placed(&mut compactor.known, &found, 0, true) {
+                return Ok(idle);
+            }
+        };
         let mut relocation = Relocation::new(self, &found.targets);
-        let (mut ended, mut complete) = (true, true);
-        if !found.targets.is_empty() {
-            (ended, complete) = self.relocate(&mut relocation, &|key| found.targets.contains_key(&key), go_on)?;
-        }
+        let outcome = self.relocate(&mut relocation, &|key| found.targets.contains_key(&key), &mut go_on);
         let done = relocation.done;
-        drop(relocation);
+        self.tell_unread(compactor, relocation);
+        let (ended, complete) = outcome?;
         self.placed(&mut compactor.known, &found, done.copied, ended && (complete || done.records == 0));
         // What stays all the same, since it cannot be read, is not tried again at once.
         Ok(if done.records > 0 { Compacted { moved: found.targets.len() as u64, ..done } } else { idle })
+    }
+
+    /// Tells of what could not be read, once: it is tried again and again.
+    fn tell_unread(&self, compactor: &mut Compactor, relocation: Relocation<'_>) {
+        for (key, error) in relocation.into_unread() {
+            if compactor.unread.insert(key, self.now()).is_none() {
+                self.complain("compact", None, "", &error);
+            }
+        }
     }
 
     /// Copies what is wanted of contents and nodes and has these refer to the copies: whether that was not stopped, and whether it is
@@ -181,8 +232,8 @@ impl Store {
         Ok((ended, complete))
     }
 
-    fn live_of(&self, segment: u64) -> Result<u64> {
-        let record: Option<SegRecord> = self.index.record(Family::Seg, &segment_key(segment))?;
+    fn live_of(&self, seg_key: &[u8]) -> Result<u64> {
+        let record: Option<SegRecord> = self.index.record(Family::Seg, seg_key)?;
         Ok(record.map_or(0, |record| u64::try_from(record.live_bytes).unwrap_or(0)))
     }
 
@@ -209,9 +260,7 @@ impl Store {
             }
         }
         let solos: u64 = self.log.solos()?.iter().map(|solo| solo.bytes).sum();
-        let alive = live.values().fold(solos, |sum, live| sum.saturating_add(*live));
-        let copied = PASS_BYTES.min(self.space()?.free / 4);
-        let limits = Limits::new(self.settings.segment_bytes, if thorough { 0 } else { alive }, copied);
+        let mut alive = live.values().fold(solos, |sum, live| sum.saturating_add(*live));
         let now = self.now();
         compactor.stuck.retain(|_, when| now.secs.saturating_sub(when.secs) < STUCK_SECONDS);
         let is_there = |id: &SegmentId| files.binary_search_by_key(id, |(id, _)| *id).is_ok();
@@ -222,16 +271,19 @@ impl Store {
             if pending.contains(&id.0) || compactor.stuck.contains_key(&id.0) {
                 continue;
             }
-            let alive = live.get(&id.0).copied();
+            let in_use = live.get(&id.0).copied();
             // Those are gone through by themselves.
-            if alive.is_none() && self.may_hold_notes(compactor, id) {
+            if in_use.is_none() && self.may_hold_notes(compactor, id) {
                 continue;
             }
             let is_open = self.log.is_open(id);
-            let fill = match compactor.fills.get(&id) {
-                Some(fill) => *fill,
+            let (fill, packs) = match compactor.fills.get(&id) {
+                Some(known) => *known,
                 None => match self.log.fill_of(id) {
-                    Ok(fill) => fill,
+                    Ok(fill) => {
+                        let is_packed = fill.plain.is_some_and(|plain| plain > fill.bytes);
+                        (fill, is_packed && self.log.packs(self.log.tier_of_segment(id)))
+                    }
                     Err(error) => {
                         tracing::warn!(%error, segment = %id, "left out of compaction");
                         compactor.stuck.insert(id.0, now);
@@ -239,16 +291,17 @@ impl Store {
                     }
                 },
             };
-            let used = Use { id: id.0, bytes: fill.bytes, plain: fill.plain, live: alive.unwrap_or(0) };
+            let used = Use { id: id.0, bytes: fill.bytes, plain: fill.plain, live: in_use.unwrap_or(0), packs };
+            alive = alive.saturating_sub(used.live - used.kept());
             if is_open {
                 open.push(used);
                 continue;
             }
             // One of this opening may be about to be sealed.
             if fill.plain.is_some() || id.epoch() != self.epoch {
-                compactor.fills.insert(id, fill);
+                compactor.fills.insert(id, (fill, packs));
             }
-            match alive {
+            match in_use {
                 // The reaper has it, or will when that is durable.
                 Some(0) => {}
                 Some(_) => closed.push(used),
@@ -259,6 +312,8 @@ impl Store {
         if self.writable().is_ok() {
             self.give_up(unknown)?;
         }
+        let copied = PASS_BYTES.min(self.space()?.free / 4);
+        let limits = Limits::new(self.settings.segment_bytes, if thorough { 0 } else { alive }, copied);
         Ok(Survey { closed, open, limits })
     }
 

@@ -4,20 +4,23 @@
 //! again in it, so that what changed since the walk is not overlooked.
 
 mod copies;
+mod slices;
 mod swap;
 
 use self::copies::Copy;
+pub(super) use self::copies::SPARE_BYTES;
+use self::slices::Spot;
 use super::super::Store;
 use super::super::pins::PendingSet;
 use super::Compacted;
-use super::holders::{Holder, Holders, shown};
+use super::holders::{Holder, Holders};
 use crate::chunklog::{Class, Lost, Run, SegmentId, SoloId, Tier};
 use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, RefKey, Source, content_key, id_key};
-use crate::model::Result;
+use crate::model::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-/// Records changed in one transaction.
+/// Records changed in one transaction, none of which has more extents than a node before or after.
 const BATCH_RECORDS: usize = 64;
 /// Bytes copied at once, roughly: enough for the disk to begin with them.
 const STEP_BYTES: u64 = 1 << 20;
@@ -29,22 +32,21 @@ const SYNC_RECORDS: usize = 32 * BATCH_RECORDS;
 /// Where copies go.
 type Lane = (Tier, Class);
 
-/// What is to be copied: a part of a run of so many plain bytes, or of a file of its own.
+/// What is to be copied: a part of a run of so many plain bytes, or of a slice of a file of its own.
 struct Part {
-    key: RefKey,
+    spot: Spot,
     run_len: u32,
     shown: Range<u64>,
 }
 
 impl Part {
-    fn of(extent: &Extent, shown: Range<u64>) -> Option<Self> {
-        let (key, _) = self::shown(extent)?;
+    const fn of(spot: Spot, extent: &Extent, shown: Range<u64>) -> Self {
         let run_len = if let Source::Run { len, .. } = extent.source { len } else { 0 };
-        Some(Self { key, run_len, shown })
+        Self { spot, run_len, shown }
     }
 
     fn run(&self) -> Option<Run> {
-        match self.key {
+        match self.spot.key {
             RefKey::Run(segment, offset) => Some(Run { segment: SegmentId(segment), offset, len: self.run_len }),
             _ => None,
         }
@@ -61,15 +63,17 @@ pub(super) struct Relocation<'a> {
     /// Where things are to be that have to go to another tier; what else is copied stays in its own.
     targets: &'a HashMap<RefKey, Tier>,
     /// `None` for what cannot be read and stays.
-    copies: HashMap<RefKey, Option<Copy>>,
+    copies: BTreeMap<Spot, Option<Copy>>,
     /// Copies that no sync has made durable yet.
-    fresh: Vec<(RefKey, Copy)>,
+    fresh: Vec<(Spot, Copy)>,
     lanes: HashMap<u64, Lane>,
     /// Until the pass is over: a copy that nobody refers to yet may still get its first holder, and its segment must not
     /// be taken for unused.
     pending: PendingSet,
     /// What was done so far.
     pub done: Compacted,
+    /// What could not be read, and why.
+    unread: Vec<(RefKey, Error)>,
 }
 
 impl Drop for Relocation<'_> {
@@ -115,12 +119,18 @@ impl<'a> Relocation<'a> {
         Self {
             store,
             targets,
-            copies: HashMap::new(),
+            copies: BTreeMap::new(),
             fresh: Vec::new(),
             lanes: HashMap::new(),
             pending: PendingSet::new(&store.pending),
             done: Compacted::default(),
+            unread: Vec::new(),
         }
+    }
+
+    /// What could not be read, once the pass is over.
+    pub(super) fn into_unread(mut self) -> Vec<(RefKey, Error)> {
+        std::mem::take(&mut self.unread)
     }
 
     /// Copies what is shown of the runs and files and has the records refer to the copies. Whether it came to the end; `go_on`
@@ -128,17 +138,26 @@ impl<'a> Relocation<'a> {
     pub(super) fn run(&mut self, holders: &Holders, go_on: &mut dyn FnMut(u64) -> bool) -> Result<bool> {
         let mut rest = holders.records.as_slice();
         while !rest.is_empty() {
-            let mut wanted: BTreeMap<RefKey, Part> = BTreeMap::new();
+            let mut wanted: BTreeMap<Spot, Part> = BTreeMap::new();
             let (mut records, mut bytes) = (0, 0);
             while records < SYNC_RECORDS.min(rest.len()) && bytes < SYNC_BYTES {
-                let extents = Extents::read(&self.store.index, rest[records])?;
+                let holder = rest[records];
                 records += 1;
-                for extent in extents.iter().flat_map(Extents::list) {
-                    let Some((key, _)) = shown(extent) else { continue };
-                    let part = holders.shown.get(&key).filter(|_| !self.copies.contains_key(&key));
-                    let Some(part) = part.and_then(|shown| Part::of(extent, shown.clone())) else { continue };
+                let Some(extents) = Extents::read(&self.store.index, holder)? else { continue };
+                // The next walk finds what its extents lie in now.
+                if self.is_crowded(holder, extents.list()) {
+                    self.spread(holder)?;
+                    continue;
+                }
+                for extent in extents.list() {
+                    let Some((spot, _)) = self.spot_of(extent).filter(|(spot, _)| !self.copies.contains_key(spot))
+                    else {
+                        continue;
+                    };
+                    let Some(shown) = holders.shown.get(&spot.key) else { continue };
+                    let part = Part::of(spot, extent, self.within(spot, shown));
                     let len = part.len();
-                    if wanted.insert(key, part).is_none() {
+                    if wanted.insert(spot, part).is_none() {
                         bytes += len;
                     }
                 }
@@ -178,7 +197,7 @@ impl<'a> Relocation<'a> {
             return Err(error);
         }
         self.done.copied += copied.iter().map(|(_, copy)| copy.len()).sum::<u64>();
-        self.copies.extend(copied.into_iter().map(|(key, copy)| (key, Some(copy))));
+        self.copies.extend(copied.into_iter().map(|(spot, copy)| (spot, Some(copy))));
         Ok(())
     }
 }

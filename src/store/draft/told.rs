@@ -51,6 +51,11 @@ impl Draft {
         self.origin.is_at(ino, at);
     }
 
+    /// The same for what is put by its key.
+    pub(in crate::store) fn has_key(&mut self, bucket: &str, key: &str) {
+        self.origin.has_key(bucket, key);
+    }
+
     /// Lets its bytes lie where those of the class of storage do that it is about to have. A hint: what comes to lie elsewhere is
     /// moved later.
     pub fn has_class(&mut self, class: StorageClass) {
@@ -65,9 +70,14 @@ impl Draft {
         });
     }
 
-    /// The same for what is put by its key.
-    pub(in crate::store) fn has_key(&mut self, bucket: &str, key: &str) {
-        self.origin.has_key(bucket, key);
+    /// Whether what it has put into the log lies elsewhere than bytes of a class do.
+    pub(in crate::store) fn is_apart(&self, class: StorageClass) -> bool {
+        self.tier != self.store.log.tier_of(class)
+    }
+
+    /// Whether it shows bytes of other contents than its base.
+    pub(in crate::store) const fn shares(&self) -> bool {
+        self.shares
     }
 
     /// Takes bytes that the log has and no content names, when an index is built anew. They stay there, whatever becomes of

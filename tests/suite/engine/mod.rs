@@ -25,6 +25,7 @@ mod machine;
 mod metering;
 mod mfa;
 pub mod model;
+mod moves;
 mod multipart;
 mod notes;
 mod objects;

@@ -1,5 +1,6 @@
 //! Copies: of parts of runs, together, and of files of their own, one by one.
 
+use super::slices::Spot;
 use super::{Lane, Part, Relocation, STEP_BYTES};
 use crate::chunklog::{Class, Owner, RUN_BYTES_MAX, Run, SegmentId, SoloId, stretches};
 use crate::index::Extent;
@@ -7,6 +8,7 @@ use crate::index::{RefKey, Source};
 use crate::model::{Error, Kind, Result};
 use crate::store::compact::holders::Holder;
 use crate::store::extents::skip;
+use crate::store::publish::{segment_key, solo_key};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
@@ -14,8 +16,8 @@ use std::time::Duration;
 /// Bytes the disk is given at once, and what it has to itself then: whoever syncs waits until it has taken them.
 const GIVEN_BYTES: u64 = 512 << 10;
 const GIVEN_REST: Duration = Duration::from_millis(2);
-/// Bytes that stay free on the disk whatever is copied.
-const SPARE_BYTES: u64 = 16 << 20;
+/// Bytes that stay free on the disk whatever is copied, beside the reserve when nothing is freed by it soon.
+pub(in crate::store::compact) const SPARE_BYTES: u64 = 16 << 20;
 
 /// Where a part of something is now.
 pub(super) struct Copy {
@@ -76,6 +78,15 @@ impl Copy {
     }
 }
 
+/// How the copy of a part of a file of its own ended.
+enum Copied {
+    Whole(Copy),
+    /// It was stopped.
+    Ended,
+    /// The old bytes cannot be read.
+    Unread(Error),
+}
+
 fn source_of(run: Run) -> Source {
     Source::Run { segment: run.segment.0, offset: run.offset, len: run.len, skip: 0 }
 }
@@ -95,12 +106,12 @@ impl Relocation<'_> {
     }
 
     /// Copies parts of runs and files; whether all of them.
-    pub(super) fn copy(&mut self, wanted: BTreeMap<RefKey, Part>, go_on: &mut dyn FnMut(u64) -> bool) -> Result<bool> {
+    pub(super) fn copy(&mut self, wanted: BTreeMap<Spot, Part>, go_on: &mut dyn FnMut(u64) -> bool) -> Result<bool> {
         let mut by_lane: BTreeMap<Lane, Vec<Part>> = BTreeMap::new();
         let mut solos = Vec::new();
-        for (key, part) in wanted {
-            let lane = self.lane(key);
-            match key {
+        for (spot, part) in wanted {
+            let lane = self.lane(spot.key);
+            match spot.key {
                 RefKey::Solo(id) => solos.push((lane, SoloId(id), part)),
                 _ => by_lane.entry(lane).or_default().push(part),
             }
@@ -124,27 +135,39 @@ impl Relocation<'_> {
             }
         }
         for (lane, id, part) in solos {
+            // The file stays for what cannot be read of it: more copies of it free nothing.
+            if self.unread.iter().any(|(key, _)| *key == part.spot.key) {
+                self.copies.insert(part.spot, None);
+                continue;
+            }
             self.need_room(part.len())?;
-            match self.copy_solo(lane, id, &part.shown, go_on) {
-                Ok(Some(copy)) => self.fresh.push((part.key, copy)),
-                Ok(None) => return Ok(false),
-                Err(error) if error.kind() == Kind::Corrupt => {
-                    self.store.complain("compact", None, "", &error);
-                    self.copies.insert(part.key, None);
-                }
-                Err(error) => return Err(error),
+            match self.copy_solo(lane, id, &part.shown, go_on)? {
+                Copied::Whole(copy) => self.fresh.push((part.spot, copy)),
+                Copied::Ended => return Ok(false),
+                Copied::Unread(error) => self.leave(part.spot, &solo_key(id.0), error)?,
             }
         }
         Ok(true)
     }
 
+    /// Leaves something where it is that could not be read, which is told unless its file was deleted meanwhile.
+    fn leave(&mut self, spot: Spot, seg_key: &[u8], error: Error) -> Result<()> {
+        if self.store.live_of(seg_key)? > 0 {
+            self.unread.push((spot.key, error));
+        }
+        self.copies.insert(spot, None);
+        Ok(())
+    }
+
     fn need_room(&self, bytes: u64) -> Result<()> {
-        let free = self.store.space()?.free;
+        let space = self.store.space()?;
+        // What compaction copies is freed by it; what goes to another tier may not be for long.
+        let free = if self.targets.is_empty() { space.free } else { space.available };
         if free >= bytes.saturating_add(SPARE_BYTES) {
             return Ok(());
         }
         Err(Error::new(Kind::Full, "cannot compact the chunk log")
-            .why(format!("{free} bytes are free on the store's disk, and what is alive must be copied first"))
+            .why(format!("{free} bytes are free for it on the store's disk, and what is alive must be copied first"))
             .mend("delete objects or versions, or give the disk more room"))
     }
 
@@ -152,27 +175,21 @@ impl Relocation<'_> {
         let store = self.store;
         self.need_room(bytes)?;
         let place = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
-        let runs: Vec<(RefKey, Run, Range<u32>)> = parts
+        let runs: Vec<(Spot, Run, Range<u32>)> = parts
             .iter()
-            .filter_map(|part| Some((part.key, part.run()?, place(part.shown.start)..place(part.shown.end))))
+            .filter_map(|part| Some((part.spot, part.run()?, place(part.shown.start)..place(part.shown.end))))
             .collect();
         let asked: Vec<(Run, Range<u32>)> = runs.iter().map(|(_, run, shown)| (*run, shown.clone())).collect();
         let mut copied = Vec::new();
         let noting = store.pending.noting();
-        for ((key, old, part), copy) in runs.into_iter().zip(store.log.copy_runs(tier, class, &asked)?) {
+        for ((spot, old, part), copy) in runs.into_iter().zip(store.log.copy_runs(tier, class, &asked)?) {
             match copy {
                 Ok(run) => {
                     self.pending.add(run.segment.0);
                     copied.push(run);
-                    self.fresh.push((key, Copy::of_run(u64::from(part.start), run)));
+                    self.fresh.push((spot, Copy::of_run(u64::from(part.start), run)));
                 }
-                Err(error) => {
-                    // Not of what was deleted meanwhile.
-                    if store.live_of(old.segment.0)? > 0 {
-                        store.complain("compact", None, "", &error);
-                    }
-                    self.copies.insert(key, None);
-                }
+                Err(error) => self.leave(spot, &segment_key(old.segment.0), error)?,
             }
         }
         drop(noting);
@@ -180,16 +197,19 @@ impl Relocation<'_> {
         Ok(())
     }
 
-    /// Copies a part of a file of its own: to another such file, or to runs in a tier that compresses. `None` when that was ended.
+    /// Copies a part of a file of its own: to another such file, or to runs in a tier that compresses.
     fn copy_solo(
         &mut self,
         (tier, class): Lane,
         id: SoloId,
         shown: &Range<u64>,
         go_on: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<Option<Copy>> {
+    ) -> Result<Copied> {
         let store = self.store;
-        let owned = store.log.find_solo(id)?.owner;
+        let owned = match store.log.find_solo(id) {
+            Ok(found) => found.owner,
+            Err(error) => return Ok(Copied::Unread(error)),
+        };
         let owner = |at: u64| Owner { logical: owned.logical.saturating_add(at), ..owned.as_owner() };
         let packs = store.log.packs(tier);
         let mut writer = if packs { None } else { Some(store.log.solo(tier, class)?) };
@@ -199,10 +219,12 @@ impl Relocation<'_> {
         while at < shown.end {
             let step = (shown.end - at).min(if packs { u64::from(RUN_BYTES_MAX) } else { STEP_BYTES });
             if store.rounds.stopping() || !go_on(step) {
-                return Ok(None);
+                return Ok(Copied::Ended);
             }
             buf.resize(usize::try_from(step).unwrap_or(usize::MAX), 0);
-            store.log.read_solo(id, at, &mut buf)?;
+            if let Err(error) = store.log.read_solo(id, at, &mut buf) {
+                return Ok(Copied::Unread(error));
+            }
             match &mut writer {
                 Some(writer) => writer.write(&buf)?,
                 None => {
@@ -221,7 +243,7 @@ impl Relocation<'_> {
             let (id, len) = writer.finish(&owner(shown.start))?;
             pieces.push((Source::Solo { id: id.0, at: 0 }, len));
         }
-        Ok(Some(Copy::new(shown.start, pieces.into_iter())))
+        Ok(Copied::Whole(Copy::new(shown.start, pieces.into_iter())))
     }
 
     /// Lets the disk begin with copies, a little at a time.

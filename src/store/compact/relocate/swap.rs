@@ -1,17 +1,18 @@
 //! Records that refer to copies in place of what was copied.
 
+use super::slices::Spot;
 use super::{Extents, Relocation};
-use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, RefKey, Tx, content_key, id_key};
+use crate::index::{Body, ContentRecord, Extent, Family, Node, RefKey, Tx, content_key, id_key};
 use crate::model::Result;
 use crate::store::Store;
-use crate::store::compact::holders::{Holder, shown};
-use crate::store::extents::{FAN_OUT, FLAT_MAX, ref_key};
+use crate::store::compact::holders::Holder;
+use crate::store::extents::ref_key;
 use crate::store::publish::add_live;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Pieces of copies that got their first holder in a transaction.
-type Firsts = HashMap<(RefKey, usize), Holder>;
+type Firsts = BTreeMap<(Spot, usize), Holder>;
 
 impl Relocation<'_> {
     /// Changes a batch of records in one transaction; how many of them.
@@ -37,7 +38,7 @@ impl Relocation<'_> {
                     }
                 }
                 if moved {
-                    store.put_extents(tx, *holder, extents, list);
+                    extents.put(tx, *holder, list);
                     changed += 1;
                 }
             }
@@ -52,8 +53,8 @@ impl Relocation<'_> {
         // Whoever took a node from the cache between the two looks again as well.
         moving.moved();
         drop(moving);
-        for ((key, n), holder) in firsts {
-            if let Some(Some(copy)) = self.copies.get_mut(&key)
+        for ((spot, n), holder) in firsts {
+            if let Some(Some(copy)) = self.copies.get_mut(&spot)
                 && let Some(piece) = copy.pieces.get_mut(n)
             {
                 piece.first = Some(holder);
@@ -71,8 +72,8 @@ impl Relocation<'_> {
         firsts: &mut Firsts,
         referred: &mut HashMap<Holder, HashSet<RefKey>>,
     ) -> Result<Option<Vec<Extent>>> {
-        let Some((key, shown)) = shown(extent) else { return Ok(None) };
-        let Some(Some(copy)) = self.copies.get(&key) else { return Ok(None) };
+        let Some((spot, shown)) = self.spot_of(extent) else { return Ok(None) };
+        let Some(Some(copy)) = self.copies.get(&spot) else { return Ok(None) };
         let Some(extents) = copy.extents(&shown) else { return Ok(None) };
         for (n, extent) in &extents {
             let first = copy.pieces.get(*n).and_then(|piece| piece.first);
@@ -89,9 +90,9 @@ impl Relocation<'_> {
         for (n, extent) in &extents {
             let known = copy.pieces.get(*n).is_some_and(|piece| piece.first.is_some());
             match ref_key(extent.source) {
-                Some(new) if known || firsts.contains_key(&(key, *n)) => tx.hold(new, 1)?,
+                Some(new) if known || firsts.contains_key(&(spot, *n)) => tx.hold(new, 1)?,
                 _ => {
-                    firsts.insert((key, *n), holder);
+                    firsts.insert((spot, *n), holder);
                     add_live(tx, extent.source, 1)?;
                 }
             }
@@ -100,65 +101,22 @@ impl Relocation<'_> {
     }
 }
 
-impl Store {
-    /// Gives a record other extents that show the same. When there are more than it has room for, they go below it.
-    fn put_extents(&self, tx: &mut Tx<'_>, holder: Holder, old: Extents, list: Vec<Extent>) {
-        let most = if matches!(holder, Holder::Content(_)) { FLAT_MAX } else { FAN_OUT };
-        let below = (list.len() > most).then(|| self.put_below(tx, &list));
-        match (old, holder) {
-            (Extents::Content(record), Holder::Content(id)) => {
-                let body = below.map_or(Body::Extents(list), |children| match children.as_slice() {
-                    [(_, only)] => Body::Tree(*only),
-                    _ => Body::Tree(self.put_node(tx, &Node::Inner(children))),
-                });
+impl Extents {
+    /// Gives the record other extents that show the same.
+    pub(super) fn put(self, tx: &mut Tx<'_>, holder: Holder, list: Vec<Extent>) {
+        match (self, holder) {
+            (Self::Content(record), Holder::Content(id)) => {
+                let body = Body::Extents(list);
                 tx.put(Family::Content, &content_key(id), &ContentRecord { body, ..record });
             }
-            (Extents::Node(_), Holder::Node(id)) => {
-                tx.put(Family::Node, &id_key(id), &below.map_or(Node::Leaf(list), Node::Inner));
-            }
+            (Self::Node(_), Holder::Node(id)) => tx.put(Family::Node, &id_key(id), &Node::Leaf(list)),
             _ => {}
         }
     }
-
-    /// Makes nodes of extents, and nodes of these, until there are as few as a node has room for.
-    fn put_below(&self, tx: &mut Tx<'_>, list: &[Extent]) -> Vec<(u64, u64)> {
-        let len = |extents: &[Extent]| extents.iter().map(|extent| extent.len).sum();
-        let leaves = list.chunks(FAN_OUT);
-        let mut level: Vec<(u64, u64)> =
-            leaves.map(|leaf| (len(leaf), self.put_node(tx, &Node::Leaf(leaf.to_vec())))).collect();
-        while level.len() > FAN_OUT {
-            let above = level
-                .chunks(FAN_OUT)
-                .map(|nodes| (nodes.iter().map(|(len, _)| len).sum(), self.put_node(tx, &Node::Inner(nodes.to_vec()))));
-            level = above.collect();
-        }
-        level
-    }
-
-    fn put_node(&self, tx: &mut Tx<'_>, node: &Node) -> u64 {
-        let id = self.ids.take();
-        tx.put(Family::Node, &id_key(id), node);
-        id
-    }
 }
 
-/// What a record refers to now, also through nodes that a move put below it.
+/// What a record refers to now.
 fn refers_to(tx: &Tx<'_>, holder: Holder) -> Result<HashSet<RefKey>> {
-    let mut found = HashSet::new();
-    let mut open = Vec::new();
-    let mut look = |extents: &[Extent]| found.extend(extents.iter().filter_map(|extent| ref_key(extent.source)));
-    match Extents::read(tx, holder)? {
-        Some(Extents::Content(ContentRecord { body: Body::Tree(root), .. })) => open.push(root),
-        Some(Extents::Node(Node::Inner(children))) => open.extend(children.iter().map(|(_, child)| *child)),
-        Some(extents) => look(extents.list()),
-        None => {}
-    }
-    while let Some(id) = open.pop() {
-        match tx.record(Family::Node, &id_key(id))? {
-            Some(Node::Leaf(extents)) => look(&extents),
-            Some(Node::Inner(children)) => open.extend(children.iter().map(|(_, child)| *child)),
-            None => {}
-        }
-    }
-    Ok(found)
+    let extents = Extents::read(tx, holder)?;
+    Ok(extents.iter().flat_map(Extents::list).filter_map(|extent| ref_key(extent.source)).collect())
 }
