@@ -6,8 +6,9 @@ use super::copy::{Copied, Donor, Unit, What, copy, link_own, take_back};
 use super::keep::{prune, surplus};
 use super::not_whole;
 use super::place::{self, Place, RECORD, Record, full, generations, partials, refused, sync_dir, write};
+use crate::chunklog::LogFile;
 use crate::model::{Error, Kind, Result};
-use crate::store::{ACCESS_KEY_FILE, FORMAT_FILE, Identity, LogFile, Snapshot, Store};
+use crate::store::{ACCESS_KEY_FILE, FORMAT_FILE, Identity, Snapshot, Store};
 use crate::sys::disk::{Disk, OsDisk};
 use crate::sys::path::existing;
 use std::collections::BTreeSet;
@@ -137,7 +138,7 @@ impl Decided {
                 LogFile::Segment(id) => (What::Segment(id), id.path()),
                 LogFile::Solo(id) => (What::Solo(id), id.path()),
             };
-            match Unit::of_log(store.dir(), what)? {
+            match Unit::of_log(snapshot.place_of(file), what)? {
                 Some(unit) => units.push(unit),
                 None if live => missing.push((path.display().to_string(), "the file is missing".to_owned())),
                 None => {}

@@ -108,10 +108,10 @@ impl Inner {
         let id = SegmentId(self.number()?);
         let key = FileKey::Segment(id);
         let settings = &self.settings;
-        let (tier, created) = (self.tier(tier), settings.clock.now());
-        let (storage, packed) = (tier.name(), tier.compression != 0);
+        let (wanted, created) = (self.tier(tier), settings.clock.now());
+        let (storage, packed) = (wanted.name(), wanted.compression != 0);
         let header = SegmentHeader { store: settings.store, id, class, storage, packed, created }.encode();
-        let tracked = self.create(key)?;
+        let tracked = self.create(key, tier)?;
         let mut room = if class == Class::Notes { Room::small() } else { Room::none() };
         let begun = room
             .reach(&*tracked.file, header.len() as u64, settings.segment_bytes)
@@ -121,7 +121,9 @@ impl Inner {
             return Err(Error::io(format!("cannot begin segment {id}"), error));
         }
         tracked.wrote([]);
-        self.handles.put(key, Arc::clone(&tracked.file));
+        if self.zones.alone() {
+            self.zones.own().handles.put(key, Arc::clone(&tracked.file));
+        }
         Ok(Arc::new(OpenSegment::new(id, tracked, settings.store, settings.segment_bytes, room)))
     }
 }

@@ -44,6 +44,12 @@ impl<K: Hash + Eq, V: Clone> Sharded<K, V> {
         let old = self.shard(key).lock().pop(key);
         drop(old);
     }
+
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            shard.lock().clear();
+        }
+    }
 }
 
 /// Open files.
@@ -76,6 +82,12 @@ impl Handles {
 
     pub(super) fn put(&self, key: FileKey, file: Arc<dyn DiskFile>) {
         self.open.put(key, file);
+    }
+
+    /// To be called when what is open is not to be used any more.
+    pub(super) fn clear(&self) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        self.open.clear();
     }
 
     /// To be called when the file's name is gone.

@@ -3,8 +3,9 @@
 //! Locks: `state` only, never held during I/O.
 
 use super::id::FileKey;
+use super::zones::Zones;
 use crate::model::{Error, Kind, Result};
-use crate::sys::disk::{Disk, DiskFile};
+use crate::sys::disk::DiskFile;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Condvar, Mutex};
 use std::collections::{BTreeSet, HashSet};
@@ -24,6 +25,8 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 pub(super) struct Tracked {
     pub(super) key: FileKey,
     pub(super) file: Arc<dyn DiskFile>,
+    /// Whether the file's own sync makes its name durable too, as one in several zones does.
+    names_itself: bool,
     dead: AtomicBool,
     state: Mutex<State>,
     turn: Condvar,
@@ -56,9 +59,9 @@ struct Failure {
 }
 
 impl Tracked {
-    pub(super) fn new(key: FileKey, file: Arc<dyn DiskFile>) -> Self {
+    pub(super) fn new(key: FileKey, file: Arc<dyn DiskFile>, names_itself: bool) -> Self {
         let state = Mutex::new(State::default());
-        Self { key, file, dead: AtomicBool::new(false), state, turn: Condvar::new() }
+        Self { key, file, names_itself, dead: AtomicBool::new(false), state, turn: Condvar::new() }
     }
 
     /// Whether a write or sync failed, so that nothing more may be written.
@@ -105,7 +108,7 @@ impl Tracked {
 
     /// Makes durable all that was noted before the call, alone or with others in one round. What failed is in
     /// [`Tracked::verdict`].
-    pub(super) fn sync(&self, disk: &dyn Disk, dirs: &KnownDirs) {
+    pub(super) fn sync(&self, zones: &Zones) {
         let mut state = self.state.lock();
         let target = state.written;
         loop {
@@ -123,7 +126,7 @@ impl Tracked {
             let (covers, named) = (state.written, state.named);
             state.coming = std::mem::take(&mut state.fresh);
             drop(state);
-            let outcome = self.round(disk, dirs, named);
+            let outcome = self.round(zones, named);
             state = self.state.lock();
             state.syncing = false;
             let round = std::mem::take(&mut state.coming);
@@ -142,19 +145,13 @@ impl Tracked {
         }
     }
 
-    fn round(&self, disk: &dyn Disk, dirs: &KnownDirs, named: bool) -> io::Result<()> {
+    fn round(&self, zones: &Zones, named: bool) -> io::Result<()> {
         self.file.sync_data()?;
-        if named {
+        if named || self.names_itself {
             return Ok(());
         }
         let path = self.key.path();
-        let dir = path.parent().unwrap_or(Path::new(""));
-        disk.sync_dir(dir)?;
-        if !dirs.lock().contains(dir) {
-            disk.sync_dir(dir.parent().unwrap_or(Path::new("")))?;
-            dirs.lock().insert(dir.into());
-        }
-        Ok(())
+        zones.own().sync_names(path.parent().unwrap_or(Path::new("")))
     }
 
     /// The error of the writes at `places`, or of any write when `None`, if they are lost. Always the same answer

@@ -78,6 +78,24 @@ fn hex(digits: &str) -> Option<u32> {
     if strict { u32::from_str_radix(digits, 16).ok() } else { None }
 }
 
+/// A file of the log, with what belongs to it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LogFile {
+    /// A segment.
+    Segment(SegmentId),
+    /// A one-object file, with its checksums.
+    Solo(SoloId),
+}
+
+impl From<LogFile> for FileKey {
+    fn from(file: LogFile) -> Self {
+        match file {
+            LogFile::Segment(id) => Self::Segment(id),
+            LogFile::Solo(id) => Self::Solo(id),
+        }
+    }
+}
+
 /// A file of the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum FileKey {

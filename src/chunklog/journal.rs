@@ -12,6 +12,7 @@ use super::format::journal::{self, ENTRY_ALIGN, Entry, RawRun};
 use super::id::{FileKey, Run};
 use super::log::ChunkLog;
 use super::scrub::{Flawed, Reach};
+use super::zones::Zones;
 use crate::model::{Error, Result};
 use crate::sys::disk::{Access, Disk, DiskFile};
 use std::collections::BTreeMap;
@@ -111,30 +112,19 @@ impl Journal {
         }
     }
 
-    /// Writes the runs of entries to their segments once more, and syncs these. A segment that is not there was
-    /// deleted since.
+    /// Writes the runs of entries to their segments once more, in all zones, and syncs these. A segment that is not there was
+    /// deleted since. The first number of those, when there are any.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn restore(&self, entries: &[Entry]) -> Result<()> {
-        let mut files = BTreeMap::new();
-        for run in entries.iter().flat_map(|entry| &entry.runs) {
-            let key = FileKey::Segment(run.segment);
-            let failed = |error| Error::io(format!("cannot restore the end of {key}"), error);
-            let file = match files.entry(run.segment) {
-                Slot::Occupied(file) => file.into_mut(),
-                Slot::Vacant(slot) => match self.disk.open(&key.path(), Access::Write) {
-                    Ok(file) => slot.insert(file),
-                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                    Err(error) => return Err(failed(error)),
-                },
-            };
-            file.write_at(u64::from(run.offset), &run.bytes).map_err(failed)?;
+    /// What the store's own disk says.
+    pub fn restore(&self, entries: &[Entry], zones: &Zones) -> Result<Option<u64>> {
+        for (zone, member) in zones.each().filter(|(_, member)| member.is_there()) {
+            match restore_to(&*member.disk, entries) {
+                Err(error) if zone > 0 => zones.lose(zone, error.reason()),
+                restored => restored?,
+            }
         }
-        for (id, file) in files {
-            file.sync_data().map_err(|error| Error::io(format!("cannot restore the end of segment {id}"), error))?;
-        }
-        Ok(())
+        Ok(entries.iter().flat_map(|entry| &entry.runs).map(|run| run.segment.0).min())
     }
 
     /// Makes an entry durable, of a batch and of `runs` as [`ChunkLog::raw`] gave them. False when it does not fit, or the
@@ -248,6 +238,28 @@ impl Journal {
     pub fn problem(&self) -> Option<&str> {
         self.fault.as_ref().map(|fault| fault.why.as_str())
     }
+}
+
+/// Writes the runs of entries to the segments of one disk.
+fn restore_to(disk: &dyn Disk, entries: &[Entry]) -> Result<()> {
+    let mut files = BTreeMap::new();
+    for run in entries.iter().flat_map(|entry| &entry.runs) {
+        let key = FileKey::Segment(run.segment);
+        let failed = |error| Error::io(format!("cannot restore the end of {key}"), error);
+        let file = match files.entry(run.segment) {
+            Slot::Occupied(file) => file.into_mut(),
+            Slot::Vacant(slot) => match disk.open(&key.path(), Access::Write) {
+                Ok(file) => slot.insert(file),
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            },
+        };
+        file.write_at(u64::from(run.offset), &run.bytes).map_err(failed)?;
+    }
+    for (id, file) in files {
+        file.sync_data().map_err(|error| Error::io(format!("cannot restore the end of segment {id}"), error))?;
+    }
+    Ok(())
 }
 
 impl Fault {

@@ -1,7 +1,7 @@
 //! The log as a whole: opening, listing, deleting.
 
-use super::cache::{Handles, Sharded, Weighed};
-use super::durable::{KnownDirs, Tracked};
+use super::cache::{Sharded, Weighed};
+use super::durable::Tracked;
 use super::format::{Binder, Flaw, footer};
 use super::id::{Class, FileKey, SegmentId, SoloId};
 use super::maps::Maps;
@@ -9,12 +9,13 @@ use super::read::RunTable;
 use super::segment::OpenSegment;
 use super::solo::{Live, SoloTable};
 use super::tier::{Tier, TierSettings, tier_of};
+use super::zones::Zones;
 use crate::model::{Error, Kind, Result, StorageClass};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Access, Disk, DiskFile};
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -123,17 +124,15 @@ pub struct Stats {
 pub struct ChunkLog(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) disk: Arc<dyn Disk>,
+    pub(super) zones: Arc<Zones>,
     pub(super) settings: Settings,
     pub(super) lanes: Mutex<HashMap<(Tier, Class), Lane>>,
     pub(super) live: Mutex<HashMap<SoloId, Arc<Live>>>,
-    pub(super) handles: Handles,
     pub(super) tables: Sharded<(SegmentId, u32), Arc<RunTable>>,
     pub(super) sums: Weighed<SoloId, Arc<SoloTable>>,
     pub(super) maps: Maps,
     pub(super) counts: Counts,
     pub(super) tracked: Mutex<BTreeMap<FileKey, Arc<Tracked>>>,
-    pub(super) dirs: KnownDirs,
     next: AtomicU64,
 }
 
@@ -149,12 +148,12 @@ pub(super) struct Counts {
 }
 
 /// A file of the log whose name is gone. Its room comes back when this is dropped, all at once, or before, bit by bit.
-pub struct Unnamed(Option<Arc<dyn DiskFile>>);
+pub struct Unnamed(pub(super) Vec<Arc<dyn DiskFile>>);
 
 impl Unnamed {
     /// As [`DiskFile::free`].
     pub fn free(self, rest: &dyn Fn(Duration) -> bool) {
-        self.0.inspect(|file| file.free(rest));
+        self.0.iter().for_each(|file| file.free(rest));
     }
 }
 
@@ -165,28 +164,36 @@ impl ChunkLog {
     /// # Errors
     /// Settings out of range, or what the disk says.
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+        let zones = Zones::home(disk, Arc::clone(&settings.clock), settings.open_files);
+        Self::open_in(zones, settings)
+    }
+
+    /// The same with files in several zones.
+    ///
+    /// # Errors
+    /// Settings out of range, or what the store's own disk says.
+    pub fn open_in(zones: Zones, settings: Settings) -> Result<Self> {
         if !(64 << 10..=1 << 30).contains(&settings.segment_bytes) {
             return Err(Error::new(Kind::InvalidArgument, "cannot open the chunk log")
                 .why(format!("a segment size of {} bytes is out of range", settings.segment_bytes))
                 .mend("choose a size from 64 KiB to 1 GiB"));
         }
+        let disk = &zones.own().disk;
         for dir in ["seg", "solo"] {
             disk.create_dir_all(Path::new(dir))
                 .map_err(|e| Error::io(format!("cannot create the directory {dir}"), e))?;
         }
         disk.sync_dir(Path::new("")).map_err(|e| Error::io("cannot sync the log's directory", e))?;
         Ok(Self(Arc::new(Inner {
-            handles: Handles::new(Arc::clone(&disk), settings.open_files),
             tables: Sharded::new(settings.cached_runs),
             sums: Weighed::new(settings.cached_sum_bytes),
             maps: Maps::new(),
-            disk,
+            zones: Arc::new(zones),
             settings,
             lanes: Mutex::default(),
             live: Mutex::default(),
             counts: Counts::default(),
             tracked: Mutex::default(),
-            dirs: Mutex::new(HashSet::new()),
             next: AtomicU64::new(1),
         })))
     }
@@ -325,6 +332,11 @@ impl Inner {
         self.settings.tiers.get(usize::from(tier.0)).cloned().unwrap_or_default()
     }
 
+    /// The number that the next file will have.
+    pub(super) fn next_number(&self) -> u64 {
+        u64::from(self.settings.epoch) << 32 | self.next.load(Relaxed).min(u64::from(u32::MAX))
+    }
+
     /// The number of the next file.
     pub(super) fn number(&self) -> Result<u64> {
         let counter = self.next.fetch_add(1, Relaxed);
@@ -334,67 +346,6 @@ impl Inner {
                 .why("this opening of the store has used up its four billion file numbers")
                 .mend("restart the daemon")),
         }
-    }
-
-    /// Creates a file of the log and follows it until it is durable.
-    pub(super) fn create(&self, key: FileKey) -> Result<Arc<Tracked>> {
-        let path = key.path();
-        let failed = |e| Error::io(format!("cannot create {key}"), e);
-        let file = match self.disk.create_new(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.disk.create_dir_all(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
-                self.disk.create_new(&path)
-            }
-            other => other,
-        };
-        let file = file.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => Error::io(format!("cannot create {key}"), error)
-                .why("it exists: this opening of the store was given a number that an earlier one had")
-                .mend("open the store again; if this repeats, run `keyfold fsck`"),
-            _ => failed(error),
-        })?;
-        let tracked = Arc::new(Tracked::new(key, file));
-        self.tracked.lock().insert(key, Arc::clone(&tracked));
-        Ok(tracked)
-    }
-
-    /// Takes back a file that holds nothing of value.
-    pub(super) fn discard(&self, tracked: &Tracked) {
-        tracked.forget();
-        self.tracked.lock().remove(&tracked.key);
-        // A file that stays is an orphan, and removed as such.
-        let _ = self.disk.remove(&tracked.key.path());
-        self.handles.removed(tracked.key);
-    }
-
-    fn unname(&self, key: FileKey) -> Result<Unnamed> {
-        let file = self.disk.open(&key.path(), Access::Write).ok();
-        self.delete(key)?;
-        Ok(Unnamed(file))
-    }
-
-    fn delete(&self, key: FileKey) -> Result<()> {
-        match self.disk.remove(&key.path()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::io(format!("cannot delete {key}"), error));
-            }
-            _ => self.handles.removed(key),
-        }
-        let tracked = self.tracked.lock().remove(&key);
-        if let Some(tracked) = tracked {
-            tracked.forget();
-        }
-        Ok(())
-    }
-
-    /// The file of `key`; its absence is damage.
-    pub(super) fn handle(&self, key: FileKey) -> Result<Arc<dyn DiskFile>> {
-        self.handles.get(key).map_err(|error| unopened(key, error))
-    }
-
-    /// The same, opened for this caller alone.
-    pub(super) fn reopen(&self, key: FileKey) -> Result<Arc<dyn DiskFile>> {
-        self.disk.open(&key.path(), Access::Read).map_err(|error| unopened(key, error))
     }
 
     /// What a segment file of `bytes` bytes is, and its trailer when it is sealed.
@@ -421,24 +372,12 @@ impl Inner {
         let Some(at) = bytes.checked_sub(footer::TRAILER_BYTES as u64) else {
             return Err(Flaw::Short.on(what()));
         };
-        let file = self.reopen(FileKey::Segment(id))?;
-        let mut last = [0; footer::TRAILER_BYTES];
-        file.read_at(at, &mut last).map_err(|e| Error::io(what(), e))?;
         let bind = Binder::segment(&self.settings.store, id);
-        footer::Trailer::decode(&last, &bind, &self.settings.store, id, bytes).map_err(|flaw| flaw.on(what()))
-    }
-
-    /// Names and lengths of the files in the 256 directories below `top`.
-    pub(super) fn walk(&self, top: &str, visit: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()> {
-        let list = |dir: &Path| {
-            self.disk.list(dir).map_err(|e| Error::io(format!("cannot list the directory {}", dir.display()), e))
-        };
-        for shard in list(Path::new(top))?.iter().filter(|entry| entry.is_dir) {
-            for file in list(&Path::new(top).join(&shard.name))?.iter().filter(|entry| entry.is_file) {
-                visit(&file.name, file.len)?;
-            }
-        }
-        Ok(())
+        self.read_copies(FileKey::Segment(id), Access::Read, &mut |file| {
+            let mut last = [0; footer::TRAILER_BYTES];
+            file.read_at(at, &mut last).map_err(|e| Error::io(what(), e))?;
+            footer::Trailer::decode(&last, &bind, &self.settings.store, id, bytes).map_err(|flaw| flaw.on(what()))
+        })
     }
 }
 
@@ -462,11 +401,4 @@ pub fn last_epoch(disk: &dyn Disk) -> Result<u32> {
         }
     }
     Ok(last)
-}
-
-fn unopened(key: FileKey, error: std::io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => Error::corrupt(format!("cannot read {key}"), "its file is missing"),
-        _ => Error::io(format!("cannot open {key}"), error),
-    }
 }

@@ -11,6 +11,8 @@ use crate::sys::sync::atomic::Ordering::Relaxed;
 use crc32fast::Hasher;
 use std::sync::Arc;
 
+const FRAME: u64 = FRAME_BYTES as u64;
+
 /// What is remembered of a run once its head was read and verified.
 pub(super) struct RunTable {
     run: Run,
@@ -57,7 +59,7 @@ impl ChunkLog {
         if buf.is_empty() {
             return Ok(());
         }
-        let outcome = self.0.read_run(run, at, buf);
+        let outcome = self.0.read_run_of_copies(run, at, buf);
         self.0.count_read(buf, &outcome);
         outcome
     }
@@ -94,13 +96,42 @@ impl Inner {
         };
     }
 
-    fn read_run(&self, run: Run, at: u32, buf: &mut [u8]) -> Result<()> {
-        let file = self.handle(FileKey::Segment(run.segment))?;
+    fn read_run_of_copies(&self, run: Run, at: u32, buf: &mut [u8]) -> Result<()> {
+        let key = FileKey::Segment(run.segment);
+        let read =
+            |at: u64, buf: &mut [u8]| self.read_open(key, &mut |file, _| self.read_run(run, at as u32, buf, &**file));
+        self.whole_or_by_frames(u64::from(at), buf, &read)
+    }
+
+    /// Reads with `read`, and frame by frame where no copy has all of it.
+    pub(super) fn whole_or_by_frames(
+        &self,
+        at: u64,
+        buf: &mut [u8],
+        read: &dyn Fn(u64, &mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let outcome = read(at, buf);
+        let one_frame = at / FRAME == (at + buf.len() as u64).saturating_sub(1) / FRAME;
+        match &outcome {
+            Err(error) if !self.zones.alone() && !one_frame && error.kind() == Kind::Corrupt => {}
+            _ => return outcome,
+        }
+        let mut pos = at;
+        while pos < at + buf.len() as u64 {
+            let stop = (pos / FRAME + 1) * FRAME;
+            let stop = stop.min(at + buf.len() as u64);
+            read(pos, &mut buf[(pos - at) as usize..(stop - at) as usize])?;
+            pos = stop;
+        }
+        Ok(())
+    }
+
+    fn read_run(&self, run: Run, at: u32, buf: &mut [u8], file: &dyn DiskFile) -> Result<()> {
         if let Some(table) = self.tables.get(&(run.segment, run.offset)) {
             if table.run != run {
                 return Err(self.stranger(run));
             }
-            return read(&*table, &*file, u64::from(at), buf);
+            return read(&*table, file, u64::from(at), buf);
         }
         // A run of one frame comes with its head in a single read.
         let single = run.len <= FRAME_BYTES;
@@ -110,7 +141,7 @@ impl Inner {
             _ => HEAD_BYTES_MAX,
         };
         let (table, done) = with_scratch(ahead, |bytes| -> Result<_> {
-            let (table, head, got) = self.load(run, &*file, bytes)?;
+            let (table, head, got) = self.load(run, file, bytes)?;
             let from = head as usize;
             let frame = from..from + table.places.stored() as usize;
             let done = single
@@ -120,7 +151,7 @@ impl Inner {
         })?;
         let table = Arc::new(table);
         self.tables.put((run.segment, run.offset), Arc::clone(&table));
-        if done { Ok(()) } else { read(&*table, &*file, u64::from(at), buf) }
+        if done { Ok(()) } else { read(&*table, file, u64::from(at), buf) }
     }
 
     /// Reads and verifies the head of a run; returns its table, its length and how many bytes were read.

@@ -54,13 +54,12 @@ impl ChunkLog {
             let (bytes, plain) = open.fill();
             return Ok(Fill { bytes, plain: Some(plain) });
         }
-        let len = self.0.disk.file_len(&id.path());
-        let bytes = len.map_err(|e| Error::io(format!("cannot look at segment {id}"), e))?.unwrap_or(0);
+        let bytes = self.0.file_len(FileKey::Segment(id))?.unwrap_or(0);
         let (state, trailer) = self.0.segment_state(id, bytes)?;
         let plain = match trailer {
             Some(trailer) => Some(trailer.plain),
             // Its length says nothing of what it holds.
-            None if state == SegmentState::Loose && self.header_of(id).is_some_and(|header| header.packed) => {
+            None if state == SegmentState::Loose && self.0.header_of(id).is_some_and(|header| header.packed) => {
                 Some(self.0.plain_of(id, bytes))
             }
             None => None,
@@ -95,18 +94,10 @@ impl ChunkLog {
         }
     }
 
-    /// What a segment says of itself, when that can be read.
-    fn header_of(&self, id: SegmentId) -> Option<SegmentHeader> {
-        let mut head = vec![0; HEADER_BYTES];
-        let got = self.0.handle(FileKey::Segment(id)).ok()?.read_at(0, &mut head).ok()?;
-        let header = SegmentHeader::decode(&head[..got]).ok()?;
-        (header.id == id && header.store == self.0.settings.store).then_some(header)
-    }
-
     /// The class of what survives of a segment: one that is older, where nothing better is known.
     #[must_use]
     pub fn class_of_survivors(&self, id: SegmentId) -> Class {
-        match self.header_of(id).map(|header| header.class) {
+        match self.0.header_of(id).map(|header| header.class) {
             Some(Class::Aged(age)) => Class::Aged(age.saturating_add(1).min(AGE_MAX)),
             Some(Class::Hot | Class::Upload) | None => Class::Aged(1),
             Some(class) => class,
@@ -116,7 +107,7 @@ impl ChunkLog {
     /// The tier that a segment belongs to; the first when its header cannot be read.
     #[must_use]
     pub fn tier_of_segment(&self, id: SegmentId) -> Tier {
-        let storage = self.header_of(id).map(|header| header.storage).unwrap_or_default();
+        let storage = self.0.header_of(id).map(|header| header.storage).unwrap_or_default();
         tier_of(&self.0.settings.tiers, storage)
     }
 
@@ -174,15 +165,26 @@ impl Inner {
         plain
     }
 
+    /// What a segment says of itself, when that can be read.
+    pub(super) fn header_of(&self, id: SegmentId) -> Option<SegmentHeader> {
+        let unread = || Error::corrupt(format!("cannot read the header of segment {id}"), "it is damaged");
+        let header = self.read_open(FileKey::Segment(id), &mut |file, _| {
+            let mut head = vec![0; HEADER_BYTES];
+            let got = file.read_at(0, &mut head).map_err(|error| Error::io("cannot read a header", error))?;
+            let header = SegmentHeader::decode(&head[..got]).map_err(|_| unread())?;
+            if header.id == id && header.store == self.settings.store { Ok(header) } else { Err(unread()) }
+        });
+        header.ok()
+    }
+
     /// The verified head of a run.
     pub(super) fn run_head(&self, run: Run) -> Result<RunHead> {
         let what = || format!("cannot read segment {} at offset {}", run.segment, run.offset);
-        let mut bytes = [0; HEAD_BYTES_MAX];
-        let got = self
-            .handle(FileKey::Segment(run.segment))?
-            .read_at(u64::from(run.offset), &mut bytes)
-            .map_err(|e| Error::io(what(), e))?;
         let bind = Binder::segment(&self.settings.store, run.segment);
-        RunHead::decode(&bytes[..got], &bind, run.segment, run.offset).map_err(|flaw: Flaw| flaw.on(what()))
+        self.read_open(FileKey::Segment(run.segment), &mut |file, _| {
+            let mut bytes = [0; HEAD_BYTES_MAX];
+            let got = file.read_at(u64::from(run.offset), &mut bytes).map_err(|e| Error::io(what(), e))?;
+            RunHead::decode(&bytes[..got], &bind, run.segment, run.offset).map_err(|flaw: Flaw| flaw.on(what()))
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Walking a segment file from the disk: for fsck, scrub, and to build an index from nothing.
 
-use super::format::footer::{Entry, TRAILER_BYTES, Trailer};
+use super::format::footer::{self, TRAILER_BYTES, Trailer};
 use super::format::header::{HEADER_BYTES, SegmentHeader};
 use super::format::run::{FramePlaces, HEAD_BYTES_MAX, MAGIC, RUN_ALIGN, RUN_BYTES_MAX, RunHead};
 use super::format::{Binder, FRAME_BYTES, Flaw};
@@ -8,8 +8,10 @@ use super::frames::with_scratch;
 use super::id::{Class, FileKey, Owned, Run, SegmentId};
 use super::log::{ChunkLog, Inner};
 use super::packed::unpack;
-use crate::model::{Error, Result};
-use crate::sys::disk::DiskFile;
+use crate::model::{Error, Kind, Result};
+use crate::sys::disk::{Access, DiskFile};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// A run as it was found, its head verified.
@@ -53,16 +55,26 @@ impl ChunkLog {
     /// # Errors
     /// When the file is missing or cannot be read at all. What is wrong inside is in [`Scanned`].
     pub fn scan(&self, id: SegmentId, visit: &mut dyn FnMut(RunFound)) -> Result<Scanned> {
-        let file = self.0.reopen(FileKey::Segment(id))?;
-        let bytes = file.size().map_err(|e| Error::io(format!("cannot scan segment {id}"), e))?;
-        let bind = Binder::segment(&self.0.settings.store, id);
-        let mut walk = Walk { inner: &self.0, id, file, bytes, bind, report: Scanned::default(), marks: Vec::new() };
-        walk.header()?;
-        match walk.directory()? {
-            Some((end, entries)) => walk.sealed(end, &entries, visit)?,
-            None => walk.loose(visit)?,
+        if self.0.zones.alone() {
+            return self.0.scan_file(id, self.0.reopen(FileKey::Segment(id))?, visit);
         }
-        Ok(walk.report)
+        let mut best: Option<(Scanned, BTreeMap<u32, RunFound>)> = None;
+        let whole = self.0.read_copies(FileKey::Segment(id), Access::Read, &mut |file| {
+            let mut runs = BTreeMap::new();
+            let report = self.0.scan_file(id, Arc::clone(file), &mut |run| drop(runs.insert(run.run.offset, run)))?;
+            let whole = report.is_clean() && runs.values().all(|run| run.bad_frames.is_empty());
+            let now = (report, runs);
+            best = Some(match best.take() {
+                Some(before) => joined(before, now),
+                None => now,
+            });
+            if whole { Ok(()) } else { Err(Error::corrupt("", "it is not whole")) }
+        });
+        let Some((mut report, runs)) = best else { return Err(whole.err().unwrap_or_else(|| no_copy(id))) };
+        report.runs = runs.len() as u64;
+        report.headless.retain(|run| !runs.contains_key(&run.run.offset));
+        runs.into_values().for_each(visit);
+        Ok(report)
     }
 
     /// Whether a segment holds notes, which nothing refers to. Where its header is damaged, its first whole run tells; one
@@ -71,18 +83,79 @@ impl ChunkLog {
     /// # Errors
     /// When it cannot be read: nobody knows what it holds.
     pub fn holds_notes(&self, id: SegmentId) -> Result<bool> {
-        let file = self.0.handle(FileKey::Segment(id))?;
-        let bind = Binder::segment(&self.0.settings.store, id);
-        let report = Scanned::default();
-        let mut walk = Walk { inner: &self.0, id, file, bytes: 0, bind, report, marks: Vec::new() };
-        walk.header()?;
-        if let Some(class) = walk.report.class {
-            return Ok(class == Class::Notes);
+        let read = |file: &Arc<dyn DiskFile>, search: bool| {
+            let bind = Binder::segment(&self.0.settings.store, id);
+            let (file, report) = (Arc::clone(file), Scanned::default());
+            let mut walk = Walk { inner: &self.0, id, file, bytes: 0, bind, report, marks: Vec::new() };
+            walk.header()?;
+            if let Some(class) = walk.report.class {
+                return Ok(class == Class::Notes);
+            }
+            if !search {
+                return Err(Error::corrupt(format!("cannot read segment {id}"), "its header is damaged"));
+            }
+            let Some(at) = walk.search(HEADER_BYTES as u64)? else { return Ok(false) };
+            let offset = u32::try_from(at).unwrap_or(u32::MAX);
+            let head = RunHead::decode(walk.fetch(at, &mut [0; HEAD_BYTES_MAX])?, &walk.bind, id, offset);
+            Ok(head.is_ok_and(|head| head.written.note))
+        };
+        let key = FileKey::Segment(id);
+        let alone = self.0.zones.alone();
+        match self.0.read_open(key, &mut |file, _| read(file, alone)) {
+            // No copy has a header.
+            Err(error) if !alone && error.kind() == Kind::Corrupt => {
+                self.0.read_open(key, &mut |file, _| read(file, true))
+            }
+            told => told,
         }
-        let Some(at) = walk.search(HEADER_BYTES as u64)? else { return Ok(false) };
-        let offset = u32::try_from(at).unwrap_or(u32::MAX);
-        let head = RunHead::decode(walk.fetch(at, &mut [0; HEAD_BYTES_MAX])?, &walk.bind, id, offset);
-        Ok(head.is_ok_and(|head| head.written.note))
+    }
+}
+
+impl Scanned {
+    /// Whether a sealed segment is as it was written, but for frames.
+    pub(super) fn is_clean(&self) -> bool {
+        self.sealed && self.flaws.is_empty() && self.headless.is_empty()
+    }
+}
+
+fn no_copy(id: SegmentId) -> Error {
+    Error::corrupt(format!("cannot scan segment {id}"), "its file is missing")
+}
+
+type Copy = (Scanned, BTreeMap<u32, RunFound>);
+
+/// What two copies of a segment tell together: every run that one of them has, and bad frames that both have.
+fn joined(one: Copy, other: Copy) -> Copy {
+    let rank = |copy: &Copy| (copy.0.sealed, std::cmp::Reverse(copy.0.flaws.len()), copy.1.len());
+    let ((mut report, mut runs), rest) = if rank(&one) >= rank(&other) { (one, other) } else { (other, one) };
+    report.class = report.class.or(rest.0.class);
+    report.end = report.end.max(rest.0.end);
+    for (offset, run) in rest.1 {
+        match runs.entry(offset) {
+            Entry::Occupied(mut known) => known.get_mut().bad_frames.retain(|frame| run.bad_frames.contains(frame)),
+            Entry::Vacant(place) => drop(place.insert(run)),
+        }
+    }
+    (report, runs)
+}
+
+impl Inner {
+    /// Walks one copy of a segment.
+    pub(super) fn scan_file(
+        self: &Arc<Self>,
+        id: SegmentId,
+        file: Arc<dyn DiskFile>,
+        visit: &mut dyn FnMut(RunFound),
+    ) -> Result<Scanned> {
+        let bytes = file.size().map_err(|e| Error::io(format!("cannot scan segment {id}"), e))?;
+        let bind = Binder::segment(&self.settings.store, id);
+        let mut walk = Walk { inner: self, id, file, bytes, bind, report: Scanned::default(), marks: Vec::new() };
+        walk.header()?;
+        match walk.directory()? {
+            Some((end, entries)) => walk.sealed(end, &entries, visit)?,
+            None => walk.loose(visit)?,
+        }
+        Ok(walk.report)
     }
 }
 
@@ -158,7 +231,7 @@ impl Walk<'_> {
     }
 
     /// The directory and where it begins, when the segment was sealed.
-    pub(super) fn directory(&mut self) -> Result<Option<(u64, Vec<Entry>)>> {
+    pub(super) fn directory(&mut self) -> Result<Option<(u64, Vec<footer::Entry>)>> {
         let Some(trailer) = self.trailer()? else { return Ok(None) };
         let at = u64::from(trailer.directory_at);
         let mut buf = vec![0; trailer.directory_bytes()];
@@ -174,7 +247,7 @@ impl Walk<'_> {
         }
     }
 
-    fn sealed(&mut self, end: u64, entries: &[Entry], visit: &mut dyn FnMut(RunFound)) -> Result<()> {
+    fn sealed(&mut self, end: u64, entries: &[footer::Entry], visit: &mut dyn FnMut(RunFound)) -> Result<()> {
         let mut at = HEADER_BYTES as u64;
         for (entry, next) in entries.iter().zip(entries.iter().skip(1).map(|e| u64::from(e.offset)).chain([end])) {
             if u64::from(entry.offset) != at {
@@ -182,7 +255,7 @@ impl Walk<'_> {
             }
             match self.run(entry.offset)? {
                 Ok(Walked { found, total, .. }) => {
-                    let same = Entry {
+                    let same = footer::Entry {
                         offset: entry.offset,
                         len: found.run.len,
                         ino: found.owner.ino,
@@ -198,7 +271,7 @@ impl Walk<'_> {
                 Err(flaw) => {
                     self.flaw(u64::from(entry.offset), "run", &flaw);
                     let run = Run { segment: self.id, offset: entry.offset, len: entry.len };
-                    let Entry { ino, seq, logical, .. } = *entry;
+                    let footer::Entry { ino, seq, logical, .. } = *entry;
                     let owner = Owned { ino, seq, logical, ..Owned::default() };
                     let bad_frames = (0..entry.len.min(RUN_BYTES_MAX).div_ceil(FRAME_BYTES)).collect();
                     self.report.headless.push(RunFound { run, owner, bad_frames, searched: false });

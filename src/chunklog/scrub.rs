@@ -81,18 +81,20 @@ impl ChunkLog {
         if being_sealed || durable.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Scrubbed::default());
         }
-        let Some(file) = inner.direct(FileKey::Segment(id))? else {
-            return Ok(Scrubbed { missing: true, ..Scrubbed::default() });
-        };
-        let bytes = file.size().map_err(|error| Error::io(format!("cannot check segment {id}"), error))?;
-        let bind = Binder::segment(&inner.settings.store, id);
-        let walk = Walk { inner, id, file, bytes, bind, report: Scanned::default(), marks: Vec::new() };
-        let mut check = Check { walk, found: Scrubbed::default() };
-        match durable {
-            Some(runs) => check.open(from, &runs),
-            None => check.closed(from, budget),
-        }
-        Ok(check.found)
+        inner.check_copies(FileKey::Segment(id), &|zone| {
+            let Some(file) = inner.direct(zone, FileKey::Segment(id))? else {
+                return Ok(Scrubbed { missing: true, ..Scrubbed::default() });
+            };
+            let bytes = file.size().map_err(|error| Error::io(format!("cannot check segment {id}"), error))?;
+            let bind = Binder::segment(&inner.settings.store, id);
+            let walk = Walk { inner, id, file, bytes, bind, report: Scanned::default(), marks: Vec::new() };
+            let mut check = Check { walk, found: Scrubbed::default() };
+            match &durable {
+                Some(runs) => check.open(from, runs),
+                None => check.closed(from, budget),
+            }
+            Ok(check.found)
+        })
     }
 
     /// Checks frames of a one-object file from byte `from` on (0, or what the stretch before ended with), about `budget`
@@ -102,20 +104,69 @@ impl ChunkLog {
     /// When the file cannot be opened.
     pub fn scrub_solo(&self, id: SoloId, from: u64, budget: u64) -> Result<Scrubbed> {
         let inner = &self.0;
-        let mut found = Scrubbed::default();
         if inner.live.lock().contains_key(&id) {
-            return Ok(found);
+            return Ok(Scrubbed::default());
         }
+        inner.check_copies(FileKey::Solo(id), &|zone| inner.scrub_solo_in(zone, id, from, budget))
+    }
+}
+
+impl Inner {
+    /// Checks each copy of a file with `check`; wrong is what is so in all of them. Of others their zone takes note.
+    fn check_copies(&self, key: FileKey, check: &dyn Fn(usize) -> Result<Scrubbed>) -> Result<Scrubbed> {
+        if self.zones.alone() {
+            return check(0);
+        }
+        let (mut checked, mut failed) = (Vec::new(), None);
+        for zone in self.zones.having(key) {
+            match check(zone) {
+                Ok(found) if found.missing => self.zones.bad_copy(key, zone, &Error::corrupt("", "it is missing")),
+                Ok(found) => checked.push((zone, found)),
+                Err(error) => {
+                    self.zones.bad_copy(key, zone, &error);
+                    failed = Some(error);
+                }
+            }
+        }
+        for (zone, found) in &checked {
+            if let Some(flaw) = found.flaws.first() {
+                let why = format!("{} at byte {}: {}", flaw.what, flaw.at, flaw.why);
+                self.zones.bad_copy(key, *zone, &Error::corrupt("", why));
+            }
+        }
+        let bytes = checked.iter().map(|(_, found)| found.bytes).sum();
+        checked.sort_by_key(|(_, found)| found.flaws.len());
+        let mut copies = checked.into_iter().map(|(_, found)| found);
+        let Some(mut best) = copies.next() else {
+            return failed.map_or_else(
+                || self.zones.nowhere(key).map_or(Ok(Scrubbed { missing: true, ..Scrubbed::default() }), Err),
+                Err,
+            );
+        };
+        for other in copies {
+            let meets = |flaw: &Flawed| {
+                other
+                    .flaws
+                    .iter()
+                    .any(|bad| bad.at < flaw.at.saturating_add(flaw.len) && flaw.at < bad.at.saturating_add(bad.len))
+            };
+            best.flaws.retain(meets);
+        }
+        Ok(Scrubbed { bytes, ..best })
+    }
+
+    fn scrub_solo_in(&self, zone: usize, id: SoloId, from: u64, budget: u64) -> Result<Scrubbed> {
+        let mut found = Scrubbed::default();
         let flaw = |at, len, what, why: String, reach| Flawed { at, len, what, why, reach };
-        let table = match inner.direct(FileKey::Sum(id))? {
+        let table = match self.direct(zone, FileKey::Sum(id))? {
             Some(sum) if from == 0 => {
                 found.bytes += sum.size().unwrap_or(0);
-                inner.read_table(id, &*sum).map(Arc::new)
+                self.read_table(id, &*sum).map(Arc::new)
             }
-            Some(_) => inner.solo_table(id),
+            Some(_) => self.solo_table(id),
             None => Err(Error::corrupt("", "its checksums are missing")),
         };
-        let Some(file) = inner.direct(FileKey::Solo(id))? else {
+        let Some(file) = self.direct(zone, FileKey::Solo(id))? else {
             return Ok(Scrubbed { missing: true, ..found });
         };
         let size = file.size().map_err(|error| Error::io(format!("cannot check solo file {id}"), error))?;
@@ -170,9 +221,9 @@ impl Scrubbed {
 }
 
 impl Inner {
-    /// A file past the cache; `None` when there is none.
-    fn direct(&self, key: FileKey) -> Result<Option<Arc<dyn DiskFile>>> {
-        match self.disk.open(&key.path(), Access::Direct) {
+    /// A file in a zone past the cache; `None` when there is none.
+    fn direct(&self, zone: usize, key: FileKey) -> Result<Option<Arc<dyn DiskFile>>> {
+        match self.zones.member(zone).disk.open(&key.path(), Access::Direct) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(format!("cannot open {key}"), error)),

@@ -12,7 +12,7 @@ use super::read::beyond;
 use super::segment::Room;
 use super::tier::Tier;
 use crate::model::{Error, Kind, Result, StorageClass};
-use crate::sys::disk::DiskFile;
+use crate::sys::disk::{Access, DiskFile};
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::Ordering::Relaxed;
 use crc32fast::Hasher;
@@ -229,7 +229,7 @@ impl SoloWriter {
         let crcs = self.live.sums.lock().finished();
         let kind = (self.inner.tier(self.tier).name(), self.class);
         let bytes = sum::encode(&self.live.bind, &self.inner.settings.store, id, kind, len, owner, &crcs);
-        let beside = self.inner.create(FileKey::Sum(id))?;
+        let beside = self.inner.create(FileKey::Sum(id), self.tier)?;
         if let Err(error) = beside.file.write_at(0, &bytes) {
             self.inner.discard(&beside);
             return Err(Error::io(what(), error));
@@ -268,7 +268,7 @@ impl ChunkLog {
     pub fn solo(&self, tier: Tier, class: Class) -> Result<SoloWriter> {
         let inner = &self.0;
         let id = SoloId(inner.number()?);
-        let tracked = inner.create(FileKey::Solo(id))?;
+        let tracked = inner.create(FileKey::Solo(id), tier)?;
         let bind = Binder::solo(&inner.settings.store, id);
         let sums = Mutex::new(Growing { len: 0, crcs: Vec::new(), tail: sum::frame_hasher(&bind, 0) });
         let live = Arc::new(Live { tracked, bind, sums });
@@ -308,12 +308,23 @@ impl ChunkLog {
             }
             let glimpse = Glimpse { id, bind: live.bind.clone(), len: sums.len, from, crcs };
             drop(sums);
-            return read(&glimpse, &*live.tracked.file, at, buf);
+            if self.0.zones.alone() {
+                return read(&glimpse, &*live.tracked.file, at, buf);
+            }
+            return self.0.whole_or_by_frames(at, buf, &|at, buf| {
+                self.0.read_open(key, &mut |file, _| read(&glimpse, &**file, at, buf))
+            });
         }
         let table = self.0.solo_table(id)?;
         within(table.len)?;
-        let file = self.0.handle(key)?;
-        if self.0.maps.read(id, &*table, &*file, at, buf)? { Ok(()) } else { read(&*table, &*file, at, buf) }
+        self.0.whole_or_by_frames(at, buf, &|at, buf| {
+            self.0.read_open(key, &mut |file, whole| {
+                if whole && self.0.maps.read(id, &*table, &**file, at, buf).inspect_err(|_| self.0.maps.removed(id))? {
+                    return Ok(());
+                }
+                read(&*table, &**file, at, buf)
+            })
+        })
     }
 
     /// Whose a finished one-object file is.
@@ -321,7 +332,7 @@ impl ChunkLog {
     /// # Errors
     /// When its checksums cannot be read or trusted.
     pub fn find_solo(&self, id: SoloId) -> Result<SoloFound> {
-        let sum = self.0.read_sum(id, &*self.0.reopen(FileKey::Sum(id))?)?;
+        let sum = self.0.read_copies(FileKey::Sum(id), Access::Read, &mut |file| self.0.read_sum(id, &**file))?;
         Ok(SoloFound { len: sum.len, storage: sum.storage, owner: sum.owner })
     }
 
@@ -336,13 +347,14 @@ impl ChunkLog {
             );
         }
         let len = self.0.solo_table(id)?.len;
-        let file = self.0.handle(FileKey::Solo(id))?;
         let what = || format!("cannot hand out solo file {id}");
-        match file.size() {
-            Ok(size) if size == len => Ok((file, len)),
+        self.0.read_open(FileKey::Solo(id), &mut |file, whole| match file.size() {
+            // Nobody checks what the kernel reads: a copy must be known to be whole.
+            Ok(_) if !whole => Err(Error::corrupt(what(), "its copy may not be whole")),
+            Ok(size) if size == len => Ok((Arc::clone(file), len)),
             Ok(size) => Err(Error::corrupt(what(), format!("it has {size} bytes where {len} were written"))),
             Err(error) => Err(Error::io(what(), error)),
-        }
+        })
     }
 
     /// Reads a finished one-object file from disk and verifies all of it, whatever is remembered; returns the frames
@@ -360,28 +372,47 @@ impl ChunkLog {
     /// As [`ChunkLog::verify_solo`].
     pub fn verify_solo_while(&self, id: SoloId, goes_on: &dyn Fn() -> bool) -> Result<Vec<BadFrame>> {
         let table = self.0.load_sum(id)?;
-        let file = self.0.reopen(FileKey::Solo(id))?;
-        let mut bad = Vec::new();
-        for frame in 0..table.crcs.len() as u64 {
-            if !goes_on() {
-                return Ok(bad);
+        let mut left: Option<Vec<BadFrame>> = None;
+        // Of several copies what is bad in all of them.
+        let found = self.0.read_copies(FileKey::Solo(id), Access::Read, &mut |file| {
+            let mut bad = verify_frames(id, &table, &**file, goes_on)?;
+            if let Some(before) = &left {
+                bad.retain(|frame| before.contains(frame));
             }
-            let at = frame * FRAME;
-            let len = (table.len - at).min(FRAME);
-            let good = with_scratch(len as usize, |bytes| {
-                matches!(file.read_at(at, bytes), Ok(got) if got == bytes.len()) && table.verify(frame, bytes)
-            });
-            if !good {
-                bad.push(BadFrame { frame, at, len: len as u32 });
-            }
-        }
-        let size = file.size().map_err(|e| Error::io(format!("cannot verify solo file {id}"), e))?;
-        if size > table.len {
-            let len = u32::try_from(size - table.len).unwrap_or(u32::MAX);
-            bad.push(BadFrame { frame: table.crcs.len() as u64, at: table.len, len });
-        }
-        Ok(bad)
+            let good = bad.is_empty();
+            left = Some(bad);
+            if good || self.0.zones.alone() { Ok(()) } else { Err(Error::corrupt("", "frames of it do not verify")) }
+        });
+        left.map_or_else(|| found.map(|()| Vec::new()), Ok)
     }
+}
+
+pub(super) fn verify_frames(
+    id: SoloId,
+    table: &SoloTable,
+    file: &dyn DiskFile,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Vec<BadFrame>> {
+    let mut bad = Vec::new();
+    for frame in 0..table.crcs.len() as u64 {
+        if !goes_on() {
+            return Ok(bad);
+        }
+        let at = frame * FRAME;
+        let len = (table.len - at).min(FRAME);
+        let good = with_scratch(len as usize, |bytes| {
+            matches!(file.read_at(at, bytes), Ok(got) if got == bytes.len()) && table.verify(frame, bytes)
+        });
+        if !good {
+            bad.push(BadFrame { frame, at, len: len as u32 });
+        }
+    }
+    let size = file.size().map_err(|e| Error::io(format!("cannot verify solo file {id}"), e))?;
+    if size > table.len {
+        let len = u32::try_from(size - table.len).unwrap_or(u32::MAX);
+        bad.push(BadFrame { frame: table.crcs.len() as u64, at: table.len, len });
+    }
+    Ok(bad)
 }
 
 impl Inner {
@@ -395,7 +426,7 @@ impl Inner {
     }
 
     fn load_sum(&self, id: SoloId) -> Result<SoloTable> {
-        self.read_table(id, &*self.reopen(FileKey::Sum(id))?)
+        self.read_copies(FileKey::Sum(id), Access::Read, &mut |file| self.read_table(id, &**file))
     }
 
     /// The checksums in an open `.sum` file.
@@ -404,7 +435,7 @@ impl Inner {
         Ok(SoloTable { id, bind: Binder::solo(&self.settings.store, id), len: sum.len, crcs: sum.frames })
     }
 
-    fn read_sum(&self, id: SoloId, file: &dyn DiskFile) -> Result<Sum> {
+    pub(super) fn read_sum(&self, id: SoloId, file: &dyn DiskFile) -> Result<Sum> {
         let what = || format!("cannot read the {}", FileKey::Sum(id));
         let size = file.size().map_err(|e| Error::io(what(), e))?;
         if size > SUM_BYTES_MAX {

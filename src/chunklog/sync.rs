@@ -27,7 +27,7 @@ impl ChunkLog {
     pub fn sync(&self) -> Result<()> {
         let files: Vec<_> = self.0.tracked.lock().values().cloned().collect();
         for file in &files {
-            file.sync(&*self.0.disk, &self.0.dirs);
+            file.sync(&self.0.zones);
         }
         let verdict = files.iter().try_for_each(|file| file.verdict(None));
         self.0.drop_settled(&files);
@@ -56,7 +56,7 @@ impl ChunkLog {
             files.extend(wanted.map(|(_, file)| Arc::clone(file)));
         }
         for file in &files {
-            file.sync(&*self.0.disk, &self.0.dirs);
+            file.sync(&self.0.zones);
         }
         let verdict = files
             .iter()

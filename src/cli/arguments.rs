@@ -73,6 +73,7 @@ pub(super) enum Command {
     Backup(super::backup::Args),
     Gc(super::gc::Args),
     Scrub(super::scrub::Args),
+    Zones(super::zones::Args),
     User(super::user::Args),
     AccessKey(super::access_key::Args),
     Mfa(super::mfa::Args),

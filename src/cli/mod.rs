@@ -49,6 +49,7 @@ mod undelete;
 mod user;
 mod vault;
 mod versions;
+mod zones;
 
 use crate::sys::allocator::Allocator;
 use arguments::{Cli, Command};
@@ -105,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(args, &global),
         Command::Gc(args) => gc::run(args, &global),
         Command::Scrub(args) => scrub::run(args, &global),
+        Command::Zones(args) => zones::run(args, &global),
         Command::User(args) => user::run(args, &global),
         Command::AccessKey(args) => access_key::run(args, &global),
         Command::Mfa(args) => mfa::run(args, &global),

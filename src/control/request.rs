@@ -299,6 +299,15 @@ pub enum Request {
         /// Only say how much that would be.
         dry_run: bool,
     },
+    /// The zones, and how they are doing.
+    Zones,
+    /// Takes an empty directory for a zone that is lost.
+    ZoneAdopt {
+        /// Its name.
+        name: String,
+    },
+    /// Gives all files the copies that they want.
+    ZonesRepair,
     /// Pauses or resumes compaction in the background.
     Compaction {
         /// Which.
@@ -595,6 +604,9 @@ impl Request {
             | Self::Fsck
             | Self::Repair { .. }
             | Self::Gc { .. }
+            | Self::Zones
+            | Self::ZoneAdopt { .. }
+            | Self::ZonesRepair
             | Self::Compaction { .. }
             | Self::Scrub { .. }
             | Self::ScrubPause { .. }

@@ -71,6 +71,8 @@ pub enum Row {
     VaultLock(VaultLockRow),
     /// A presigned URL.
     Url(UrlRow),
+    /// A zone.
+    Zone(crate::store::ZoneStatus),
     /// Something was done, or would be.
     Act(ActRow),
 }
@@ -771,6 +773,7 @@ impl Row {
             Self::VaultArchive(row) => serde_json::to_value(row),
             Self::VaultLock(row) => serde_json::to_value(row),
             Self::Url(row) => serde_json::to_value(row),
+            Self::Zone(row) => serde_json::to_value(row),
             Self::Act(row) => serde_json::to_value(row),
         };
         value.unwrap_or_default()

@@ -7,5 +7,6 @@ pub mod lifecycle;
 mod pace;
 pub mod scrub;
 mod worker;
+pub mod zones;
 
 pub use worker::{Turn, Wait, Worker};

@@ -1,9 +1,10 @@
 //! Making and opening a store as its `keyfold.toml` says.
 
-use crate::config::{DEBUG_TEMPLATE, DoorLimits, STORE_TEMPLATE, StoreSettings};
+use crate::chunklog::Zone;
+use crate::config::{self, DEBUG_TEMPLATE, DoorLimits, STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
 use crate::store::{Budget, Identity, Options, Prices, Settings, Store};
-use crate::sys::disk::plain_file;
+use crate::sys::disk::{OsDisk, plain_file};
 use crate::sys::process;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -21,7 +22,14 @@ const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// Every complaint about its `keyfold.toml` at once.
 pub fn options(dir: &Path) -> Result<Options> {
-    Ok(Options { settings: settings(&store_settings(dir)?), ..Options::system() })
+    let said = store_settings(dir)?;
+    let zone = |zone: &config::Zone| Zone {
+        name: zone.name.clone(),
+        place: zone.path.clone(),
+        disk: Arc::new(OsDisk::new(&zone.path)),
+    };
+    let zones = said.zones.iter().map(zone).collect();
+    Ok(Options { settings: settings(&said), zones, ..Options::system() })
 }
 
 /// What the store's `keyfold.toml` says.

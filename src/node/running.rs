@@ -7,7 +7,7 @@ use super::plan::{Plan, check_options};
 use super::settings;
 use crate::config::EndpointSettings;
 use crate::control::{ActRow, Host, MountRow, Spot, Waiting};
-use crate::daemon::{Worker, aging, lifecycle, scrub};
+use crate::daemon::{Worker, aging, lifecycle, scrub, zones};
 use crate::model::{Bucket, Error, Kind, Result};
 use crate::store::Store;
 use crate::sys::clock::SystemClock;
@@ -162,6 +162,10 @@ impl Node {
         match aging::start(&self.store, Arc::new(SystemClock)) {
             Ok(worker) => self.workers.lock().extend(worker),
             Err(error) => tracing::error!(%error, "nothing of what comes due is told of"),
+        }
+        match zones::start(&self.store, Arc::new(SystemClock)) {
+            Ok(workers) => self.workers.lock().extend(workers),
+            Err(error) => tracing::error!(%error, "nobody looks after the zones"),
         }
     }
 

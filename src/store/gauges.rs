@@ -48,6 +48,12 @@ impl Store {
         metrics.set(MetricId::DiskBytes, &["available"], count(space.available));
         metrics.set(MetricId::DiskFiles, &["total"], count(space.files));
         metrics.set(MetricId::DiskFiles, &["free"], count(space.files_free));
+        for zone in self.zones() {
+            let name = [zone.name.as_str()];
+            metrics.set(MetricId::ZoneLost, &name, i64::from(zone.state == "lost"));
+            metrics.set(MetricId::ZoneFreeBytes, &name, count(zone.free.unwrap_or(0)));
+        }
+        metrics.set(MetricId::ShortFiles, &[], count(self.log.shortage().short as u64));
         let scrub = self.scrub_status();
         metrics.set(MetricId::ScrubBytes, &[], count(scrub.bytes));
         metrics.set(MetricId::ScrubFindings, &[], count(scrub.findings));

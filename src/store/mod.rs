@@ -73,6 +73,7 @@ mod tiering;
 mod tree;
 mod vault;
 mod writers;
+mod zones;
 
 pub use analysis::{
     AGE_GROUPS, AgeSeen, Analysis, AnalysisElement, AnalyticsDocument, AnalyticsElement, BucketElement,
@@ -118,7 +119,7 @@ pub use rebuild::Rebuilt;
 pub use rename::RenameHow;
 pub use salvage::Stretch;
 pub use scrub::{ScrubByHand, ScrubFinding, ScrubObject, ScrubPass, ScrubStatus, ScrubTurn};
-pub use snapshot::{LogFile, Snapshot, check_copy_of_index, runs_of_copy, set_apart};
+pub use snapshot::{Snapshot, check_copy_of_index, runs_of_copy, set_apart};
 pub use sums::PartRange;
 pub use tiering::{
     AccessTier, ArchiveDays, TierElement, TierName, TieringAnd, TieringDocument, TieringElement, TieringFilter, Used,
@@ -126,6 +127,7 @@ pub use tiering::{
 };
 pub use vault::{Archive, Inventory, LockState, Vault, VaultAction, VaultFacts, VaultLock};
 pub use writers::Writing;
+pub use zones::{Refilled, ZoneStatus};
 
 use self::locks::Warrant;
 pub use crate::chunklog::TierSettings;

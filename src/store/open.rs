@@ -6,9 +6,10 @@ pub(super) use features::VAULTS;
 
 use super::archive::RestoreDelay;
 use super::{
-    Endpoint, Hindrance, LifecycleStatus, ScrubStatus, Store, complaints, feed, hindered, ids, rounds, scrub, tree,
+    Endpoint, Hindrance, LifecycleStatus, ScrubStatus, Store, ZoneStatus, complaints, feed, hindered, ids, rounds,
+    scrub, tree,
 };
-use crate::chunklog::{self, ChunkLog, Journal, TierSettings};
+use crate::chunklog::{self, ChunkLog, Journal, TierSettings, Zones};
 use crate::crypto::{Opaque, hex};
 use crate::index::{self, Family, Index};
 use crate::model::{Error, Kind, Result};
@@ -154,6 +155,8 @@ pub struct Options {
     pub read_only: bool,
     /// Whether a store that is made may have short days, for tests (GEN-2). One that is there says so itself.
     pub debug_clock: bool,
+    /// Directories besides the store's own in which files of the log may lie, in the order that the settings' tiers mean.
+    pub zones: Vec<chunklog::Zone>,
     /// Whether rounds and the freeing of space run in threads of their own. A simulation runs them as steps.
     pub workers: bool,
 }
@@ -168,6 +171,7 @@ impl Options {
             entropy: Arc::new(SystemEntropy),
             read_only: false,
             debug_clock: false,
+            zones: Vec::new(),
             workers: true,
         }
     }
@@ -231,6 +235,12 @@ pub struct Status {
     pub space: Space,
     /// Seconds by which the clock lags behind what it showed before, where versions may be locked (LOCK-22).
     pub clock_lag_seconds: Option<u64>,
+    /// The zones, when there are others than the store's own directory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<ZoneStatus>,
+    /// Files of the log with fewer whole copies than their class asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_files: Option<usize>,
     /// The reading of everything against its checksums.
     pub scrub: ScrubStatus,
     /// What lifecycle rules do.
@@ -350,29 +360,55 @@ impl Store {
         index: Index,
         dir: &Path,
         mut identity: Identity,
-        options: Options,
+        mut options: Options,
         lock: Option<LockFile>,
     ) -> Result<Arc<Self>> {
         let mut settings = options.settings;
         let (uuid, id_key) = (identity.uuid, identity.id_key);
         let fixed = options.read_only || identity.is_backup();
+        // A backup has everything in one place, and the settings of the store it is of.
+        if identity.is_backup() {
+            (options.zones, settings.tiers) = (Vec::new(), vec![TierSettings::default()]);
+        }
+        if !fixed && !options.zones.is_empty() {
+            identity.add_feature(&*disk, dir, features::ZONES)?;
+        }
+        let mut log_settings = chunklog::Settings::new(uuid, 0, Arc::clone(&options.clock));
+        log_settings.tiers = settings.tiers.clone();
+        let (zones, left_out) = if identity.is_backup() {
+            (Zones::home(Arc::clone(&disk), Arc::clone(&options.clock), log_settings.open_files), Vec::new())
+        } else {
+            let clock = Arc::clone(&options.clock);
+            Zones::open(Arc::clone(&disk), &options.zones, uuid, clock, log_settings.open_files, fixed)?
+        };
         let journal = Journal::open(Arc::clone(&disk), uuid, if fixed { Access::Read } else { Access::Write })?;
+        let in_files = || {
+            zones.need_all("find the number of the last opening")?;
+            zones.last_epoch()
+        };
         let epoch = if fixed {
             nothing_to_catch_up(&index, &journal)?;
-            last_epoch(&index, &*disk)?
+            last_epoch(&index, &in_files)?
         } else {
-            catch_up(&index, &journal)?;
-            advance_epoch(&index, &*disk, 1)?
+            let oldest = catch_up(&index, &journal, &zones)?;
+            let epoch = advance_epoch(&index, &in_files, 1)?;
+            let first = chunklog::SegmentId::new(epoch, 0).0;
+            zones.begin_writing(oldest.unwrap_or(first).min(first))?;
+            epoch
         };
+        log_settings.epoch = epoch;
         let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
-        settings.segment_bytes = settings.segment_bytes.min((total / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
+        let smallest = zones.smallest()?;
+        settings.segment_bytes = settings.segment_bytes.min((smallest / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
         if !fixed && settings.tiers.iter().any(|tier| tier.compression != 0) {
             identity.add_feature(&*disk, dir, features::ZSTD)?;
         }
-        let mut log_settings = chunklog::Settings::new(uuid, epoch, Arc::clone(&options.clock));
         log_settings.segment_bytes = settings.segment_bytes;
-        log_settings.tiers = settings.tiers.clone();
-        let log = ChunkLog::open(Arc::clone(&disk), log_settings)?;
+        let log = ChunkLog::open_in(zones, log_settings)?;
+        super::zones::without(&index, &log, &left_out)?;
+        if !fixed && !left_out.is_empty() {
+            log.forget_zones()?;
+        }
         let ids = ids::Ids::new(next_number(&index)?);
         let ((), done) = index.transact(|_| Ok(()))?;
         let store = Arc::new(Self {
@@ -486,12 +522,19 @@ impl Store {
         Arc::clone(&self.disk)
     }
 
-    /// Room on the store's disk.
+    /// Room for new data: on the store's disk, or in its zones with all copies that `STANDARD` asks for.
     ///
     /// # Errors
     /// When the disk cannot be asked.
     pub fn space(&self) -> Result<Space> {
-        let disk = self.disk.space().map_err(|error| Error::io("cannot ask the disk for free space", error))?;
+        let mut disk = self.log.space()?;
+        if self.log.has_zones() {
+            // The index has no room but that of the store's own disk.
+            let own = self.disk.space().map_err(|error| Error::io("cannot ask the disk for free space", error))?;
+            if own.free < self.settings.reserve.of(own.total) {
+                disk.free = disk.free.min(own.free);
+            }
+        }
         Ok(Space {
             total: disk.total,
             free: disk.free,
@@ -529,6 +572,8 @@ impl Store {
             misplaced_bytes: self.placement.waiting(),
             space: self.space()?,
             clock_lag_seconds: self.clock_lag(),
+            zones: self.zones(),
+            short_files: self.log.has_zones().then(|| self.log.shortage().short),
             scrub: self.scrub_status(),
             lifecycle: self.lifecycle_status(),
         })
@@ -573,11 +618,11 @@ pub(super) fn set_right(disk: &dyn Disk) -> Result<()> {
     Ok(())
 }
 
-/// Writes to where it belongs what a crash left in the journal only.
-fn catch_up(index: &Index, journal: &Journal) -> Result<()> {
+/// Writes to where it belongs what a crash left in the journal only; the first file that this concerns.
+fn catch_up(index: &Index, journal: &Journal, zones: &Zones) -> Result<Option<u64>> {
     let entries = journal.entries(index.synced())?;
     if entries.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let last = index.written();
     if last != index.synced() && entries.iter().all(|entry| entry.commit != last) {
@@ -586,11 +631,12 @@ fn catch_up(index: &Index, journal: &Journal) -> Result<()> {
             .mend("move the file `journal` out of the store to open it as the index has it"));
     }
     // Also what is in the index: it was not synced after that.
-    journal.restore(&entries)?;
+    let oldest = journal.restore(&entries, zones)?;
     for entry in &entries {
         index.replay(entry.commit, &entry.batch)?;
     }
-    index.sync()
+    index.sync()?;
+    Ok(oldest)
 }
 
 /// Refuses what only a writer can bring to its end.
@@ -604,18 +650,18 @@ fn nothing_to_catch_up(index: &Index, journal: &Journal) -> Result<()> {
 }
 
 /// The number of the last opening. When the index no longer says it, or one that none comes to, the files do.
-fn last_epoch(index: &Index, disk: &dyn Disk) -> Result<u32> {
+fn last_epoch(index: &Index, in_files: &dyn Fn() -> Result<u32>) -> Result<u32> {
     let said = match Store::sys_number(index, EPOCH_KEY) {
         Err(error) if error.kind() == Kind::Corrupt => None,
         said => said?,
     };
     let said = said.and_then(|said| u32::try_from(said).ok()).filter(|said| *said <= u32::MAX / 2);
-    said.map_or_else(|| chunklog::last_epoch(disk), Ok)
+    said.map_or_else(in_files, Ok)
 }
 
 /// A number no earlier opening had, `by` more than the last, on disk before it is used.
-pub(super) fn advance_epoch(index: &Index, disk: &dyn Disk, by: u32) -> Result<u32> {
-    let epoch = last_epoch(index, disk)?.saturating_add(by);
+pub(super) fn advance_epoch(index: &Index, in_files: &dyn Fn() -> Result<u32>, by: u32) -> Result<u32> {
+    let epoch = last_epoch(index, in_files)?.saturating_add(by);
     index.transact(|tx| {
         tx.put(Family::Sys, EPOCH_KEY.as_bytes(), &u64::from(epoch));
         Ok(())
@@ -693,7 +739,8 @@ impl Identity {
     #[must_use]
     pub fn text_of_copy(&self, backup: bool) -> String {
         let mut format = self.format.clone();
-        format.incompatible.retain(|feature| feature != BACKUP);
+        // A copy has everything in one place.
+        format.incompatible.retain(|feature| feature != BACKUP && feature != features::ZONES);
         format.incompatible.extend(backup.then(|| BACKUP.to_owned()));
         format.text()
     }

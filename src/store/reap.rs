@@ -427,7 +427,7 @@ impl Store {
     }
 
     /// Deletes files of earlier openings that the index does not know: a crash came before their commit.
-    fn sweep_orphans(&self) -> Result<()> {
+    pub(super) fn sweep_orphans(&self) -> Result<()> {
         // What the index says must be durable, and nobody may be about to say something else.
         let _alone = self.reaping.lock();
         self.sync()?;

@@ -13,7 +13,7 @@ use super::locks::Locks;
 use super::open::{Identity, META_DIR};
 use super::publish::seg_key;
 use super::{Finding, Options, Store, ids, open};
-use crate::chunklog::{self, ChunkLog, Journal};
+use crate::chunklog::{self, ChunkLog, Journal, Zones};
 use crate::index::{Family, Index, Read, SegRecord, Source};
 use crate::model::{Error, Kind, Result, Timestamp};
 use crate::sys::disk::{Access, Disk, OsDisk};
@@ -129,16 +129,21 @@ impl Store {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Rebuilt> {
         let Site { disk, dir, identity, new, open } = site;
+        let mut settings = chunklog::Settings::new(identity.uuid(), u32::MAX, Arc::clone(&options.clock));
+        settings.segment_bytes = options.settings.segment_bytes;
+        settings.tiers.clone_from(&options.settings.tiers);
+        let clock = Arc::clone(&options.clock);
+        let open_files = settings.open_files;
+        let (zones, _) = Zones::open(Arc::clone(&disk), &options.zones, identity.uuid(), clock, open_files, dry_run)?;
+        zones.need_all("build the index anew")?;
         if !dry_run {
             progress("writing back the journal");
             let journal = Journal::open(Arc::clone(&disk), identity.uuid(), Access::Write)?;
-            journal.restore(&journal.all_entries()?)?;
+            journal.restore(&journal.all_entries()?, &zones)?;
         }
-        let mut settings = chunklog::Settings::new(identity.uuid(), u32::MAX, Arc::clone(&options.clock));
-        settings.segment_bytes = options.settings.segment_bytes;
-        let log = ChunkLog::open(Arc::clone(&disk), settings)?;
+        let epoch = zones.last_epoch()?;
+        let log = ChunkLog::open_in(zones, settings)?;
         let all = gather::gather(&log, progress)?;
-        let epoch = chunklog::last_epoch(&*disk)?;
         drop(log);
         let plan = plan::plan(&all);
         let mut rebuilt = Rebuilt {

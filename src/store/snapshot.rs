@@ -8,7 +8,7 @@
 
 use super::Store;
 use super::open::{META_DIR, Options, Settings, advance_epoch};
-use crate::chunklog::{SegmentId, SoloId};
+use crate::chunklog::{LogFile, SegmentId, SoloId, last_epoch};
 use crate::index::{Body, ContentRecord, Extent, Family, Index, Node, Read, SegRecord, Source, decode, id_of};
 use crate::model::{Error, Kind, Result};
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
@@ -37,15 +37,6 @@ impl Holds {
     pub(super) fn files(&self) -> bool {
         self.files.load(Ordering::SeqCst)
     }
-}
-
-/// A file of the log that a snapshot names.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum LogFile {
-    /// A segment.
-    Segment(SegmentId),
-    /// A one-object file, with its checksums.
-    Solo(SoloId),
 }
 
 /// A state of the store that stays until it is dropped. Nothing waits for that but the room of what is deleted
@@ -133,6 +124,12 @@ impl Snapshot<'_> {
         self.store.dir.join(DIR)
     }
 
+    /// The directory in which a file lies, or a whole copy of it.
+    #[must_use]
+    pub fn place_of(&self, file: LogFile) -> &Path {
+        self.store.log.place_of(file).unwrap_or(&self.store.dir)
+    }
+
     /// The log's files it names, and whether anything in each is in use: others may be gone.
     pub fn files(&self) -> impl Iterator<Item = (LogFile, bool)> {
         self.files.iter().map(|(file, live)| (*file, *live))
@@ -210,7 +207,8 @@ pub fn set_apart(dir: &Path, options: &Options) -> Result<()> {
     let mut draw = [0; 4];
     options.entropy.fill(&mut draw)?;
     let index = Index::open(&dir.join(META_DIR), options.settings.index())?;
-    advance_epoch(&index, &crate::sys::disk::OsDisk::new(dir), 1 + (u32::from_le_bytes(draw) >> 12))?;
+    let in_files = || last_epoch(&crate::sys::disk::OsDisk::new(dir));
+    advance_epoch(&index, &in_files, 1 + (u32::from_le_bytes(draw) >> 12))?;
     Ok(())
 }
 

@@ -84,6 +84,9 @@ metrics! {
     LifecycleJudged = Gauge "lifecycle_judged" [] "Versions, markers and uploads that were held against rules";
     LifecycleDeeds = Gauge "lifecycle_deeds" ["action"] "What rules did: delete, mark, unmark, transition, abort, and what failed";
     LifecycleBytes = Gauge "lifecycle_bytes" ["action"] "Bytes of versions that rules deleted or moved";
+    ZoneLost = Gauge "zone_lost" ["zone"] "Whether a zone is lost: 1, else 0";
+    ZoneFreeBytes = Gauge "zone_free_bytes" ["zone"] "Bytes free on the disk of a zone that is there";
+    ShortFiles = Gauge "short_files" [] "Files of the log with fewer whole copies than their class asks for";
     Complaints = Gauge "complaints" [] "Lines in the error ring";
 }
 

@@ -79,6 +79,7 @@ pub(super) fn options() -> Options {
         entropy: Arc::new(Same),
         read_only: false,
         debug_clock: false,
+        zones: Vec::new(),
         workers: false,
     }
 }

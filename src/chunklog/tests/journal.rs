@@ -1,7 +1,8 @@
 //! What the journal made durable comes back, and nothing else.
 
-use super::super::{Journal, RawRun};
+use super::super::{Journal, RawRun, Zones};
 use super::{STORE, bytes, get, holds, open, put};
+use crate::sys::clock::ManualClock;
 use crate::sys::disk::{Access, Disk, DiskCall, MemDisk};
 use proptest::prelude::*;
 use std::path::Path;
@@ -151,14 +152,15 @@ fn runs_are_restored_to_their_segments() {
         assert_eq!(journal.held(), [second, third]);
         let after = disk.crash(seed);
         let again = open_journal(&after);
-        again.restore(&again.entries(1).unwrap()).unwrap();
+        let zones = Zones::home(Arc::new(after.clone()), Arc::new(ManualClock::at(0)), 8);
+        assert_eq!(again.restore(&again.entries(1).unwrap(), &zones).unwrap(), Some(second.segment.0));
         let log = open(&after.crash(seed), 2);
         holds(&log, first, 1);
         holds(&log, second, 2);
         holds(&log, third, 3);
         assert!(get(&log, large).is_err() || get(&log, large).unwrap() == bytes(4, 65_537));
         log.delete_segment(second.segment).unwrap();
-        again.restore(&again.entries(1).unwrap()).unwrap();
+        again.restore(&again.entries(1).unwrap(), &zones).unwrap();
     }
 }
 

@@ -6,6 +6,7 @@ mod journal;
 mod packed;
 mod runs;
 mod solos;
+mod zones;
 
 use super::{ChunkLog, Class, Owner, Run, Settings, Tier};
 use crate::model::{Kind, Result};

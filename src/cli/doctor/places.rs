@@ -144,6 +144,31 @@ fn process(dir: &Path) -> Finding {
                     format!("it lags {lag} seconds behind what it showed before, in a store with locked versions");
                 return Finding::wrong("clock", what, "set it right: until then no lock ends (LOCK-22)");
             }
+            let lost = said("zones").and_then(serde_json::Value::as_array).map(|zones| {
+                let text = |zone: &serde_json::Value, field| {
+                    zone.get(field).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+                };
+                let lost = zones.iter().filter(|zone| text(zone, "state") == "lost");
+                lost.map(|zone| format!("{} since {}: {}", text(zone, "name"), text(zone, "since"), text(zone, "why")))
+                    .collect::<Vec<_>>()
+            });
+            let short = said("short_files").and_then(serde_json::Value::as_u64).unwrap_or(0);
+            if let Some(lost) = lost.filter(|lost| !lost.is_empty()) {
+                let what = format!("lost: {}; {short} files have fewer copies than they should", lost.join(", "));
+                return Finding::wrong(
+                    "zones",
+                    what,
+                    "mount its disk, or give it a new one and run `keyfold zones --adopt`",
+                );
+            }
+            if short > 0 {
+                let what = format!("{short} files have fewer copies than they should");
+                return Finding::note(
+                    "zones",
+                    what,
+                    "they are made in the background, or at once by `keyfold zones --repair`",
+                );
+            }
             let pid = said("pid").map(ToString::to_string).unwrap_or_default();
             Finding::ok(CHECK, format!("{pid} serves the store and answers"))
         }

@@ -18,6 +18,7 @@ mod store;
 mod tree;
 mod usage;
 mod vault;
+mod zones;
 
 pub use backup::{list_backups, restore_backup};
 
@@ -40,6 +41,9 @@ pub fn handle(store: &Arc<Store>, host: &dyn Host, request: Request, reply: &mut
             let keep = keep.map(|keep| keep as usize);
             backup::backup(store, &crate::backup::Plan { to, link, keep, dry_run }, reply)
         }
+        Request::Zones => zones::list(store, reply),
+        Request::ZoneAdopt { name } => zones::adopt(store, &name, reply),
+        Request::ZonesRepair => zones::repair(store, reply),
         Request::Gc { dry_run } => store::gc(store, dry_run, reply),
         Request::Compaction { pause } => store::compaction(store, pause, reply),
         Request::Scrub { rate } => scrub::scrub(store, host, rate, reply),

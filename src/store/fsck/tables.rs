@@ -1,14 +1,16 @@
 //! An index whose files are damaged: noticed before anything is made of it, and made anew of what can be read.
 
 use super::quarantine::QUARANTINE;
+use crate::chunklog::Zones;
 use crate::index::{self, CURRENT, MEND, Salvaged};
 use crate::model::{Error, Kind, Result};
 use crate::store::open::{EPOCH_KEY, LOCK_FILE, META_DIR, SALVAGED_KEY, only_files, set_right};
-use crate::store::{Options, Store};
+use crate::store::{Identity, Options, Store};
 use crate::sys::disk::{Disk, OsDisk};
 use crate::sys::lock::LockFile;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Refuses a store whose index is not there although something else is: a new one would know nothing of it.
 pub(in crate::store) fn need_index(disk: &dyn Disk, dir: &Path) -> Result<()> {
@@ -16,7 +18,7 @@ pub(in crate::store) fn need_index(disk: &dyn Disk, dir: &Path) -> Result<()> {
     if meta.join(CURRENT).exists() {
         return Ok(());
     }
-    if !has_tables(&meta) && crate::chunklog::last_epoch(disk)? == 0 {
+    if !has_tables(&meta) && crate::chunklog::last_epoch(disk)? == 0 && !crate::chunklog::has_zone_list(disk) {
         return Ok(());
     }
     Err(Error::new(Kind::Corrupt, "cannot open the index")
@@ -63,7 +65,11 @@ impl Store {
         fs::create_dir(&work).map_err(failed)?;
         let (new, scratch, meta) = (work.join("new"), work.join("scratch"), dir.join(META_DIR));
         // Lost records may have known files that no other does.
-        let last = u64::from(crate::chunklog::last_epoch(&disk)?);
+        let uuid = Identity::read(&disk, dir)?.uuid();
+        let clock = Arc::clone(&options.clock);
+        let (zones, _) = Zones::open(Arc::new(OsDisk::new(dir)), &options.zones, uuid, clock, 1, true)?;
+        zones.need_all("make a new index")?;
+        let last = u64::from(zones.last_epoch()?);
         let numbers = [(EPOCH_KEY, last), (SALVAGED_KEY, last)];
         let done = index::salvage(&meta, &new, &scratch, options.settings.index(), &numbers).inspect_err(|_| {
             let _ = fs::remove_dir_all(&work);

@@ -10,8 +10,10 @@ use std::path::Path;
 pub(in crate::store) const VAULTS: &str = "vaults";
 /// Runs may be compressed.
 pub(super) const ZSTD: &str = "zstd";
+/// Files of the log may lie in other directories than the store's own.
+pub(super) const ZONES: &str = "zones";
 /// What this release knows.
-const KNOWN: [&str; 3] = [BACKUP, VAULTS, ZSTD];
+const KNOWN: [&str; 4] = [BACKUP, VAULTS, ZSTD, ZONES];
 
 /// Whether this release knows all features of a store.
 pub(super) fn are_known(features: &[String]) -> bool {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -144,6 +144,10 @@ impl DiskFile for DirectFile {
 
     fn punch_hole(&self, _at: u64, _len: u64) -> io::Result<()> {
         Err(ErrorKind::PermissionDenied.into())
+    }
+
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() > 0)
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

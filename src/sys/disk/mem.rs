@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 const SECTOR: usize = 512;
 const ENOSPC: i32 = 28;
+const ENODEV: i32 = 19;
 
 /// Kinds of call that can be told to fail.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -41,6 +42,7 @@ const HANG_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 #[derive(Default)]
 struct State {
     hangs: bool,
+    away: bool,
     names: BTreeMap<PathBuf, Node>,
     durable_names: BTreeMap<PathBuf, Node>,
     inodes: Vec<Inode>,
@@ -159,6 +161,17 @@ impl MemDisk {
         self.0.lock().faults.clear();
     }
 
+    /// While it is away, every call fails as with a disk that was pulled out.
+    pub fn take_away(&self, away: bool) {
+        self.0.lock().away = away;
+    }
+
+    /// Whether it is away.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.0.lock().away
+    }
+
     /// While it hangs, writes wait.
     pub fn hang(&self, hangs: bool) {
         self.0.lock().hangs = hangs;
@@ -220,12 +233,17 @@ impl State {
         }
     }
 
+    fn is_there(&self) -> io::Result<()> {
+        if self.away { Err(io::Error::from_raw_os_error(ENODEV)) } else { Ok(()) }
+    }
+
     fn call(&mut self, call: DiskCall) -> io::Result<()> {
         self.call_at(call, None, 0).map(|_| ())
     }
 
     /// Where a call to read or write at `at` goes.
     fn call_at(&mut self, call: DiskCall, inode: Option<usize>, at: u64) -> io::Result<u64> {
+        self.is_there()?;
         if !matches!(call, DiskCall::Open | DiskCall::Read)
             && let Some(mut cuts) = self.cuts.take()
         {
@@ -428,6 +446,7 @@ impl Disk for MemDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.0.lock();
+        state.is_there()?;
         if !dir.as_os_str().is_empty() && !state.names.contains_key(dir) {
             return Err(ErrorKind::NotFound.into());
         }
@@ -464,11 +483,13 @@ impl Disk for MemDisk {
 
     fn file_len(&self, path: &Path) -> io::Result<Option<u64>> {
         let state = self.0.lock();
+        state.is_there()?;
         Ok(state.file(path).ok().map(|inode| state.inodes[inode].now.len() as u64))
     }
 
     fn space(&self) -> io::Result<Space> {
         let state = self.0.lock();
+        state.is_there()?;
         let total = state.room.unwrap_or(1 << 50);
         Ok(Space { total, free: total.saturating_sub(state.used()), inodes: 0, inodes_free: 0 })
     }
@@ -496,6 +517,7 @@ impl DiskFile for MemFile {
         while state.hangs {
             parking_lot::MutexGuard::unlocked(&mut state, || std::thread::sleep(HANG_PAUSE));
         }
+        state.is_there()?;
         let went = state.call_at(DiskCall::Write, Some(self.inode), at);
         let at = usize::try_from(*went.as_ref().unwrap_or(&at)).map_err(|_| ErrorKind::InvalidInput)?;
         if let Err(error) = went {
@@ -515,6 +537,7 @@ impl DiskFile for MemFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.0.lock();
+        state.is_there()?;
         let outcome = state.call(DiskCall::Sync);
         let inode = &mut state.inodes[self.inode];
         let pending = std::mem::take(&mut inode.pending);
@@ -531,7 +554,9 @@ impl DiskFile for MemFile {
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.0.lock().inodes[self.inode].now.len() as u64)
+        let state = self.disk.0.lock();
+        state.is_there()?;
+        Ok(state.inodes[self.inode].now.len() as u64)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -548,6 +573,12 @@ impl DiskFile for MemFile {
         let end = (at + len).min(size);
         let zeros = vec![0; usize::try_from(end.saturating_sub(at)).unwrap_or(0)];
         self.write_at(at, &zeros)
+    }
+
+    fn has_name(&self) -> io::Result<bool> {
+        let state = self.disk.0.lock();
+        state.is_there()?;
+        Ok(state.names.values().any(|node| *node == Node::File(self.inode)))
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -178,6 +178,12 @@ pub trait DiskFile: Send + Sync + 'static {
     /// back when the file is closed. So does all of it when somebody else has the file open.
     fn free(&self, _rest: &dyn Fn(Duration) -> bool) {}
 
+    /// Whether the file has a name still. What is written to one without is gone when it is closed.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn has_name(&self) -> io::Result<bool>;
+
     /// The descriptor, where there is a real file below: for kernel passthrough.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 }

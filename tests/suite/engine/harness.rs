@@ -1,13 +1,14 @@
 //! What every engine test needs: a store in a temporary directory, and short ways to use it.
 
 use crate::entropy::Counted;
+use keyfold::chunklog::{TierSettings, Zone};
 use keyfold::model::{
     Bucket, BucketName, DirId, FileKind, Kind, Object, ObjectKey, Posix, Result, Timestamp, UploadId, VersionId,
     Versioning,
 };
 use keyfold::store::{
     CompleteOptions, CompletePart, Condition, Draft, Entry, FileEntry, ListRequest, ListVersions, Options, PartInfo,
-    PosixChange, Promise, PutOptions, Reserve, Session, Store, TierSettings, UploadOptions, VersionEntry,
+    PosixChange, Promise, PutOptions, Reserve, Session, Store, UploadOptions, VersionEntry,
 };
 use keyfold::sys::clock::ManualClock;
 use keyfold::sys::disk::MemDisk;
@@ -22,6 +23,10 @@ pub struct Home {
     pub dir: tempfile::TempDir,
     /// Where the store lies instead, in a simulation.
     pub disk: Option<std::sync::Mutex<MemDisk>>,
+    /// Disks of its zones, in a simulation that has any.
+    pub zones: std::sync::Mutex<Vec<MemDisk>>,
+    /// Copies of each file in these and on the store's own disk.
+    pub copies: usize,
     pub clock: Arc<ManualClock>,
     /// Bytes of commits in memory, when other than usual.
     pub stage_bytes: Option<usize>,
@@ -50,6 +55,8 @@ impl Home {
         Self {
             dir: tempfile::tempdir().unwrap(),
             disk: disk.map(std::sync::Mutex::new),
+            zones: std::sync::Mutex::default(),
+            copies: 1,
             clock: Arc::new(ManualClock::at(1_700_000_000)),
             stage_bytes: None,
             opened: std::sync::Mutex::default(),
@@ -66,6 +73,14 @@ impl Home {
         home
     }
 
+    /// The same with zones besides.
+    pub fn simulated_with_zones(zones: usize, copies: usize) -> Self {
+        let mut home = Self::simulated();
+        home.zones = std::sync::Mutex::new((0..zones).map(|_| MemDisk::new()).collect());
+        home.copies = copies;
+        home
+    }
+
     /// The store on a simulated disk that has one.
     pub fn on(disk: MemDisk) -> Self {
         Self::somewhere(Some(disk))
@@ -77,6 +92,11 @@ impl Home {
 
     /// The machine's power fails, if it is a simulated one.
     pub fn lose_power(&self, seed: u64) {
+        for (zone, n) in self.zones.lock().unwrap().iter_mut().zip(1..) {
+            let after = zone.crash(seed ^ n);
+            after.take_away(zone.is_away());
+            *zone = after;
+        }
         if let Some(disk) = &self.disk {
             let mut disk = disk.lock().unwrap();
             let after = disk.crash(seed);
@@ -102,6 +122,18 @@ impl Home {
         if let Some(bytes) = self.stage_bytes {
             options.settings.stage_bytes = bytes;
         }
+        let zones = self.zones.lock().unwrap();
+        if !zones.is_empty() {
+            let zone = |(n, disk): (usize, &MemDisk)| Zone {
+                name: format!("z{n}"),
+                place: format!("z{n}").into(),
+                disk: Arc::new(disk.clone()),
+            };
+            options.zones = zones.iter().enumerate().map(zone).collect();
+            let all =
+                TierSettings { zones: (0..=zones.len()).collect(), copies: self.copies, ..TierSettings::default() };
+            options.settings.tiers = vec![all];
+        }
         if self.disk.is_some() {
             options.workers = false;
             options.entropy = Arc::new(Counted::new());
@@ -125,7 +157,7 @@ impl Home {
         self.try_open_with(options).unwrap()
     }
 
-    fn try_open_with(&self, options: Options) -> Result<Arc<Store>> {
+    pub fn try_open_with(&self, options: Options) -> Result<Arc<Store>> {
         self.close();
         let store = match &self.disk {
             None => Store::open(self.dir.path(), options),

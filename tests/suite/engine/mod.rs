@@ -46,3 +46,5 @@ mod tree;
 mod vaults;
 mod versions;
 mod views;
+mod zone_faults;
+mod zones;

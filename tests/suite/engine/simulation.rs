@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Operations of one history.
-const OPERATIONS: usize = 40;
+pub const OPERATIONS: usize = 40;
 
 /// The history of a seed.
 fn history(seed: u64) -> Vec<Op> {
@@ -25,7 +25,7 @@ fn history(seed: u64) -> Vec<Op> {
 }
 
 /// The seeds of this run: fresh ones, and printed.
-fn seeds(what: &str, short: u64, long_form: u64) -> impl Iterator<Item = u64> {
+pub fn seeds(what: &str, short: u64, long_form: u64) -> impl Iterator<Item = u64> {
     let fresh = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 % 1_000_000_007;
     let first = asked("KEYFOLD_SEED").unwrap_or_else(fresh);
     let count = asked("KEYFOLD_SIMULATIONS").unwrap_or(if long() { long_form } else { short });
@@ -34,7 +34,7 @@ fn seeds(what: &str, short: u64, long_form: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Says which seed failed.
-struct Seeded(u64);
+pub struct Seeded(pub u64);
 
 impl Drop for Seeded {
     fn drop(&mut self) {

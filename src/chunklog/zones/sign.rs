@@ -1,0 +1,223 @@
+//! What tells zones apart: the file `ZONE` in each, and the list of zones in the store's own directory.
+//!
+//! Both are a few lines of text, written whole under another name and renamed. The layout is in `FORMAT.md`.
+
+use crate::crypto::hex;
+use crate::model::{Error, Kind, Result};
+use crate::sys::disk::{Access, Disk};
+use crc32fast::hash;
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// The file that makes a directory a zone.
+const SIGN: &str = "ZONE";
+const SIGN_NEW: &str = "ZONE.new";
+/// The zones that a store knows, in its own directory.
+const LIST: &str = "zones";
+const LIST_NEW: &str = "zones.new";
+const VERSION: &str = "1";
+/// Either file has a line for each zone at most, and names are short.
+const BYTES_MAX: usize = 64 << 10;
+/// What file systems put into their top by themselves.
+const NOT_OURS: &str = "lost+found";
+
+/// What a directory is that should be a zone.
+pub(super) enum Found {
+    /// This zone.
+    Ours,
+    /// Nothing is in it, as in a place where a disk is not mounted.
+    Empty,
+    /// It is not there.
+    Missing,
+    /// Something else, and what.
+    Other(&'static str),
+    /// It cannot be read.
+    Unread(io::Error),
+}
+
+impl Found {
+    /// Why it is not the zone.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::Ours => String::new(),
+            Self::Empty => "its directory is empty: is its disk mounted?".to_owned(),
+            Self::Missing => "its directory is not there".to_owned(),
+            Self::Other(what) => (*what).to_owned(),
+            Self::Unread(error) => error.to_string(),
+        }
+    }
+}
+
+/// What the root of `disk` is.
+pub(super) fn find(disk: &dyn Disk, store: &[u8; 16], name: &str) -> Found {
+    match read(disk, SIGN) {
+        Ok(text) if text == sign(store, name) => Found::Ours,
+        Ok(text) if text.starts_with(&format!("keyfold zone {VERSION}\n")) => {
+            Found::Other("its ZONE file is that of another zone or store")
+        }
+        Ok(_) => Found::Other("its ZONE file is damaged, or of a later release"),
+        Err(error) if error.kind() == ErrorKind::NotFound => match disk.list(Path::new("")) {
+            Ok(entries) if entries.iter().all(|entry| entry.name == NOT_OURS || entry.name == SIGN_NEW) => Found::Empty,
+            Ok(_) => Found::Other("its directory has no ZONE file, and other files"),
+            Err(error) if error.kind() == ErrorKind::NotFound => Found::Missing,
+            Err(error) => Found::Unread(error),
+        },
+        Err(error) => Found::Unread(error),
+    }
+}
+
+/// Makes the root of `disk` this zone.
+pub(super) fn make(disk: &dyn Disk, store: &[u8; 16], name: &str) -> io::Result<()> {
+    write(disk, SIGN_NEW, SIGN, &sign(store, name))
+}
+
+fn sign(store: &[u8; 16], name: &str) -> String {
+    format!("keyfold zone {VERSION}\nstore {}\nname {name}\n", hex(store))
+}
+
+/// A zone as the store's list has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    /// Whether its `ZONE` file was written: before that, an empty directory is no lost zone.
+    pub(super) made: bool,
+    /// Files from this number on may not be whole in it.
+    pub(super) doubted: Option<u64>,
+}
+
+/// The zones that the store knows; none when it never had any.
+///
+/// # Errors
+/// [`Kind::Corrupt`] when the list is damaged, or what the disk says.
+pub(super) fn listed(home: &dyn Disk, store: &[u8; 16]) -> Result<Vec<Listed>> {
+    let text = match read(home, LIST) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("cannot read the list of zones", error)),
+    };
+    parse(&text, store).ok_or_else(|| {
+        Error::new(Kind::Corrupt, "cannot read the list of zones")
+            .why("the file `zones` in the store is damaged, or of another store")
+            .mend("move it away: zones that are there are then taken up again by `keyfold zones --adopt`")
+    })
+}
+
+/// Whether the store ever had zones, in which files may lie.
+#[must_use]
+pub fn has_zone_list(home: &dyn Disk) -> bool {
+    !matches!(home.file_len(Path::new(LIST)), Ok(None))
+}
+
+fn parse(text: &str, store: &[u8; 16]) -> Option<Vec<Listed>> {
+    let (body, crc) = text.trim_end_matches('\n').rsplit_once("\ncrc ")?;
+    let mut lines = body.lines();
+    let head = [format!("keyfold zones {VERSION}"), format!("store {}", hex(store))];
+    if u32::from_str_radix(crc, 16) != Ok(hash(body.as_bytes())) || !head.iter().all(|line| lines.next() == Some(line))
+    {
+        return None;
+    }
+    let zone = |line: &str| {
+        let mut words = line.split(' ');
+        let (name, made, doubted) = (words.next()?.to_owned(), words.next()? == "made", words.next()?);
+        let doubted = if doubted == "-" { None } else { Some(u64::from_str_radix(doubted, 16).ok()?) };
+        Some(Listed { name, made, doubted })
+    };
+    lines.map(zone).collect()
+}
+
+/// Writes the list and syncs it.
+pub(super) fn write_list(home: &dyn Disk, store: &[u8; 16], zones: &[Listed]) -> io::Result<()> {
+    let mut text = format!("keyfold zones {VERSION}\nstore {}", hex(store));
+    for Listed { name, made, doubted } in zones {
+        let made = if *made { "made" } else { "new" };
+        let doubted = doubted.map_or_else(|| "-".to_owned(), |from| format!("{from:016x}"));
+        let _ = write!(text, "\n{name} {made} {doubted}");
+    }
+    let crc = hash(text.as_bytes());
+    let _ = writeln!(text, "\ncrc {crc:08x}");
+    write(home, LIST_NEW, LIST, &text)
+}
+
+fn read(disk: &dyn Disk, name: &str) -> io::Result<String> {
+    // Past the system's cache, which would show a disk that is gone.
+    let file = disk.open(Path::new(name), Access::Direct)?;
+    let mut bytes = vec![0; BYTES_MAX];
+    let len = file.read_at(0, &mut bytes)?;
+    bytes.truncate(len);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn write(disk: &dyn Disk, new: &str, name: &str, text: &str) -> io::Result<()> {
+    match disk.remove(Path::new(new)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create_new(Path::new(new))?;
+    file.write_at(0, text.as_bytes())?;
+    file.sync_data()?;
+    disk.rename(Path::new(new), Path::new(name))?;
+    disk.sync_dir(Path::new(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, Listed, find, listed, make, write_list};
+    use crate::model::Kind;
+    use crate::sys::disk::{Disk, MemDisk};
+    use std::path::Path;
+
+    const STORE: [u8; 16] = *b"0123456789abcdef";
+
+    #[test]
+    fn a_zone_is_told_from_an_empty_directory_and_from_anybody_elses() {
+        let disk = MemDisk::new();
+        assert!(matches!(find(&disk, &STORE, "fast"), Found::Empty));
+        make(&disk, &STORE, "fast").unwrap();
+        assert!(matches!(find(&disk, &STORE, "fast"), Found::Ours));
+        assert!(matches!(find(&disk, &STORE, "slow"), Found::Other(_)));
+        assert!(matches!(find(&disk, &[7; 16], "fast"), Found::Other(_)));
+        disk.tamper(Path::new("ZONE"), |bytes| bytes[13] = b'2').unwrap();
+        assert!(matches!(find(&disk, &STORE, "fast"), Found::Other(_)));
+        disk.remove(Path::new("ZONE")).unwrap();
+        disk.create_new(Path::new("letter.txt")).unwrap();
+        assert!(matches!(find(&disk, &STORE, "fast"), Found::Other(_)));
+    }
+
+    #[test]
+    fn both_files_are_as_the_format_says() {
+        let disk = MemDisk::new();
+        make(&disk, &STORE, "fast").unwrap();
+        let zone = |name: &str, doubted| Listed { name: name.into(), made: true, doubted };
+        write_list(&disk, &STORE, &[zone("fast", None), zone("slow", Some(7 << 32 | 1))]).unwrap();
+        for name in ["ZONE", "zones"] {
+            let text = String::from_utf8(disk.contents(Path::new(name)).unwrap()).unwrap();
+            assert!(include_str!("../FORMAT.md").contains(&format!("```text\n{text}```")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_list_reads_back_or_says_that_it_is_damaged() {
+        let disk = MemDisk::new();
+        assert_eq!(listed(&disk, &STORE).unwrap(), []);
+        let zones = [
+            Listed { name: "fast".into(), made: true, doubted: None },
+            Listed { name: "s-1".into(), made: false, doubted: Some(7 << 32 | 1) },
+        ];
+        for zones in [&zones[..], &[]] {
+            write_list(&disk, &STORE, zones).unwrap();
+            assert_eq!(listed(&disk, &STORE).unwrap(), zones);
+        }
+        assert_eq!(listed(&disk, &[7; 16]).unwrap_err().kind(), Kind::Corrupt);
+        write_list(&disk, &STORE, &zones).unwrap();
+        let whole = disk.contents(Path::new("zones")).unwrap();
+        for at in 0..whole.len() - 1 {
+            disk.tamper(Path::new("zones"), |bytes| {
+                bytes.clone_from(&whole);
+                bytes[at] ^= 1;
+            })
+            .unwrap();
+            assert_eq!(listed(&disk, &STORE).unwrap_err().kind(), Kind::Corrupt, "{at}");
+        }
+    }
+}
