@@ -107,8 +107,8 @@ pub fn make(store: &Store, plan: &Plan, watch: &mut dyn Watch) -> Result<Made> {
     for (name, why) in &decided.missing {
         work.damage(name, why)?;
     }
-    for (unit, donor) in &decided.units {
-        work.bring(unit, donor.and_then(|at| donors.get(at)))?;
+    for (copies, donor) in &decided.units {
+        work.bring(copies, donor.and_then(|at| donors.get(at)))?;
     }
     let record = work.finish(&identity)?;
     drop(snapshot);
@@ -122,9 +122,28 @@ pub fn make(store: &Store, plan: &Plan, watch: &mut dyn Watch) -> Result<Made> {
     Ok(Made { generation, record, removed, in_use })
 }
 
+/// A unit, and the same elsewhere, for when it is damaged.
+struct Copies {
+    best: Unit,
+    others: Vec<Unit>,
+}
+
+impl Copies {
+    fn of(units: Vec<Unit>) -> Option<Self> {
+        let mut units = units.into_iter();
+        Some(Self { best: units.next()?, others: units.collect() })
+    }
+}
+
+impl From<Unit> for Copies {
+    fn from(best: Unit) -> Self {
+        Self { best, others: Vec::new() }
+    }
+}
+
 /// What is to be done with each file.
 struct Decided {
-    units: Vec<(Unit, Option<usize>)>,
+    units: Vec<(Copies, Option<usize>)>,
     missing: Vec<(String, String)>,
     record: Record,
 }
@@ -138,29 +157,33 @@ impl Decided {
                 LogFile::Segment(id) => (What::Segment(id), id.path()),
                 LogFile::Solo(id) => (What::Solo(id), id.path()),
             };
-            match Unit::of_log(snapshot.place_of(file), what)? {
-                Some(unit) => units.push(unit),
-                None if live => missing.push((path.display().to_string(), "the file is missing".to_owned())),
-                None => {}
+            let mut copies = Vec::new();
+            for place in snapshot.places_of(file) {
+                copies.extend(Unit::of_log(&place, what)?);
             }
+            if copies.is_empty() && live {
+                missing.push((path.display().to_string(), "the file is missing".to_owned()));
+            }
+            units.extend(Copies::of(copies));
         }
-        units.extend(Unit::of_index(&snapshot.index_dir())?);
+        units.extend(Unit::of_index(&snapshot.index_dir())?.into_iter().map(Copies::from));
         for name in SMALL {
             if let Ok(Some(bytes)) = OsDisk::new(store.dir()).file_len(Path::new(name)) {
                 let files = vec![(store.dir().join(name), PathBuf::from(name), bytes)];
-                units.push(Unit { what: What::Small, files });
+                units.push(Copies::from(Unit { what: What::Small, files }));
             }
         }
         let mut record = Record { commit: snapshot.commit(), ..Record::default() };
-        let decide = |unit: Unit| {
-            let donor = donors.iter().position(|donor| donor.has(&unit));
+        let decide = |copies: Copies| {
+            let unit = &copies.best;
+            let donor = donors.iter().position(|donor| donor.has(unit));
             record.files += unit.files.len() as u64;
             record.bytes += unit.bytes();
             if donor.is_none() {
                 record.new_files += unit.files.len() as u64;
                 record.new_bytes += unit.bytes();
             }
-            (unit, donor)
+            (copies, donor)
         };
         let units = units.into_iter().map(decide).collect();
         Ok(Self { units, missing, record })
@@ -199,7 +222,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Brings a unit into the generation and verifies what no complete generation has vouched for.
-    fn bring(&mut self, unit: &Unit, donor: Option<&Donor>) -> Result<()> {
+    fn bring(&mut self, copies: &Copies, donor: Option<&Donor>) -> Result<()> {
+        let unit = &copies.best;
         if let Some(donor) = donor {
             if donor.share(unit, &self.to)? {
                 if donor.complete {
@@ -224,11 +248,25 @@ impl Work<'_> {
                 .why("the directory is on another disk, or its file system has no hard links")
                 .mend("leave out --link"));
             }
-            return self.verify(unit);
+            let flaws = self.checker.check(unit);
+            return self.damage_of(unit, &flaws);
         }
         if self.same_disk && self.store.space()?.available < unit.bytes() {
             return Err(self.no_room("the rest of the store's own disk is its reserve".to_owned()));
         }
+        let mut flaws = self.copy(unit)?;
+        for other in &copies.others {
+            if flaws.is_empty() {
+                break;
+            }
+            take_back(unit, &self.to);
+            flaws = self.copy(other)?;
+        }
+        self.damage_of(unit, &flaws)
+    }
+
+    /// Copies a unit; what is wrong with it.
+    fn copy(&mut self, unit: &Unit) -> Result<Vec<String>> {
         let (mut done, mut copied) = (self.done, 0);
         let all = self.all.max(done);
         let (watch, told) = (&mut *self.watch, &mut self.told);
@@ -237,13 +275,14 @@ impl Work<'_> {
             tell(watch, told, done, all)
         })?;
         self.done += copied;
-        match outcome {
-            Copied::Missing => self.damage(&unit.name(), "the file is missing"),
+        Ok(match outcome {
+            Copied::Missing => vec!["the file is missing".to_owned()],
             Copied::Done(unread) => {
-                unread.iter().try_for_each(|why| self.damage(&unit.name(), &format!("cannot read {why}")))?;
-                self.verify(unit)
+                let mut flaws: Vec<String> = unread.iter().map(|why| format!("cannot read {why}")).collect();
+                flaws.extend(self.checker.check(unit));
+                flaws
             }
-        }
+        })
     }
 
     fn count(&mut self, unit: &Unit) {
@@ -251,8 +290,8 @@ impl Work<'_> {
         self.record.new_bytes += unit.bytes();
     }
 
-    fn verify(&mut self, unit: &Unit) -> Result<()> {
-        self.checker.check(unit).iter().try_for_each(|why| self.damage(&unit.name(), why))
+    fn damage_of(&mut self, unit: &Unit, flaws: &[String]) -> Result<()> {
+        flaws.iter().try_for_each(|why| self.damage(&unit.name(), why))
     }
 
     fn damage(&mut self, name: &str, why: &str) -> Result<()> {

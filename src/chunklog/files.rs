@@ -4,10 +4,11 @@ use super::durable::Tracked;
 use super::id::FileKey;
 use super::log::{Inner, Unnamed};
 use super::tier::Tier;
+use super::zones::number;
 use crate::model::{Error, Result};
 use crate::sys::disk::{Access, DiskFile};
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,8 +20,16 @@ impl Inner {
         let file = match key {
             _ if self.zones.alone() => self.zones.create_at(0, &key.path()),
             FileKey::Sum(_) => self.zones.create_beside(key),
-            FileKey::Segment(_) | FileKey::Solo(_) => self.zones.create(key, tier, &self.tier(tier)),
+            FileKey::Segment(_) | FileKey::Solo(_) => self.zones.create(key, tier, self.tier(tier)),
         };
+        let outcome = self.follow(key, file);
+        if !self.zones.alone() {
+            self.beginning.lock().remove(&number(key));
+        }
+        outcome
+    }
+
+    fn follow(&self, key: FileKey, file: io::Result<File>) -> Result<Arc<Tracked>> {
         let file = file.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => Error::io(format!("cannot create {key}"), error)
                 .why("it exists: this opening of the store was given a number that an earlier one had")
@@ -159,7 +168,7 @@ impl Inner {
 }
 
 /// What it means that a file cannot be opened.
-pub(super) fn unopened(key: FileKey, error: std::io::Error) -> Error {
+pub(super) fn unopened(key: FileKey, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::corrupt(format!("cannot read {key}"), "its file is missing"),
         _ => Error::io(format!("cannot open {key}"), error),

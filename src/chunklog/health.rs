@@ -2,10 +2,11 @@
 
 use super::id::FileKey;
 use super::log::ChunkLog;
-use super::zones::{ZoneState, number, writable};
+use super::zones::{ZoneState, writable};
 use crate::model::{Error, Result};
-use crate::sys::disk::Space;
+use crate::sys::disk::{Disk, Space};
 use std::path::Path;
+use std::sync::Arc;
 
 impl ChunkLog {
     /// Whether files may lie in other zones than the store's own directory.
@@ -22,20 +23,14 @@ impl ChunkLog {
 
     /// Looks whether each zone is there. Whether one came back, so that there may be files in it that nobody names.
     pub fn tend_zones(&self) -> bool {
-        let oldest = self.0.tracked.lock().keys().map(|key| number(*key)).min();
-        let settled = oldest.unwrap_or_else(|| self.0.next_number());
-        self.0.zones.tend(Some(settled))
+        self.0.zones.tend(Some(self.0.durable_below()));
+        self.0.zones.take_returned()
     }
 
     /// Whether files may lack copies that did not at the last call.
     #[must_use]
     pub fn may_lack_copies(&self) -> bool {
         self.0.zones.take_touch()
-    }
-
-    /// Gives up a zone at which [`ChunkLog::tend_zones`] has been looking for long.
-    pub fn notice_stalled_zones(&self) {
-        self.0.zones.notice_stalled();
     }
 
     /// What is to be told to a person of zones and copies since the last call.
@@ -70,20 +65,35 @@ impl ChunkLog {
         self.0.zones.adopt(name)
     }
 
-    /// Whether there is a copy of a file in zones that are there.
-    #[must_use]
-    pub fn is_anywhere(&self, file: super::LogFile) -> bool {
-        let key = FileKey::from(file);
-        if self.0.zones.alone() {
-            return !matches!(self.0.file_len(key), Ok(None));
-        }
-        !self.0.zones.having(key).is_empty()
+    /// Refuses to do `what` while a zone is lost.
+    ///
+    /// # Errors
+    /// [`Kind::StoreUnavailable`](crate::model::Kind::StoreUnavailable), naming the first zone that is lost.
+    pub fn need_zones(&self, what: &str) -> Result<()> {
+        self.0.zones.need_all(what)
     }
 
-    /// The directory of the zone in which a file is read best; none for the store's own directory.
+    /// The disks of all zones that are there, the store's own first.
     #[must_use]
-    pub fn place_of(&self, file: super::LogFile) -> Option<&Path> {
-        if self.0.zones.alone() { None } else { self.0.zones.place_of(FileKey::from(file)) }
+    pub fn disks(&self) -> Vec<Arc<dyn Disk>> {
+        let there = self.0.zones.each().filter(|(_, member)| member.is_there());
+        there.map(|(_, member)| Arc::clone(&member.disk)).collect()
+    }
+
+    /// Whether there is a whole copy of a file in zones that are there, as far as anybody knows.
+    #[must_use]
+    pub fn is_anywhere(&self, file: super::LogFile) -> bool {
+        let (key, zones) = (FileKey::from(file), &self.0.zones);
+        if zones.alone() {
+            return !zones.is_doubted(key, 0) && !matches!(self.0.file_len(key), Ok(None));
+        }
+        zones.each().any(|(zone, _)| zones.trusts(key, zone))
+    }
+
+    /// The directories of the zones that have a copy of a file, the best first; an empty one for the store's own directory.
+    #[must_use]
+    pub fn places_of(&self, file: super::LogFile) -> Vec<&Path> {
+        if self.0.zones.alone() { vec![Path::new("")] } else { self.0.zones.places_of(FileKey::from(file)) }
     }
 
     /// Room for files of the first tier, with as many copies as it asks for or as there are zones; that of the store's own

@@ -9,14 +9,14 @@
 //! each names the commit it follows, and the first follows the last commit the index was synced with.
 
 use super::format::journal::{self, ENTRY_ALIGN, Entry, RawRun};
-use super::id::{FileKey, Run};
+use super::id::{FileKey, Run, SegmentId};
 use super::log::ChunkLog;
 use super::scrub::{Flawed, Reach};
 use super::zones::Zones;
 use crate::model::{Error, Result};
 use crate::sys::disk::{Access, Disk, DiskFile};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -112,18 +112,23 @@ impl Journal {
         }
     }
 
-    /// Writes the runs of entries to their segments once more, in all zones, and syncs these. A segment that is not there was
-    /// deleted since. The first number of those, when there are any.
+    /// Writes the runs of entries to their segments once more, in all zones, and syncs these. A segment that no zone has was
+    /// deleted since, or lies in one that is lost: then its runs are kept in the store's own directory. The first number of all
+    /// these, when there are any.
     ///
     /// # Errors
-    /// What the store's own disk says.
+    /// What the store's own disk says; [`Kind::Conflict`](crate::model::Kind::Conflict) when such a segment may lie in a zone that
+    /// was left out of the configuration.
     pub fn restore(&self, entries: &[Entry], zones: &Zones) -> Result<Option<u64>> {
+        let mut found = BTreeSet::new();
         for (zone, member) in zones.each().filter(|(_, member)| member.is_there()) {
             match restore_to(&*member.disk, entries) {
                 Err(error) if zone > 0 => zones.lose(zone, error.reason()),
-                restored => restored?,
+                restored => found.extend(restored?),
             }
         }
+        let runs = entries.iter().flat_map(|entry| &entry.runs);
+        zones.keep_at_home(&runs.filter(|run| !found.contains(&run.segment)).collect::<Vec<_>>())?;
         Ok(entries.iter().flat_map(|entry| &entry.runs).map(|run| run.segment.0).min())
     }
 
@@ -240,8 +245,8 @@ impl Journal {
     }
 }
 
-/// Writes the runs of entries to the segments of one disk.
-fn restore_to(disk: &dyn Disk, entries: &[Entry]) -> Result<()> {
+/// Writes the runs of entries to the segments of one disk; those that are there.
+fn restore_to(disk: &dyn Disk, entries: &[Entry]) -> Result<BTreeSet<SegmentId>> {
     let mut files = BTreeMap::new();
     for run in entries.iter().flat_map(|entry| &entry.runs) {
         let key = FileKey::Segment(run.segment);
@@ -256,10 +261,10 @@ fn restore_to(disk: &dyn Disk, entries: &[Entry]) -> Result<()> {
         };
         file.write_at(u64::from(run.offset), &run.bytes).map_err(failed)?;
     }
-    for (id, file) in files {
+    for (id, file) in &files {
         file.sync_data().map_err(|error| Error::io(format!("cannot restore the end of segment {id}"), error))?;
     }
-    Ok(())
+    Ok(files.into_keys().collect())
 }
 
 impl Fault {

@@ -9,13 +9,13 @@ use super::read::RunTable;
 use super::segment::OpenSegment;
 use super::solo::{Live, SoloTable};
 use super::tier::{Tier, TierSettings, tier_of};
-use super::zones::Zones;
+use super::zones::{Zones, number};
 use crate::model::{Error, Kind, Result, StorageClass};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Access, Disk, DiskFile};
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -134,6 +134,8 @@ pub(super) struct Inner {
     pub(super) counts: Counts,
     pub(super) tracked: Mutex<BTreeMap<FileKey, Arc<Tracked>>>,
     next: AtomicU64,
+    /// Numbers of files in zones that are being created, and not in `tracked` yet.
+    pub(super) beginning: Mutex<BTreeSet<u64>>,
 }
 
 /// The segment to which a class of a tier appends now.
@@ -195,6 +197,7 @@ impl ChunkLog {
             counts: Counts::default(),
             tracked: Mutex::default(),
             next: AtomicU64::new(1),
+            beginning: Mutex::default(),
         })))
     }
 
@@ -327,21 +330,33 @@ impl ChunkLog {
 }
 
 impl Inner {
-    /// What a tier asks for.
-    pub(super) fn tier(&self, tier: Tier) -> TierSettings {
-        self.settings.tiers.get(usize::from(tier.0)).cloned().unwrap_or_default()
+    /// What a tier asks for; one that is none is that of `STANDARD`.
+    pub(super) fn tier(&self, tier: Tier) -> &TierSettings {
+        self.settings.tiers.get(usize::from(tier.0)).unwrap_or(&self.settings.tiers[0])
     }
 
-    /// The number that the next file will have.
-    pub(super) fn next_number(&self) -> u64 {
-        u64::from(self.settings.epoch) << 32 | self.next.load(Relaxed).min(u64::from(u32::MAX))
+    /// A number below which every file is durable in all zones that it is written in.
+    pub(super) fn durable_below(&self) -> u64 {
+        // In this order, in which a file goes from one to the next.
+        let (next, beginning) = {
+            let beginning = self.beginning.lock();
+            (self.next.load(Relaxed).min(u64::from(u32::MAX)), beginning.first().copied())
+        };
+        let tracked = self.tracked.lock().keys().map(|key| number(*key)).min();
+        let next = SegmentId::new(self.settings.epoch, next as u32).0;
+        next.min(beginning.unwrap_or(next)).min(tracked.unwrap_or(next))
     }
 
-    /// The number of the next file.
+    /// The number of the next file, which is to be [created](Self::create).
     pub(super) fn number(&self) -> Result<u64> {
+        let mut beginning = (!self.zones.alone()).then(|| self.beginning.lock());
         let counter = self.next.fetch_add(1, Relaxed);
         match u32::try_from(counter) {
-            Ok(counter) => Ok(SegmentId::new(self.settings.epoch, counter).0),
+            Ok(counter) => {
+                let id = SegmentId::new(self.settings.epoch, counter).0;
+                beginning.as_mut().map(|beginning| beginning.insert(id));
+                Ok(id)
+            }
             Err(_) => Err(Error::new(Kind::Io, "cannot begin a new file of the chunk log")
                 .why("this opening of the store has used up its four billion file numbers")
                 .mend("restart the daemon")),

@@ -13,8 +13,8 @@ use super::log::{ChunkLog, Inner};
 use super::scan::{RunFound, Scanned};
 use super::solo::SoloTable;
 use super::tier::{Tier, tier_of};
-use super::zones::{NEW, Plan, Spots, number, places, plan};
-use crate::model::{Error, Kind, Result};
+use super::zones::{NEW, Plan, Spots, places, plan};
+use crate::model::{Error, Kind, Result, StorageClass};
 use crate::sys::disk::{Access, DiskFile};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -37,6 +37,8 @@ pub struct Shortage {
 /// A copy of a segment and what is in it.
 struct Source {
     file: Arc<dyn DiskFile>,
+    /// Whether nobody doubts that it has all.
+    trusted: bool,
     report: Scanned,
     runs: BTreeMap<u32, RunFound>,
 }
@@ -90,7 +92,7 @@ impl ChunkLog {
         let mut from = from;
         loop {
             let lacks = |spots: Spots| {
-                spots.tier.is_none_or(|tier| !plan(&self.0.tier(tier), spots, there, expected).is_nothing())
+                spots.tier.is_none_or(|tier| !plan(self.0.tier(tier), spots, there, expected).is_nothing())
             };
             let (id, spots) = zones.catalog.next(from, |_, spots| lacks(spots))?;
             let tier = spots.tier.unwrap_or_else(|| self.0.learn_tier(id, spots));
@@ -109,7 +111,7 @@ impl ChunkLog {
     fn has_all_its_copies(&self, id: SegmentId) -> bool {
         let Some(spots) = self.0.zones.catalog.get(id.0) else { return true };
         let tier = self.0.tier(spots.tier.unwrap_or_default());
-        plan(&tier, spots, self.0.zones.there(), 0).more == 0
+        plan(tier, spots, self.0.zones.there(), 0).more == 0
     }
 
     /// Does for a file what is to be done. `tick` hears of bytes read and written, and may end it with an error; what was
@@ -120,14 +122,13 @@ impl ChunkLog {
     pub fn refill(&self, id: u64, patient: bool, tick: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
         let zones = &self.0.zones;
         let Some(spots) = zones.catalog.get(id) else { return Ok(0) };
-        if let FileKey::Segment(segment) = spots.key(id)
-            && self.is_open(segment)
-        {
+        if let FileKey::Segment(segment) = spots.key(id) {
             // The next one gets all its copies at once.
             self.retire(segment);
-            if self.is_open(segment) {
-                return Ok(0);
-            }
+        }
+        // What replaces or removes a copy must not do so below a sync that is to come: that would take the zone for lost.
+        if !self.0.sync_finished(&parts(spots.key(id))) {
+            return Ok(0);
         }
         let (mut written, mut refused) = (0, None);
         let mut tried = 0;
@@ -135,7 +136,7 @@ impl ChunkLog {
             let Some((spots, todo)) = self.plan_of(id, patient) else { return Ok(written) };
             let Some(zone) = zones.roomiest(todo.into & !tried, spots) else {
                 if todo.more == 0 {
-                    self.0.drop_copies(spots.key(id), todo.from);
+                    written += self.drop_copies(id, spots, todo, patient, tick)?;
                 }
                 break;
             };
@@ -155,21 +156,49 @@ impl ChunkLog {
         refused.map_or(Ok(written), Err)
     }
 
+    /// Lets copies go that nobody wants, once those that stay were read: what is remembered of them is not enough.
+    fn drop_copies(
+        &self,
+        id: u64,
+        spots: Spots,
+        todo: Plan,
+        patient: bool,
+        tick: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<u64> {
+        let (zones, key) = (&self.0.zones, spots.key(id));
+        let mut written = 0;
+        for zone in places(spots.good() & zones.there() & !todo.from) {
+            written += self.0.bring(key, zone, tick)?;
+        }
+        if let Some((_, now)) = self.plan_of(id, patient)
+            && now == todo
+        {
+            for zone in places(todo.from) {
+                zones.catalog.change(id, |spots| {
+                    spots.has &= !(1 << zone);
+                    spots.bad &= !(1 << zone);
+                });
+                zones.remove_in(key, zone);
+            }
+        }
+        Ok(written)
+    }
+
     fn plan_of(&self, id: u64, patient: bool) -> Option<(Spots, Plan)> {
         let zones = &self.0.zones;
         let spots = zones.catalog.get(id)?;
         let tier = spots.tier.unwrap_or_else(|| self.0.learn_tier(id, spots));
         let expected = if patient { zones.expected() } else { 0 };
-        Some((spots, plan(&self.0.tier(tier), spots, zones.there(), expected)))
+        Some((spots, plan(self.0.tier(tier), spots, zones.there(), expected)))
     }
 }
 
 impl Inner {
-    /// Finds out to which tier a file belongs.
+    /// Finds out to which tier a file belongs; that of `STANDARD` as long as nobody can read what it says.
     fn learn_tier(self: &Arc<Self>, id: u64, spots: Spots) -> Tier {
         let tiers = &self.settings.tiers;
         let storage = if tiers.len() < 2 {
-            None
+            Some(StorageClass::default())
         } else if spots.solo {
             let sum = self
                 .read_copies(FileKey::Sum(SoloId(id)), Access::Read, &mut |file| self.read_sum(SoloId(id), &**file));
@@ -178,11 +207,14 @@ impl Inner {
             self.header_of(SegmentId(id)).map(|header| header.storage)
         };
         let tier = tier_of(tiers, storage.unwrap_or_default());
-        self.zones.catalog.change(id, |spots| spots.tier = Some(tier));
+        if storage.is_some() {
+            self.zones.catalog.change(id, |spots| spots.tier = Some(tier));
+        }
         tier
     }
 
-    /// Makes a whole copy in a zone, or finds that the one there is whole.
+    /// Makes a whole copy in a zone, or finds that the one there is whole, as the disk has it: of what a failed sync was to
+    /// write, the system's cache shows what the disk does not have. Bytes written.
     fn bring(self: &Arc<Self>, key: FileKey, zone: usize, tick: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
         let made = match key {
             FileKey::Segment(id) => self.bring_segment(id, zone, tick),
@@ -194,20 +226,24 @@ impl Inner {
                 let _ = disk.remove(&new_path(key));
             }
         }
-        let bytes = made?;
-        if !self.zones.now_whole(key, zone) {
+        let (bytes, whole) = made?;
+        if !self.zones.brought(key, zone, whole) {
             // It was deleted meanwhile.
             self.zones.remove_in(key, zone);
         }
         Ok(bytes)
     }
 
-    /// The copies of a file by zones: whole ones first, that of `zone` last.
-    fn sources(&self, key: FileKey, zone: usize) -> Vec<Arc<dyn DiskFile>> {
+    /// The copies of a file: whole ones first, that in `zone` last. And whether each is one that nobody doubts.
+    fn sources(&self, key: FileKey, zone: usize) -> Vec<(Arc<dyn DiskFile>, bool)> {
         let order = self.zones.reading_order(key);
         let last = order.iter().copied().filter(|other| *other == zone);
         let order = order.iter().copied().filter(|other| *other != zone).chain(last);
-        order.filter_map(|zone| self.zones.member(zone).disk.open(&key.path(), Access::Read).ok()).collect()
+        let open = |zone: usize| {
+            let file = self.zones.member(zone).disk.open(&key.path(), Access::Read).ok()?;
+            Some((file, self.zones.trusts(key, zone)))
+        };
+        order.filter_map(open).collect()
     }
 
     fn bring_segment(
@@ -215,24 +251,25 @@ impl Inner {
         id: SegmentId,
         zone: usize,
         tick: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<u64> {
+    ) -> Result<(u64, bool)> {
         let key = FileKey::Segment(id);
-        let mut look = |file: &Arc<dyn DiskFile>| -> Result<Source> {
+        let mut look = |file: &Arc<dyn DiskFile>, trusted: bool| -> Result<Source> {
             let mut runs = BTreeMap::new();
             let report = self.scan_file(id, Arc::clone(file), &mut |run| drop(runs.insert(run.run.offset, run)))?;
             tick(file.size().unwrap_or(0))?;
-            Ok(Source { file: Arc::clone(file), report, runs })
+            Ok(Source { file: Arc::clone(file), trusted, report, runs })
         };
-        let own = match self.zones.member(zone).disk.open(&key.path(), Access::Read) {
-            Ok(file) => look(&file).ok(),
+        let own = match self.zones.member(zone).disk.open(&key.path(), Access::Direct) {
+            Ok(file) => look(&file, false).ok(),
             Err(_) => None,
         };
         if own.as_ref().is_some_and(Source::is_whole) {
-            return Ok(0);
+            self.keep_copy(key, zone)?;
+            return Ok((0, true));
         }
         let mut sources: Vec<Source> = Vec::new();
-        for file in self.sources(key, zone) {
-            let source = match look(&file) {
+        for (file, trusted) in self.sources(key, zone) {
+            let source = match look(&file, trusted) {
                 Ok(source) => source,
                 Err(error) if matches!(error.kind(), Kind::Io | Kind::Corrupt) => continue,
                 Err(error) => return Err(error),
@@ -246,12 +283,17 @@ impl Inner {
         if let Some(own) = &own
             && !sources.iter().any(|source| source.improves(own))
         {
-            return Ok(0);
+            self.keep_copy(key, zone)?;
+            return Ok((0, sources.iter().any(|source| source.trusted)));
         }
         sources.sort_by_key(|source| std::cmp::Reverse((source.is_whole(), source.rank())));
         let Some((base, others)) = sources.split_first() else {
             return Err(Error::corrupt(format!("cannot make a copy of {key}"), "no copy of it can be read"));
         };
+        let whole = base.is_whole() || sources.iter().any(|source| source.trusted);
+        if !whole && self.zones.must_wait(key, zone) {
+            return Ok((0, false));
+        }
         let target = self.begin_copy(key, zone)?;
         let failed =
             |error| Error::io(format!("cannot make a copy of {key} in zone {}", self.zones.member(zone).name), error);
@@ -274,10 +316,10 @@ impl Inner {
             }
         }
         self.complete_copy(key, zone, &*target)?;
-        Ok(bytes)
+        Ok((bytes, whole))
     }
 
-    fn bring_solo(&self, id: SoloId, zone: usize, tick: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
+    fn bring_solo(&self, id: SoloId, zone: usize, tick: &mut dyn FnMut(u64) -> Result<()>) -> Result<(u64, bool)> {
         let key = FileKey::Solo(id);
         let (sum, table) = self.read_copies(FileKey::Sum(id), Access::Read, &mut |file| {
             let table = self.read_table(id, &**file)?;
@@ -288,13 +330,14 @@ impl Inner {
             Ok((bytes, table))
         })?;
         if self.is_whole_solo(id, zone, &table, &sum, tick)? {
-            return Ok(0);
+            self.keep_copy(key, zone)?;
+            return Ok((0, true));
         }
         let failed =
             |error| Error::io(format!("cannot make a copy of {key} in zone {}", self.zones.member(zone).name), error);
         let sources = self.sources(key, zone);
         let target = self.begin_copy(key, zone)?;
-        let mut buf = vec![0; FRAME as usize];
+        let (mut buf, mut whole) = (vec![0; FRAME as usize], true);
         for frame in 0..table.crcs.len() as u64 {
             let at = frame * FRAME;
             let bytes = &mut buf[..(table.len - at).min(FRAME) as usize];
@@ -302,10 +345,16 @@ impl Inner {
                 matches!(file.read_at(at, bytes), Ok(got) if got == bytes.len()) && table.verify(frame, bytes)
             };
             // What none has stays a hole, which does not verify either.
-            if sources.iter().any(|file| reads(file, bytes)) {
+            if sources.iter().any(|(file, _)| reads(file, bytes)) {
                 target.write_at(at, bytes).map_err(failed)?;
+            } else {
+                whole = false;
             }
             tick(bytes.len() as u64 * 2)?;
+        }
+        if !whole && self.zones.must_wait(key, zone) {
+            let _ = self.zones.member(zone).disk.remove(&new_path(key));
+            return Ok((0, false));
         }
         target.set_len(table.len).map_err(failed)?;
         self.complete_copy(key, zone, &*target)?;
@@ -313,7 +362,7 @@ impl Inner {
         beside.write_at(0, &sum).map_err(failed)?;
         self.complete_copy(FileKey::Sum(id), zone, &*beside)?;
         self.maps.removed(id);
-        Ok(table.len)
+        Ok((table.len, whole))
     }
 
     fn is_whole_solo(
@@ -325,7 +374,7 @@ impl Inner {
         tick: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<bool> {
         let disk = &self.zones.member(zone).disk;
-        let (Ok(file), Ok(beside)) = (disk.open(&id.path(), Access::Read), disk.open(&id.sum_path(), Access::Read))
+        let (Ok(file), Ok(beside)) = (disk.open(&id.path(), Access::Direct), disk.open(&id.sum_path(), Access::Direct))
         else {
             return Ok(false);
         };
@@ -361,15 +410,14 @@ impl Inner {
         done.map_err(|error| Error::io(format!("cannot complete a copy of {key} in zone {}", member.name), error))
     }
 
-    /// Lets copies go that nobody wants.
-    fn drop_copies(&self, key: FileKey, from: u32) {
-        for zone in places(from) {
-            self.zones.catalog.change(number(key), |spots| {
-                spots.has &= !(1 << zone);
-                spots.bad &= !(1 << zone);
-            });
-            self.zones.remove_in(key, zone);
-        }
+    /// Makes sure that a copy that was found is on the disk: what was read may be waiting to be written.
+    fn keep_copy(&self, key: FileKey, zone: usize) -> Result<()> {
+        let member = self.zones.member(zone);
+        let kept = parts(key).into_iter().map(FileKey::path).try_for_each(|path| {
+            member.disk.open(&path, Access::Write)?.sync_data()?;
+            member.sync_names(path.parent().unwrap_or(Path::new("")))
+        });
+        kept.map_err(|error| Error::io(format!("cannot sync the copy of {key} in zone {}", member.name), error))
     }
 }
 

@@ -152,7 +152,10 @@ impl Inner {
             };
             best.flaws.retain(meets);
         }
-        Ok(Scrubbed { bytes, ..best })
+        match self.zones.nowhere(key) {
+            Some(error) if !best.flaws.is_empty() => Err(error),
+            _ => Ok(Scrubbed { bytes, ..best }),
+        }
     }
 
     fn scrub_solo_in(&self, zone: usize, id: SoloId, from: u64, budget: u64) -> Result<Scrubbed> {

@@ -133,6 +133,17 @@ impl ChunkLog {
 }
 
 impl Inner {
+    /// Makes durable what is there of files that nobody writes to any more. Whether nothing of them is waited for now.
+    pub(super) fn sync_finished(&self, keys: &[FileKey]) -> bool {
+        let files: Vec<_> = {
+            let tracked = self.tracked.lock();
+            keys.iter().filter_map(|key| tracked.get(key).cloned()).collect()
+        };
+        files.iter().filter(|file| file.is_finished()).for_each(|file| file.sync(&self.zones));
+        self.drop_settled(&files);
+        files.iter().all(|file| file.is_settled())
+    }
+
     fn drop_settled(&self, files: &[Arc<Tracked>]) {
         for file in files.iter().filter(|file| file.is_settled()) {
             self.tracked.lock().remove(&file.key);

@@ -55,7 +55,6 @@ fn refill(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Worker> {
         if std::mem::take(&mut first) {
             process::yield_the_disk();
         }
-        store.notice_stalled_zones();
         if from == 0
             && !store.may_lack_copies()
             && nanos_between(looked, turn.now) < LOOK_AGAIN.as_nanos().cast_signed()

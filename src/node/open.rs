@@ -4,16 +4,19 @@ use crate::chunklog::Zone;
 use crate::config::{self, DEBUG_TEMPLATE, DoorLimits, STORE_TEMPLATE, StoreSettings};
 use crate::model::{Error, Kind, Result};
 use crate::store::{Budget, Identity, Options, Prices, Settings, Store};
-use crate::sys::disk::{OsDisk, plain_file};
+use crate::sys::disk::{OsDisk, TimedDisk, plain_file};
 use crate::sys::process;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The settings' name in the store's directory.
 const FILE: &str = "keyfold.toml";
+/// How long a zone's disk is waited for before it is a lost one.
+const ZONE_PATIENCE: Duration = Duration::from_secs(10);
 /// The file is some lines; with long comments, some more.
 const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 
@@ -26,8 +29,13 @@ pub fn options(dir: &Path) -> Result<Options> {
     let zone = |zone: &config::Zone| Zone {
         name: zone.name.clone(),
         place: zone.path.clone(),
-        disk: Arc::new(OsDisk::new(&zone.path)),
+        disk: Arc::new(TimedDisk::new(Arc::new(OsDisk::new(&zone.path)), ZONE_PATIENCE)),
     };
+    if let Some(zone) = said.zones.iter().find(|zone| zone.path.starts_with(dir)) {
+        return Err(Error::new(Kind::InvalidArgument, format!("cannot take {} for a zone", zone.path.display()))
+            .why("it lies in the store's own directory, which is the zone \"home\"")
+            .mend("give [zones] in the store's keyfold.toml a directory on another disk"));
+    }
     let zones = said.zones.iter().map(zone).collect();
     Ok(Options { settings: settings(&said), zones, ..Options::system() })
 }

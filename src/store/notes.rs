@@ -194,6 +194,10 @@ impl Store {
         if looked.is_some_and(|(bytes, limit)| bytes + written <= limit) || self.holds.files() {
             return Ok(());
         }
+        // There may be more in it.
+        if self.log.need_zones("go through notes").is_err() {
+            return Ok(());
+        }
         let files = self.note_files(false)?;
         let bytes = files.iter().map(|(_, bytes)| bytes).sum::<u64>();
         let few = looked.is_none() && files.len() <= FILES_MAX && bytes <= BYTES_MIN;

@@ -370,6 +370,7 @@ impl Store {
         if identity.is_backup() {
             (options.zones, settings.tiers) = (Vec::new(), vec![TierSettings::default()]);
         }
+        let had_zones = identity.has_zones();
         if !fixed && !options.zones.is_empty() {
             identity.add_feature(&*disk, dir, features::ZONES)?;
         }
@@ -379,7 +380,7 @@ impl Store {
             (Zones::home(Arc::clone(&disk), Arc::clone(&options.clock), log_settings.open_files), Vec::new())
         } else {
             let clock = Arc::clone(&options.clock);
-            Zones::open(Arc::clone(&disk), &options.zones, uuid, clock, log_settings.open_files, fixed)?
+            Zones::open(Arc::clone(&disk), &options.zones, uuid, clock, log_settings.open_files, had_zones, fixed)?
         };
         let journal = Journal::open(Arc::clone(&disk), uuid, if fixed { Access::Read } else { Access::Write })?;
         let in_files = || {
@@ -392,8 +393,7 @@ impl Store {
         } else {
             let oldest = catch_up(&index, &journal, &zones)?;
             let epoch = advance_epoch(&index, &in_files, 1)?;
-            let first = chunklog::SegmentId::new(epoch, 0).0;
-            zones.begin_writing(oldest.unwrap_or(first).min(first))?;
+            zones.begin_writing(epoch, oldest)?;
             epoch
         };
         log_settings.epoch = epoch;
@@ -727,6 +727,12 @@ impl Identity {
     #[must_use]
     pub fn is_backup(&self) -> bool {
         self.format.incompatible.iter().any(|feature| feature == BACKUP)
+    }
+
+    /// Whether it has had other zones than its own directory.
+    #[must_use]
+    pub(super) fn has_zones(&self) -> bool {
+        self.format.incompatible.iter().any(|feature| feature == features::ZONES)
     }
 
     /// Whether it was made with a debug clock, by which days may be short.

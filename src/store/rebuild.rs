@@ -134,8 +134,22 @@ impl Store {
         settings.tiers.clone_from(&options.settings.tiers);
         let clock = Arc::clone(&options.clock);
         let open_files = settings.open_files;
-        let (zones, _) = Zones::open(Arc::clone(&disk), &options.zones, identity.uuid(), clock, open_files, dry_run)?;
-        zones.need_all("build the index anew")?;
+        let what = "build the index anew";
+        let (zones, left_out) = Zones::open(
+            Arc::clone(&disk),
+            &options.zones,
+            identity.uuid(),
+            clock,
+            open_files,
+            identity.has_zones(),
+            dry_run,
+        )?;
+        if let Some(zone) = left_out.first() {
+            return Err(Error::new(Kind::Conflict, format!("cannot {what} without zone {zone}"))
+                .why("the store's keyfold.toml has no such zone, and files of the log may lie in it alone")
+                .mend("put the zone back into [zones]"));
+        }
+        zones.need_all(what)?;
         if !dry_run {
             progress("writing back the journal");
             let journal = Journal::open(Arc::clone(&disk), identity.uuid(), Access::Write)?;
@@ -144,6 +158,8 @@ impl Store {
         let epoch = zones.last_epoch()?;
         let log = ChunkLog::open_in(zones, settings)?;
         let all = gather::gather(&log, progress)?;
+        // What lay in a zone that went meanwhile would be no part of the new index.
+        log.need_zones(what)?;
         drop(log);
         let plan = plan::plan(&all);
         let mut rebuilt = Rebuilt {
@@ -172,6 +188,10 @@ impl Store {
         index.transact(|tx| {
             tx.put(Family::Sys, ids::IDS_KEY.as_bytes(), &ids::beyond(all.number));
             tx.put(Family::Sys, open::EPOCH_KEY.as_bytes(), &u64::from(epoch));
+            if !options.zones.is_empty() {
+                // What a zone shows later than now is for a person to judge.
+                tx.put(Family::Sys, open::SALVAGED_KEY.as_bytes(), &u64::from(epoch));
+            }
             Ok(())
         })?;
         // No worker: nothing may be freed before the index is complete.
@@ -179,6 +199,7 @@ impl Store {
         let store = Self::open_on(Arc::clone(&disk), index, dir, identity, options, None)?;
         let built = build::build(&store, &all, &plan, owner, progress);
         let moved = built.and_then(|built| {
+            store.log.need_zones(what)?;
             progress("setting aside what is of no use");
             Ok((built, store.set_aside(&quarantine)?))
         });
@@ -213,17 +234,22 @@ impl Store {
         for segment in self.log.segments()? {
             let source = Source::Run { segment: segment.id.0, offset: 0, len: 0, skip: 0 };
             if useless(source)? && matches!(self.log.holds_notes(segment.id), Ok(false)) {
-                moved += u64::from(move_away(&*self.disk, &segment.id.path(), quarantine)?);
+                moved += u64::from(self.move_copies_away(&segment.id.path(), quarantine)?);
             }
         }
         for solo in self.log.solos()? {
             if useless(Source::Solo { id: solo.id.0, at: 0 })? {
                 let path = solo.id.path();
-                moved += u64::from(move_away(&*self.disk, &path, quarantine)?);
-                move_away(&*self.disk, &path.with_extension("sum"), quarantine)?;
+                moved += u64::from(self.move_copies_away(&path, quarantine)?);
+                self.move_copies_away(&path.with_extension("sum"), quarantine)?;
             }
         }
         Ok(moved)
+    }
+
+    /// Moves a file away in each zone that has it.
+    fn move_copies_away(&self, path: &Path, quarantine: &Path) -> Result<bool> {
+        self.log.disks().iter().try_fold(false, |moved, disk| Ok(moved | move_away(&**disk, path, quarantine)?))
     }
 }
 

@@ -124,10 +124,10 @@ impl Snapshot<'_> {
         self.store.dir.join(DIR)
     }
 
-    /// The directory in which a file lies, or a whole copy of it.
+    /// The directories in which a file lies, that with the best copy first.
     #[must_use]
-    pub fn place_of(&self, file: LogFile) -> &Path {
-        self.store.log.place_of(file).unwrap_or(&self.store.dir)
+    pub fn places_of(&self, file: LogFile) -> Vec<PathBuf> {
+        self.store.log.places_of(file).into_iter().map(|place| self.store.dir.join(place)).collect()
     }
 
     /// The log's files it names, and whether anything in each is in use: others may be gone.

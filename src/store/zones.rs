@@ -129,12 +129,6 @@ impl Store {
         self.log.next_to_refill(from, true)
     }
 
-    /// Gives up zones whose disks do not answer: to be called every few seconds, not by who calls [`Store::tend_zones`].
-    pub fn notice_stalled_zones(&self) {
-        self.log.notice_stalled_zones();
-        self.tell_zones();
-    }
-
     /// The same for all files, at once. What cannot be done for one does not keep the others from it; the first such error is
     /// the answer.
     ///
@@ -182,6 +176,6 @@ pub(super) fn without(index: &Index, log: &ChunkLog, left_out: &[String]) -> Res
         return Ok(());
     }
     Err(Error::new(Kind::Conflict, format!("cannot open the store without zone {}", left_out.join(", ")))
-        .why(format!("{missing} files, {one} for one, lie in no zone of the store's keyfold.toml that is there"))
+        .why(format!("{missing} files, {one} for one, lie whole in no zone of the store's keyfold.toml that is there"))
         .mend("put the zone back into [zones], leave it out of the classes' zones, and run `keyfold zones --repair`, which moves the files; then take it out"))
 }

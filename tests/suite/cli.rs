@@ -12,3 +12,4 @@ mod lifecycle;
 mod mounts;
 mod vaults;
 mod verbs;
+mod zones;

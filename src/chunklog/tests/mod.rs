@@ -3,6 +3,7 @@
 mod crash;
 mod format;
 mod journal;
+mod losses;
 mod packed;
 mod runs;
 mod solos;

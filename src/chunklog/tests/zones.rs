@@ -4,67 +4,106 @@ use super::super::{ChunkLog, Class, Owner, Run, Shortage, SoloId, Tier, TierSett
 use super::{STORE, bytes, holds, kind, owner, settings};
 use crate::model::{Kind, StorageClass};
 use crate::sys::clock::ManualClock;
-use crate::sys::disk::{Disk, DiskCall, MemDisk};
+use crate::sys::disk::{Disk, DiskCall, MemDisk, TimedDisk};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Disks in memory, of which the first is the store's own.
-struct Site {
-    disks: [MemDisk; 3],
-    tiers: Vec<TierSettings>,
-    clock: Arc<ManualClock>,
+pub(super) struct Site {
+    pub(super) disks: [MemDisk; 3],
+    pub(super) tiers: Vec<TierSettings>,
+    pub(super) clock: Arc<ManualClock>,
+    /// Whether its `FORMAT` file says that it has zones.
+    pub(super) had: bool,
+    /// How long its zones are waited for, if they hang.
+    pub(super) patience: Option<Duration>,
 }
 
 const NAMES: [&str; 2] = ["one", "two"];
 const EIO: i32 = 5;
 
 impl Site {
-    fn new(copies: usize) -> Self {
+    pub(super) fn new(copies: usize) -> Self {
         let rest = StorageClass::ALL.iter().copied().filter(|class| *class != StorageClass::OnezoneIa).collect();
         let all = TierSettings { classes: rest, zones: vec![0, 1, 2], copies, compression: 0 };
         let one = TierSettings { classes: vec![StorageClass::OnezoneIa], zones: vec![1], copies: 1, compression: 0 };
-        Self { disks: Default::default(), tiers: vec![all, one], clock: Arc::new(ManualClock::at(1_795_312_800)) }
+        Self {
+            disks: Default::default(),
+            tiers: vec![all, one],
+            clock: Arc::new(ManualClock::at(1_795_312_800)),
+            had: false,
+            patience: None,
+        }
     }
 
-    fn open(&self, epoch: u32) -> ChunkLog {
+    /// The zones as they are found.
+    pub(super) fn find(&self) -> Zones {
         let zone = |n: usize| Zone {
             name: NAMES[n - 1].into(),
             place: NAMES[n - 1].into(),
-            disk: Arc::new(self.disks[n].clone()),
+            disk: match self.patience {
+                None => Arc::new(self.disks[n].clone()),
+                Some(patience) => Arc::new(TimedDisk::new(Arc::new(self.disks[n].clone()), patience)),
+            },
         };
         let clock = Arc::<ManualClock>::clone(&self.clock);
         let home = Arc::new(self.disks[0].clone());
-        let (zones, _) = Zones::open(home, &[zone(1), zone(2)], STORE, clock, 512, false).unwrap();
-        zones.begin_writing(u64::from(epoch) << 32).unwrap();
+        Zones::open(home, &[zone(1), zone(2)], STORE, clock, 512, self.had, false).unwrap().0
+    }
+
+    pub(super) fn open(&self, epoch: u32) -> ChunkLog {
+        self.open_in(self.find(), epoch, None)
+    }
+
+    /// The log in zones that were found; files from `oldest` on may not be durable.
+    pub(super) fn open_in(&self, zones: Zones, epoch: u32, oldest: Option<u64>) -> ChunkLog {
+        zones.begin_writing(epoch, oldest).unwrap();
         let mut settings = settings(epoch, 1 << 20);
         settings.tiers.clone_from(&self.tiers);
         ChunkLog::open_in(zones, settings).unwrap()
     }
 
+    /// What the power leaves of it.
+    pub(super) fn cut(&self, seed: u64) -> Self {
+        let after = |n: usize| {
+            let disk = self.disks[n].crash(seed ^ n as u64);
+            disk.take_away(self.disks[n].is_away());
+            disk
+        };
+        Self {
+            disks: [after(0), after(1), after(2)],
+            tiers: self.tiers.clone(),
+            clock: Arc::clone(&self.clock),
+            had: self.had,
+            patience: self.patience,
+        }
+    }
+
     /// Which disks have a file.
-    fn having(&self, path: &Path) -> Vec<usize> {
+    pub(super) fn having(&self, path: &Path) -> Vec<usize> {
         (0..3).filter(|n| self.disks[*n].contents(path).is_ok()).collect()
     }
 }
 
-fn put(log: &ChunkLog, seed: u64, len: usize) -> Run {
+pub(super) fn put(log: &ChunkLog, seed: u64, len: usize) -> Run {
     log.append(Tier(0), Class::Hot, &[(owner(seed), &bytes(seed, len))]).unwrap()[0]
 }
 
-fn put_solo(log: &ChunkLog, tier: Tier, seed: u64, len: usize) -> SoloId {
+pub(super) fn put_solo(log: &ChunkLog, tier: Tier, seed: u64, len: usize) -> SoloId {
     let mut writer = log.solo(tier, Class::Hot).unwrap();
     writer.write(&bytes(seed, len)).unwrap();
     writer.finish(&Owner::default()).unwrap().0
 }
 
-fn solo_holds(log: &ChunkLog, id: SoloId, seed: u64, len: usize) {
+pub(super) fn solo_holds(log: &ChunkLog, id: SoloId, seed: u64, len: usize) {
     let mut buf = vec![0; len];
     log.read_solo(id, 0, &mut buf).unwrap();
     assert!(buf == bytes(seed, len), "{id}");
 }
 
 /// Gives every file what it wants, whatever was lost a short while ago.
-fn refill(log: &ChunkLog) {
+pub(super) fn refill(log: &ChunkLog) {
     let mut from = 0;
     while let Some(id) = log.next_to_refill(from, false) {
         log.refill(id, false, &mut |_| Ok(())).unwrap();
@@ -73,7 +112,7 @@ fn refill(log: &ChunkLog) {
     log.end_doubts().unwrap();
 }
 
-fn lost(log: &ChunkLog) -> Vec<String> {
+pub(super) fn lost(log: &ChunkLog) -> Vec<String> {
     log.zones().into_iter().filter(|zone| zone.lost.is_some()).map(|zone| zone.name).collect()
 }
 
@@ -148,7 +187,7 @@ fn sc_2_a_sync_that_fails_costs_one_copy() {
     assert_eq!(lost(&log).len(), 1);
     // Whatever the power leaves there, the other has it.
     for seed in 0..8 {
-        let cut = Site { disks: [0, 1, 2].map(|n| site.disks[n].crash(seed)), ..Site::new(2) };
+        let cut = site.cut(seed);
         let after = cut.open(2);
         holds(&after, run, 1);
         refill(&after);
@@ -276,7 +315,7 @@ fn an_empty_directory_is_a_lost_zone_until_somebody_says_that_it_is_new() {
     let open = |home: &MemDisk, store| {
         let zone = Zone { name: "two".into(), place: "two".into(), disk: Arc::new(site.disks[2].clone()) };
         let clock = Arc::new(ManualClock::at(0));
-        Zones::open(Arc::new(home.clone()), &[zone], store, clock, 1, false).map(|_| ())
+        Zones::open(Arc::new(home.clone()), &[zone], store, clock, 1, false, false).map(|_| ())
     };
     assert_eq!(kind(open(&MemDisk::new(), [7; 16])), Kind::Conflict);
     assert_eq!(kind(open(&MemDisk::new(), STORE)), Kind::Conflict);

@@ -1,12 +1,12 @@
 //! Files in zones: making them, finding them, losing them; and zones that come back.
 
-use super::super::durable::is_full;
+use super::super::durable::{is_exhausted, is_full};
 use super::super::id::{FileKey, SegmentId, SoloId};
 use super::super::tier::{Tier, TierSettings};
 use super::catalog::{Spots, number, places};
 use super::choose::{Place, order, readers};
 use super::copies::Copies;
-use super::sign::{self, Found};
+use super::sign::{self, Found, Sign};
 use super::{HOME, Zones};
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Access, DiskFile};
@@ -71,6 +71,13 @@ impl Zones {
         let has = made.iter().fold(0, |mask, (zone, _, _)| mask | 1 << zone);
         let solo = matches!(key, FileKey::Solo(_));
         self.catalog.put(number(key), Spots { solo, has, bad: 0, tier: Some(tier) });
+        // One that went meanwhile, and may be back, is not written to.
+        let gone = made.iter().filter(|(zone, turn, _)| self.member(*zone).turn() != Some(*turn));
+        let gone = gone.fold(0, |mask, (zone, _, _)| mask | 1u32 << zone);
+        if gone != 0 {
+            self.touch();
+            self.catalog.change(number(key), |spots| spots.bad |= gone);
+        }
         self.save_doubts()?;
         Ok(Arc::new(Copies::new(Arc::clone(self), key, made)))
     }
@@ -107,7 +114,7 @@ impl Zones {
                 (Ok(_), None) => drop(self.member(zone).disk.remove(&key.path())),
                 (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
                 (Err(error), _) => {
-                    if !is_full(&error) {
+                    if !is_full(&error) && !is_exhausted(&error) {
                         self.lose(zone, &error.to_string());
                     }
                     // That of a full disk says more.
@@ -118,7 +125,7 @@ impl Zones {
             }
         }
         match refused {
-            Some(error) if made.is_empty() && is_full(&error) => Err(error),
+            Some(error) if made.is_empty() && (is_full(&error) || is_exhausted(&error)) => Err(error),
             _ => Ok(made),
         }
     }
@@ -130,7 +137,8 @@ impl Zones {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // Below a place where nothing is mounted a directory must not come to be.
                 match self.look(zone) {
-                    Found::Ours => {}
+                    Found::Ours(_) => {}
+                    Found::Unread(error) => return Err(error),
                     found => return Err(io::Error::new(ErrorKind::NotFound, found.why())),
                 }
                 member.disk.create_dir_all(path.parent().unwrap_or(Path::new("")))?;
@@ -141,19 +149,32 @@ impl Zones {
     }
 
     /// What a zone's directory is now.
-    fn look(&self, zone: usize) -> Found {
+    pub(super) fn look(&self, zone: usize) -> Found {
         let member = self.member(zone);
         if member.name == HOME {
+            let ours = Found::Ours(Sign { disk: 1, opened: 0 });
             return match member.disk.list(Path::new("seg")) {
-                Ok(_) => Found::Ours,
+                Ok(_) => ours,
                 Err(error) if error.kind() == ErrorKind::NotFound => match member.disk.list(Path::new("")) {
-                    Ok(_) => Found::Ours,
+                    Ok(_) => ours,
                     Err(error) => Found::Unread(error),
                 },
                 Err(error) => Found::Unread(error),
             };
         }
-        sign::find(&*member.disk, &self.store, &member.name)
+        let found = sign::find(&*member.disk, &self.store, &member.name);
+        let Found::Ours(sign) = found else { return found };
+        let (epoch, state) = (self.epoch.load(Ordering::SeqCst), member.state.lock());
+        if sign.disk != state.disks.max(1) {
+            return Found::Other("it is not the directory that was last taken for the zone");
+        }
+        let strange = if state.signed { sign.opened != epoch } else { sign.opened >= epoch };
+        if epoch > 0 && strange {
+            return Found::Other(
+                "another store of this id, of which this one is a copy or which is a copy of it, uses it",
+            );
+        }
+        found
     }
 
     /// Reads a file from one copy after another until `read` is content; `open` opens it in one.
@@ -197,12 +218,18 @@ impl Zones {
                 }
             }
         }
-        // Where no copy can be opened and one lies in a zone that is lost, that is what there is to say.
+        // Where no copy can be opened and one lies in a zone that is lost, that is what there is to say; as with copies in doubt.
         let away = self.catalog.get(number(key)).is_some_and(|spots| spots.has & !self.there() != 0);
         match failed.into_iter().next() {
-            Some((_, error)) if opened || !away => Err(error),
+            Some((_, error)) if (opened || !away) && !self.may_be_elsewhere(key) => Err(error),
             _ => Err(self.in_lost_zones(key)),
         }
+    }
+
+    /// Whether what the copies of a file lack may be in a zone that is lost.
+    fn may_be_elsewhere(&self, key: FileKey) -> bool {
+        let id = number(key);
+        self.there() != self.all() && self.having(key).into_iter().any(|zone| self.member(zone).doubts(id))
     }
 
     /// The zones that are there and have a copy of a file.
@@ -211,9 +238,10 @@ impl Zones {
         places(has & self.there()).collect()
     }
 
-    /// The error for a file that may lie in lost zones only.
+    /// The error for a file that may lie in lost zones only, or may be whole there only.
     pub(in crate::chunklog) fn nowhere(&self, key: FileKey) -> Option<Error> {
-        (self.there() != self.all()).then(|| self.in_lost_zones(key))
+        let is_lost = self.there() != self.all() && self.having(key).is_empty();
+        (is_lost || self.may_be_elsewhere(key)).then(|| self.in_lost_zones(key))
     }
 
     fn in_lost_zones(&self, key: FileKey) -> Error {
@@ -252,12 +280,17 @@ impl Zones {
         }
     }
 
-    /// Gives up a copy for which its zone has no room, and gives back what it has taken.
+    /// Gives up a copy for which its zone has no room. What it has taken is given back, but what may be in a segment already is
+    /// a copy as well, and stays until there is a better one.
     pub(super) fn cut_short(&self, key: FileKey, zone: usize, error: &io::Error) {
         let member = self.member(zone);
         self.touch();
-        let removed = member.disk.remove(&key.path()).is_ok();
+        let removed = !matches!(key, FileKey::Segment(_)) && member.disk.remove(&key.path()).is_ok();
         member.handles.removed(key);
+        if !removed {
+            // Also after the next opening, to which it would look like any other.
+            self.doubt(&mut member.state.lock(), number(key));
+        }
         self.catalog.change(number(key), |spots| {
             if removed && !matches!(key, FileKey::Sum(_)) {
                 spots.has &= !(1 << zone);
@@ -272,17 +305,32 @@ impl Zones {
         );
     }
 
+    /// Whether nobody has looked since a zone was lost whether its copy of a file is whole.
+    pub(in crate::chunklog) fn is_doubted(&self, key: FileKey, zone: usize) -> bool {
+        self.member(zone).doubts(number(key))
+    }
+
     /// Whether a file's copy in a zone is whole, as far as anybody knows.
     pub(in crate::chunklog) fn trusts(&self, key: FileKey, zone: usize) -> bool {
         self.catalog.get(number(key)).is_some_and(|spots| spots.good() & self.there() & 1 << zone != 0)
     }
 
-    /// A copy was made, or found to be whole. False when its file was deleted meanwhile.
-    pub(in crate::chunklog) fn now_whole(&self, key: FileKey, zone: usize) -> bool {
+    /// A copy was made, or looked at: it is whole, or has all that any other has. Then there may be more in a zone that is lost,
+    /// and it stays in doubt. False when its file was deleted meanwhile.
+    pub(in crate::chunklog) fn brought(&self, key: FileKey, zone: usize, whole: bool) -> bool {
+        let whole = whole || self.there() == self.all();
         self.catalog.change(number(key), |spots| {
-            spots.has |= 1 << zone;
-            spots.bad &= !(1 << zone);
+            if whole {
+                spots.has |= 1 << zone;
+                spots.bad &= !(1 << zone);
+            }
         })
+    }
+
+    /// Whether a copy that is not whole would be the first in a zone, where nothing says after the next opening what it is, while
+    /// another may be whole in a zone that is lost.
+    pub(in crate::chunklog) fn must_wait(&self, key: FileKey, zone: usize) -> bool {
+        self.there() != self.all() && !self.having(key).contains(&zone)
     }
 
     /// Removes a copy from a zone.
@@ -315,7 +363,8 @@ impl Zones {
     /// Finds out whether a zone that refused something is there.
     pub(in crate::chunklog) fn suspect(&self, zone: usize) {
         match self.look(zone) {
-            Found::Ours => {}
+            Found::Ours(_) => {}
+            found if found.is_moot() => {}
             found => self.lose(zone, &found.why()),
         }
     }
@@ -338,7 +387,7 @@ impl Zones {
         files
     }
 
-    fn all(&self) -> u32 {
+    pub(super) fn all(&self) -> u32 {
         self.each().fold(0, |mask, (zone, _)| mask | 1 << zone)
     }
 
@@ -401,39 +450,34 @@ impl Zones {
     }
 
     /// Looks whether each zone is there, gives up those that are not, and takes those up again that are. `settled`: files with
-    /// smaller numbers were durable before this call, when the caller knows. Whether one came back.
-    pub(in crate::chunklog) fn tend(&self, settled: Option<u64>) -> bool {
-        let mut back = false;
+    /// smaller numbers were durable before this call, when the caller knows.
+    pub(in crate::chunklog) fn tend(&self, settled: Option<u64>) {
         // Somebody else is at it, or waits for a disk.
-        let Some(_alone) = self.tending.try_lock() else { return false };
+        let Some(_alone) = self.tending.try_lock() else { return };
         for (zone, member) in self.each() {
-            *self.looking.lock() = Some((zone, self.clock.now()));
-            let found = self.look(zone);
-            *self.looking.lock() = None;
-            match (member.is_there(), &found) {
-                (true, Found::Ours) => {
+            match (member.is_there(), self.look(zone)) {
+                (true, Found::Ours(_)) => {
                     settled.inspect(|settled| member.settled.store(*settled, Ordering::SeqCst));
                 }
-                (false, Found::Ours) if !self.fixed => back |= self.take_up(zone),
-                _ => self.lose(zone, &found.why()),
+                (false, Found::Ours(_)) if !self.fixed => self.take_up(zone),
+                (false, Found::Ours(_)) => {}
+                (_, found) if found.is_moot() => {}
+                (_, found) => self.lose(zone, &found.why()),
             }
         }
         if let Err(error) = self.save_doubts() {
             self.tell(Error::io("cannot write the list of zones", error));
         }
-        back
     }
 
     /// A zone is there again: finds out what it has. It is read from here on, and written to; what it has of the time before is
-    /// in doubt until it was looked at.
-    fn take_up(&self, zone: usize) -> bool {
+    /// in doubt until it was looked at. One that cannot be written to stays lost.
+    fn take_up(&self, zone: usize) {
         let member = self.member(zone);
-        let files = match self.files_in(zone) {
+        let signed = if zone == 0 { Ok(()) } else { self.sign(zone) };
+        let files = match signed.and_then(|()| self.files_in(zone)) {
             Ok(files) => files,
-            Err(error) => {
-                self.lose(zone, &error.to_string());
-                return false;
-            }
+            Err(error) => return self.lose(zone, &error.to_string()),
         };
         self.catalog.change_all(|id, spots| {
             if !files.contains_key(&id) {
@@ -471,7 +515,12 @@ impl Zones {
             Error::new(Kind::Io, format!("zone {} is back", member.name))
                 .why("what it missed is written to it in the background"),
         );
-        true
+        self.returned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a zone came back since the last call.
+    pub(in crate::chunklog) fn take_returned(&self) -> bool {
+        self.returned.swap(false, Ordering::SeqCst)
     }
 
     /// Whether a copy of so many bytes has fewer than another.
@@ -509,7 +558,7 @@ impl Zones {
         }
         match self.look(zone) {
             Found::Empty => {}
-            Found::Ours => {
+            Found::Ours(_) => {
                 return Err(Error::new(Kind::Conflict, what()).why("it is there again, and taken up by itself"));
             }
             found => {
@@ -518,10 +567,15 @@ impl Zones {
                     .mend("empty the directory first, if nobody needs what is in it"));
             }
         }
-        sign::make(&*member.disk, &self.store, name).map_err(|error| Error::io(what(), error))
+        // Known first: the one before is none of the store any more, should it come.
+        {
+            let mut state = member.state.lock();
+            (state.disks, state.signed) = (state.disks.max(1) + 1, true);
+        }
+        self.save().and_then(|()| self.sign(zone)).map_err(|error| Error::io(what(), error))
     }
 
-    /// The highest epoch in the names of files in all zones that are there.
+    /// The highest epoch that the zones which are there know of, in the names of files or else.
     ///
     /// # Errors
     /// What the disks say.
@@ -529,6 +583,9 @@ impl Zones {
         let mut last = 0;
         for (_, member) in self.each().filter(|(_, member)| member.is_there()) {
             last = last.max(super::super::last_epoch(&*member.disk)?);
+            if let Found::Ours(sign) = sign::find(&*member.disk, &self.store, &member.name) {
+                last = last.max(sign.opened);
+            }
         }
         Ok(last)
     }

@@ -82,10 +82,9 @@ impl Catalog {
         }
         let spots = files.known.entry(id).or_insert(Spots { solo, ..Spots::default() });
         spots.has |= 1 << zone;
+        // One that is known not to be whole does not get so by being away.
         if bad {
             spots.bad |= 1 << zone;
-        } else {
-            spots.bad &= !(1 << zone);
         }
         true
     }

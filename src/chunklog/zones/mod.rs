@@ -22,14 +22,18 @@ pub use sign::has_zone_list;
 
 use super::cache::Handles;
 use super::durable::KnownDirs;
-use super::id::FileKey;
+use super::format::journal::RawRun;
+use super::id::{FileKey, SegmentId};
 use crate::model::{Error, Kind, Result, Timestamp};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Disk, Space};
+use crate::sys::lock::LockFile;
 use crate::sys::sync::Mutex;
-use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use catalog::Catalog;
-use sign::{Found, Listed};
+use sign::{Found, LOCK, Listed, Sign};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,9 +45,6 @@ pub const HOME: &str = "home";
 
 /// For how many milliseconds a lost zone is waited for before its files get other copies.
 const PATIENCE: i64 = 600_000;
-
-/// After how many milliseconds a disk that does not answer is a lost one.
-const STALL: i64 = 10_000;
 
 /// A directory for files of the log besides the store's own.
 #[derive(Clone)]
@@ -87,16 +88,19 @@ pub struct Zones {
     fixed: bool,
     members: Box<[Member]>,
     pub(super) catalog: Catalog,
-    /// Whether the list on the disk is as it should be.
-    unsaved: AtomicBool,
+    /// Counts changes to what the list on the disk is to say, and how many of these it says.
+    changed: AtomicU64,
+    saved: AtomicU64,
     saving: Mutex<()>,
     /// Zones that the store knows and the configuration has no more.
     left_out: Mutex<Vec<Listed>>,
     /// Whether files may lack copies that did not when somebody looked last.
     touched: AtomicBool,
     tending: Mutex<()>,
-    /// At which zone somebody looks now, and since when.
-    looking: Mutex<Option<(usize, Timestamp)>>,
+    /// Whether a zone came back since somebody asked.
+    returned: AtomicBool,
+    /// This opening of the store; 0 before it writes.
+    epoch: AtomicU32,
     /// What is to be told to a person.
     notices: Mutex<Vec<Error>>,
 }
@@ -118,7 +122,12 @@ pub(super) struct Member {
 #[derive(Default)]
 struct State {
     lost: Option<(Timestamp, String)>,
-    made: bool,
+    /// See [`Listed::disks`].
+    disks: u32,
+    /// Whether its `ZONE` file says that this opening of the store writes to it.
+    signed: bool,
+    /// Held while this process uses it.
+    lock: Option<LockFile>,
     doubted: Option<u64>,
 }
 
@@ -182,32 +191,40 @@ impl Zones {
             fixed,
             members: members.into(),
             catalog: Catalog::default(),
-            unsaved: AtomicBool::new(false),
+            changed: AtomicU64::new(0),
+            saved: AtomicU64::new(0),
             saving: Mutex::default(),
             left_out: Mutex::default(),
             touched: AtomicBool::new(true),
             tending: Mutex::default(),
-            looking: Mutex::default(),
+            returned: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
             notices: Mutex::default(),
         }
     }
 
     /// Finds the zones of a store: those that the store knows must be the ones they were, one that is new gets its `ZONE`
-    /// file if its directory is empty. A zone that is not there is lost. `fixed`: nothing is written. Names that the store
+    /// file if its directory is empty. A zone that is not there is lost. `had`: the store has had zones, and where it has no list
+    /// of them any more they say themselves what they are. `fixed`: nothing is written. Names that the store
     /// knows and `others` has not are in the answer as well.
     ///
     /// # Errors
     /// [`Kind::InvalidArgument`] for too many zones, [`Kind::Conflict`] for a new one in whose directory something is,
-    /// [`Kind::Corrupt`] when the list of zones is damaged, or what the store's own disk says.
+    /// [`Kind::Corrupt`] when the list of zones is damaged, [`Kind::StoreUnavailable`] when there is none any more and a zone is
+    /// not there, or what the store's own disk says.
     pub fn open(
         home: Arc<dyn Disk>,
         others: &[Zone],
         store: [u8; 16],
         clock: Arc<dyn Clock>,
         open_files: usize,
+        had: bool,
         fixed: bool,
     ) -> Result<(Self, Vec<String>)> {
-        let known = sign::listed(&*home, &store)?;
+        let mut known = sign::listed(&*home, &store)?;
+        if known.is_empty() && had {
+            known = sign::listed_by_themselves(others, &store)?;
+        }
         let is_left_out = |listed: &&Listed| listed.name != HOME && others.iter().all(|zone| zone.name != listed.name);
         let left_out: Vec<Listed> = known.iter().filter(is_left_out).cloned().collect();
         let names = left_out.iter().map(|listed| listed.name.clone()).collect();
@@ -224,6 +241,12 @@ impl Zones {
         );
         let zones = Self::of(store, members, clock, fixed);
         *zones.left_out.lock() = left_out;
+        for member in &zones.members {
+            if let Some(listed) = known.iter().find(|listed| listed.name == member.name) {
+                let mut state = member.state.lock();
+                (state.disks, state.doubted) = (listed.disks, listed.doubted);
+            }
+        }
         if !zones.alone() {
             zones.begin(&known)?;
         }
@@ -231,26 +254,25 @@ impl Zones {
     }
 
     fn begin(&self, known: &[Listed]) -> Result<()> {
-        for member in &self.members {
-            let listed = known.iter().find(|listed| listed.name == member.name);
-            let mut state = member.state.lock();
-            state.made = listed.is_some_and(|listed| listed.made);
-            state.doubted = listed.and_then(|listed| listed.doubted);
-        }
         // Named first: what a crash leaves of the making of a new zone is taken up again.
-        if !self.fixed && self.members.iter().skip(1).any(|member| !member.state.lock().made) {
+        if !self.fixed && self.members.iter().skip(1).any(|member| member.state.lock().disks == 0) {
             self.refuse_strangers(known)?;
             self.save().map_err(|error| Error::io("cannot write the list of zones", error))?;
         }
         for (zone, member) in self.members.iter().enumerate().skip(1) {
-            let found = sign::find(&*member.disk, &self.store, &member.name);
-            let made = member.state.lock().made;
-            match found {
-                Found::Ours => member.state.lock().made = true,
-                Found::Empty if !made && !self.fixed => match sign::make(&*member.disk, &self.store, &member.name) {
-                    Ok(()) => member.state.lock().made = true,
-                    Err(error) => self.lose(zone, &error.to_string()),
-                },
+            let is_new = member.state.lock().disks == 0;
+            match self.look(zone) {
+                Found::Ours(_) => {
+                    let mut state = member.state.lock();
+                    state.disks = state.disks.max(1);
+                }
+                Found::Empty if is_new && !self.fixed => {
+                    let sign = Sign { disk: 1, opened: 0 };
+                    match sign::make(&*member.disk, &self.store, &member.name, sign) {
+                        Ok(()) => member.state.lock().disks = 1,
+                        Err(error) => self.lose(zone, &error.to_string()),
+                    }
+                }
                 found => self.lose(zone, &found.why()),
             }
         }
@@ -270,7 +292,7 @@ impl Zones {
             }
             let why = match sign::find(&*member.disk, &self.store, &member.name) {
                 Found::Empty | Found::Unread(_) => continue,
-                Found::Ours => {
+                Found::Ours(_) => {
                     "a store of this id has had it, and this one, such as one restored from a backup, has not"
                         .to_owned()
                 }
@@ -283,23 +305,50 @@ impl Zones {
         Ok(())
     }
 
-    /// Files from `first` on are written from here on: what is lost until then has all before.
+    /// The opening `epoch` of the store writes from here on, to its own files, and to those from `oldest` on as well if the one
+    /// before did not come to its end: what is lost until then has all before. A zone that has seen this or a later opening is
+    /// that of another store, of which this one is a copy, or the other way round.
     ///
     /// # Errors
     /// When the list of zones cannot be written.
-    pub fn begin_writing(&self, first: u64) -> Result<()> {
+    pub fn begin_writing(&self, epoch: u32, oldest: Option<u64>) -> Result<()> {
         if self.alone() {
             return Ok(());
         }
+        self.epoch.store(epoch, Ordering::SeqCst);
+        for (zone, _) in self.each().skip(1).filter(|(_, member)| member.is_there()) {
+            match self.look(zone) {
+                Found::Ours(_) => self.sign(zone).unwrap_or_else(|error| self.lose(zone, &error.to_string())),
+                found => self.lose(zone, &found.why()),
+            }
+        }
+        let first = SegmentId::new(epoch, 0).0;
+        let first = oldest.unwrap_or(first).min(first);
         for member in &self.members {
             let mut state = member.state.lock();
             member.settled.store(first, Ordering::SeqCst);
             if state.lost.is_some() {
-                state.doubted = Some(state.doubted.unwrap_or(first).min(first));
-                self.unsaved.store(true, Ordering::SeqCst);
+                self.doubt(&mut state, first);
             }
         }
         self.save_doubts().map_err(|error| Error::io("cannot write the list of zones", error))
+    }
+
+    /// Writes into a zone that this opening of the store uses it.
+    fn sign(&self, zone: usize) -> io::Result<()> {
+        let member = &self.members[zone];
+        // That of a disk before would be in the way.
+        let (disk, before) = {
+            let mut state = member.state.lock();
+            (state.disks, state.lock.take())
+        };
+        drop(before);
+        let lock = member.disk.lock(Path::new(LOCK))?;
+        let sign = Sign { disk, opened: self.epoch.load(Ordering::SeqCst) };
+        sign::make(&*member.disk, &self.store, &member.name, sign)?;
+        let mut state = member.state.lock();
+        (state.signed, state.lock) = (true, lock);
+        Ok(())
     }
 
     /// Refuses to do `what` while a zone is lost.
@@ -316,6 +365,42 @@ impl Zones {
                     .mend("mount its disk; if it is gone for good, take the zone out of the store's keyfold.toml"))
             }
         }
+    }
+
+    /// Keeps, in the store's own directory, runs of segments that no zone has which is there, while one that may have them is lost:
+    /// what else is in these segments is in doubt there until that one is back.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when the zone is not lost but left out of the configuration, or what the store's own disk says.
+    pub(super) fn keep_at_home(&self, runs: &[&RawRun]) -> Result<()> {
+        let Some(first) = runs.iter().map(|run| run.segment.0).min() else { return Ok(()) };
+        if let Some(zone) = self.left_out.lock().first() {
+            return Err(Error::new(Kind::Conflict, format!("cannot open the store without zone {}", zone.name))
+                .why("the store was not closed, and its journal holds bytes of files that may lie in that zone alone")
+                .mend("put the zone back into [zones], and leave it out when the store was closed"));
+        }
+        if self.there() == self.all() {
+            // They were deleted since.
+            return Ok(());
+        }
+        let failed = |error| Error::io("cannot keep what the journal has of a lost zone", error);
+        self.doubt(&mut self.own().state.lock(), first);
+        self.save_doubts().map_err(failed)?;
+        let mut files = BTreeMap::new();
+        for run in runs {
+            let key = FileKey::Segment(run.segment);
+            let file = match files.entry(key) {
+                Entry::Occupied(file) => file.into_mut(),
+                Entry::Vacant(place) => place.insert(self.create_at(0, &key.path()).map_err(failed)?),
+            };
+            file.write_at(u64::from(run.offset), &run.bytes).map_err(failed)?;
+        }
+        for (key, file) in files {
+            file.sync_data().map_err(failed)?;
+            self.own().sync_names(key.path().parent().unwrap_or(Path::new(""))).map_err(failed)?;
+            self.catalog.found(number(key), false, 0, true);
+        }
+        Ok(())
     }
 
     /// Forgets zones that the configuration has no more, since nothing lies in them alone.
@@ -369,9 +454,7 @@ impl Zones {
                 return;
             }
             state.lost = Some((self.clock.now(), why.to_owned()));
-            let settled = member.settled.load(Ordering::SeqCst);
-            state.doubted = Some(state.doubted.unwrap_or(settled).min(settled));
-            self.unsaved.store(true, Ordering::SeqCst);
+            self.doubt(&mut state, member.settled.load(Ordering::SeqCst));
             member.turns.fetch_add(1, Ordering::AcqRel);
         }
         self.touch();
@@ -395,43 +478,43 @@ impl Zones {
         self.touched.swap(false, Ordering::SeqCst)
     }
 
-    /// Gives up a zone whose disk has not answered a look for long.
-    pub(super) fn notice_stalled(&self) {
-        let looking = *self.looking.lock();
-        if let Some((zone, since)) = looking
-            && self.clock.now().millis() - since.millis() >= STALL
-        {
-            self.lose(zone, "its disk does not answer");
-        }
-    }
-
-    /// The directory of the zone in which a file is read best; none for the store's own.
-    pub(super) fn place_of(&self, key: FileKey) -> Option<&Path> {
-        let zones = self.reading_order(key);
+    /// The directories of the zones in which a file can be read, the best first; an empty one for the store's own.
+    pub(super) fn places_of(&self, key: FileKey) -> Vec<&Path> {
+        let mut zones = self.reading_order(key);
         // The store's own disk is there in any case.
-        let zone = if self.trusts(key, 0) { 0 } else { *zones.first()? };
-        (zone > 0).then(|| self.members[zone].place.as_path())
+        zones.sort_by_key(|zone| (!self.trusts(key, *zone), *zone > 0));
+        zones.into_iter().map(|zone| self.members[zone].place.as_path()).collect()
     }
 
     /// Writes down which zones are in doubt, when that has changed: before anything is acknowledged that they lack.
     pub(super) fn save_doubts(&self) -> io::Result<()> {
-        if !self.unsaved.load(Ordering::SeqCst) || self.fixed {
+        if self.saved.load(Ordering::SeqCst) >= self.changed.load(Ordering::SeqCst) || self.fixed {
             return Ok(());
         }
         self.save()
     }
 
+    /// From this number on a zone's copies may not be whole.
+    fn doubt(&self, state: &mut State, from: u64) {
+        if state.doubted.is_none_or(|known| from < known) {
+            state.doubted = Some(from);
+            self.changed.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
     fn save(&self) -> io::Result<()> {
         let _alone = self.saving.lock();
-        self.unsaved.store(false, Ordering::SeqCst);
+        // Nobody takes it for written before it is.
+        let covers = self.changed.load(Ordering::SeqCst);
         let listed = |member: &Member| {
             let state = member.state.lock();
-            Listed { name: member.name.clone(), made: state.made, doubted: state.doubted }
+            Listed { name: member.name.clone(), disks: state.disks, doubted: state.doubted }
         };
         let mut list: Vec<Listed> = self.members.iter().map(listed).collect();
         list.extend(self.left_out.lock().iter().cloned());
-        sign::write_list(&*self.own().disk, &self.store, &list)
-            .inspect_err(|_| self.unsaved.store(true, Ordering::SeqCst))
+        sign::write_list(&*self.own().disk, &self.store, &list)?;
+        self.saved.fetch_max(covers, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Zones that were lost a short while ago: as a rule they come back with what they had.
@@ -474,7 +557,7 @@ impl Zones {
                 continue;
             }
             state.doubted = None;
-            self.unsaved.store(true, Ordering::SeqCst);
+            self.changed.fetch_add(1, Ordering::SeqCst);
             self.tell(
                 Error::new(Kind::Io, format!("zone {} is whole", member.name))
                     .why("all copies in it were looked at since it came back"),

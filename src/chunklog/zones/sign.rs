@@ -2,6 +2,8 @@
 //!
 //! Both are a few lines of text, written whole under another name and renamed. The layout is in `FORMAT.md`.
 
+use super::super::durable::is_exhausted;
+use super::{HOME, Zone};
 use crate::crypto::hex;
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Access, Disk};
@@ -13,19 +15,21 @@ use std::path::Path;
 /// The file that makes a directory a zone.
 const SIGN: &str = "ZONE";
 const SIGN_NEW: &str = "ZONE.new";
+/// Locked by the process that uses the zone.
+pub(super) const LOCK: &str = "LOCK";
 /// The zones that a store knows, in its own directory.
 const LIST: &str = "zones";
 const LIST_NEW: &str = "zones.new";
 const VERSION: &str = "1";
 /// Either file has a line for each zone at most, and names are short.
 const BYTES_MAX: usize = 64 << 10;
-/// What file systems put into their top by themselves.
-const NOT_OURS: &str = "lost+found";
+/// What file systems put into their top by themselves, and what the making of a zone leaves that did not come to its end.
+const LEFT: [&str; 3] = ["lost+found", SIGN_NEW, LOCK];
 
 /// What a directory is that should be a zone.
 pub(super) enum Found {
     /// This zone.
-    Ours,
+    Ours(Sign),
     /// Nothing is in it, as in a place where a disk is not mounted.
     Empty,
     /// It is not there.
@@ -36,11 +40,25 @@ pub(super) enum Found {
     Unread(io::Error),
 }
 
+/// What a zone says of itself beside the store and its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Sign {
+    /// The how manieth directory it is that is taken for this zone, from 1.
+    pub(super) disk: u32,
+    /// The last opening of the store that wrote to it.
+    pub(super) opened: u32,
+}
+
 impl Found {
+    /// Whether it says nothing of the zone, since this process has used up what the system gives it.
+    pub(super) fn is_moot(&self) -> bool {
+        matches!(self, Self::Unread(error) if is_exhausted(error))
+    }
+
     /// Why it is not the zone.
     pub(super) fn why(&self) -> String {
         match self {
-            Self::Ours => String::new(),
+            Self::Ours(_) => String::new(),
             Self::Empty => "its directory is empty: is its disk mounted?".to_owned(),
             Self::Missing => "its directory is not there".to_owned(),
             Self::Other(what) => (*what).to_owned(),
@@ -52,13 +70,16 @@ impl Found {
 /// What the root of `disk` is.
 pub(super) fn find(disk: &dyn Disk, store: &[u8; 16], name: &str) -> Found {
     match read(disk, SIGN) {
-        Ok(text) if text == sign(store, name) => Found::Ours,
+        Ok(text) if text.starts_with(&head(store, name)) => match parse_sign(&text, store, name) {
+            Some(sign) => Found::Ours(sign),
+            None => Found::Other("its ZONE file is damaged"),
+        },
         Ok(text) if text.starts_with(&format!("keyfold zone {VERSION}\n")) => {
             Found::Other("its ZONE file is that of another zone or store")
         }
         Ok(_) => Found::Other("its ZONE file is damaged, or of a later release"),
         Err(error) if error.kind() == ErrorKind::NotFound => match disk.list(Path::new("")) {
-            Ok(entries) if entries.iter().all(|entry| entry.name == NOT_OURS || entry.name == SIGN_NEW) => Found::Empty,
+            Ok(entries) if entries.iter().all(|entry| LEFT.contains(&entry.name.as_str())) => Found::Empty,
             Ok(_) => Found::Other("its directory has no ZONE file, and other files"),
             Err(error) if error.kind() == ErrorKind::NotFound => Found::Missing,
             Err(error) => Found::Unread(error),
@@ -68,20 +89,31 @@ pub(super) fn find(disk: &dyn Disk, store: &[u8; 16], name: &str) -> Found {
 }
 
 /// Makes the root of `disk` this zone.
-pub(super) fn make(disk: &dyn Disk, store: &[u8; 16], name: &str) -> io::Result<()> {
-    write(disk, SIGN_NEW, SIGN, &sign(store, name))
+pub(super) fn make(disk: &dyn Disk, store: &[u8; 16], name: &str, sign: Sign) -> io::Result<()> {
+    write(disk, SIGN_NEW, SIGN, &sign_text(store, name, sign))
 }
 
-fn sign(store: &[u8; 16], name: &str) -> String {
+fn head(store: &[u8; 16], name: &str) -> String {
     format!("keyfold zone {VERSION}\nstore {}\nname {name}\n", hex(store))
+}
+
+fn sign_text(store: &[u8; 16], name: &str, Sign { disk, opened }: Sign) -> String {
+    format!("{}disk {disk}\nopened {opened:08x}\n", head(store, name))
+}
+
+fn parse_sign(text: &str, store: &[u8; 16], name: &str) -> Option<Sign> {
+    let mut lines = text.strip_prefix(&head(store, name))?.lines();
+    let disk = lines.next()?.strip_prefix("disk ")?.parse().ok()?;
+    let opened = u32::from_str_radix(lines.next()?.strip_prefix("opened ")?, 16).ok()?;
+    Some(Sign { disk, opened }).filter(|sign| sign_text(store, name, *sign) == text)
 }
 
 /// A zone as the store's list has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Listed {
     pub(super) name: String,
-    /// Whether its `ZONE` file was written: before that, an empty directory is no lost zone.
-    pub(super) made: bool,
+    /// How many directories were taken for it, of which the last counts; before the first, an empty one is no lost zone.
+    pub(super) disks: u32,
     /// Files from this number on may not be whole in it.
     pub(super) doubted: Option<u64>,
 }
@@ -99,8 +131,23 @@ pub(super) fn listed(home: &dyn Disk, store: &[u8; 16]) -> Result<Vec<Listed>> {
     parse(&text, store).ok_or_else(|| {
         Error::new(Kind::Corrupt, "cannot read the list of zones")
             .why("the file `zones` in the store is damaged, or of another store")
-            .mend("move it away: zones that are there are then taken up again by `keyfold zones --adopt`")
+            .mend("move it out of the store: the zones of its keyfold.toml, which must all be there, then say themselves what they are")
     })
+}
+
+/// What zones say of themselves in place of a list that is gone: nobody knows since when they may not be whole.
+///
+/// # Errors
+/// [`Kind::StoreUnavailable`] when one of them is not there.
+pub(super) fn listed_by_themselves(zones: &[Zone], store: &[u8; 16]) -> Result<Vec<Listed>> {
+    let zone = |zone: &Zone| match find(&*zone.disk, store, &zone.name) {
+        Found::Ours(sign) => Ok(Listed { name: zone.name.clone(), disks: sign.disk, doubted: Some(0) }),
+        found => Err(Error::new(Kind::StoreUnavailable, format!("cannot open the store without zone {}", zone.name))
+            .why(format!("the store has lost its list of zones, and {}", found.why()))
+            .mend("mount its disk, or take it out of the store's keyfold.toml")),
+    };
+    let home = Listed { name: HOME.to_owned(), disks: 0, doubted: Some(0) };
+    std::iter::once(Ok(home)).chain(zones.iter().map(zone)).collect()
 }
 
 /// Whether the store ever had zones, in which files may lie.
@@ -119,9 +166,9 @@ fn parse(text: &str, store: &[u8; 16]) -> Option<Vec<Listed>> {
     }
     let zone = |line: &str| {
         let mut words = line.split(' ');
-        let (name, made, doubted) = (words.next()?.to_owned(), words.next()? == "made", words.next()?);
+        let (name, disks, doubted) = (words.next()?.to_owned(), words.next()?.parse().ok()?, words.next()?);
         let doubted = if doubted == "-" { None } else { Some(u64::from_str_radix(doubted, 16).ok()?) };
-        Some(Listed { name, made, doubted })
+        Some(Listed { name, disks, doubted })
     };
     lines.map(zone).collect()
 }
@@ -129,10 +176,9 @@ fn parse(text: &str, store: &[u8; 16]) -> Option<Vec<Listed>> {
 /// Writes the list and syncs it.
 pub(super) fn write_list(home: &dyn Disk, store: &[u8; 16], zones: &[Listed]) -> io::Result<()> {
     let mut text = format!("keyfold zones {VERSION}\nstore {}", hex(store));
-    for Listed { name, made, doubted } in zones {
-        let made = if *made { "made" } else { "new" };
+    for Listed { name, disks, doubted } in zones {
         let doubted = doubted.map_or_else(|| "-".to_owned(), |from| format!("{from:016x}"));
-        let _ = write!(text, "\n{name} {made} {doubted}");
+        let _ = write!(text, "\n{name} {disks} {doubted}");
     }
     let crc = hash(text.as_bytes());
     let _ = writeln!(text, "\ncrc {crc:08x}");
@@ -162,7 +208,7 @@ fn write(disk: &dyn Disk, new: &str, name: &str, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, Listed, find, listed, make, write_list};
+    use super::{Found, Listed, Sign, find, listed, make, write_list};
     use crate::model::Kind;
     use crate::sys::disk::{Disk, MemDisk};
     use std::path::Path;
@@ -173,12 +219,20 @@ mod tests {
     fn a_zone_is_told_from_an_empty_directory_and_from_anybody_elses() {
         let disk = MemDisk::new();
         assert!(matches!(find(&disk, &STORE, "fast"), Found::Empty));
-        make(&disk, &STORE, "fast").unwrap();
-        assert!(matches!(find(&disk, &STORE, "fast"), Found::Ours));
+        let sign = Sign { disk: 2, opened: 7 };
+        make(&disk, &STORE, "fast", sign).unwrap();
+        assert!(matches!(find(&disk, &STORE, "fast"), Found::Ours(found) if found == sign));
         assert!(matches!(find(&disk, &STORE, "slow"), Found::Other(_)));
         assert!(matches!(find(&disk, &[7; 16], "fast"), Found::Other(_)));
-        disk.tamper(Path::new("ZONE"), |bytes| bytes[13] = b'2').unwrap();
-        assert!(matches!(find(&disk, &STORE, "fast"), Found::Other(_)));
+        let whole = disk.contents(Path::new("ZONE")).unwrap();
+        for at in 0..whole.len() {
+            disk.tamper(Path::new("ZONE"), |bytes| {
+                bytes.clone_from(&whole);
+                bytes[at] ^= 0x40;
+            })
+            .unwrap();
+            assert!(matches!(find(&disk, &STORE, "fast"), Found::Other(_)), "{at}");
+        }
         disk.remove(Path::new("ZONE")).unwrap();
         disk.create_new(Path::new("letter.txt")).unwrap();
         assert!(matches!(find(&disk, &STORE, "fast"), Found::Other(_)));
@@ -187,8 +241,8 @@ mod tests {
     #[test]
     fn both_files_are_as_the_format_says() {
         let disk = MemDisk::new();
-        make(&disk, &STORE, "fast").unwrap();
-        let zone = |name: &str, doubted| Listed { name: name.into(), made: true, doubted };
+        make(&disk, &STORE, "fast", Sign { disk: 1, opened: 7 }).unwrap();
+        let zone = |name: &str, doubted| Listed { name: name.into(), disks: 1, doubted };
         write_list(&disk, &STORE, &[zone("fast", None), zone("slow", Some(7 << 32 | 1))]).unwrap();
         for name in ["ZONE", "zones"] {
             let text = String::from_utf8(disk.contents(Path::new(name)).unwrap()).unwrap();
@@ -201,8 +255,8 @@ mod tests {
         let disk = MemDisk::new();
         assert_eq!(listed(&disk, &STORE).unwrap(), []);
         let zones = [
-            Listed { name: "fast".into(), made: true, doubted: None },
-            Listed { name: "s-1".into(), made: false, doubted: Some(7 << 32 | 1) },
+            Listed { name: "fast".into(), disks: 1, doubted: None },
+            Listed { name: "s-1".into(), disks: 0, doubted: Some(7 << 32 | 1) },
         ];
         for zones in [&zones[..], &[]] {
             write_list(&disk, &STORE, zones).unwrap();

@@ -65,9 +65,10 @@ impl Store {
         fs::create_dir(&work).map_err(failed)?;
         let (new, scratch, meta) = (work.join("new"), work.join("scratch"), dir.join(META_DIR));
         // Lost records may have known files that no other does.
-        let uuid = Identity::read(&disk, dir)?.uuid();
+        let identity = Identity::read(&disk, dir)?;
+        let (uuid, had) = (identity.uuid(), identity.has_zones());
         let clock = Arc::clone(&options.clock);
-        let (zones, _) = Zones::open(Arc::new(OsDisk::new(dir)), &options.zones, uuid, clock, 1, true)?;
+        let (zones, _) = Zones::open(Arc::new(OsDisk::new(dir)), &options.zones, uuid, clock, 1, had, true)?;
         zones.need_all("make a new index")?;
         let last = u64::from(zones.last_epoch()?);
         let numbers = [(EPOCH_KEY, last), (SALVAGED_KEY, last)];

@@ -70,6 +70,8 @@ struct Inode {
     now: Arc<Vec<u8>>,
     durable: Arc<Vec<u8>>,
     pending: Vec<Change>,
+    /// Whether a sync failed: `now` shows more than the disk has or will have.
+    deceives: bool,
 }
 
 #[derive(Clone)]
@@ -219,8 +221,8 @@ impl MemDisk {
         Ok(())
     }
 
-    fn handle(&self, inode: usize) -> Arc<dyn DiskFile> {
-        Arc::new(MemFile { disk: self.clone(), inode })
+    fn handle(&self, inode: usize, direct: bool) -> Arc<dyn DiskFile> {
+        Arc::new(MemFile { disk: self.clone(), inode, direct })
     }
 }
 
@@ -282,7 +284,7 @@ impl State {
             for change in &inode.pending {
                 change.survive(&mut image, dice);
             }
-            after.inodes.push(Inode { now: Arc::clone(&image), durable: image, pending: Vec::new() });
+            after.inodes.push(Inode { now: Arc::clone(&image), durable: image, pending: Vec::new(), deceives: false });
         }
         let mut names = self.durable_names.clone();
         for path in self.names.keys().chain(self.durable_names.keys()) {
@@ -354,6 +356,15 @@ impl State {
     }
 }
 
+impl Inode {
+    /// What reads past the cache show: they wait for what is to be written.
+    fn on_disk(&self) -> Arc<Vec<u8>> {
+        let mut image = Arc::clone(&self.durable);
+        self.pending.iter().for_each(|change| change.apply(Arc::make_mut(&mut image)));
+        image
+    }
+}
+
 impl Change {
     fn apply(&self, image: &mut Vec<u8>) {
         match self {
@@ -413,14 +424,14 @@ impl Disk for MemDisk {
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
         state.names.insert(path.into(), Node::File(inode));
-        Ok(self.handle(inode))
+        Ok(self.handle(inode, false))
     }
 
-    fn open(&self, path: &Path, _access: Access) -> io::Result<Arc<dyn DiskFile>> {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.0.lock();
         state.call(DiskCall::Open)?;
         let inode = state.file(path)?;
-        Ok(self.handle(inode))
+        Ok(self.handle(inode, access == Access::Direct))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -498,13 +509,16 @@ impl Disk for MemDisk {
 struct MemFile {
     disk: MemDisk,
     inode: usize,
+    /// Whether it shows what the disk has.
+    direct: bool,
 }
 
 impl DiskFile for MemFile {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.disk.0.lock();
         let at = state.call_at(DiskCall::Read, Some(self.inode), at)?;
-        let bytes = &state.inodes[self.inode].now;
+        let inode = &state.inodes[self.inode];
+        let bytes = if self.direct && inode.deceives { &inode.on_disk() } else { &inode.now };
         let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         let count = buf.len().min(bytes.len() - from);
         buf[..count].copy_from_slice(&bytes[from..from + count]);
@@ -541,6 +555,7 @@ impl DiskFile for MemFile {
         let outcome = state.call(DiskCall::Sync);
         let inode = &mut state.inodes[self.inode];
         let pending = std::mem::take(&mut inode.pending);
+        inode.deceives |= outcome.is_err();
         outcome?;
         pending.iter().for_each(|change| change.apply(Arc::make_mut(&mut inode.durable)));
         Ok(())

@@ -3,9 +3,13 @@
 mod direct;
 mod mem;
 mod os;
+mod timed;
 
 pub use mem::{DiskCall, MemDisk};
 pub use os::{OsDisk, plain_file};
+pub use timed::TimedDisk;
+
+use super::lock::LockFile;
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -109,6 +113,15 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// What the disk says.
     fn space(&self) -> io::Result<Space>;
+
+    /// Keeps other processes from taking the same lock, a file of that name, for as long as the answer is kept; nothing where there
+    /// is no other process.
+    ///
+    /// # Errors
+    /// `WouldBlock` while another has it, saying who, or what the disk says.
+    fn lock(&self, _path: &Path) -> io::Result<Option<LockFile>> {
+        Ok(None)
+    }
 }
 
 /// An open file. All calls take the offset and may run at once.
@@ -183,6 +196,11 @@ pub trait DiskFile: Send + Sync + 'static {
     /// # Errors
     /// What the disk says.
     fn has_name(&self) -> io::Result<bool>;
+
+    /// Whether calls wait for a device, so that those of several are better made at once.
+    fn waits(&self) -> bool {
+        self.fd().is_some()
+    }
 
     /// The descriptor, where there is a real file below: for kernel passthrough.
     fn fd(&self) -> Option<BorrowedFd<'_>>;

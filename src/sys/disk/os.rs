@@ -1,7 +1,8 @@
 //! The machine's disk, below one root directory.
 
 use super::direct::DirectFile;
-use super::{Access, DirEntry, Disk, DiskFile, Space};
+use super::{Access, DirEntry, Disk, DiskFile, LockFile, Space};
+use crate::model::{Error, Kind};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -125,6 +126,15 @@ impl Disk for OsDisk {
         #[allow(clippy::useless_conversion, reason = "the counts are 32 bits wide on some systems")]
         let (inodes, inodes_free) = (u64::from(stat.files()), u64::from(stat.files_available()));
         Ok(Space { total: total.saturating_mul(unit), free: free.saturating_mul(unit), inodes, inodes_free })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<LockFile>> {
+        let taken = LockFile::take(&self.at(path)?);
+        let refused = |error: Error| match error.kind() {
+            Kind::StoreBusy => io::Error::new(ErrorKind::WouldBlock, error.reason().to_owned()),
+            _ => io::Error::other(error.reason().to_owned()),
+        };
+        taken.map(Some).map_err(refused)
     }
 }
 

@@ -278,6 +278,32 @@ fn a_backup_has_a_whole_copy_of_each_file_and_knows_no_zones() {
     site.close(store);
 }
 
+#[test]
+fn a_backup_takes_the_copy_that_is_whole() {
+    let site = Site::new(2);
+    let store = site.open();
+    make_bucket(&store, B);
+    put_all(&store, "kept");
+    let spoil = |zone: &Path| {
+        for path in data_files(zone).into_iter().filter(|path| path.extension().is_some_and(|end| end != "sum")) {
+            let mut bytes = std::fs::read(zone.join(&path)).unwrap();
+            if bytes.len() > 10_000 {
+                bytes[9000] ^= 1;
+                std::fs::write(zone.join(&path), bytes).unwrap();
+            }
+        }
+    };
+    for name in NAMES {
+        spoil(&site.zone(name));
+        let to = site.dir.path().join(format!("backup of {name}"));
+        let mut told = Vec::new();
+        let plan = backup::Plan { to, link: false, keep: None, dry_run: false };
+        backup::make(&store, &plan, &mut Watch(&mut told)).unwrap();
+        assert!(told.is_empty(), "{told:?}");
+        spoil(&site.zone(name));
+    }
+}
+
 /// Keeps what is told of damage.
 struct Watch<'a>(&'a mut Vec<String>);
 
@@ -308,6 +334,44 @@ fn an_index_is_built_anew_from_all_zones() {
     assert_eq!(rebuild().err().unwrap().kind(), Kind::StoreUnavailable);
     site.put_back("b");
     rebuild().unwrap();
+    let store = site.open();
+    for (name, len) in OBJECTS {
+        assert!(get(&store, &format!("found {name}")).unwrap() == pattern(len, 5), "{name}");
+    }
+    fsck(&store);
+}
+
+#[test]
+fn an_index_is_not_built_anew_of_what_is_left_of_the_zones() {
+    let site = Site::new(1);
+    let store = site.open();
+    make_bucket(&store, B);
+    put_all(&store, "found");
+    site.close(store);
+    let dir = site.home.dir.path();
+    std::fs::remove_dir_all(dir.join("meta")).unwrap();
+    let full = NAMES.into_iter().find(|name| !data_files(&site.zone(name)).is_empty()).unwrap();
+    let rest: Vec<&str> = NAMES.into_iter().filter(|name| *name != full).collect();
+    // Of no use to anybody, and yet for a person to look at.
+    let stray = Path::new("seg/07/00000001-00007707.seg");
+    std::fs::create_dir_all(site.zone(full).join("seg/07")).unwrap();
+    std::fs::write(site.zone(full).join(stray), b"").unwrap();
+    let rebuild = |names: &[&str], progress: &mut dyn FnMut(&str)| {
+        Store::rebuild(dir, site.options_with(names), (0, 0), false, progress)
+            .map(|rebuilt| rebuilt.quarantine.unwrap())
+    };
+    refused(rebuild(&rest, &mut |_| {}), Kind::Conflict);
+    let mut gone = false;
+    let mut pull = |line: &str| {
+        if line.starts_with("reading") && !std::mem::replace(&mut gone, true) {
+            site.lose(full);
+        }
+    };
+    refused(rebuild(&NAMES, &mut pull), Kind::StoreUnavailable);
+    site.put_back(full);
+    let quarantine = rebuild(&NAMES, &mut |_| {}).unwrap();
+    let kept = quarantine.strip_prefix(dir).unwrap().join(stray);
+    assert!(site.zone(full).join(kept).exists() && !site.zone(full).join(stray).exists());
     let store = site.open();
     for (name, len) in OBJECTS {
         assert!(get(&store, &format!("found {name}")).unwrap() == pattern(len, 5), "{name}");
