@@ -180,6 +180,9 @@ impl ChunkLog {
                 });
                 zones.remove_in(key, zone);
             }
+            if let FileKey::Solo(id) = key {
+                self.0.maps.removed(id);
+            }
         }
         Ok(written)
     }

@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::publish::segment_key;
-use super::rebuild::{make_quarantine, move_away};
+use super::rebuild::make_quarantine;
 use crate::chunklog::format::note::Note;
 use crate::chunklog::{Class, Owned, Owner, Run, SegmentId, Tier, Written};
 use crate::index::{Family, Read, content_key};
@@ -277,7 +277,7 @@ impl Store {
         if file.rotten {
             tracing::warn!(segment = %file.id, "notes that are damaged are lost, their file goes to the quarantine");
             let quarantine = make_quarantine(&*self.disk, self.now())?;
-            move_away(&*self.disk, &file.id.path(), &quarantine)?;
+            self.move_copies_away(&file.id.path(), &quarantine)?;
         }
         self.log.delete_segment(file.id).map(drop)
     }

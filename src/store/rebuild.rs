@@ -248,7 +248,7 @@ impl Store {
     }
 
     /// Moves a file away in each zone that has it.
-    fn move_copies_away(&self, path: &Path, quarantine: &Path) -> Result<bool> {
+    pub(super) fn move_copies_away(&self, path: &Path, quarantine: &Path) -> Result<bool> {
         self.log.disks().iter().try_fold(false, |moved, disk| Ok(moved | move_away(&**disk, path, quarantine)?))
     }
 }
@@ -338,7 +338,7 @@ pub(super) fn make_quarantine(disk: &dyn Disk, now: Timestamp) -> Result<PathBuf
 }
 
 /// Moves a file or directory to the same place below `quarantine`; whether it was there.
-pub(super) fn move_away(disk: &dyn Disk, path: &Path, quarantine: &Path) -> Result<bool> {
+fn move_away(disk: &dyn Disk, path: &Path, quarantine: &Path) -> Result<bool> {
     let failed = |error| Error::io(format!("cannot move {} away", path.display()), error);
     let to = quarantine.join(path);
     let above = to.parent().unwrap_or(quarantine);
