@@ -400,7 +400,6 @@ impl Store {
             epoch
         };
         log_settings.epoch = epoch;
-        let total = disk.space().map_err(|error| Error::io("cannot ask the disk for its size", error))?.total;
         let smallest = zones.smallest()?;
         settings.segment_bytes = settings.segment_bytes.min((smallest / SEGMENT_PART).max(SEGMENT_BYTES_MIN));
         if !fixed && settings.tiers.iter().any(|tier| tier.compression != 0) {
@@ -422,7 +421,7 @@ impl Store {
             read_only: OnceLock::new(),
             rounds: Arc::new(rounds::Rounds::new(
                 settings.commit_interval,
-                settings.reserve.of(total),
+                settings.reserve.of(smallest),
                 done,
                 options.workers,
             )),

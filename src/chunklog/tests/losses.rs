@@ -15,6 +15,7 @@ use std::time::Duration;
 const EIO: i32 = 5;
 const EROFS: i32 = 30;
 const EMFILE: i32 = 24;
+const ENOSPC: i32 = 28;
 
 #[test]
 fn sc_3_what_the_journal_has_of_a_lost_zone_is_kept_until_it_is_back() {
@@ -132,7 +133,7 @@ fn nothing_is_acknowledged_before_the_doubt_is_on_the_disk() {
     let mut site = Site::new(2);
     site.tiers[0].zones = vec![1, 2];
     let log = Arc::new(site.open(1));
-    put(&log, 1, 1000);
+    let run = put(&log, 1, 1000);
     let large = put_solo(&log, Tier(0), 2, 1000);
     // The list of zones waits for its disk; nothing else is written there.
     site.disks[0].hang(true);
@@ -144,7 +145,8 @@ fn nothing_is_acknowledged_before_the_doubt_is_on_the_disk() {
             while solos.is_empty() && lost(&log).is_empty() {
                 std::thread::yield_now();
             }
-            let _ = told.send(if solos.is_empty() { log.sync() } else { log.sync_of(&[], &solos) });
+            let runs = if solos.is_empty() { vec![run] } else { vec![] };
+            let _ = told.send(log.sync_of(&runs, &solos));
         });
     }
     assert!(done.recv_timeout(Duration::from_millis(300)).is_err());
@@ -199,11 +201,20 @@ fn a_zone_that_gets_full_keeps_what_was_acknowledged() {
     assert_eq!(second.segment, first.segment);
     log.sync().unwrap();
     assert_eq!((site.having(&first.segment.path()), lost(&log).len()), (having.clone(), 0));
+    // Its length need not show it.
+    log.seal_open().unwrap();
+    let third = put(&log, 3, 10_000);
+    log.sync().unwrap();
+    let refusing = site.having(&third.segment.path()).into_iter().find(|n| *n != 0).unwrap();
+    site.disks[refusing].fail(DiskCall::Write, 0, 1, ENOSPC);
+    let fourth = put(&log, 4, 10_000);
+    assert_eq!(fourth.segment, third.segment);
+    log.sync().unwrap();
     let other = having.into_iter().find(|n| *n != full).unwrap();
     for site in [site.cut(1), site.cut(2)] {
         site.disks[full].set_room(None);
         let log = site.open(2);
-        assert_eq!(log.shortage().short, 1, "also after a crash it is no whole copy");
+        assert_eq!(log.shortage().short, 2, "also after a crash it is no whole copy");
         site.disks[other].take_away(true);
         holds(&log, first, 1);
         assert!(!log.is_anywhere(LogFile::Segment(first.segment)));
@@ -212,7 +223,25 @@ fn a_zone_that_gets_full_keeps_what_was_acknowledged() {
         refill(&log);
         site.disks[other].take_away(true);
         holds(&log, second, 2);
+        holds(&log, fourth, 4);
     }
+}
+
+#[test]
+fn a_copy_goes_only_when_what_stays_was_read() {
+    let mut site = Site::new(3);
+    let log = site.open(1);
+    let (run, large) = (put(&log, 1, 100_000), put_solo(&log, Tier(0), 2, 300_000));
+    log.close().unwrap();
+    // The copies that are to stay.
+    site.disks[0].tamper(&run.segment.path(), |bytes| bytes[50_000] ^= 1).unwrap();
+    site.disks[0].tamper(&large.path(), |bytes| bytes[50_000] ^= 1).unwrap();
+    site.tiers[0].copies = 1;
+    let log = site.open(2);
+    refill(&log);
+    assert_eq!((site.having(&run.segment.path()), site.having(&large.sum_path())), (vec![0], vec![0]));
+    holds(&log, run, 1);
+    solo_holds(&log, large, 2, 300_000);
 }
 
 #[test]

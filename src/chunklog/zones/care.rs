@@ -287,10 +287,6 @@ impl Zones {
         self.touch();
         let removed = !matches!(key, FileKey::Segment(_)) && member.disk.remove(&key.path()).is_ok();
         member.handles.removed(key);
-        if !removed {
-            // Also after the next opening, to which it would look like any other.
-            self.doubt(&mut member.state.lock(), number(key));
-        }
         self.catalog.change(number(key), |spots| {
             if removed && !matches!(key, FileKey::Sum(_)) {
                 spots.has &= !(1 << zone);
@@ -298,6 +294,11 @@ impl Zones {
                 spots.bad |= 1 << zone;
             }
         });
+        if !removed {
+            // Also after the next opening, to which it would look like any other. Once it is known as bad: a doubt without a bad
+            // copy ends.
+            self.doubt(&mut member.state.lock(), number(key));
+        }
         self.tell(
             Error::new(Kind::Full, format!("zone {} has no room for a copy of {key}", member.name))
                 .why(error.to_string())

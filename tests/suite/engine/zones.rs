@@ -304,6 +304,16 @@ fn a_backup_takes_the_copy_that_is_whole() {
     }
 }
 
+#[test]
+fn what_is_kept_in_reserve_follows_the_smallest_disk() {
+    let home = Home::simulated_with_zones(1, 2);
+    home.zones.lock().unwrap()[0].set_room(Some(256 << 20));
+    let store = home.open();
+    make_bucket(&store, B);
+    put(&store, "k", &pattern(100_000, 1));
+    assert!(store.space().unwrap().available > 100 << 20);
+}
+
 /// Keeps what is told of damage.
 struct Watch<'a>(&'a mut Vec<String>);
 
