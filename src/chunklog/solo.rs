@@ -357,7 +357,8 @@ impl ChunkLog {
         };
         let (key, zones) = (FileKey::Solo(id), &self.0.zones);
         // The kernel reads by itself in the store's own directory alone.
-        if zones.trusts(key, 0)
+        if !zones.alone()
+            && zones.trusts(key, 0)
             && let Ok(file) = zones.own().handles.get(key)
             && let Ok(found) = check(&file, true)
         {

@@ -337,6 +337,15 @@ fn a_disk_that_takes_nothing_stays_lost_until_it_does() {
         assert_eq!(lost(&log).len(), 0, "{call:?}");
     }
     holds(&log, run, 1);
+    log.close().unwrap();
+    // Its sign was written, and nobody heard of it.
+    for epoch in [2, 3] {
+        let zones = site.find();
+        site.disks[1].fail(DiskCall::SyncDir, 0, 1, EIO);
+        let log = site.open_in(zones, epoch, None);
+        assert_eq!(lost(&log), ["one"]);
+        assert!(log.tend_zones());
+    }
 }
 
 #[test]

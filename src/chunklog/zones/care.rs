@@ -7,7 +7,7 @@ use super::catalog::{Spots, number, places};
 use super::choose::{Place, order, readers};
 use super::copies::Copies;
 use super::sign::{self, Found, Sign};
-use super::{HOME, Zones};
+use super::{HOME, Signed, Zones};
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Access, DiskFile};
 use crate::sys::sync::atomic::Ordering;
@@ -168,7 +168,11 @@ impl Zones {
         if sign.disk != state.disks.max(1) {
             return Found::Other("it is not the directory that was last taken for the zone");
         }
-        let strange = if state.signed { sign.opened != epoch } else { sign.opened >= epoch };
+        let strange = match state.signed {
+            Signed::No => sign.opened >= epoch,
+            Signed::Perhaps => sign.opened > epoch,
+            Signed::Yes => sign.opened != epoch,
+        };
         if epoch > 0 && strange {
             return Found::Other(
                 "another store of this id, of which this one is a copy or which is a copy of it, uses it",
@@ -571,7 +575,7 @@ impl Zones {
         // Known first: the one before is none of the store any more, should it come.
         {
             let mut state = member.state.lock();
-            (state.disks, state.signed) = (state.disks.max(1) + 1, true);
+            (state.disks, state.signed) = (state.disks.max(1) + 1, Signed::Perhaps);
         }
         self.save().and_then(|()| self.sign(zone)).map_err(|error| Error::io(what(), error))
     }

@@ -119,13 +119,22 @@ pub(super) struct Member {
     state: Mutex<State>,
 }
 
+/// Whether a zone's `ZONE` file says that this opening of the store writes to it.
+#[derive(Clone, Copy, Default)]
+enum Signed {
+    #[default]
+    No,
+    /// That it did so was not heard of.
+    Perhaps,
+    Yes,
+}
+
 #[derive(Default)]
 struct State {
     lost: Option<(Timestamp, String)>,
     /// See [`Listed::disks`].
     disks: u32,
-    /// Whether its `ZONE` file says that this opening of the store writes to it.
-    signed: bool,
+    signed: Signed,
     /// Held while this process uses it.
     lock: Option<LockFile>,
     doubted: Option<u64>,
@@ -345,9 +354,15 @@ impl Zones {
         drop(before);
         let lock = member.disk.lock(Path::new(LOCK))?;
         let sign = Sign { disk, opened: self.epoch.load(Ordering::SeqCst) };
+        {
+            let mut state = member.state.lock();
+            if matches!(state.signed, Signed::No) {
+                state.signed = Signed::Perhaps;
+            }
+        }
         sign::make(&*member.disk, &self.store, &member.name, sign)?;
         let mut state = member.state.lock();
-        (state.signed, state.lock) = (true, lock);
+        (state.signed, state.lock) = (Signed::Yes, lock);
         Ok(())
     }
 
