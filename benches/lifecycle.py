@@ -6,6 +6,8 @@ usage: lifecycle.py [FILES [ROUNDS]]
 Makes a store and a mount of its own in the temporary directory, with FILES (100,000) empty files in directories of 1,000, and one file in
 ten overwritten once, so that it has history. Each round judges all of it with rules under which nothing is due, of which one is for everything and
 999 are for prefixes that nothing has; then walks it with `find -mtime`, and lists it. Prints objects a second, medians of the rounds (3).
+At last it tells what the mount feels: milliseconds in which 4 KiB are written to a new file, the file is looked at, read and removed,
+without judging, beside the pass in the background that new rules begin, and beside `keyfold lifecycle run --dry-run` again and again.
 The program is KEYFOLD, else target/release/keyfold in CARGO_TARGET_DIR, else keyfold in PATH.
 """
 
@@ -18,6 +20,8 @@ import sys
 import tempfile
 import time
 
+# How long each side is felt.
+SECONDS = 10
 RULE = {"Status": "Enabled", "Expiration": {"Days": 10000}, "NoncurrentVersionExpiration": {"NoncurrentDays": 10000}}
 
 
@@ -35,6 +39,55 @@ def timed(command, **how):
     begun = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **how)
     return time.monotonic() - begun
+
+
+def feel(bucket):
+    """Milliseconds of a file's life, sorted."""
+    data, path, times = os.urandom(4096), os.path.join(bucket, "probe"), []
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        begun = time.perf_counter()
+        with open(path, "wb", buffering=0) as file:
+            file.write(data)
+        os.stat(path)
+        with open(path, "rb", buffering=0) as file:
+            file.read()
+        os.unlink(path)
+        times.append((time.perf_counter() - begun) * 1000)
+        time.sleep(0.002)
+    return sorted(times)
+
+
+def felt(keyfold, place, bucket, rounds):
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+    def set_rules(days):
+        document = os.path.join(place, "rules.json")
+        with open(document, "w", encoding="ascii") as text:
+            json.dump({"Rules": [{"ID": "r", "Filter": {}, "Status": "Enabled", "Expiration": {"Days": days}}]}, text)
+        subprocess.run([keyfold, "bucket", "set", "bench", "lifecycle", "@" + document], **quiet)
+
+    sides = {"without": [], "background": [], "by hand": []}
+    for number in range(rounds):
+        subprocess.run([keyfold, "bucket", "unset", "bench", "lifecycle"], **quiet)
+        time.sleep(1)
+        sides["without"].append(feel(bucket))
+        set_rules(20000 + number)
+        sides["background"].append(feel(bucket))
+        loop = f'while "{keyfold}" lifecycle run --dry-run bench >/dev/null 2>&1; do :; done'
+        with subprocess.Popen(["sh", "-c", loop], start_new_session=True) as other:
+            try:
+                sides["by hand"].append(feel(bucket))
+            finally:
+                os.killpg(other.pid, 15)
+    print(f"{'':24}{'median, ms':>12}{'p99, ms':>10}{'median to none':>16}{'p99 to none':>13}")
+    found = {
+        name: [statistics.median(times[len(times) * part // 100] for times in lists) for part in (50, 99)]
+        for name, lists in sides.items()
+    }
+    for name, (middle, high) in found.items():
+        none = found["without"]
+        print(f"{name:24}{middle:12.3f}{high:10.3f}{middle / none[0]:16.2f}{high / none[1]:13.2f}")
 
 
 def main():
@@ -72,12 +125,13 @@ def main():
                         text.write(rules(count))
                     subprocess.run(
                         [keyfold, "bucket", "set", "bench", "lifecycle", "@" + document],
-                        check=True, stdout=subprocess.DEVNULL,
+                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     )
                 taken[name].append(timed(command))
         for name, times in taken.items():
             seconds = statistics.median(times)
             print(f"{name:24} {seconds:8.2f} s {files / seconds:12,.0f} objects/s")
+        felt(keyfold, place, bucket, rounds)
     finally:
         subprocess.run([keyfold, "umount", "--lazy", mount], check=False)
         shutil.rmtree(place, ignore_errors=True)
