@@ -7,20 +7,21 @@ use crate::sys::clock::Clock;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is done: the name that failures are told by, how long it rests after one, and the work, which returns when it has
-/// more to do.
-const WORK: [(&str, Duration, Work); 3] = [
-    ("aging", FAILED, |store| store.pass_time()),
+/// What is done: the name that failures are told by, how long it rests after one, how long at most after many in a row, each of which
+/// doubles that, and the work, which returns when it has more to do.
+const WORK: [(&str, Duration, Duration, Work); 3] = [
+    ("aging", FAILED, FAILED, |store| store.pass_time()),
     // Walks over all names, which end at what they cannot read.
-    ("count", Duration::from_secs(600), |store| store.count_once().map(|()| None)),
+    ("count", Duration::from_secs(600), DAY, |store| store.count_once().map(|()| None)),
     // More to look at is as if something were due.
-    ("analysis", FAILED, |store| Ok(store.analyse_some()?.then(Timestamp::default))),
+    ("analysis", FAILED, FAILED, |store| Ok(store.analyse_some()?.then(Timestamp::default))),
 ];
 type Work = fn(&Arc<Store>) -> Result<Option<Timestamp>>;
 /// How late something may be told of that comes due, or was asked for meanwhile.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of one of them.
 const FAILED: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long to wait for what is due then.
 fn rest(next: Option<Timestamp>, now: Timestamp) -> Duration {
@@ -42,9 +43,9 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
     let mut failed = [None; WORK.len()];
     let step = move |_: &Turn<'_>| {
         let mut wait = LONGEST;
-        for ((name, pause, work), failed) in WORK.iter().zip(&mut failed) {
+        for ((name, first, longest, work), failed) in WORK.iter().zip(&mut failed) {
             // What one of them cannot do keeps none of the others back.
-            if failed.is_some_and(|at: Instant| at.elapsed() < *pause) {
+            if failed.is_some_and(|(at, pause): (Instant, Duration)| at.elapsed() < pause) {
                 continue;
             }
             match store.writable().and_then(|()| work(&store)) {
@@ -54,7 +55,10 @@ pub fn start(store: &Arc<Store>, clock: Arc<dyn Clock>) -> Result<Option<Worker>
                 }
                 done => match store.tried(name, done) {
                     Some(next) => (wait, *failed) = (wait.min(rest(next, store.now())), None),
-                    None => *failed = Some(Instant::now()),
+                    None => {
+                        let pause = failed.map_or(*first, |(_, pause)| (pause * 2).min(*longest));
+                        *failed = Some((Instant::now(), pause));
+                    }
                 },
             }
         }

@@ -44,9 +44,17 @@ pub trait Configurations: Default + Serialize + DeserializeOwned {
     /// Checks it.
     ///
     /// # Errors
-    /// As [`Configuration::check`], [`Kind::TooManyConfigurations`], and [`Kind::InvalidArgument`] for two with one Id, or for a
-    /// page of a list that goes on.
+    /// As [`Configurations::check_list`] and [`Configuration::check`].
     fn check(&self) -> Result<()> {
+        self.check_list()?;
+        self.configurations().iter().try_for_each(Configuration::check)
+    }
+
+    /// Checks what it says of all together.
+    ///
+    /// # Errors
+    /// [`Kind::TooManyConfigurations`], and [`Kind::InvalidArgument`] for two with one Id, or for a page of a list that goes on.
+    fn check_list(&self) -> Result<()> {
         let all = self.configurations();
         if self.is_truncated() {
             return Err(bad::<Self>("it is one page of a list that goes on".to_owned()));
@@ -58,7 +66,6 @@ pub trait Configurations: Default + Serialize + DeserializeOwned {
         }
         let mut seen = BTreeSet::new();
         for configuration in all {
-            configuration.check()?;
             if !seen.insert(configuration.id()) {
                 return Err(bad::<Self>(format!("the Id {:?} stands there twice", configuration.id())));
             }
@@ -88,6 +95,8 @@ impl Store {
     /// # Errors
     /// [`Kind::NoSuchBucket`], and as [`Configurations::check`]; the old ones stay.
     pub fn set_configuration<D: Configurations>(&self, bucket: &str, id: &str, new: Option<D::One>) -> Result<bool> {
+        // The others may be of a release that took what this one does not.
+        new.as_ref().map_or(Ok(()), Configuration::check)?;
         let mut was_there = false;
         self.edit_document(bucket, D::DOCUMENT, |text| {
             let mut document: D = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -95,7 +104,7 @@ impl Store {
             document.list().retain(|one| one.id() != id);
             was_there = document.configurations().len() < before;
             document.list().extend(new);
-            document.check()?;
+            document.check_list()?;
             let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
             Ok(Some(text).filter(|_| !document.configurations().is_empty()))
         })?;

@@ -331,13 +331,31 @@ impl Store {
         if due { self.write_requests() } else { Ok(()) }
     }
 
+    /// The last month that is longer ago than bills can be asked for, if there is any. By a clock that is years ahead all would
+    /// be: the latest that there are stay, whatever it says.
+    fn last_to_forget(&self, now: Month) -> Result<Option<Month>> {
+        let (mut months, mut from) = (Vec::new(), Vec::new());
+        while let Some(found) = self.index.scan(Family::Meter, &from, &[0xff; 13])?.next() {
+            let Some((month, _)) = meter_parts(&found?.0) else { break };
+            months.push(month);
+            from = meter_bounds(month).1.to_vec();
+        }
+        months.truncate(months.len().saturating_sub(MONTHS_KEPT as usize));
+        months.retain(|month| month.number() < now.number().saturating_sub(MONTHS_KEPT));
+        Ok(months.last().copied())
+    }
+
     /// Lets months go that are longer ago than bills can be asked for.
     pub(super) fn forget_months(&self) -> Result<()> {
         let now = Month::of(self.now());
         if self.meters.forgotten.load(Ordering::SeqCst) == now.number() {
             return Ok(());
         }
-        let (_, upper) = meter_bounds(Month::numbered(now.number().saturating_sub(MONTHS_KEPT + 1)));
+        let Some(last) = self.last_to_forget(now)? else {
+            self.meters.forgotten.store(now.number(), Ordering::SeqCst);
+            return Ok(());
+        };
+        let (_, upper) = meter_bounds(last);
         let old = self.index.scan(Family::Meter, &[], &upper)?.take(OLD).map(|found| found.map(|(key, _)| key));
         let old = old.collect::<Result<Vec<_>>>()?;
         if !old.is_empty() {

@@ -472,7 +472,7 @@ impl Store {
         if fixed {
             // In memory: what a crash left open shows as it would if the store were opened to be changed.
             store.finish_sessions()?;
-            store.settle_sums()?;
+            store.settle_few_sums()?;
             store.rounds.nothing_to_do(store.index.visible());
             let _ = store.read_only.set(identity.is_backup());
             return Ok(store);

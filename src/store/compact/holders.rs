@@ -76,7 +76,9 @@ impl Store {
             let full = found.records.len() >= HOLDERS_MAX || found.shown.len() >= RUNS_MAX;
             full || (seen.get() % STEP == 0 && !go_on())
         };
-        for entry in self.index.scan(Family::Content, &from, &id_key(ContentId::FIRST_INLINE.0))? {
+        // What it does not meet keeps what it refers to, by the counts of holders.
+        let mut contents = self.index.scan_past_damage(Family::Content, &from, &id_key(ContentId::FIRST_INLINE.0))?;
+        for entry in contents.by_ref() {
             let (key, value) = entry?;
             // A record that is damaged keeps its segments.
             let (Some(id), Ok(record)) = (id_of(&key), decode::<ContentRecord>(&value)) else { continue };
@@ -87,7 +89,8 @@ impl Store {
                 return Ok(found);
             }
         }
-        for entry in self.index.scan(Family::Node, &from, &[0xff; 9])? {
+        let mut nodes = self.index.scan_past_damage(Family::Node, &from, &[0xff; 9])?;
+        for entry in nodes.by_ref() {
             let (key, value) = entry?;
             let (Some(id), Ok(node)) = (id_of(&key), decode::<Node>(&value)) else { continue };
             if let Node::Leaf(extents) = &node {
@@ -97,7 +100,7 @@ impl Store {
                 return Ok(found);
             }
         }
-        found.complete = true;
+        found.complete = contents.damage().is_none() && nodes.damage().is_none();
         Ok(found)
     }
 }

@@ -166,7 +166,7 @@ impl Store {
     /// Whether there is something to move to other tiers, and room for it: nothing is freed while a backup is made, and what is
     /// scarce is for those who delete.
     fn may_move(&self) -> bool {
-        self.placement.is_due() && !self.holds.files() && !self.is_scarce()
+        self.placement.is_due(self.now()) && !self.holds.files() && !self.is_scarce()
     }
 
     /// Moves what lies in another tier than its holders want, if anybody has asked.
@@ -191,20 +191,25 @@ impl Store {
         let mut relocation = Relocation::new(self, &found.targets);
         let outcome = self.relocate(&mut relocation, &|key| found.targets.contains_key(&key), &mut go_on);
         let done = relocation.done;
-        self.tell_unread(compactor, relocation);
+        if self.tell_unread(compactor, relocation) {
+            self.placement.ask_again(self.now().secs.saturating_add(STUCK_SECONDS));
+        }
         let (ended, complete) = outcome?;
         self.placed(&mut compactor.known, &found, done.copied, ended && (complete || done.records == 0));
         // What stays all the same, since it cannot be read, is not tried again at once.
         Ok(if done.records > 0 { Compacted { moved: found.targets.len() as u64, ..done } } else { idle })
     }
 
-    /// Tells of what could not be read, once: it is tried again and again.
-    fn tell_unread(&self, compactor: &mut Compactor, relocation: Relocation<'_>) {
-        for (key, error) in relocation.into_unread() {
+    /// Tells of what could not be read, once: it is tried again and again. Whether there was anything.
+    fn tell_unread(&self, compactor: &mut Compactor, relocation: Relocation<'_>) -> bool {
+        let unread = relocation.into_unread();
+        let any = !unread.is_empty();
+        for (key, error) in unread {
             if compactor.unread.insert(key, self.now()).is_none() {
                 self.complain("compact", None, "", &error);
             }
         }
+        any
     }
 
     /// Copies what is wanted of contents and nodes and has these refer to the copies: whether that was not stopped, and whether it is
@@ -291,7 +296,10 @@ impl Store {
                     }
                 },
             };
-            let used = Use { id: id.0, bytes: fill.bytes, plain: fill.plain, live: in_use.unwrap_or(0), packs };
+            let live = in_use.unwrap_or(0);
+            // Heads that were not met hold more than those that were.
+            let plain = fill.plain.filter(|plain| *plain >= live);
+            let used = Use { id: id.0, bytes: fill.bytes, plain, live, packs };
             alive = alive.saturating_sub(used.live - used.kept());
             if is_open {
                 open.push(used);

@@ -13,8 +13,8 @@ use crate::index::{
     Body, ContentRecord, DentRecord, DirRecord, Extent, Family, InodeRecord, Node, PartRecord, Read, RefKey,
     UploadRecord, VerRecord, View, decode, id_key, id_of,
 };
-use crate::model::{ContentId, Object, Result, StorageClass};
-use crate::sys::sync::atomic::{AtomicU64, Ordering};
+use crate::model::{ContentId, Kind, Object, Result, StorageClass, Timestamp};
+use crate::sys::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -44,6 +44,8 @@ pub(in crate::store) struct Placement {
     waiting: AtomicU64,
     /// Microseconds that the looks of the last pass took.
     looked: AtomicU64,
+    /// The second from which on what could not be read is tried again.
+    again: AtomicI64,
 }
 
 impl Placement {
@@ -51,7 +53,14 @@ impl Placement {
     pub(in crate::store) const fn new(tiers: &[TierSettings]) -> Self {
         let several = tiers.len() > 1;
         let (asked, answered) = (AtomicU64::new(1), AtomicU64::new(if several { 0 } else { 1 }));
-        Self { several, asked, answered, waiting: AtomicU64::new(0), looked: AtomicU64::new(0) }
+        Self {
+            several,
+            asked,
+            answered,
+            waiting: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
+            again: AtomicI64::new(i64::MAX),
+        }
     }
 
     /// Whether files of their own may move.
@@ -71,8 +80,17 @@ impl Placement {
         Asking(self)
     }
 
+    /// Something could not be read: it is asked for once more then, in seconds since 1970.
+    pub(super) fn ask_again(&self, then: i64) {
+        self.again.fetch_min(then, Ordering::Relaxed);
+    }
+
     /// Whether anybody has asked since the last look.
-    pub(super) fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        if now.secs >= self.again.load(Ordering::Relaxed) {
+            self.again.store(i64::MAX, Ordering::Relaxed);
+            self.ask();
+        }
         self.asked.load(Ordering::Relaxed) != self.answered.load(Ordering::Relaxed)
     }
 
@@ -288,7 +306,13 @@ impl Look<'_> {
             let class = match uploads.get(&upload) {
                 Some(class) => *class,
                 None => {
-                    let record: Option<UploadRecord> = self.view.record(Family::Upload, &id_key(upload))?;
+                    let record = match self.view.record::<UploadRecord>(Family::Upload, &id_key(upload)) {
+                        Err(error) if error.kind() == Kind::Corrupt => {
+                            damaged.set(true);
+                            return Ok(());
+                        }
+                        record => record?,
+                    };
                     let class = record.map(|record| record.class).unwrap_or_default();
                     uploads.insert(upload, class);
                     class

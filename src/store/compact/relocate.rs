@@ -16,7 +16,7 @@ use super::Compacted;
 use super::holders::{Holder, Holders};
 use crate::chunklog::{Class, Lost, Run, SegmentId, SoloId, Tier};
 use crate::index::{Body, ContentRecord, Extent, Family, Node, Read, RefKey, Source, content_key, id_key};
-use crate::model::{Error, Result};
+use crate::model::{Error, Kind, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -143,12 +143,14 @@ impl<'a> Relocation<'a> {
             while records < SYNC_RECORDS.min(rest.len()) && bytes < SYNC_BYTES {
                 let holder = rest[records];
                 records += 1;
-                let Some(extents) = Extents::read(&self.store.index, holder)? else { continue };
-                // The next walk finds what its extents lie in now.
-                if self.is_crowded(holder, extents.list()) {
-                    self.spread(holder)?;
-                    continue;
-                }
+                let extents = match self.roomy(holder) {
+                    Err(error) if error.kind() == Kind::Corrupt => {
+                        self.pass_by(holder, error);
+                        continue;
+                    }
+                    read => read?,
+                };
+                let Some(extents) = extents else { continue };
                 for extent in extents.list() {
                     let Some((spot, _)) = self.spot_of(extent).filter(|(spot, _)| !self.copies.contains_key(spot))
                     else {
@@ -167,7 +169,7 @@ impl<'a> Relocation<'a> {
             // Also what was copied before something failed: so much is won.
             self.sync()?;
             for batch in batch.chunks(BATCH_RECORDS) {
-                self.done.records += self.swap(batch)?;
+                self.done.records += self.swap_past_damage(batch)?;
             }
             if !copied? {
                 return Ok(false);
@@ -175,6 +177,41 @@ impl<'a> Relocation<'a> {
             rest = later;
         }
         Ok(true)
+    }
+
+    /// What a record refers to, in which there is room for what becomes of it. `None` when that lies in others now, which the
+    /// next walk finds.
+    fn roomy(&mut self, holder: Holder) -> Result<Option<Extents>> {
+        let Some(extents) = Extents::read(&self.store.index, holder)? else { return Ok(None) };
+        if !self.is_crowded(holder, extents.list()) {
+            return Ok(Some(extents));
+        }
+        if self.spread(holder)? { Extents::read(&self.store.index, holder) } else { Ok(None) }
+    }
+
+    /// As [`Self::swap`]; what damage keeps from being changed keeps none of the others.
+    fn swap_past_damage(&mut self, batch: &[Holder]) -> Result<u64> {
+        match (self.swap(batch), batch) {
+            (Err(error), [holder]) if error.kind() == Kind::Corrupt => {
+                self.pass_by(*holder, error);
+                Ok(0)
+            }
+            (Err(error), [_, ..]) if error.kind() == Kind::Corrupt => {
+                batch.chunks(1).try_fold(0, |sum, one| Ok(sum + self.swap_past_damage(one)?))
+            }
+            (swapped, _) => swapped,
+        }
+    }
+
+    /// Leaves what a record refers to where it is, since what is known of it is damaged.
+    fn pass_by(&mut self, holder: Holder, error: Error) {
+        let extents = Extents::read(&self.store.index, holder).ok().flatten();
+        let known = extents.iter().flat_map(Extents::list).find_map(|extent| Some(self.spot_of(extent)?.0.key));
+        let own = match holder {
+            Holder::Content(id) => RefKey::Content(id.0),
+            Holder::Node(id) => RefKey::Node(id),
+        };
+        self.unread.push((known.unwrap_or(own), error));
     }
 
     /// Makes the copies durable. Not left to the rounds, which others wait for, and to which a failed sync is final.

@@ -117,26 +117,27 @@ impl Relocation<'_> {
     }
 
     /// Cuts the extents of a record along slices and, where there is no room for what becomes of them, lays them into nodes
-    /// below it. It shows the same from the same places.
-    pub(super) fn spread(&mut self, holder: Holder) -> Result<()> {
+    /// below it. It shows the same from the same places. Whether they are in the record itself still.
+    pub(super) fn spread(&mut self, holder: Holder) -> Result<bool> {
         let store = self.store;
         store.make_room()?;
         let moving = store.moves.begin();
-        let spread = store.transact(|tx| {
+        let (spread, stays) = store.transact(|tx| {
             let old = Extents::read(tx, holder)?.filter(|old| self.is_crowded(holder, old.list()));
-            let Some(old) = old else { return Ok(false) };
+            let Some(old) = old else { return Ok((false, true)) };
             let weighed = self.weighed(old.list());
             let mut more: BTreeMap<RefKey, u64> = BTreeMap::new();
             let keys = |extent: &Extent| ref_key(extent.source);
             weighed.iter().filter_map(|(extent, _)| keys(extent)).for_each(|key| *more.entry(key).or_default() += 1);
             old.list().iter().filter_map(keys).for_each(|key| *more.entry(key).or_default() -= 1);
             more.into_iter().filter(|(_, more)| *more > 0).try_for_each(|(key, more)| tx.hold(key, more))?;
-            if weighed.iter().map(|(_, weight)| weight).sum::<usize>() <= room(holder) {
+            let stays = weighed.iter().map(|(_, weight)| weight).sum::<usize>() <= room(holder);
+            if stays {
                 old.put(tx, holder, weighed.into_iter().map(|(extent, _)| extent).collect());
             } else {
                 store.put_below(tx, holder, old, leaves(&weighed));
             }
-            Ok(true)
+            Ok((true, stays))
         })?;
         moving.moved();
         if let Holder::Node(id) = holder {
@@ -145,7 +146,7 @@ impl Relocation<'_> {
         // Whoever took the node from the cache between the two looks again as well.
         moving.moved();
         self.done.records += u64::from(spread);
-        Ok(())
+        Ok(stays)
     }
 }
 
