@@ -324,6 +324,40 @@ fn a_bad_frame_stays_where_it_is_and_hinders_nobody_else() {
     assert_eq!(seen, [0xa5; 1000]);
 }
 
+/// How many hold some runs is not known any more: what refers to them stays, and everything else moves.
+#[test]
+fn damaged_counts_of_holders_hinder_nobody_else() {
+    let (home, store) = Home::with_bucket(Enabled);
+    amid_garbage(&store, || {
+        (0..4).for_each(|n| drop(put(&store, &format!("f{n}"), &pattern(150_000, n))));
+        let made = store.get(B, &key("f1"), None).unwrap();
+        rewrite_file(&store, root(&store), "f1", &made, |draft| draft.write_at(70_000, b"edited").unwrap());
+    });
+    reap(&store);
+    drop(store);
+    home.close();
+    tamper(home.dir.path(), |tx| {
+        let found = tx.scan(Family::Refs, b"r", b"s").unwrap().map(|found| found.unwrap().0);
+        let found: Vec<_> = found.collect();
+        assert!(!found.is_empty());
+        found.iter().for_each(|key| tx.put_bytes(Family::Refs, key, b"spoiled".to_vec()));
+    });
+    let store = home.open();
+    let before = segment_bytes(&store);
+    compact(&store);
+    reap(&store);
+    assert!(store.complaints(None).iter().any(|complaint| complaint.op == "compact"), "{:?}", store.complaints(None));
+    let copied = store.compact(&mut |_| true).unwrap().copied;
+    assert!(segment_bytes(&store) <= before, "{} of {before}", segment_bytes(&store));
+    assert_eq!(copied, 0, "what cannot be moved is not copied again and again");
+    let mut edited = pattern(150_000, 1);
+    edited[70_000..70_006].copy_from_slice(b"edited");
+    for n in [0, 2, 3] {
+        assert!(get(&store, &format!("f{n}")).unwrap() == pattern(150_000, n));
+    }
+    assert!(get(&store, "f1").unwrap() == edited);
+}
+
 #[test]
 fn writers_readers_and_compaction_at_once_lose_nothing() {
     let (_home, store) = Home::with_bucket(Enabled);
