@@ -113,8 +113,8 @@ impl Journal {
     }
 
     /// Writes the runs of entries to their segments once more, in all zones, and syncs these. A segment that no zone has was
-    /// deleted since, or lies in one that is lost: then its runs are kept in the store's own directory. The first number of all
-    /// these, when there are any.
+    /// deleted since, or lies in one that is lost: then its runs are kept in the store's own directory. Lost zones are in doubt
+    /// from the first number of all these on, on the disk before the entries are spent; the answer, when there are any.
     ///
     /// # Errors
     /// What the store's own disk says; [`Kind::Conflict`](crate::model::Kind::Conflict) when such a segment may lie in a zone that
@@ -127,9 +127,13 @@ impl Journal {
                 restored => found.extend(restored?),
             }
         }
-        let runs = entries.iter().flat_map(|entry| &entry.runs);
-        zones.keep_at_home(&runs.filter(|run| !found.contains(&run.segment)).collect::<Vec<_>>())?;
-        Ok(entries.iter().flat_map(|entry| &entry.runs).map(|run| run.segment.0).min())
+        let runs = || entries.iter().flat_map(|entry| &entry.runs);
+        let first = runs().map(|run| run.segment.0).min();
+        if let Some(first) = first {
+            zones.doubt_lost(first)?;
+        }
+        zones.keep_at_home(&runs().filter(|run| !found.contains(&run.segment)).collect::<Vec<_>>())?;
+        Ok(first)
     }
 
     /// Makes an entry durable, of a batch and of `runs` as [`ChunkLog::raw`] gave them. False when it does not fit, or the

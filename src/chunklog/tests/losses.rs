@@ -259,8 +259,112 @@ fn a_copy_of_the_store_does_not_get_at_the_zones_of_the_other() {
     assert_eq!(lost(&log), ["one", "two"]);
     holds(&log, run, 1);
     drop(log.delete_segment(run.segment).unwrap());
+    drop(log);
+    for epoch in [3, 4] {
+        let log = site.open(epoch);
+        assert_eq!(lost(&log), ["one", "two"], "also when it comes to numbers after the other's");
+        assert!(!log.tend_zones());
+    }
     holds(&other, run, 1);
     assert_eq!(lost(&other).len(), 0);
+    other.close().unwrap();
+    assert_eq!(lost(&copy.open(3)).len(), 0);
+}
+
+#[test]
+fn a_copy_of_the_store_writes_nothing_of_its_journal_into_the_zones_of_the_other() {
+    let mut site = Site::new(2);
+    site.tiers[0].zones = vec![1, 2];
+    let log = site.open(1);
+    let first = put(&log, 1, 9000);
+    log.sync().unwrap();
+    let second = put(&log, 2, 9000);
+    let journal = |site: &Site| Journal::open(Arc::new(site.disks[0].clone()), STORE, Access::Write).unwrap();
+    assert!(journal(&site).append(1, 2, b"batch", &[second], &log.raw(&[second]).unwrap()));
+    log.sync().unwrap();
+    drop(log);
+    let copy = Site { disks: [site.disks[0].crash(0), site.disks[1].clone(), site.disks[2].clone()], ..Site::new(2) };
+    let other = copy.open(2);
+    let path = second.segment.path();
+    let damage = |bytes: &mut Vec<u8>| bytes[second.offset as usize] ^= 1;
+    (1..3).for_each(|n| site.disks[n].tamper(&path, damage).unwrap());
+    let whole = |n: usize| site.disks[n].contents(&path).unwrap();
+    let before = [whole(1), whole(2)];
+    for epoch in [2, 3, 4] {
+        let zones = site.find();
+        let oldest = journal(&site).restore(&journal(&site).entries(1).unwrap(), &zones).unwrap();
+        let log = site.open_in(zones, epoch, oldest);
+        assert_eq!(lost(&log), ["one", "two"]);
+        assert!([whole(1), whole(2)] == before);
+    }
+    holds(&other, first, 1);
+}
+
+#[test]
+fn a_zone_is_ours_whenever_its_opening_was_cut_off_and_however_long_it_was_away() {
+    let mut site = Site::new(3);
+    let log = site.open(1);
+    let run = put(&log, 1, 1000);
+    log.close().unwrap();
+    // Between the list and the sign, on either side of its name, and before the list.
+    for (epoch, disk, call) in [(2, 1, DiskCall::Create), (3, 1, DiskCall::SyncDir), (4, 0, DiskCall::Create)] {
+        let zones = site.find();
+        site.disks[disk].fail(call, 0, u64::MAX, EIO);
+        assert_eq!(zones.begin_writing(epoch, None).is_err(), disk == 0);
+        drop(zones);
+        site = site.cut(u64::from(epoch));
+        let log = site.open(epoch + 10);
+        assert_eq!(lost(&log).len(), 0, "{epoch}");
+        refill(&log);
+        log.close().unwrap();
+    }
+    site.disks[1].take_away(true);
+    for epoch in 20..24 {
+        assert_eq!(lost(&site.open(epoch)), ["one"]);
+    }
+    site.disks[1].take_away(false);
+    let log = site.open(24);
+    assert_eq!(lost(&log).len(), 0);
+    refill(&log);
+    site.disks[1].take_away(true);
+    log.tend_zones();
+    drop(log);
+    let log = site.open(25);
+    site.disks[1].take_away(false);
+    assert!(log.tend_zones());
+    assert_eq!(lost(&log).len(), 0);
+    drop(log);
+    assert_eq!(lost(&site.open(26)).len(), 0);
+    holds(&site.open(27), run, 1);
+}
+
+#[test]
+fn what_a_zone_misses_of_the_journal_is_in_doubt_before_the_journal_is_spent() {
+    for seed in 0..16 {
+        let mut site = Site::new(2);
+        site.tiers[0].zones = vec![1, 2];
+        let log = site.open(1);
+        put(&log, 1, 9000);
+        log.sync().unwrap();
+        let second = put(&log, 2, 9000);
+        let journal = |site: &Site| Journal::open(Arc::new(site.disks[0].clone()), STORE, Access::Write).unwrap();
+        assert!(journal(&site).append(1, 2, b"batch", &[second], &log.raw(&[second]).unwrap()));
+        let site = site.cut(seed);
+        site.disks[1].take_away(true);
+        let zones = site.find();
+        journal(&site).restore(&journal(&site).entries(1).unwrap(), &zones).unwrap().unwrap();
+        // From here on the index has all of the journal, and the power goes before anything is written.
+        drop(zones);
+        let site = site.cut(seed);
+        site.disks[1].take_away(false);
+        let log = site.open(2);
+        assert_eq!(log.shortage().short, 1, "{seed}");
+        holds(&log, second, 2);
+        refill(&log);
+        site.disks[0].take_away(true);
+        site.disks[2].take_away(true);
+        holds(&log, second, 2);
+    }
 }
 
 #[test]

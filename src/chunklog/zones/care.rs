@@ -6,8 +6,8 @@ use super::super::tier::{Tier, TierSettings};
 use super::catalog::{Spots, number, places};
 use super::choose::{Place, order, readers};
 use super::copies::Copies;
-use super::sign::{self, Found, Sign};
-use super::{HOME, Signed, Zones};
+use super::sign::{Found, Sign, find};
+use super::{HOME, Zones};
 use crate::model::{Error, Kind, Result};
 use crate::sys::disk::{Access, DiskFile};
 use crate::sys::sync::atomic::Ordering;
@@ -162,18 +162,13 @@ impl Zones {
                 Err(error) => Found::Unread(error),
             };
         }
-        let found = sign::find(&*member.disk, &self.store, &member.name);
+        let found = find(&*member.disk, &self.store, &member.name);
         let Found::Ours(sign) = found else { return found };
-        let (epoch, state) = (self.epoch.load(Ordering::SeqCst), member.state.lock());
+        let state = member.state.lock();
         if sign.disk != state.disks.max(1) {
             return Found::Other("it is not the directory that was last taken for the zone");
         }
-        let strange = match state.signed {
-            Signed::No => sign.opened >= epoch,
-            Signed::Perhaps => sign.opened > epoch,
-            Signed::Yes => sign.opened != epoch,
-        };
-        if epoch > 0 && strange {
+        if !state.signed.contains(&sign.opened) {
             return Found::Other(
                 "another store of this id, of which this one is a copy or which is a copy of it, uses it",
             );
@@ -479,6 +474,13 @@ impl Zones {
     /// in doubt until it was looked at. One that cannot be written to stays lost.
     fn take_up(&self, zone: usize) {
         let member = self.member(zone);
+        if zone > 0 {
+            match self.claim(zone) {
+                Found::Ours(sign) => self.announce(zone, sign.opened),
+                found if found.is_moot() => return,
+                found => return self.lose(zone, &found.why()),
+            }
+        }
         let signed = if zone == 0 { Ok(()) } else { self.sign(zone) };
         let files = match signed.and_then(|()| self.files_in(zone)) {
             Ok(files) => files,
@@ -575,9 +577,10 @@ impl Zones {
         // Known first: the one before is none of the store any more, should it come.
         {
             let mut state = member.state.lock();
-            (state.disks, state.signed) = (state.disks.max(1) + 1, Signed::Perhaps);
+            state.disks = state.disks.max(1) + 1;
         }
-        self.save().and_then(|()| self.sign(zone)).map_err(|error| Error::io(what(), error))
+        self.announce(zone, 0);
+        self.sign(zone).map_err(|error| Error::io(what(), error))
     }
 
     /// The highest epoch that the zones which are there know of, in the names of files or else.
@@ -588,7 +591,7 @@ impl Zones {
         let mut last = 0;
         for (_, member) in self.each().filter(|(_, member)| member.is_there()) {
             last = last.max(super::super::last_epoch(&*member.disk)?);
-            if let Found::Ours(sign) = sign::find(&*member.disk, &self.store, &member.name) {
+            if let Found::Ours(sign) = find(&*member.disk, &self.store, &member.name) {
                 last = last.max(sign.opened);
             }
         }

@@ -11,6 +11,7 @@
 mod care;
 mod catalog;
 mod choose;
+mod claim;
 mod copies;
 mod sign;
 
@@ -31,7 +32,7 @@ use crate::sys::lock::LockFile;
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use catalog::Catalog;
-use sign::{Found, LOCK, Listed, Sign};
+use sign::{Found, Listed, Sign, Signed};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
@@ -119,21 +120,12 @@ pub(super) struct Member {
     state: Mutex<State>,
 }
 
-/// Whether a zone's `ZONE` file says that this opening of the store writes to it.
-#[derive(Clone, Copy, Default)]
-enum Signed {
-    #[default]
-    No,
-    /// That it did so was not heard of.
-    Perhaps,
-    Yes,
-}
-
 #[derive(Default)]
 struct State {
     lost: Option<(Timestamp, String)>,
     /// See [`Listed::disks`].
     disks: u32,
+    /// See [`Signed`]; the same twice once this opening stands there.
     signed: Signed,
     /// Held while this process uses it.
     lock: Option<LockFile>,
@@ -253,7 +245,7 @@ impl Zones {
         for member in &zones.members {
             if let Some(listed) = known.iter().find(|listed| listed.name == member.name) {
                 let mut state = member.state.lock();
-                (state.disks, state.doubted) = (listed.disks, listed.doubted);
+                (state.disks, state.doubted, state.signed) = (listed.disks, listed.doubted, listed.signed);
             }
         }
         if !zones.alone() {
@@ -270,17 +262,18 @@ impl Zones {
         }
         for (zone, member) in self.members.iter().enumerate().skip(1) {
             let is_new = member.state.lock().disks == 0;
-            match self.look(zone) {
+            let mut found = self.claim(zone);
+            if is_new && !self.fixed && matches!(found, Found::Empty) {
+                let sign = Sign { disk: 1, opened: 0 };
+                found = match sign::make(&*member.disk, &self.store, &member.name, sign) {
+                    Ok(()) => self.claim(zone),
+                    Err(error) => Found::Unread(error),
+                };
+            }
+            match found {
                 Found::Ours(_) => {
                     let mut state = member.state.lock();
                     state.disks = state.disks.max(1);
-                }
-                Found::Empty if is_new && !self.fixed => {
-                    let sign = Sign { disk: 1, opened: 0 };
-                    match sign::make(&*member.disk, &self.store, &member.name, sign) {
-                        Ok(()) => member.state.lock().disks = 1,
-                        Err(error) => self.lose(zone, &error.to_string()),
-                    }
                 }
                 found => self.lose(zone, &found.why()),
             }
@@ -315,8 +308,7 @@ impl Zones {
     }
 
     /// The opening `epoch` of the store writes from here on, to its own files, and to those from `oldest` on as well if the one
-    /// before did not come to its end: what is lost until then has all before. A zone that has seen this or a later opening is
-    /// that of another store, of which this one is a copy, or the other way round.
+    /// before did not come to its end: what is lost until then has all before.
     ///
     /// # Errors
     /// When the list of zones cannot be written.
@@ -327,43 +319,32 @@ impl Zones {
         self.epoch.store(epoch, Ordering::SeqCst);
         for (zone, _) in self.each().skip(1).filter(|(_, member)| member.is_there()) {
             match self.look(zone) {
-                Found::Ours(_) => self.sign(zone).unwrap_or_else(|error| self.lose(zone, &error.to_string())),
+                Found::Ours(sign) => self.announce(zone, sign.opened),
                 found => self.lose(zone, &found.why()),
             }
         }
         let first = SegmentId::new(epoch, 0).0;
         let first = oldest.unwrap_or(first).min(first);
         for member in &self.members {
-            let mut state = member.state.lock();
             member.settled.store(first, Ordering::SeqCst);
+        }
+        // It says as well what was announced.
+        self.doubt_lost(first)?;
+        for (zone, _) in self.each().skip(1).filter(|(_, member)| member.is_there()) {
+            self.sign(zone).unwrap_or_else(|error| self.lose(zone, &error.to_string()));
+        }
+        self.save_doubts().map_err(|error| Error::io("cannot write the list of zones", error))
+    }
+
+    /// Files from `first` on may not be whole in zones that are lost, on the disk when this returns.
+    pub(super) fn doubt_lost(&self, first: u64) -> Result<()> {
+        for member in &self.members {
+            let mut state = member.state.lock();
             if state.lost.is_some() {
                 self.doubt(&mut state, first);
             }
         }
         self.save_doubts().map_err(|error| Error::io("cannot write the list of zones", error))
-    }
-
-    /// Writes into a zone that this opening of the store uses it.
-    fn sign(&self, zone: usize) -> io::Result<()> {
-        let member = &self.members[zone];
-        // That of a disk before would be in the way.
-        let (disk, before) = {
-            let mut state = member.state.lock();
-            (state.disks, state.lock.take())
-        };
-        drop(before);
-        let lock = member.disk.lock(Path::new(LOCK))?;
-        let sign = Sign { disk, opened: self.epoch.load(Ordering::SeqCst) };
-        {
-            let mut state = member.state.lock();
-            if matches!(state.signed, Signed::No) {
-                state.signed = Signed::Perhaps;
-            }
-        }
-        sign::make(&*member.disk, &self.store, &member.name, sign)?;
-        let mut state = member.state.lock();
-        (state.signed, state.lock) = (Signed::Yes, lock);
-        Ok(())
     }
 
     /// Refuses to do `what` while a zone is lost.
@@ -501,7 +482,7 @@ impl Zones {
         zones.into_iter().map(|zone| self.members[zone].place.as_path()).collect()
     }
 
-    /// Writes down which zones are in doubt, when that has changed: before anything is acknowledged that they lack.
+    /// Writes the list of zones when it has changed: before anything is acknowledged that those in doubt lack, and before one is signed.
     pub(super) fn save_doubts(&self) -> io::Result<()> {
         if self.saved.load(Ordering::SeqCst) >= self.changed.load(Ordering::SeqCst) || self.fixed {
             return Ok(());
@@ -523,7 +504,7 @@ impl Zones {
         let covers = self.changed.load(Ordering::SeqCst);
         let listed = |member: &Member| {
             let state = member.state.lock();
-            Listed { name: member.name.clone(), disks: state.disks, doubted: state.doubted }
+            Listed { name: member.name.clone(), disks: state.disks, doubted: state.doubted, signed: state.signed }
         };
         let mut list: Vec<Listed> = self.members.iter().map(listed).collect();
         list.extend(self.left_out.lock().iter().cloned());

@@ -116,7 +116,13 @@ pub(super) struct Listed {
     pub(super) disks: u32,
     /// Files from this number on may not be whole in it.
     pub(super) doubted: Option<u64>,
+    /// See [`Signed`].
+    pub(super) signed: Signed,
 }
+
+/// The openings one of which this store's zone names as the last that wrote to it: that which it named before, and the one whose
+/// attempt to write itself there may not have come to its end. One that names another was written to by another store of this id.
+pub(super) type Signed = [u32; 2];
 
 /// The zones that the store knows; none when it never had any.
 ///
@@ -141,12 +147,14 @@ pub(super) fn listed(home: &dyn Disk, store: &[u8; 16]) -> Result<Vec<Listed>> {
 /// [`Kind::StoreUnavailable`] when one of them is not there.
 pub(super) fn listed_by_themselves(zones: &[Zone], store: &[u8; 16]) -> Result<Vec<Listed>> {
     let zone = |zone: &Zone| match find(&*zone.disk, store, &zone.name) {
-        Found::Ours(sign) => Ok(Listed { name: zone.name.clone(), disks: sign.disk, doubted: Some(0) }),
+        Found::Ours(sign) => {
+            Ok(Listed { name: zone.name.clone(), disks: sign.disk, doubted: Some(0), signed: [sign.opened; 2] })
+        }
         found => Err(Error::new(Kind::StoreUnavailable, format!("cannot open the store without zone {}", zone.name))
             .why(format!("the store has lost its list of zones, and {}", found.why()))
             .mend("mount its disk, or take it out of the store's keyfold.toml")),
     };
-    let home = Listed { name: HOME.to_owned(), disks: 0, doubted: Some(0) };
+    let home = Listed { name: HOME.to_owned(), disks: 0, doubted: Some(0), signed: [0; 2] };
     std::iter::once(Ok(home)).chain(zones.iter().map(zone)).collect()
 }
 
@@ -168,7 +176,9 @@ fn parse(text: &str, store: &[u8; 16]) -> Option<Vec<Listed>> {
         let mut words = line.split(' ');
         let (name, disks, doubted) = (words.next()?.to_owned(), words.next()?.parse().ok()?, words.next()?);
         let doubted = if doubted == "-" { None } else { Some(u64::from_str_radix(doubted, 16).ok()?) };
-        Some(Listed { name, disks, doubted })
+        let mut opened = || u32::from_str_radix(words.next()?, 16).ok();
+        let signed = [opened()?, opened()?];
+        Some(Listed { name, disks, doubted, signed })
     };
     lines.map(zone).collect()
 }
@@ -176,9 +186,9 @@ fn parse(text: &str, store: &[u8; 16]) -> Option<Vec<Listed>> {
 /// Writes the list and syncs it.
 pub(super) fn write_list(home: &dyn Disk, store: &[u8; 16], zones: &[Listed]) -> io::Result<()> {
     let mut text = format!("keyfold zones {VERSION}\nstore {}", hex(store));
-    for Listed { name, disks, doubted } in zones {
+    for Listed { name, disks, doubted, signed: [before, last] } in zones {
         let doubted = doubted.map_or_else(|| "-".to_owned(), |from| format!("{from:016x}"));
-        let _ = write!(text, "\n{name} {disks} {doubted}");
+        let _ = write!(text, "\n{name} {disks} {doubted} {before:08x} {last:08x}");
     }
     let crc = hash(text.as_bytes());
     let _ = writeln!(text, "\ncrc {crc:08x}");
@@ -242,7 +252,7 @@ mod tests {
     fn both_files_are_as_the_format_says() {
         let disk = MemDisk::new();
         make(&disk, &STORE, "fast", Sign { disk: 1, opened: 7 }).unwrap();
-        let zone = |name: &str, doubted| Listed { name: name.into(), disks: 1, doubted };
+        let zone = |name: &str, doubted| Listed { name: name.into(), disks: 1, doubted, signed: [6, 7] };
         write_list(&disk, &STORE, &[zone("fast", None), zone("slow", Some(7 << 32 | 1))]).unwrap();
         for name in ["ZONE", "zones"] {
             let text = String::from_utf8(disk.contents(Path::new(name)).unwrap()).unwrap();
@@ -255,8 +265,8 @@ mod tests {
         let disk = MemDisk::new();
         assert_eq!(listed(&disk, &STORE).unwrap(), []);
         let zones = [
-            Listed { name: "fast".into(), disks: 1, doubted: None },
-            Listed { name: "s-1".into(), disks: 0, doubted: Some(7 << 32 | 1) },
+            Listed { name: "fast".into(), disks: 1, doubted: None, signed: [1 << 31, 7] },
+            Listed { name: "s-1".into(), disks: 0, doubted: Some(7 << 32 | 1), signed: [0; 2] },
         ];
         for zones in [&zones[..], &[]] {
             write_list(&disk, &STORE, zones).unwrap();
