@@ -339,6 +339,22 @@ fn a_zone_is_ours_whenever_its_opening_was_cut_off_and_however_long_it_was_away(
 }
 
 #[test]
+fn a_zone_is_ours_also_when_the_power_takes_back_what_was_found_there() {
+    for seed in 0..8 {
+        let site = Site::new(3);
+        drop(site.open(1));
+        let zones = site.find();
+        site.disks[1].fail(DiskCall::SyncDir, 0, 1, EIO);
+        let log = site.open_in(zones, 2, None);
+        assert_eq!(lost(&log), ["one"]);
+        site.disks[1].fail(DiskCall::Create, 0, u64::MAX, EIO);
+        assert!(!log.tend_zones());
+        drop(log);
+        assert_eq!(lost(&site.cut(seed).open(3)).len(), 0, "{seed}");
+    }
+}
+
+#[test]
 fn what_a_zone_misses_of_the_journal_is_in_doubt_before_the_journal_is_spent() {
     for seed in 0..16 {
         let mut site = Site::new(2);

@@ -22,6 +22,10 @@ impl Zones {
         drop(before);
         match member.disk.lock(Path::new(LOCK)) {
             Ok(lock) => {
+                // What it names is announced as found: not what the power may take back.
+                if let Err(error) = member.disk.sync_dir(Path::new("")) {
+                    return Found::Unread(error);
+                }
                 let found = self.look(zone);
                 if matches!(found, Found::Ours(_)) {
                     member.state.lock().lock = lock;
