@@ -21,12 +21,18 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether this process, and not the disk, has run out of what it needs.
+/// Whether this process, and not the disk, has run out of what it needs: memory, threads, descriptors.
 pub(super) fn is_exhausted(error: &io::Error) -> bool {
+    const EAGAIN: i32 = 11;
     const ENOMEM: i32 = 12;
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
-    matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE))
+    matches!(error.raw_os_error(), Some(EAGAIN | ENOMEM | ENFILE | EMFILE))
+}
+
+/// Whether something has run out, and the disk is as well as it was.
+pub(super) fn is_scarcity(error: &io::Error) -> bool {
+    is_full(error) || is_exhausted(error)
 }
 
 /// A file written by this process, until all of it is durable.

@@ -136,6 +136,8 @@ pub(super) struct Inner {
     next: AtomicU64,
     /// Numbers of files in zones that are being created, and not in `tracked` yet.
     pub(super) beginning: Mutex<BTreeSet<u64>>,
+    /// Held by who gives files their copies.
+    pub(super) refilling: Mutex<()>,
 }
 
 /// The segment to which a class of a tier appends now.
@@ -198,6 +200,7 @@ impl ChunkLog {
             tracked: Mutex::default(),
             next: AtomicU64::new(1),
             beginning: Mutex::default(),
+            refilling: Mutex::default(),
         })))
     }
 

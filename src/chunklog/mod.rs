@@ -5,7 +5,8 @@
 //! refers to a run and when a file may go is told to it. All I/O goes through [`sys::disk`](crate::sys::disk).
 //!
 //! Locks, in the order in which they may be taken: a class's lane, the segment's room (`segment.rs`), the file's
-//! durability (`durable.rs`); caches and registries alone, those of the zones (`zones/`) among them. None is held while payload is read, written or synced.
+//! durability (`durable.rs`); caches and registries alone, those of the zones (`zones/`) among them. None is held while payload is read, written or synced, but for that of
+//! who gives files their copies (`refill.rs`), which comes before all others.
 #![doc = include_str!("FORMAT.md")]
 
 mod append;

@@ -1,10 +1,13 @@
 //! Giving each file the copies that its tier wants, in the zones that it wants: after a zone was lost, replaced, added or left
 //! out, and after a copy was found not to be whole.
 //!
-//! A copy is made of verified bytes under another name, synced, and renamed. What is too much goes when what is wanted is
-//! there. A file that is deleted meanwhile is not in the catalog any more, and what was made of it goes again.
+//! A copy is made of verified bytes under another name, synced, read back past the system's cache, and renamed. What is too much
+//! goes when what is wanted is there. A file that is deleted meanwhile is not in the catalog any more, and what was made of it
+//! goes again.
+//!
+//! Locks: one for all of this, held while disks work, so that nobody else makes the same copy; no other is held with it for longer
+//! than a look.
 
-use super::durable::is_full;
 use super::format::run::{self, HEAD_BYTES_MAX, RunHead};
 use super::format::{Binder, FRAME_BYTES, header::HEADER_BYTES};
 use super::frames::Framed;
@@ -23,7 +26,9 @@ use std::sync::Arc;
 
 const FRAME: u64 = FRAME_BYTES as u64;
 /// Bytes copied in one step.
-const STEP: usize = 1 << 20;
+const STEP: u64 = 1 << 20;
+/// Bytes after which a copy is synced: a sync of very much takes longer than a disk is waited for.
+const SYNC_STEP: u64 = 64 << 20;
 
 /// Files that do not have what they should.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,10 +39,18 @@ pub struct Shortage {
     pub without: usize,
 }
 
+/// Copies of a file that can be opened.
+struct Opened {
+    /// And whether nobody doubts that each is whole.
+    copies: Vec<(usize, Arc<dyn DiskFile>, bool)>,
+    /// A zone whose copy cannot be read, and why.
+    unread: Option<(usize, Error)>,
+}
+
 /// A copy of a segment and what is in it.
 struct Source {
     file: Arc<dyn DiskFile>,
-    /// Whether nobody doubts that it has all.
+    /// Whether it has all, since nobody doubted that and all of it was read.
     trusted: bool,
     report: Scanned,
     runs: BTreeMap<u32, RunFound>,
@@ -120,6 +133,7 @@ impl ChunkLog {
     /// # Errors
     /// [`Kind::Full`] when no zone has room for a copy, what `tick` says, or what the disks say.
     pub fn refill(&self, id: u64, patient: bool, tick: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
+        let _alone = self.0.refilling.lock();
         let zones = &self.0.zones;
         let Some(spots) = zones.catalog.get(id) else { return Ok(0) };
         if let FileKey::Segment(segment) = spots.key(id) {
@@ -237,16 +251,47 @@ impl Inner {
         Ok(bytes)
     }
 
-    /// The copies of a file: whole ones first, that in `zone` last. And whether each is one that nobody doubts.
-    fn sources(&self, key: FileKey, zone: usize) -> Vec<(Arc<dyn DiskFile>, bool)> {
+    /// The copies of a file: whole ones first, that in `zone` last.
+    fn sources(&self, key: FileKey, zone: usize) -> Opened {
         let order = self.zones.reading_order(key);
         let last = order.iter().copied().filter(|other| *other == zone);
         let order = order.iter().copied().filter(|other| *other != zone).chain(last);
-        let open = |zone: usize| {
-            let file = self.zones.member(zone).disk.open(&key.path(), Access::Read).ok()?;
-            Some((file, self.zones.trusts(key, zone)))
-        };
-        order.filter_map(open).collect()
+        let mut opened = Opened { copies: Vec::new(), unread: None };
+        for zone in order {
+            match self.zones.member(zone).disk.open(&key.path(), Access::Read) {
+                Ok(file) => opened.copies.push((zone, file, self.zones.trusts(key, zone))),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => opened.unread = Some((zone, Error::io(format!("cannot open {key}"), error))),
+            }
+        }
+        opened
+    }
+
+    /// Finds out which zones are there of those that have a file: a disk that dies reads as one that is damaged.
+    fn suspect_copies(&self, key: FileKey) {
+        self.zones.having(key).into_iter().for_each(|zone| self.zones.suspect(zone));
+    }
+
+    /// Refuses to go on without a copy that cannot be read now and may have what the others lack. That of a lost zone is waited for.
+    fn need_read(&self, unread: Option<(usize, Error)>) -> Result<()> {
+        match unread {
+            Some((zone, error)) if self.zones.member(zone).is_there() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn look_at(
+        self: &Arc<Self>,
+        id: SegmentId,
+        file: Arc<dyn DiskFile>,
+        trusted: bool,
+        tick: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Source> {
+        let mut runs: BTreeMap<u32, RunFound> = BTreeMap::new();
+        let report = self.scan_file(id, Arc::clone(&file), &mut |run| drop(runs.insert(run.run.offset, run)))?;
+        tick(file.size().unwrap_or(0))?;
+        let read = report.headless.is_empty() && runs.values().all(|run| run.bad_frames.is_empty());
+        Ok(Source { file, trusted: trusted && read, report, runs })
     }
 
     fn bring_segment(
@@ -256,25 +301,24 @@ impl Inner {
         tick: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<(u64, bool)> {
         let key = FileKey::Segment(id);
-        let mut look = |file: &Arc<dyn DiskFile>, trusted: bool| -> Result<Source> {
-            let mut runs = BTreeMap::new();
-            let report = self.scan_file(id, Arc::clone(file), &mut |run| drop(runs.insert(run.run.offset, run)))?;
-            tick(file.size().unwrap_or(0))?;
-            Ok(Source { file: Arc::clone(file), trusted, report, runs })
-        };
         let own = match self.zones.member(zone).disk.open(&key.path(), Access::Direct) {
-            Ok(file) => look(&file, false).ok(),
+            Ok(file) => self.look_at(id, file, false, tick).ok(),
             Err(_) => None,
         };
         if own.as_ref().is_some_and(Source::is_whole) {
             self.keep_copy(key, zone)?;
             return Ok((0, true));
         }
+        let Opened { copies, mut unread } = self.sources(key, zone);
         let mut sources: Vec<Source> = Vec::new();
-        for (file, trusted) in self.sources(key, zone) {
-            let source = match look(&file, trusted) {
+        for (other, file, trusted) in copies {
+            let source = match self.look_at(id, file, trusted, tick) {
                 Ok(source) => source,
-                Err(error) if matches!(error.kind(), Kind::Io | Kind::Corrupt) => continue,
+                Err(error) if error.kind() == Kind::Io => {
+                    unread = Some((other, error));
+                    continue;
+                }
+                Err(error) if error.kind() == Kind::Corrupt => continue,
                 Err(error) => return Err(error),
             };
             let whole = source.is_whole();
@@ -283,17 +327,21 @@ impl Inner {
                 break;
             }
         }
+        let whole = sources.iter().any(|source| source.trusted || source.is_whole());
+        if !whole {
+            self.suspect_copies(key);
+            self.need_read(unread)?;
+        }
         if let Some(own) = &own
             && !sources.iter().any(|source| source.improves(own))
         {
             self.keep_copy(key, zone)?;
-            return Ok((0, sources.iter().any(|source| source.trusted)));
+            return Ok((0, whole));
         }
         sources.sort_by_key(|source| std::cmp::Reverse((source.is_whole(), source.rank())));
         let Some((base, others)) = sources.split_first() else {
             return Err(Error::corrupt(format!("cannot make a copy of {key}"), "no copy of it can be read"));
         };
-        let whole = base.is_whole() || sources.iter().any(|source| source.trusted);
         if !whole && self.zones.must_wait(key, zone) {
             return Ok((0, false));
         }
@@ -318,7 +366,11 @@ impl Inner {
                 }
             }
         }
-        self.complete_copy(key, zone, &*target)?;
+        let made = self.look_at(id, self.sync_copy(key, zone, &*target)?, false, tick)?;
+        if own.iter().chain(&sources).any(|source| source.improves(&made)) {
+            return Err(self.not_as_read(key, zone));
+        }
+        self.complete_copy(key, zone)?;
         Ok((bytes, whole))
     }
 
@@ -338,32 +390,51 @@ impl Inner {
         }
         let failed =
             |error| Error::io(format!("cannot make a copy of {key} in zone {}", self.zones.member(zone).name), error);
-        let sources = self.sources(key, zone);
+        let Opened { copies, unread } = self.sources(key, zone);
         let target = self.begin_copy(key, zone)?;
-        let (mut buf, mut whole) = (vec![0; FRAME as usize], true);
+        let (mut buf, mut missing) = (vec![0; FRAME as usize], Vec::new());
         for frame in 0..table.crcs.len() as u64 {
             let at = frame * FRAME;
             let bytes = &mut buf[..(table.len - at).min(FRAME) as usize];
-            let reads = |file: &Arc<dyn DiskFile>, bytes: &mut [u8]| {
-                matches!(file.read_at(at, bytes), Ok(got) if got == bytes.len()) && table.verify(frame, bytes)
+            let mut has_it = || {
+                copies.iter().any(|(_, file, _)| {
+                    matches!(file.read_at(at, bytes), Ok(got) if got == bytes.len()) && table.verify(frame, bytes)
+                })
+            };
+            let found = has_it() || {
+                self.suspect_copies(key);
+                has_it()
             };
             // What none has stays a hole, which does not verify either.
-            if sources.iter().any(|(file, _)| reads(file, bytes)) {
-                target.write_at(at, bytes).map_err(failed)?;
+            if found {
+                target.write_at(at, bytes).and_then(|()| keep_up(&*target, at + FRAME)).map_err(failed)?;
             } else {
-                whole = false;
+                missing.push(frame);
             }
             tick(bytes.len() as u64 * 2)?;
         }
-        if !whole && self.zones.must_wait(key, zone) {
-            let _ = self.zones.member(zone).disk.remove(&new_path(key));
-            return Ok((0, false));
+        let whole = missing.is_empty();
+        if !whole {
+            self.need_read(unread)?;
+            if self.zones.must_wait(key, zone) {
+                let _ = self.zones.member(zone).disk.remove(&new_path(key));
+                return Ok((0, false));
+            }
         }
         target.set_len(table.len).map_err(failed)?;
-        self.complete_copy(key, zone, &*target)?;
+        let made = self.sync_copy(key, zone, &*target)?;
+        tick(table.len)?;
+        let bad = super::solo::verify_frames(id, &table, &*made, &|| true)?;
+        if bad.iter().any(|bad| missing.binary_search(&bad.frame).is_err()) {
+            return Err(self.not_as_read(key, zone));
+        }
+        self.complete_copy(key, zone)?;
         let beside = self.begin_copy(FileKey::Sum(id), zone)?;
         beside.write_at(0, &sum).map_err(failed)?;
-        self.complete_copy(FileKey::Sum(id), zone, &*beside)?;
+        if !is_all_of(&*self.sync_copy(FileKey::Sum(id), zone, &*beside)?, &sum) {
+            return Err(self.not_as_read(FileKey::Sum(id), zone));
+        }
+        self.complete_copy(FileKey::Sum(id), zone)?;
         self.maps.removed(id);
         Ok((table.len, whole))
     }
@@ -381,8 +452,7 @@ impl Inner {
         else {
             return Ok(false);
         };
-        let mut bytes = vec![0; sum.len() + 1];
-        if beside.read_at(0, &mut bytes).ok() != Some(sum.len()) || !bytes.starts_with(sum) {
+        if !is_all_of(&*beside, sum) {
             return Ok(false);
         }
         tick(table.len)?;
@@ -401,16 +471,31 @@ impl Inner {
         self.zones.create_at(zone, &path).map_err(failed)
     }
 
-    /// Syncs a copy and gives it its name.
-    fn complete_copy(&self, key: FileKey, zone: usize, file: &dyn DiskFile) -> Result<()> {
+    /// Syncs a copy that was made; it, as the disk has it.
+    fn sync_copy(&self, key: FileKey, zone: usize, file: &dyn DiskFile) -> Result<Arc<dyn DiskFile>> {
+        let member = self.zones.member(zone);
+        let synced = file.sync_data().and_then(|()| member.disk.open(&new_path(key), Access::Direct));
+        synced.map_err(|error| Error::io(format!("cannot sync a copy of {key} in zone {}", member.name), error))
+    }
+
+    /// Gives a copy its name.
+    fn complete_copy(&self, key: FileKey, zone: usize) -> Result<()> {
         let member = self.zones.member(zone);
         let path = key.path();
-        let done = file
-            .sync_data()
-            .and_then(|()| member.disk.rename(&new_path(key), &path))
+        let done = member
+            .disk
+            .rename(&new_path(key), &path)
             .and_then(|()| member.sync_names(path.parent().unwrap_or(Path::new(""))));
         member.handles.removed(key);
         done.map_err(|error| Error::io(format!("cannot complete a copy of {key} in zone {}", member.name), error))
+    }
+
+    /// The error for a copy that lacks what another has, or had when that was looked at.
+    fn not_as_read(&self, key: FileKey, zone: usize) -> Error {
+        self.suspect_copies(key);
+        Error::new(Kind::Io, format!("cannot make a copy of {key} in zone {}", self.zones.member(zone).name))
+            .why("what was written there does not read back as what it is a copy of")
+            .mend("it is tried again; if this repeats, look at the disks of both")
     }
 
     /// Makes sure that a copy that was found is on the disk: what was read may be waiting to be written.
@@ -436,7 +521,24 @@ fn new_path(key: FileKey) -> PathBuf {
     format!("{}{NEW}", key.path().display()).into()
 }
 
-/// Copies all that can be read; the bytes copied.
+/// Whether a file has these bytes and no more.
+fn is_all_of(file: &dyn DiskFile, wanted: &[u8]) -> bool {
+    let mut bytes = vec![0; wanted.len() + 1];
+    matches!(file.read_at(0, &mut bytes), Ok(got) if got == wanted.len()) && bytes.starts_with(wanted)
+}
+
+/// Lets the disk begin with a copy that was written up to `end`, and waits for it now and then.
+fn keep_up(to: &dyn DiskFile, end: u64) -> io::Result<()> {
+    if end.is_multiple_of(SYNC_STEP) {
+        return to.sync_data();
+    }
+    if end.is_multiple_of(STEP) {
+        to.begin_write_back(end - STEP, STEP);
+    }
+    Ok(())
+}
+
+/// Copies all that can be read; the bytes copied. What cannot is left out: whoever reads the copy finds out.
 fn copy_bytes(
     from: &dyn DiskFile,
     to: &dyn DiskFile,
@@ -444,19 +546,23 @@ fn copy_bytes(
     failed: &dyn Fn(io::Error) -> Error,
 ) -> Result<u64> {
     let size = from.size().map_err(failed)?;
+    let mut buf = vec![0; STEP as usize];
     let mut at = 0;
     while at < size {
-        let len = (size - at).min(STEP as u64);
-        if let Err(error) = copy_stretch(from, to, at, len) {
-            if is_full(&error) {
-                return Err(failed(error));
-            }
-            // In pieces: what cannot be read is left out, and patched from elsewhere.
+        let len = (size - at).min(STEP);
+        let bytes = &mut buf[..len as usize];
+        if let Ok(got) = from.read_at(at, bytes) {
+            to.write_at(at, &bytes[..got]).map_err(failed)?;
+        } else {
             for piece in (at..at + len).step_by(HEADER_BYTES) {
-                let _ = copy_stretch(from, to, piece, (at + len - piece).min(HEADER_BYTES as u64));
+                let bytes = &mut bytes[..(at + len - piece).min(HEADER_BYTES as u64) as usize];
+                if let Ok(got) = from.read_at(piece, bytes) {
+                    to.write_at(piece, &bytes[..got]).map_err(failed)?;
+                }
             }
         }
         at += len;
+        keep_up(to, at).map_err(failed)?;
         tick(len * 2)?;
     }
     to.set_len(size).map_err(failed)?;

@@ -5,6 +5,7 @@ mod format;
 mod journal;
 mod losses;
 mod packed;
+mod refills;
 mod runs;
 mod solos;
 mod zones;

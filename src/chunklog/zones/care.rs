@@ -1,6 +1,6 @@
 //! Files in zones: making them, finding them, losing them; and zones that come back.
 
-use super::super::durable::{is_exhausted, is_full};
+use super::super::durable::{is_full, is_scarcity};
 use super::super::id::{FileKey, SegmentId, SoloId};
 use super::super::tier::{Tier, TierSettings};
 use super::catalog::{Spots, number, places};
@@ -114,7 +114,7 @@ impl Zones {
                 (Ok(_), None) => drop(self.member(zone).disk.remove(&key.path())),
                 (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
                 (Err(error), _) => {
-                    if !is_full(&error) && !is_exhausted(&error) {
+                    if !is_scarcity(&error) {
                         self.lose(zone, &error.to_string());
                     }
                     // That of a full disk says more.
@@ -125,7 +125,7 @@ impl Zones {
             }
         }
         match refused {
-            Some(error) if made.is_empty() && (is_full(&error) || is_exhausted(&error)) => Err(error),
+            Some(error) if made.is_empty() && is_scarcity(&error) => Err(error),
             _ => Ok(made),
         }
     }
@@ -136,10 +136,12 @@ impl Zones {
         match member.disk.create_new(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // Below a place where nothing is mounted a directory must not come to be.
-                match self.look(zone) {
-                    Found::Ours(_) => {}
-                    Found::Unread(error) => return Err(error),
-                    found => return Err(io::Error::new(ErrorKind::NotFound, found.why())),
+                if !self.alone() {
+                    match self.look(zone) {
+                        Found::Ours(_) => {}
+                        Found::Unread(error) => return Err(error),
+                        found => return Err(io::Error::new(ErrorKind::NotFound, found.why())),
+                    }
                 }
                 member.disk.create_dir_all(path.parent().unwrap_or(Path::new("")))?;
                 member.disk.create_new(path)
@@ -184,7 +186,10 @@ impl Zones {
         read: &mut dyn FnMut(usize, &File) -> Result<T>,
     ) -> Result<T> {
         let (mut failed, mut opened): (Vec<(usize, Error)>, _) = (Vec::new(), false);
-        for zone in readers(self.catalog.get(number(key)), self.there(), number(key)) {
+        let mut tried = 0_u32;
+        // Asked anew after each failure: the copy may have gone since another was made.
+        while let Some(zone) = self.reading_order(key).into_iter().find(|zone| tried & 1 << zone == 0) {
+            tried |= 1 << zone;
             let outcome = match open(zone) {
                 Ok(file) => {
                     opened = true;
@@ -217,8 +222,10 @@ impl Zones {
                 }
             }
         }
-        // Where no copy can be opened and one lies in a zone that is lost, that is what there is to say; as with copies in doubt.
-        let away = self.catalog.get(number(key)).is_some_and(|spots| spots.has & !self.there() != 0);
+        // Where no copy can be opened and one may lie in a zone that is lost, that is what there is to say; as with copies in doubt.
+        // A zone that was lost when the store was opened has files of which nobody here knows.
+        let spots = self.catalog.get(number(key)).unwrap_or_default();
+        let away = spots.has & !self.there() != 0 || (spots.has == 0 && self.there() != self.all());
         match failed.into_iter().next() {
             Some((_, error)) if (opened || !away) && !self.may_be_elsewhere(key) => Err(error),
             _ => Err(self.in_lost_zones(key)),
@@ -279,7 +286,7 @@ impl Zones {
         }
     }
 
-    /// Gives up a copy for which its zone has no room. What it has taken is given back, but what may be in a segment already is
+    /// Gives up a copy for which something has run out: its zone's room, or what this process needs. What it has taken is given back, but what may be in a segment already is
     /// a copy as well, and stays until there is a better one.
     pub(super) fn cut_short(&self, key: FileKey, zone: usize, error: &io::Error) {
         let member = self.member(zone);
@@ -298,10 +305,15 @@ impl Zones {
             // copy ends.
             self.doubt(&mut member.state.lock(), number(key));
         }
-        self.tell(
+        let what = if is_full(error) {
             Error::new(Kind::Full, format!("zone {} has no room for a copy of {key}", member.name))
-                .why(error.to_string())
-                .mend("it is made when there is room; until then there are fewer copies than its class asks for"),
+        } else {
+            Error::new(Kind::Io, format!("cannot go on with the copy of {key} in zone {}", member.name))
+        };
+        self.tell(
+            what.why(error.to_string()).mend(
+                "it is made when there is enough again; until then there are fewer copies than its class asks for",
+            ),
         );
     }
 

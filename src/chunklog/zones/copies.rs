@@ -3,14 +3,14 @@
 //! Each call goes to all copies that are left. A copy whose zone refuses is given up while another takes it, and nothing of
 //! that is acknowledged before the zone's doubt is written down. Only when no copy is left has the call failed.
 
-use super::super::durable::is_full;
+use super::super::durable::{is_full, is_scarcity};
 use super::super::id::FileKey;
 use super::Zones;
 use super::care::Made;
 use super::catalog::number;
 use crate::sys::disk::DiskFile;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
-use crate::sys::sync::thread;
+use crate::sys::sync::{spawn_scoped, thread};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -64,16 +64,13 @@ impl Copies {
         let done = outcomes.iter().any(|(_, outcome)| outcome.is_ok());
         let mut answer = if done { Ok(()) } else { Err(self.nowhere()) };
         for (copy, outcome) in outcomes {
-            match outcome {
-                Ok(()) => {}
-                // Nobody took it, and what is full may have room again.
-                Err(error) if !done && is_full(&error) => answer = Err(error),
-                Err(error) => {
-                    self.give_up(copy, &error);
-                    if !answer.as_ref().is_err_and(is_full) && !done {
-                        answer = Err(error);
-                    }
-                }
+            let Err(error) = outcome else { continue };
+            // Nobody took it, and what has run out may be there again.
+            if done || !is_scarcity(&error) {
+                self.give_up(copy, &error);
+            }
+            if !done && (is_full(&error) || !answer.as_ref().is_err_and(is_scarcity)) {
+                answer = Err(error);
             }
         }
         answer.and_then(|()| self.zones.save_doubts())
@@ -94,7 +91,7 @@ impl Copies {
 
     fn give_up(&self, copy: &Copy, error: &io::Error) {
         copy.given_up.store(true, Ordering::Release);
-        if is_full(error) {
+        if is_scarcity(error) {
             self.zones.cut_short(self.key, copy.zone, error);
         } else {
             self.zones.catalog.change(number(self.key), |spots| spots.bad |= 1 << copy.zone);
@@ -157,11 +154,14 @@ impl DiskFile for Copies {
             left.iter().map(|copy| self.sync_one(copy)).collect()
         } else {
             thread::scope(|scope| {
-                let others: Vec<_> = others.iter().map(|copy| scope.spawn(|| self.sync_one(copy))).collect();
+                let begin = |copy| (copy, spawn_scoped(scope, move || self.sync_one(copy)));
+                let others: Vec<_> = others.iter().copied().map(begin).collect();
                 let first = self.sync_one(first);
-                let joined = others
-                    .into_iter()
-                    .map(|other| other.join().unwrap_or_else(|_| Err(io::Error::other("a sync panicked"))));
+                let joined = others.into_iter().map(|(copy, other)| match other {
+                    Ok(other) => other.join().unwrap_or_else(|_| Err(io::Error::other("a sync panicked"))),
+                    // The system gives no thread.
+                    Err(_) => self.sync_one(copy),
+                });
                 std::iter::once(first).chain(joined).collect()
             })
         };
@@ -172,7 +172,7 @@ impl DiskFile for Copies {
     fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
         let outcomes: Vec<_> = self.left().map(|copy| (copy, copy.file.allocate(at, len))).collect();
         let taken = outcomes.iter().any(|(_, outcome)| outcome.is_ok());
-        let counts = |(_, outcome): &(&Copy, io::Result<()>)| !taken || !outcome.as_ref().is_err_and(is_full);
+        let counts = |(_, outcome): &(&Copy, io::Result<()>)| !taken || !outcome.as_ref().is_err_and(is_scarcity);
         self.settle(outcomes.into_iter().filter(counts).collect())
     }
 

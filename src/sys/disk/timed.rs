@@ -137,6 +137,8 @@ impl Desk {
         let started = std::thread::Builder::new().name("keyfold-disk".to_owned()).spawn(move || desk.serve());
         match started {
             Ok(_) => queue.threads += 1,
+            // Those that are there come to it.
+            Err(_) if queue.threads > 0 => {}
             Err(error) => {
                 drop(queue.jobs.pop_back());
                 return Err(error);

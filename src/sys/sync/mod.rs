@@ -18,6 +18,27 @@ pub use shuttle_parking_lot::{Mutex, MutexGuard};
 #[cfg(not(feature = "shuttle"))]
 pub use std::{sync::atomic, thread, thread_local};
 
+/// Begins a thread of a scope.
+///
+/// # Errors
+/// When the system gives none.
+#[cfg(not(feature = "shuttle"))]
+pub fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> std::io::Result<thread::ScopedJoinHandle<'scope, T>> {
+    thread::Builder::new().spawn_scoped(scope, work)
+}
+
+/// The same where there are always threads.
+#[cfg(feature = "shuttle")]
+pub fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> std::io::Result<thread::ScopedJoinHandle<'scope, T>> {
+    Ok(scope.spawn(work))
+}
+
 /// Locks `mutex` unless that takes longer than `at_most`.
 #[cfg(not(feature = "shuttle"))]
 pub fn try_lock_for<T: ?Sized>(mutex: &Mutex<T>, at_most: std::time::Duration) -> Option<MutexGuard<'_, T>> {
