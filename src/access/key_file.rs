@@ -3,15 +3,13 @@
 use crate::crypto::{Sealer, hex};
 use crate::model::{Error, Result};
 use crate::store::ACCESS_KEY_FILE;
-use crate::sys::disk::{Access, Disk};
+use crate::sys::disk::{Access, Disk, replace_whole};
 use crate::sys::entropy::Entropy;
 use parking_lot::Mutex;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The same while it is written; a crash may leave it.
-const NEW: &str = "access.key.new";
 const KEY_BYTES: usize = 32;
 /// Hexadecimal digits and the end of the line.
 const FILE_BYTES: usize = 2 * KEY_BYTES + 1;
@@ -51,18 +49,8 @@ pub(super) fn read_or_make(disk: &dyn Disk, entropy: &dyn Entropy) -> Result<Sea
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     entropy.fill(key.as_mut_slice())?;
     let text = Zeroizing::new(format!("{}\n", *Zeroizing::new(hex(key.as_slice()))));
-    let write = || -> io::Result<()> {
-        match disk.remove(Path::new(NEW)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = disk.create_new(Path::new(NEW))?;
-        file.write_at(0, text.as_bytes())?;
-        file.sync_data()?;
-        disk.rename(Path::new(NEW), Path::new(ACCESS_KEY_FILE))?;
-        disk.sync_dir(Path::new(""))
-    };
-    write().map_err(|error| Error::io(format!("cannot make {ACCESS_KEY_FILE}"), error))?;
+    replace_whole(disk, Path::new(ACCESS_KEY_FILE), text.as_bytes())
+        .map_err(|error| Error::io(format!("cannot make {ACCESS_KEY_FILE}"), error))?;
     Ok(Sealer::new(&key))
 }
 
@@ -91,7 +79,7 @@ pub(super) fn damaged(why: &'static str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{ACCESS_KEY_FILE, NEW, read, read_or_make};
+    use super::{ACCESS_KEY_FILE, read, read_or_make};
     use crate::model::Kind;
     use crate::sys::disk::{Disk, MemDisk};
     use crate::sys::entropy::SystemEntropy;
@@ -107,7 +95,7 @@ mod tests {
         let disk = MemDisk::new();
         assert!(read(&disk).unwrap().is_none());
         // What a crash left stands in nobody's way.
-        put(&disk, NEW, "half");
+        put(&disk, "access.key.new", "half");
         let sealed = read_or_make(&disk, &SystemEntropy).unwrap().seal(&[0; 12], b"", b"secret").unwrap();
         for sealer in [read_or_make(&disk, &SystemEntropy).unwrap(), read(&disk).unwrap().unwrap()] {
             assert_eq!(sealer.open(&[0; 12], b"", &sealed).unwrap().as_slice(), b"secret");

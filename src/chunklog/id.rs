@@ -115,6 +115,14 @@ impl FileKey {
             Self::Sum(id) => id.sum_path(),
         }
     }
+
+    /// The files that make a copy.
+    pub(super) fn parts(self) -> Vec<Self> {
+        match self {
+            Self::Segment(_) => vec![self],
+            Self::Solo(id) | Self::Sum(id) => vec![Self::Solo(id), Self::Sum(id)],
+        }
+    }
 }
 
 impl fmt::Display for FileKey {

@@ -16,7 +16,7 @@ use super::log::{ChunkLog, Inner};
 use super::scan::{RunFound, Scanned};
 use super::solo::SoloTable;
 use super::tier::{Tier, tier_of};
-use super::zones::{NEW, Plan, Spots, places, plan};
+use super::zones::{NEW, Plan, Spots, mask, places, plan};
 use crate::model::{Error, Kind, Result, StorageClass};
 use crate::sys::disk::{Access, DiskFile};
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ impl ChunkLog {
         let there = zones.there();
         let short = |spots: Spots| {
             let tier = self.0.tier(spots.tier.unwrap_or_default());
-            let wanted = tier.zones.iter().fold(0, |mask, zone| mask | 1u32 << zone);
+            let wanted = mask(tier.zones.iter().copied());
             (spots.good() & there & wanted).count_ones() < tier.copies as u32
         };
         Shortage {
@@ -141,7 +141,7 @@ impl ChunkLog {
             self.retire(segment);
         }
         // What replaces or removes a copy must not do so below a sync that is to come: that would take the zone for lost.
-        if !self.0.sync_finished(&parts(spots.key(id))) {
+        if !self.0.sync_finished(&spots.key(id).parts()) {
             return Ok(0);
         }
         let (mut written, mut refused) = (0, None);
@@ -149,7 +149,7 @@ impl ChunkLog {
         loop {
             let Some((spots, todo)) = self.plan_of(id, patient) else { return Ok(written) };
             let Some(zone) = zones.roomiest(todo.into & !tried, spots) else {
-                if todo.more == 0 {
+                if todo.more == 0 && todo.from != 0 {
                     written += self.drop_copies(id, spots, todo, patient, tick)?;
                 }
                 break;
@@ -239,7 +239,7 @@ impl Inner {
         };
         if made.is_err() {
             let disk = &self.zones.member(zone).disk;
-            for key in parts(key) {
+            for key in key.parts() {
                 let _ = disk.remove(&new_path(key));
             }
         }
@@ -501,19 +501,11 @@ impl Inner {
     /// Makes sure that a copy that was found is on the disk: what was read may be waiting to be written.
     fn keep_copy(&self, key: FileKey, zone: usize) -> Result<()> {
         let member = self.zones.member(zone);
-        let kept = parts(key).into_iter().map(FileKey::path).try_for_each(|path| {
+        let kept = key.parts().into_iter().map(FileKey::path).try_for_each(|path| {
             member.disk.open(&path, Access::Write)?.sync_data()?;
             member.sync_names(path.parent().unwrap_or(Path::new("")))
         });
         kept.map_err(|error| Error::io(format!("cannot sync the copy of {key} in zone {}", member.name), error))
-    }
-}
-
-/// The files that make a copy.
-fn parts(key: FileKey) -> Vec<FileKey> {
-    match key {
-        FileKey::Segment(_) => vec![key],
-        FileKey::Solo(id) | FileKey::Sum(id) => vec![FileKey::Solo(id), FileKey::Sum(id)],
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::durable::{is_full, is_scarcity};
 use super::super::id::{FileKey, SegmentId, SoloId};
 use super::super::tier::{Tier, TierSettings};
-use super::catalog::{Spots, number, places};
+use super::catalog::{Spots, mask, number, places};
 use super::choose::{Place, order, readers};
 use super::copies::Copies;
 use super::sign::{Found, Sign, find};
@@ -13,7 +13,7 @@ use crate::sys::disk::{Access, DiskFile};
 use crate::sys::sync::atomic::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What the name of a copy ends with while it is made.
@@ -68,12 +68,12 @@ impl Zones {
         if made.len() < settings.copies || !made.iter().all(|(zone, _, _)| wanted(zone)) {
             self.touch();
         }
-        let has = made.iter().fold(0, |mask, (zone, _, _)| mask | 1 << zone);
+        let has = mask(made.iter().map(|(zone, _, _)| *zone));
         let solo = matches!(key, FileKey::Solo(_));
         self.catalog.put(number(key), Spots { solo, has, bad: 0, tier: Some(tier) });
         // One that went meanwhile, and may be back, is not written to.
         let gone = made.iter().filter(|(zone, turn, _)| self.member(*zone).turn() != Some(*turn));
-        let gone = gone.fold(0, |mask, (zone, _, _)| mask | 1u32 << zone);
+        let gone = mask(gone.map(|(zone, _, _)| *zone));
         if gone != 0 {
             self.touch();
             self.catalog.change(number(key), |spots| spots.bad |= gone);
@@ -88,7 +88,7 @@ impl Zones {
         let zones: Vec<usize> = places(spots.good() & self.there()).collect();
         let made = self.create_in(key, zones.iter().copied(), zones.len())?;
         let without = zones.iter().filter(|zone| made.iter().all(|(other, _, _)| other != *zone));
-        let without = without.fold(0, |mask, zone| mask | 1u32 << zone);
+        let without = mask(without.copied());
         if without != 0 {
             self.touch();
             self.catalog.change(number(key), |spots| spots.bad |= without);
@@ -348,11 +348,7 @@ impl Zones {
     /// Removes a copy from a zone.
     pub(in crate::chunklog) fn remove_in(&self, key: FileKey, zone: usize) {
         let member = self.member(zone);
-        let mut keys = vec![key];
-        if let FileKey::Solo(id) = key {
-            keys.push(FileKey::Sum(id));
-        }
-        for key in keys {
+        for key in key.parts() {
             if let Err(error) = member.disk.remove(&key.path())
                 && error.kind() != ErrorKind::NotFound
             {
@@ -400,7 +396,7 @@ impl Zones {
     }
 
     pub(super) fn all(&self) -> u32 {
-        self.each().fold(0, |mask, (zone, _)| mask | 1 << zone)
+        mask(self.each().map(|(zone, _)| zone))
     }
 
     /// Takes stock of the files in all zones that are there.
@@ -519,12 +515,12 @@ impl Zones {
         }
         // After its turn: what dies from here on is removed at once.
         for (id, solo) in self.catalog.dead_in(zone) {
-            let gone = |key: FileKey| match member.disk.remove(&key.path()) {
+            let gone = |key: &FileKey| match member.disk.remove(&key.path()) {
                 Err(error) => error.kind() == ErrorKind::NotFound,
                 Ok(()) => true,
             };
             let key = Spots { solo, ..Spots::default() }.key(id);
-            if gone(key) && (!solo || gone(FileKey::Sum(SoloId(id)))) {
+            if key.parts().iter().all(gone) {
                 self.catalog.buried(id, zone);
             }
         }
@@ -552,11 +548,7 @@ impl Zones {
     /// Bytes of a file in a zone, those of its checksums too.
     fn bytes_in(&self, zone: usize, key: FileKey) -> io::Result<u64> {
         let disk = &self.member(zone).disk;
-        let mut paths: Vec<PathBuf> = vec![key.path()];
-        if let FileKey::Solo(id) = key {
-            paths.push(id.sum_path());
-        }
-        paths.iter().try_fold(0, |sum, path| Ok(sum + disk.file_len(path)?.unwrap_or(0)))
+        key.parts().iter().try_fold(0, |sum, part| Ok(sum + disk.file_len(&part.path())?.unwrap_or(0)))
     }
 
     /// Takes an empty directory for a zone that is lost: its disk was replaced. All it had is to be made anew.

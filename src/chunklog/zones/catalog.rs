@@ -45,6 +45,11 @@ pub(in crate::chunklog) fn places(mask: u32) -> impl Iterator<Item = usize> {
     (0..u32::BITS as usize).filter(move |zone| mask & 1 << zone != 0)
 }
 
+/// The bits at these places.
+pub(in crate::chunklog) fn mask(places: impl IntoIterator<Item = usize>) -> u32 {
+    places.into_iter().fold(0, |mask, place| mask | 1 << place)
+}
+
 #[derive(Default)]
 pub(in crate::chunklog) struct Catalog(Mutex<Files>);
 

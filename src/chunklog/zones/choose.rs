@@ -1,7 +1,7 @@
 //! Where files go and which copies they want: decisions alone.
 
 use super::super::tier::TierSettings;
-use super::catalog::{Spots, places};
+use super::catalog::{Spots, mask, places};
 
 /// Bytes that a zone must have free for new files to go there while others have room.
 const ROOM: u64 = 16 << 20;
@@ -50,7 +50,7 @@ impl Plan {
 /// What is to be done for a file: `there` are the zones that are, `expected` those that are lost and believed to come back with
 /// what they had.
 pub(in crate::chunklog) fn plan(tier: &TierSettings, spots: Spots, there: u32, expected: u32) -> Plan {
-    let wanted = tier.zones.iter().fold(0, |mask, zone| mask | 1u32 << zone);
+    let wanted = mask(tier.zones.iter().copied());
     let copies = tier.copies as u32;
     let good = spots.good() & there & wanted;
     // Best first stay, and those that will be back count as well.

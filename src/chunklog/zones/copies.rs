@@ -7,7 +7,7 @@ use super::super::durable::{is_full, is_scarcity};
 use super::super::id::FileKey;
 use super::Zones;
 use super::care::Made;
-use super::catalog::number;
+use super::catalog::{mask, number};
 use crate::sys::disk::DiskFile;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{spawn_scoped, thread};
@@ -83,7 +83,7 @@ impl Copies {
     /// Whether a whole copy was made, and synced, since the file was complete: then nothing is lost with those it was written to.
     fn made_elsewhere(&self, error: io::Error) -> io::Result<()> {
         // Not one of those that have just refused, and may take it later.
-        let own = self.left().fold(0, |mask, copy| mask | 1 << copy.zone);
+        let own = mask(self.left().map(|copy| copy.zone));
         let whole =
             self.zones.catalog.get(number(self.key)).map_or(0, |spots| spots.good() & self.zones.there() & !own);
         if whole == 0 { Err(error) } else { self.zones.save_doubts() }

@@ -16,7 +16,7 @@ mod copies;
 mod sign;
 
 pub(super) use care::NEW;
-pub(super) use catalog::{Spots, number, places};
+pub(super) use catalog::{Spots, mask, number, places};
 pub(super) use choose::{Plan, plan, writable};
 
 pub use sign::has_zone_list;
@@ -435,9 +435,14 @@ impl Zones {
         self.members.iter().enumerate()
     }
 
+    /// Those of which something is so.
+    fn those(&self, is_so: impl Fn(&Member) -> bool) -> u32 {
+        mask(self.each().filter(|(_, member)| is_so(member)).map(|(zone, _)| zone))
+    }
+
     /// Those that are not lost.
     pub(super) fn there(&self) -> u32 {
-        self.each().filter(|(_, member)| member.is_there()).fold(0, |mask, (zone, _)| mask | 1 << zone)
+        self.those(Member::is_there)
     }
 
     /// Gives a zone up until it is found to be there again.
@@ -520,7 +525,7 @@ impl Zones {
             let state = member.state.lock();
             state.lost.as_ref().is_some_and(|(since, _)| now.millis() - since.millis() < PATIENCE)
         };
-        self.each().filter(|(_, member)| fresh(member)).fold(0, |mask, (zone, _)| mask | 1 << zone)
+        self.those(fresh)
     }
 
     /// How each zone is doing.

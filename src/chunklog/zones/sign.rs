@@ -6,7 +6,7 @@ use super::super::durable::is_exhausted;
 use super::{HOME, Zone};
 use crate::crypto::hex;
 use crate::model::{Error, Kind, Result};
-use crate::sys::disk::{Access, Disk};
+use crate::sys::disk::{Access, Disk, replace_whole};
 use crc32fast::hash;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -19,7 +19,6 @@ const SIGN_NEW: &str = "ZONE.new";
 pub(super) const LOCK: &str = "LOCK";
 /// The zones that a store knows, in its own directory.
 const LIST: &str = "zones";
-const LIST_NEW: &str = "zones.new";
 const VERSION: &str = "1";
 /// Either file has a line for each zone at most, and names are short.
 const BYTES_MAX: usize = 64 << 10;
@@ -90,7 +89,7 @@ pub(super) fn find(disk: &dyn Disk, store: &[u8; 16], name: &str) -> Found {
 
 /// Makes the root of `disk` this zone.
 pub(super) fn make(disk: &dyn Disk, store: &[u8; 16], name: &str, sign: Sign) -> io::Result<()> {
-    write(disk, SIGN_NEW, SIGN, &sign_text(store, name, sign))
+    replace_whole(disk, Path::new(SIGN), sign_text(store, name, sign).as_bytes())
 }
 
 fn head(store: &[u8; 16], name: &str) -> String {
@@ -192,7 +191,7 @@ pub(super) fn write_list(home: &dyn Disk, store: &[u8; 16], zones: &[Listed]) ->
     }
     let crc = hash(text.as_bytes());
     let _ = writeln!(text, "\ncrc {crc:08x}");
-    write(home, LIST_NEW, LIST, &text)
+    replace_whole(home, Path::new(LIST), text.as_bytes())
 }
 
 fn read(disk: &dyn Disk, name: &str) -> io::Result<String> {
@@ -202,18 +201,6 @@ fn read(disk: &dyn Disk, name: &str) -> io::Result<String> {
     let len = file.read_at(0, &mut bytes)?;
     bytes.truncate(len);
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn write(disk: &dyn Disk, new: &str, name: &str, text: &str) -> io::Result<()> {
-    match disk.remove(Path::new(new)) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = disk.create_new(Path::new(new))?;
-    file.write_at(0, text.as_bytes())?;
-    file.sync_data()?;
-    disk.rename(Path::new(new), Path::new(name))?;
-    disk.sync_dir(Path::new(""))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Features of a store that a release must know: added to `FORMAT` before anything is written that an older one would misread.
 
-use super::{BACKUP, FORMAT_FILE, FORMAT_NEW, Format, Identity};
+use super::{BACKUP, FORMAT_FILE, Format, Identity};
 use crate::model::{Error, Result};
-use crate::sys::disk::Disk;
+use crate::sys::disk::{Disk, replace_whole};
 use std::io;
 use std::path::Path;
 
@@ -36,15 +36,6 @@ impl Identity {
 impl Format {
     /// Puts it in place of what is there, whole or not at all.
     pub(super) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
-        let (file, new) = (Path::new(FORMAT_FILE), Path::new(FORMAT_NEW));
-        match disk.remove(new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let written = disk.create_new(new)?;
-        written.write_at(0, self.text().as_bytes())?;
-        written.sync_data()?;
-        disk.rename(new, file)?;
-        disk.sync_dir(Path::new(""))
+        replace_whole(disk, Path::new(FORMAT_FILE), self.text().as_bytes())
     }
 }

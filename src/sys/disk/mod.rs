@@ -4,10 +4,12 @@ mod direct;
 mod mem;
 mod os;
 mod timed;
+mod whole;
 
-pub use mem::{DiskCall, MemDisk};
+pub use mem::{Dice, DiskCall, MemDisk};
 pub use os::{OsDisk, plain_file};
 pub use timed::TimedDisk;
+pub use whole::replace_whole;
 
 use super::lock::LockFile;
 

@@ -5,23 +5,10 @@ use super::harness::{Home, fsck};
 use super::machine::World;
 use super::ops::stream;
 use super::simulation::{OPERATIONS, Seeded, seeds};
-use keyfold::sys::disk::{DiskCall, MemDisk};
+use keyfold::sys::disk::{Dice, DiskCall, MemDisk};
 
 const EIO: i32 = 5;
 const EROFS: i32 = 30;
-
-/// `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) % sides
-    }
-}
 
 /// What became of the zones.
 #[derive(Default, Debug)]

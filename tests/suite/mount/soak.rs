@@ -3,6 +3,7 @@
 //! `KEYFOLD_MINUTES=N` says for how long; 120 in the long form, half a minute in the short one, which only shows that it works.
 
 use super::{Mounted, long, pattern, text};
+use keyfold::sys::disk::Dice;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -54,16 +55,6 @@ fn look(pid: u32, store: &Path, probe: Duration) -> Look {
     }
 }
 
-/// A number after another, all different.
-struct Turn(u64);
-
-impl Turn {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        ((self.0 ^ self.0 >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20) % bound
-    }
-}
-
 fn replace(path: &Path, body: &[u8], sync: bool) -> io::Result<()> {
     let whole = path.with_extension("new");
     let mut file = File::create(&whole)?;
@@ -85,16 +76,16 @@ fn forget(path: &Path, keep: usize) -> io::Result<()> {
 
 /// Small files come, are read, renamed, tagged and go.
 fn small(dir: &Path, n: u64) -> io::Result<()> {
-    let mut turn = Turn(n);
+    let mut turn = Dice(n);
     let name = |n: u64| dir.join(format!("d{}", n % 20)).join(format!("f{}", n % 3000));
-    let (path, len) = (name(turn.below(60_000)), 100 + turn.below(20_000) as usize);
+    let (path, len) = (name(turn.roll(60_000)), 100 + turn.roll(20_000) as usize);
     fs::create_dir_all(path.parent().unwrap())?;
-    match turn.below(6) {
+    match turn.roll(6) {
         0 => {
             let _ = fs::remove_file(&path);
             forget(&path, 0)?;
         }
-        1 => drop(fs::rename(&path, name(turn.below(60_000)))),
+        1 => drop(fs::rename(&path, name(turn.roll(60_000)))),
         2 if path.exists() => drop(xattr::set(&path, "user.s3.tag.n", n.to_string().as_bytes())),
         3 => {
             for entry in fs::read_dir(path.parent().unwrap())?.flatten().take(50) {
@@ -123,9 +114,9 @@ fn large(dir: &Path, n: u64) -> io::Result<()> {
 fn database(dir: &Path, n: u64) -> io::Result<()> {
     let path = dir.join("database");
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-    let mut turn = Turn(n);
+    let mut turn = Dice(n);
     for _ in 0..50 {
-        let at = turn.below(8000) * 4096;
+        let at = turn.roll(8000) * 4096;
         let page = pattern(n + at, 4096);
         file.write_all_at(&page, at)?;
         file.sync_data()?;
